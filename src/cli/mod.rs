@@ -1,0 +1,56 @@
+//! The program's commands and options: help text, no behavior.
+
+pub mod diagnostic;
+pub mod exit;
+pub mod scan;
+
+use clap::{Args, Parser, Subcommand};
+
+use diagnostic::{ColorChoice, Printer};
+use exit::Exit;
+
+/// Read Kubernetes API audit logs and say who should not be trusted any more, and why
+#[derive(Debug, Parser)]
+#[command(name = "kubescry", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options of every command
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print the findings of audit logs
+    Scan(scan::ScanArgs),
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Color the output [default: auto, which is on a terminal and without NO_COLOR]
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    pub color: ColorChoice,
+    /// Print no warnings
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+/// Parses the arguments and runs the command.
+pub fn run() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, not errors; a closed pipe is nobody's fault.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    let printer = Printer::new(cli.global.color, cli.global.quiet);
+    match cli.command {
+        Command::Scan(args) => scan::run(&args, &cli.global, &printer),
+    }
+}

@@ -1,0 +1,193 @@
+//! `kubescry scan`: options in, findings out.
+
+use std::io::{self, BufWriter, Write};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Global;
+use super::diagnostic::{Diagnostic, Printer};
+use super::exit::Exit;
+use crate::detect::CompiledRules;
+use crate::finding::Severity;
+use crate::pipeline::{self, CHUNK_BYTES, MAX_LINE_BYTES, Scan};
+use crate::report::{self, Format, WIDTH_DEFAULT};
+use crate::rules::RuleSet;
+use crate::source::SourceError;
+
+/// Options of `kubescry scan`.
+#[derive(Debug, Args)]
+pub struct ScanArgs {
+    /// Audit log files and folders; `-` is standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// How to print the findings
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// How many references into the log to print per finding, or `all` [default: 20]
+    #[arg(long, value_name = "N|all", value_parser = parse_evidence, default_value = "20", hide_default_value = true)]
+    pub evidence: Evidence,
+    /// Leave out findings milder than this
+    #[arg(long, value_name = "LEVEL", value_parser = parse_severity, default_value = "informational")]
+    pub min_severity: Severity,
+    /// Exit with 1 if a finding is at least as bad as this
+    #[arg(long, value_name = "LEVEL", value_parser = parse_severity)]
+    pub fail_on: Option<Severity>,
+    /// Exit with 3 if more lines than this are damaged [default: no limit, only a warning]
+    #[arg(long, value_name = "N")]
+    pub max_bad: Option<u64>,
+    /// Threads that decode and detect [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    /// Write what was read to a file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub stats: Option<PathBuf>,
+    /// Longest line that is read, in bytes; longer ones are counted and passed over
+    #[arg(long, value_name = "BYTES", default_value_t = MAX_LINE_BYTES)]
+    pub max_line: usize,
+    /// Bytes decoded at a time by a thread; results do not depend on it
+    #[arg(long, value_name = "BYTES", default_value_t = CHUNK_BYTES, hide = true)]
+    pub chunk_size: usize,
+}
+
+/// How many references to print.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence(Option<usize>);
+
+fn parse_evidence(text: &str) -> Result<Evidence, String> {
+    if text == "all" {
+        return Ok(Evidence(None));
+    }
+    text.parse().map(|count| Evidence(Some(count))).map_err(|_cause| "a number or `all`".to_owned())
+}
+
+fn parse_severity(text: &str) -> Result<Severity, String> {
+    text.parse().map_err(|()| {
+        let words: Vec<&str> = Severity::ALL.iter().map(|severity| severity.as_str()).collect();
+        format!("one of {}", words.join(", "))
+    })
+}
+
+/// Scans, prints, and says how it went.
+pub(super) fn run(args: &ScanArgs, global: &Global, printer: &Printer) -> Exit {
+    let rules = match RuleSet::embedded() {
+        Ok(rules) => rules,
+        Err(errors) => {
+            for error in errors {
+                printer.print(&with_hint(Diagnostic::error(&error), error.hint.as_deref()));
+            }
+            return Exit::Usage;
+        }
+    };
+    let compiled = match CompiledRules::compile(&rules) {
+        Ok(compiled) => compiled,
+        Err(errors) => {
+            errors.iter().for_each(|error| printer.error(error));
+            return Exit::Usage;
+        }
+    };
+    let cores = std::thread::available_parallelism();
+    let threads = args.threads.or(cores.ok()).map_or(1, NonZeroUsize::get);
+    let options = pipeline::Options {
+        paths: args.paths.clone(),
+        threads,
+        chunk_bytes: args.chunk_size.max(1),
+        max_line_bytes: args.max_line.max(1),
+        evidence_limit: args.evidence.0.unwrap_or(usize::MAX),
+        cluster: String::new(),
+    };
+    let scan = match pipeline::scan(&options, &rules, &compiled) {
+        Ok(scan) => scan,
+        Err(error) => {
+            printer.error(error);
+            return Exit::Usage;
+        }
+    };
+    if let Err(error) = print(&scan, args, global)
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        printer.error(format_args!("cannot write the findings: {error}"));
+        return Exit::Partial;
+    }
+    if let Some(path) = &args.stats
+        && let Err(error) = write_stats(&scan, path)
+    {
+        printer.error(format_args!("cannot write `{}`: {error}", path.display()));
+        return Exit::Usage;
+    }
+    judge(&scan, args, printer)
+}
+
+fn print(scan: &Scan, args: &ScanArgs, global: &Global) -> io::Result<()> {
+    let options = report::Options {
+        width: WIDTH_DEFAULT,
+        color: global.color.on_stdout(),
+        evidence: args.evidence.0,
+        min_severity: args.min_severity,
+    };
+    let mut out = BufWriter::new(io::stdout().lock());
+    report::render(args.format, &scan.outcome.findings, &scan.summary, &options, &mut out)?;
+    out.flush()
+}
+
+fn write_stats(scan: &Scan, path: &PathBuf) -> io::Result<()> {
+    let mut out = BufWriter::new(std::fs::File::create(path)?);
+    report::write_stats_json(&scan.summary, &mut out)?;
+    out.flush()
+}
+
+/// Reports what is missing, and chooses the exit code.
+fn judge(scan: &Scan, args: &ScanArgs, printer: &Printer) -> Exit {
+    let totals = &scan.summary.totals;
+    for error in &scan.errors {
+        printer.print(&with_hint(Diagnostic::warning(error), hint(error).as_deref()));
+    }
+    if totals.bad > 0 {
+        let first = scan.summary.rejects.first();
+        let place = first.map_or(String::new(), |first| {
+            format!("; the first is `{}`, line {}", first.file, first.line)
+        });
+        printer.warning(format_args!(
+            "skipped {} of {} lines that are not audit events{place}",
+            totals.bad, totals.records
+        ));
+    }
+    if !totals.adds_up() {
+        printer.error(format_args!("the counters do not add up: {totals:?}; this is a bug"));
+        return Exit::Internal;
+    }
+    if totals.events == 0 && (totals.records > 0 || !scan.errors.is_empty()) {
+        printer.error("no audit event could be read");
+        return Exit::Unreadable;
+    }
+    let missing = !scan.errors.is_empty()
+        || totals.oversize > 0
+        || args.max_bad.is_some_and(|limit| totals.bad > limit);
+    if missing {
+        return Exit::Partial;
+    }
+    let worst = scan.outcome.findings.iter().map(|finding| finding.severity).max();
+    match (args.fail_on, worst) {
+        (Some(limit), Some(worst)) if worst >= limit => Exit::Findings,
+        _ => Exit::Done,
+    }
+}
+
+fn hint(error: &SourceError) -> Option<String> {
+    match error {
+        SourceError::Shape { shape, .. } => shape.hint(),
+        SourceError::Read { .. } => Some(
+            "all before that place was read; if the file is still being written, run again later"
+                .to_owned(),
+        ),
+        SourceError::Open { .. } | SourceError::NotAFile { .. } => None,
+    }
+}
+
+fn with_hint(diagnostic: Diagnostic, hint: Option<&str>) -> Diagnostic {
+    match hint {
+        Some(hint) => diagnostic.hint(hint),
+        None => diagnostic,
+    }
+}

@@ -1,0 +1,181 @@
+//! Deaths: deletions that end the life of credentials.
+//!
+//! A Secret ends the token it holds, a `ServiceAccount` all tokens of that uid, a Pod the tokens bound
+//! to it (kubernetes/kubernetes `pkg/serviceaccount/claims.go`, `legacy.go`), the Secret of a bootstrap
+//! token that token. The API server remembers a good token for about ten seconds, so uses shortly after
+//! are served still.
+
+use hashbrown::HashMap;
+
+use super::ledger::{Entry, Ledger};
+use crate::detect::request::Request;
+use crate::frame::Vocabulary;
+use crate::frame::columns::service_account;
+
+/// An object whose deletion ended credentials.
+#[derive(Debug, Clone)]
+pub struct Death {
+    /// What was deleted, as `secrets NAMESPACE/NAME`.
+    pub object: String,
+    /// Stage time of the deletion.
+    pub ts: i64,
+    /// The deletion.
+    pub request: Request<'static>,
+    /// Whether an object of that name was made again after.
+    pub recreated: bool,
+}
+
+/// All deaths, and which credential died of which.
+#[derive(Debug, Default)]
+pub struct Deaths {
+    deaths: Vec<Death>,
+    by_object: HashMap<String, usize>,
+    by_credential: HashMap<u32, usize>,
+}
+
+impl Deaths {
+    /// Notes what `request` does to credentials: a deletion ends some, a creation is remembered.
+    ///
+    /// Returns whether `request` ended a credential that is in the ledger.
+    pub fn note(&mut self, request: &Request<'_>, ledger: &Ledger, vocabulary: &Vocabulary) -> bool {
+        if !request.succeeded() || !vocabulary.text(request.subresource()).is_empty() {
+            return false;
+        }
+        let resource = vocabulary.text(request.resource());
+        if !matches!(resource, "secrets" | "serviceaccounts" | "pods") {
+            return false;
+        }
+        let namespace = vocabulary.text(request.namespace());
+        let object = format!("{resource} {namespace}/{}", request.name());
+        match vocabulary.text(request.verb()) {
+            "create" => {
+                if let Some(&index) = self.by_object.get(&object) {
+                    self.deaths[index].recreated = true;
+                }
+                false
+            }
+            "delete" | "deletecollection" => {
+                let subject = Subject { resource, namespace, name: request.name() };
+                let victims: Vec<u32> = subject
+                    .candidates(ledger, vocabulary)
+                    .into_iter()
+                    .filter(|entry| subject.ends(entry, request.object_uid(), vocabulary))
+                    .map(|entry| entry.credential)
+                    .collect();
+                if victims.is_empty() {
+                    return false;
+                }
+                let index = self.deaths.len();
+                self.deaths.push(Death {
+                    object: object.clone(),
+                    ts: request.ts,
+                    request: request.to_owned(),
+                    recreated: false,
+                });
+                self.by_object.insert(object, index);
+                for credential in victims {
+                    // A Pod is deleted twice, by whoever wants it gone and then by its kubelet; until
+                    // the second it may use its token. The last deletion counts.
+                    self.by_credential.insert(credential, index);
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns what `credential` died of, with the death's index.
+    pub fn of(&self, credential: u32) -> Option<(usize, &Death)> {
+        self.by_credential.get(&credential).map(|&index| (index, &self.deaths[index]))
+    }
+
+    /// Returns the death of that index.
+    pub fn get(&self, index: usize) -> &Death {
+        &self.deaths[index]
+    }
+
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.deaths.is_empty()
+    }
+}
+
+/// What was deleted; an empty name stands for all of the namespace.
+struct Subject<'a> {
+    resource: &'a str,
+    namespace: &'a str,
+    name: &'a str,
+}
+
+impl Subject<'_> {
+    /// Returns the entries that may die of it, by the ledger's indices where there is a name.
+    fn candidates<'l>(&self, ledger: &'l Ledger, vocabulary: &Vocabulary) -> Vec<&'l Entry> {
+        if self.name.is_empty() {
+            return ledger.entries().iter().collect();
+        }
+        let of_user = |username: String| {
+            vocabulary.find(&username).into_iter().flat_map(|code| ledger.of_username(code))
+        };
+        let account = |name: &str| format!("system:serviceaccount:{}:{name}", self.namespace);
+        match self.resource {
+            "serviceaccounts" => of_user(account(self.name)).collect(),
+            "pods" => {
+                let pod = vocabulary.find(self.name);
+                pod.into_iter().flat_map(|code| ledger.of_pod(code)).collect()
+            }
+            _ => {
+                let secret = vocabulary.find(&format!("secret:{}/{}", self.namespace, self.name));
+                let token_id = self.name.strip_prefix("bootstrap-token-").unwrap_or("");
+                let owner = self.name.rsplit_once("-token-").map_or("", |(owner, _)| owner);
+                secret
+                    .and_then(|code| ledger.entry(code))
+                    .into_iter()
+                    .chain(of_user(format!("system:bootstrap:{token_id}")))
+                    .chain(of_user(account(owner)))
+                    .collect()
+            }
+        }
+    }
+
+    fn ends(&self, entry: &Entry, uid: &str, vocabulary: &Vocabulary) -> bool {
+        let username = vocabulary.text(entry.username);
+        if let Some(token_id) = username.strip_prefix("system:bootstrap:") {
+            return self.resource == "secrets"
+                && self.namespace == "kube-system"
+                && self.name.strip_prefix("bootstrap-token-") == Some(token_id);
+        }
+        let Some((namespace, account)) = service_account(username) else { return false };
+        if namespace != self.namespace {
+            return false;
+        }
+        let named = |name: &str| self.name.is_empty() || self.name == name;
+        match self.resource {
+            "serviceaccounts" => {
+                named(account) && (uid.is_empty() || uid == vocabulary.text(entry.user_uid))
+            }
+            "pods" => {
+                let pod = vocabulary.text(entry.token_pod);
+                !pod.is_empty()
+                    && named(pod)
+                    && (uid.is_empty() || uid == vocabulary.text(entry.token_pod_uid))
+            }
+            _ => {
+                let credential = vocabulary.text(entry.credential);
+                match credential.strip_prefix("secret:") {
+                    Some(secret) => {
+                        secret.split_once('/').is_some_and(|(_, secret)| named(secret))
+                    }
+                    // Before 1.24 the log names the ServiceAccount of a Secret token, not the Secret;
+                    // the tokens controller calls those `NAME-token-SUFFIX`.
+                    None => {
+                        credential.starts_with("legacy:")
+                            && self
+                                .name
+                                .strip_prefix(account)
+                                .is_some_and(|rest| rest.starts_with("-token-"))
+                    }
+                }
+            }
+        }
+    }
+}

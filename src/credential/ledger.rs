@@ -1,0 +1,192 @@
+//! One entry per credential, in the order of first use.
+
+use hashbrown::HashMap;
+
+use crate::detect::request::Request;
+use crate::frame::NULL;
+
+/// How many distinct paths a use remembers, to recognise the same program by what it asks for.
+const PATHS: usize = 32;
+
+/// Every credential of the log.
+///
+/// Memory: one entry per credential, one [`Use`] per address and agent it came from.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    entries: Vec<Entry>,
+    by_credential: HashMap<u32, u32>,
+    by_username: HashMap<u32, Vec<u32>>,
+    by_pod: HashMap<u32, Vec<u32>>,
+    /// Which entries came from an address with an agent: where a refused one may belong.
+    by_client: HashMap<(u32, u32), Vec<u32>>,
+    usernames_by_peer: HashMap<u32, Vec<u32>>,
+}
+
+/// One credential; codes belong to the run's vocabulary, times are microseconds UTC.
+#[derive(Debug)]
+pub struct Entry {
+    /// The best key the log offers (column `credential`).
+    pub credential: u32,
+    /// Its method (column `credential_kind`).
+    pub kind: u32,
+    /// Whose it is.
+    pub username: u32,
+    /// Uid of the owner.
+    pub user_uid: u32,
+    /// The Pod it is bound to.
+    pub token_pod: u32,
+    /// Uid of that Pod.
+    pub token_pod_uid: u32,
+    /// First use.
+    pub first: i64,
+    /// Last use.
+    pub last: i64,
+    /// Requests.
+    pub count: u64,
+    /// Uses by address and agent, in order of first use.
+    pub uses: Vec<Use>,
+}
+
+/// A credential used from one address by one program.
+#[derive(Debug)]
+pub struct Use {
+    /// Address of the connection.
+    pub peer: u32,
+    /// User agent.
+    pub agent: u32,
+    /// First use.
+    pub first: i64,
+    /// Last use.
+    pub last: i64,
+    /// Requests.
+    pub count: u64,
+    paths: Vec<u64>,
+}
+
+impl Use {
+    /// Returns whether the same path was asked for here before, as far as this use remembers.
+    pub fn asked_for(&self, path: &str) -> bool {
+        self.paths.contains(&path_key(path))
+    }
+}
+
+fn path_key(path: &str) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(path.as_bytes())
+}
+
+impl Ledger {
+    /// Enters one request whose credential was accepted; returns the entry's index.
+    pub fn enter(&mut self, request: &Request<'_>) -> usize {
+        let credential = request.credential();
+        let index = *self.by_credential.entry(credential).or_insert_with(|| {
+            let index = u32::try_from(self.entries.len()).expect("fewer than 2^32 credentials");
+            self.entries.push(Entry {
+                credential,
+                kind: request.credential_kind(),
+                username: request.username(),
+                user_uid: request.user_uid(),
+                token_pod: request.token_pod(),
+                token_pod_uid: request.token_pod_uid(),
+                first: request.ts,
+                last: request.ts,
+                count: 0,
+                uses: Vec::new(),
+            });
+            self.by_username.entry(request.username()).or_default().push(index);
+            if request.token_pod() != NULL {
+                self.by_pod.entry(request.token_pod()).or_default().push(index);
+            }
+            index
+        });
+        let entry = &mut self.entries[index as usize];
+        entry.first = entry.first.min(request.ts);
+        entry.last = entry.last.max(request.ts);
+        entry.count += 1;
+        let (peer, agent) = (request.peer_ip(), request.user_agent());
+        let known = entry.uses.iter_mut().find(|used| used.peer == peer && used.agent == agent);
+        let used = match known {
+            Some(used) => used,
+            None => {
+                self.by_client.entry((peer, agent)).or_default().push(index);
+                let usernames = self.usernames_by_peer.entry(peer).or_default();
+                if !usernames.contains(&request.username()) {
+                    usernames.push(request.username());
+                }
+                entry.uses.push(Use {
+                    peer,
+                    agent,
+                    first: request.ts,
+                    last: request.ts,
+                    count: 0,
+                    paths: Vec::new(),
+                });
+                entry.uses.last_mut().expect("just pushed")
+            }
+        };
+        used.first = used.first.min(request.ts);
+        used.last = used.last.max(request.ts);
+        used.count += 1;
+        if used.paths.len() < PATHS {
+            let key = path_key(request.path());
+            if !used.paths.contains(&key) {
+                used.paths.push(key);
+            }
+        }
+        index as usize
+    }
+
+    /// Returns all entries in order of first use.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Returns the entry of a credential.
+    pub fn entry(&self, credential: u32) -> Option<&Entry> {
+        self.by_credential.get(&credential).map(|&index| &self.entries[index as usize])
+    }
+
+    /// Returns the entries of a user.
+    pub fn of_username(&self, username: u32) -> impl Iterator<Item = &Entry> {
+        self.at(self.by_username.get(&username))
+    }
+
+    /// Returns the entries of tokens bound to a Pod of that name, in whatever namespace.
+    pub fn of_pod(&self, pod: u32) -> impl Iterator<Item = &Entry> {
+        self.at(self.by_pod.get(&pod))
+    }
+
+    /// Returns the entries that came from that address with that agent.
+    pub fn of_client(&self, peer: u32, agent: u32) -> impl Iterator<Item = &Entry> {
+        self.at(self.by_client.get(&(peer, agent)))
+    }
+
+    fn at(&self, indices: Option<&Vec<u32>>) -> impl Iterator<Item = &Entry> {
+        let indices = indices.map_or(&[][..], Vec::as_slice);
+        indices.iter().map(|&index| &self.entries[index as usize])
+    }
+
+    /// Returns the users that came from that address.
+    pub fn usernames_of(&self, peer: u32) -> &[u32] {
+        self.usernames_by_peer.get(&peer).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns whether so many users come from `peer` that it stands for none of them: a NAT gateway,
+    /// a load balancer, an API proxy or the control plane itself.
+    pub fn is_shared_peer(&self, peer: u32, least_users: usize) -> bool {
+        let users = self.usernames_of(peer).len();
+        users >= least_users && users * 10 >= self.by_username.len() && peer != NULL
+    }
+
+    /// Returns how many addresses credentials were used from.
+    pub fn peers(&self) -> usize {
+        self.usernames_by_peer.len()
+    }
+
+    /// Returns the busiest address by users, with its users and the users of the whole log.
+    pub fn busiest_peer(&self) -> Option<(u32, usize, usize)> {
+        self.usernames_by_peer
+            .iter()
+            .map(|(&peer, users)| (peer, users.len(), self.by_username.len()))
+            .max_by_key(|&(peer, users, _)| (users, std::cmp::Reverse(peer)))
+    }
+}

@@ -1,0 +1,93 @@
+//! RFC 3339 text to microseconds since the Unix epoch, UTC.
+//!
+//! kube-apiserver always writes 27 bytes, `2026-11-22T05:01:02.123456Z` (`metav1.MicroTime`).
+
+/// Parses any RFC 3339 time; digits past the microsecond are cut off.
+pub(super) fn parse(text: &str) -> Option<i64> {
+    parse_micro_time(text.as_bytes())
+        .or_else(|| Some(chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp_micros()))
+}
+
+/// Parses the one form that kube-apiserver writes; `None` for every other.
+fn parse_micro_time(text: &[u8]) -> Option<i64> {
+    let text: &[u8; 27] = text.try_into().ok()?;
+    let separators = [text[4], text[7], text[10], text[13], text[16], text[19], text[26]];
+    if separators != *b"--T::.Z" {
+        return None;
+    }
+    let number = |from: usize, to: usize| {
+        text[from..to].iter().try_fold(0_i64, |sum, digit| {
+            let value = digit.wrapping_sub(b'0');
+            (value < 10).then_some(sum * 10 + i64::from(value))
+        })
+    };
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let valid = (1..=12).contains(&month)
+        && (1..=days_in_month(year, month)).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second < 60;
+    if !valid {
+        return None;
+    }
+    let seconds = days_since_epoch(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
+    Some(seconds * 1_000_000 + number(20, 26)?)
+}
+
+fn days_in_month(year: i64, month: i64) -> i64 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Counts days in the proleptic Gregorian calendar with a year that starts in March, so that the
+/// leap day comes last and the length of the months before it follows one linear formula.
+fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let months_since_march = (month + 9) % 12;
+    let day_of_year = (153 * months_since_march + 2) / 5 + day - 1;
+    year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year
+        - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Option<i64>) {
+        assert_eq!(parse(text), expected, "{text}");
+    }
+
+    #[test]
+    fn parses_what_the_api_server_writes() {
+        check("1970-01-01T00:00:00.000000Z", Some(0));
+        check("2026-11-22T04:55:27.649211Z", Some(1_795_323_327_649_211));
+        check("2024-02-29T23:59:59.999999Z", Some(1_709_251_199_999_999));
+    }
+
+    #[test]
+    fn parses_other_rfc3339_times() {
+        check("2026-11-22T04:55:27Z", Some(1_795_323_327_000_000));
+        check("2026-11-22T05:55:27.649211999+01:00", Some(1_795_323_327_649_211));
+    }
+
+    #[test]
+    fn refuses_what_is_no_time() {
+        for text in ["", "now", "2026-13-01T00:00:00.000000Z", "2023-02-29T00:00:00.000000Z"] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn agrees_with_chrono_over_four_centuries() {
+        for day in (-73_000..73_000_i64).step_by(13) {
+            let micros = (day * 86_400 + 45_296) * 1_000_000 + 789;
+            let time = chrono::DateTime::from_timestamp_micros(micros).unwrap();
+            check(&time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(), Some(micros));
+        }
+    }
+}

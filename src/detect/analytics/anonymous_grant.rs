@@ -1,0 +1,153 @@
+//! `anonymous-grant-in-use`: a binding that lets anonymous requests through, named by the authorizer.
+//!
+//! At level Metadata the creation of a binding shows neither subjects nor role; the reason that the
+//! RBAC authorizer gives with each request it lets through names binding, role and subject
+//! (kubernetes/kubernetes `plugin/pkg/auth/authorizer/rbac/rbac.go`). So the grant is read from its use,
+//! and tied to the request that made or changed the binding, if that is in the log.
+
+use hashbrown::HashMap;
+
+use super::{Context, Draft, counted};
+use crate::detect::request::Request;
+use crate::detect::tally::Tally;
+use crate::finding::Finding;
+use crate::frame::NULL;
+use crate::rules::{Parameters, RuleError, RuleMeta};
+
+/// State of the analytic.
+pub struct AnonymousGrant {
+    meta: RuleMeta,
+    harmless: Vec<String>,
+    /// Per authorizer's reason.
+    uses: HashMap<u32, Tally>,
+    /// Per binding, as the reason names it.
+    writes: HashMap<String, Tally>,
+}
+
+/// What a reason of the RBAC authorizer says.
+#[derive(Debug, PartialEq, Eq)]
+struct Grant<'a> {
+    /// `ClusterRoleBinding` or `RoleBinding`
+    kind: &'a str,
+    /// `NAME`, or `NAME/NAMESPACE` of a `RoleBinding`.
+    binding: &'a str,
+    /// Role kind and name.
+    role: String,
+    /// Subject kind and name.
+    subject: String,
+}
+
+impl<'a> Grant<'a> {
+    fn parse(reason: &'a str) -> Option<Self> {
+        let rest = reason.strip_prefix("RBAC: allowed by ")?;
+        let (kind, rest) = rest.split_once(" \"")?;
+        let (binding, rest) = rest.split_once("\" of ")?;
+        let (role, subject) = rest.split_once(" to ")?;
+        let unquoted = |text: &str| text.replace('"', "");
+        Some(Self { kind, binding, role: unquoted(role), subject: unquoted(subject) })
+    }
+}
+
+impl AnonymousGrant {
+    /// Reads the parameters.
+    ///
+    /// # Errors
+    /// When a parameter is missing or of a wrong type.
+    pub fn new(meta: &RuleMeta, parameters: &Parameters) -> Result<Self, RuleError> {
+        Ok(Self {
+            meta: meta.clone(),
+            harmless: parameters.strings("harmless_bindings")?,
+            uses: HashMap::new(),
+            writes: HashMap::new(),
+        })
+    }
+
+    /// Takes in one request.
+    pub fn observe(&mut self, request: &Request<'_>, context: &Context<'_>) {
+        let Context { vocabulary, evidence_limit } = *context;
+        let resource = vocabulary.text(request.resource());
+        if matches!(resource, "rolebindings" | "clusterrolebindings")
+            && request.succeeded()
+            && matches!(vocabulary.text(request.verb()), "create" | "update" | "patch")
+        {
+            let binding = match vocabulary.text(request.namespace()) {
+                "" => request.name().to_owned(),
+                namespace => format!("{}/{namespace}", request.name()),
+            };
+            let new = || Tally::new(request, vocabulary, evidence_limit);
+            match self.writes.get_mut(&binding) {
+                Some(tally) => tally.add(request, vocabulary, evidence_limit),
+                None => drop(self.writes.insert(binding, new())),
+            }
+        }
+        if vocabulary.text(request.identity_kind()) == "anonymous"
+            && request.authz_reason() != NULL
+            && vocabulary.text(request.decision()) == "allow"
+        {
+            self.uses
+                .entry(request.authz_reason())
+                .and_modify(|tally| tally.add(request, vocabulary, evidence_limit))
+                .or_insert_with(|| Tally::new(request, vocabulary, evidence_limit));
+        }
+    }
+
+    /// Draws the findings.
+    pub fn finish(self, context: &Context<'_>) -> Vec<Finding> {
+        let Context { vocabulary, evidence_limit } = *context;
+        let mut findings = Vec::new();
+        for (reason, used) in self.uses {
+            let Some(grant) = Grant::parse(vocabulary.text(reason)) else { continue };
+            if self.harmless.iter().any(|binding| binding == grant.binding) {
+                continue;
+            }
+            let mut tally = used.clone();
+            let written = self.writes.get(grant.binding);
+            let made = match written {
+                Some(writes) => {
+                    tally.merge(writes.clone(), evidence_limit);
+                    format!(", written by {}", super::listed(&writes.usernames(vocabulary)))
+                }
+                None => String::new(),
+            };
+            let mut draft =
+                Draft::new(&self.meta, vec![grant.kind.to_owned(), grant.binding.to_owned()], &tally);
+            draft.window_start = used.first;
+            draft.summary = format!(
+                "{} `{}`{made} gives {} to {}: {} without credentials let through by it",
+                grant.kind,
+                grant.binding,
+                grant.role,
+                grant.subject,
+                counted(used.count, "request"),
+            );
+            draft.why = vec![
+                format!("annotations.authorization.k8s.io/reason = {}", vocabulary.text(reason)),
+                "user.username = system:anonymous".to_owned(),
+            ];
+            if written.is_none() {
+                draft.blind_spots.push(
+                    "the log does not hold the request that made the binding: it is older than the log"
+                        .to_owned(),
+                );
+            }
+            findings.push(draft.finish(vocabulary));
+        }
+        findings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_of_the_rbac_authorizer_are_read() {
+        let reason = r#"RBAC: allowed by RoleBinding "flag-reader/orders" of Role "flag-reader" to Group "system:unauthenticated""#;
+        let grant = Grant::parse(reason).unwrap();
+        assert_eq!((grant.kind, grant.binding), ("RoleBinding", "flag-reader/orders"));
+        assert_eq!(grant.role, "Role flag-reader");
+        assert_eq!(grant.subject, "Group system:unauthenticated");
+        assert_eq!(Grant::parse(""), None);
+        assert_eq!(Grant::parse("allowed by IAM"), None);
+    }
+}

@@ -1,0 +1,357 @@
+//! `shared-credential` and `pod-token-away`: one credential, several holders.
+//!
+//! Two tests. A token bound to a Pod belongs at that Pod's address, and nowhere else. Any other
+//! credential is shared if it goes back and forth between addresses within a window: `A B A B`. A
+//! hand-over (`A A B B`, a laptop that moves) has no way back. Several Pods of one ServiceAccount have a
+//! token each (KEP-1205) and so are no sharing; Secret tokens from before KEP-2799 all Pods of a
+//! ServiceAccount hold alike by design, so they are left out.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+use hashbrown::HashMap;
+
+use super::{Context, Draft, counted, lasting, listed};
+use crate::credential::Ledger;
+use crate::detect::request::Request;
+use crate::detect::tally::Tally;
+use crate::finding::{Confidence, Finding, Severity};
+use crate::frame::{NULL, Vocabulary};
+use crate::rules::{Parameters, RuleError, RuleMeta};
+
+/// State of the analytics.
+pub struct SharedCredential {
+    sharing: RuleMeta,
+    away: RuleMeta,
+    settings: Settings,
+    holders: HashMap<u32, Holders>,
+    /// Addresses that kubelets come from: Pods on the host's network share them.
+    nodes: Vec<u32>,
+}
+
+struct Settings {
+    window_us: i64,
+    least_returns: usize,
+    high_returns: usize,
+    longest_request_us: i64,
+    shared_peer_users: usize,
+    by_design: Vec<ByDesign>,
+}
+
+/// Sharing that is meant: a user with an agent.
+struct ByDesign {
+    username: String,
+    agent_prefix: String,
+}
+
+/// Where one credential was used.
+#[derive(Default)]
+struct Holders {
+    peers: Vec<Peer>,
+    at: usize,
+    /// The last window's requests; kept once there is a second address.
+    recent: VecDeque<Request<'static>>,
+    returns: VecDeque<i64>,
+    most_returns: usize,
+    episodes: Vec<Tally>,
+}
+
+struct Peer {
+    code: u32,
+    last: i64,
+    tally: Tally,
+}
+
+impl SharedCredential {
+    /// Reads the parameters.
+    ///
+    /// # Errors
+    /// When a parameter is missing or of a wrong type.
+    pub fn new(
+        (sharing, parameters): (&RuleMeta, &Parameters),
+        away: &RuleMeta,
+    ) -> Result<Self, RuleError> {
+        let by_design = parameters.strings("by_design")?.into_iter().map(|text| {
+            let (username, agent) = text.split_once(" with ").unwrap_or((&text, ""));
+            ByDesign { username: username.to_owned(), agent_prefix: agent.to_owned() }
+        });
+        Ok(Self {
+            sharing: sharing.clone(),
+            away: away.clone(),
+            settings: Settings {
+                window_us: parameters.duration_us("window")?,
+                least_returns: parameters.number("least_returns")? as usize,
+                high_returns: parameters.number("high_returns")? as usize,
+                longest_request_us: parameters.duration_us("longest_request")?,
+                shared_peer_users: parameters.number("shared_peer_users")? as usize,
+                by_design: by_design.collect(),
+            },
+            holders: HashMap::new(),
+            nodes: Vec::new(),
+        })
+    }
+
+    /// Takes in one request whose credential was accepted.
+    pub fn observe(&mut self, request: &Request<'_>, context: &Context<'_>) {
+        let Context { vocabulary, evidence_limit } = *context;
+        let settings = &self.settings;
+        let peer = request.peer_ip();
+        let kind = vocabulary.text(request.identity_kind());
+        let secret_of_all_pods = request.legacy_token() != NULL
+            && vocabulary.text(request.credential()).starts_with("legacy:");
+        if peer == NULL || kind == "anonymous" || secret_of_all_pods {
+            return;
+        }
+        if kind == "node" && !self.nodes.contains(&peer) {
+            self.nodes.push(peer);
+        }
+        // A watch that ends now says where its client was long ago.
+        if request.ts - request.received > settings.longest_request_us {
+            return;
+        }
+        let holders = self.holders.entry(request.credential()).or_default();
+        let at = match holders.peers.get(holders.at).is_some_and(|known| known.code == peer) {
+            true => Some(holders.at),
+            false => holders.peers.iter().position(|known| known.code == peer),
+        };
+        let new = at.is_none();
+        let at = at.unwrap_or_else(|| {
+            holders.peers.push(Peer { code: peer, last: request.ts, tally: Tally::empty() });
+            holders.peers.len() - 1
+        });
+        if holders.peers.len() == 1 {
+            holders.peers[0].last = request.ts;
+            holders.at = 0;
+            return;
+        }
+        // The first address of a bound token is its home; the others' requests are evidence.
+        if at > 0 && request.token_pod_uid() != NULL {
+            holders.peers[at].tally.add(request, vocabulary, evidence_limit);
+        }
+        let from = request.ts - settings.window_us;
+        if at != holders.at && !new && holders.peers[at].last >= from {
+            holders.returns.push_back(request.ts);
+        }
+        holders.peers[at].last = request.ts;
+        holders.at = at;
+        while holders.returns.front().is_some_and(|&ts| ts < from) {
+            holders.returns.pop_front();
+        }
+        holders.most_returns = holders.most_returns.max(holders.returns.len());
+        match holders.episodes.last_mut().filter(|episode| episode.last >= from) {
+            Some(episode) => episode.add(request, vocabulary, evidence_limit),
+            None => {
+                let room = evidence_limit.saturating_mul(4).max(256);
+                while holders.recent.front().is_some_and(|old| old.ts < from)
+                    || holders.recent.len() >= room
+                {
+                    holders.recent.pop_front();
+                }
+                holders.recent.push_back(request.to_owned());
+                if holders.returns.len() >= settings.least_returns {
+                    let mut episode = Tally::empty();
+                    for request in holders.recent.drain(..) {
+                        episode.add(&request, vocabulary, evidence_limit);
+                    }
+                    holders.episodes.push(episode);
+                }
+            }
+        }
+    }
+
+    /// Draws the findings.
+    pub fn finish(mut self, context: &Context<'_>, ledger: &Ledger) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for (credential, holders) in std::mem::take(&mut self.holders) {
+            let Some(entry) = ledger.entry(credential) else { continue };
+            if entry.token_pod_uid == NULL {
+                self.shared(credential, &holders, context, ledger, &mut findings);
+            } else {
+                self.away(credential, &holders, context, ledger, &mut findings);
+            }
+        }
+        findings
+    }
+
+    fn shared(
+        &self,
+        credential: u32,
+        holders: &Holders,
+        context: &Context<'_>,
+        ledger: &Ledger,
+        findings: &mut Vec<Finding>,
+    ) {
+        let vocabulary = context.vocabulary;
+        for episode in &holders.episodes {
+            let peers = episode.peers(vocabulary);
+            let own: Vec<String> = peers
+                .iter()
+                .filter(|peer| {
+                    let code = vocabulary.find(peer).unwrap_or(NULL);
+                    !ledger.is_shared_peer(code, self.settings.shared_peer_users)
+                })
+                .cloned()
+                .collect();
+            let usernames = episode.usernames(vocabulary);
+            let agents = episode.origin(vocabulary).user_agents;
+            if self.settings.is_by_design(&usernames, &agents) {
+                continue;
+            }
+            let key = vocabulary.text(credential);
+            let mut draft = Draft::new(&self.sharing, vec![key.to_owned()], episode);
+            draft.summary = format!(
+                "the credential of `{}` went back and forth between {} within {}: {}",
+                listed(&usernames),
+                listed(&peers),
+                lasting(episode.last - episode.first),
+                counted(episode.count, "request"),
+            );
+            draft.why = vec![
+                format!("credential = {key}"),
+                format!("addresses = {} at a time", peers.len()),
+                format!(
+                    "ways back = {} within {}",
+                    holders.most_returns,
+                    lasting(self.settings.window_us)
+                ),
+                format!("agents = {}", listed(&agents)),
+            ];
+            draft.severity = if holders.most_returns >= self.settings.high_returns {
+                Severity::High
+            } else {
+                self.sharing.severity
+            };
+            if !key.starts_with("JTI=") && !key.starts_with("X509SHA256=") {
+                draft.confidence = Confidence::Medium;
+                draft.blind_spots.push(
+                    "the log has no id of the credential itself: these may be several credentials of one user"
+                        .to_owned(),
+                );
+            }
+            if own.len() < 2 {
+                draft.severity = Severity::Low;
+                draft.confidence = Confidence::Low;
+                draft.why.push(
+                    "all addresses but one stand for many users (a gateway or proxy)".to_owned(),
+                );
+            } else if one_network(&own) {
+                draft.severity = Severity::Low;
+                draft.confidence = Confidence::Low;
+                draft.why.push("the addresses are neighbours: perhaps one gateway's".to_owned());
+            }
+            findings.push(draft.finish(vocabulary));
+        }
+    }
+
+    fn away(
+        &self,
+        credential: u32,
+        holders: &Holders,
+        context: &Context<'_>,
+        ledger: &Ledger,
+        findings: &mut Vec<Finding>,
+    ) {
+        let vocabulary = context.vocabulary;
+        let Some((home, others)) = holders.peers.split_first() else { return };
+        let home = vocabulary.text(home.code);
+        let mut all = Tally::empty();
+        let mut own = false;
+        for peer in others {
+            let address = vocabulary.text(peer.code);
+            let gateway = ledger.is_shared_peer(peer.code, self.settings.shared_peer_users);
+            if self.nodes.contains(&peer.code) || is_other_family(home, address) {
+                continue;
+            }
+            own |= !gateway;
+            all.merge(peer.tally.clone(), context.evidence_limit);
+        }
+        if all.count == 0 {
+            return;
+        }
+        let Some(entry) = ledger.entry(credential) else { return };
+        let key = vocabulary.text(credential);
+        let mut draft = Draft::new(&self.away, vec![key.to_owned()], &all);
+        draft.summary = format!(
+            "the token of Pod `{}` (`{}`) belongs at {home} and was used from {}: {}, {} served",
+            vocabulary.text(entry.token_pod),
+            vocabulary.text(entry.username),
+            listed(&all.peers(vocabulary)),
+            counted(all.count, "request"),
+            all.succeeded,
+        );
+        draft.why = vec![
+            format!("credential = {key}"),
+            format!("pod-uid = {}", vocabulary.text(entry.token_pod_uid)),
+            format!("first seen at {home}"),
+        ];
+        if !own {
+            draft.severity = Severity::Low;
+            draft.confidence = Confidence::Low;
+            draft.why.push("the other address stands for many users (a gateway)".to_owned());
+        }
+        findings.push(draft.finish(vocabulary));
+    }
+}
+
+impl Settings {
+    /// Names identity and program together: neither alone makes sharing harmless.
+    fn is_by_design(&self, usernames: &[String], agents: &[String]) -> bool {
+        self.by_design.iter().any(|known| {
+            usernames.iter().all(|username| *username == known.username)
+                && agents.iter().all(|agent| agent.starts_with(&known.agent_prefix))
+        })
+    }
+}
+
+fn is_other_family(one: &str, other: &str) -> bool {
+    match (one.parse::<IpAddr>(), other.parse::<IpAddr>()) {
+        (Ok(one), Ok(other)) => one.is_ipv4() != other.is_ipv4(),
+        _ => false,
+    }
+}
+
+/// Returns whether all addresses lie in one /24 (IPv4) or /64 (IPv6), or are one of each family.
+fn one_network(addresses: &[String]) -> bool {
+    let parsed: Option<Vec<IpAddr>> = addresses.iter().map(|text| text.parse().ok()).collect();
+    let Some(parsed) = parsed else { return false };
+    let mut networks: Vec<Vec<u8>> = parsed
+        .iter()
+        .map(|address| match address {
+            IpAddr::V4(address) => address.octets()[..3].to_vec(),
+            IpAddr::V6(address) => address.octets()[..8].to_vec(),
+        })
+        .collect();
+    networks.sort_unstable();
+    networks.dedup();
+    let both_families = parsed.len() == 2 && parsed[0].is_ipv4() != parsed[1].is_ipv4();
+    networks.len() == 1 || both_families
+}
+
+/// Returns the number of users that share the busiest address, in words, if it hides who is who.
+pub fn gateway_note(ledger: &Ledger, vocabulary: &Vocabulary, least_users: usize) -> Option<String> {
+    let (peer, users, all) = ledger.busiest_peer()?;
+    (users >= least_users && users * 2 > all).then(|| {
+        format!(
+            "{users} of {all} users come from the one address {}: addresses tell little here; look at credentials and agents",
+            vocabulary.text(peer)
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_one_network() {
+        let check = |addresses: &[&str], expected: bool| {
+            let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            assert_eq!(one_network(&addresses), expected, "{addresses:?}");
+        };
+        check(&["10.0.0.1", "10.0.0.200"], true);
+        check(&["10.0.0.1", "10.0.1.1"], false);
+        check(&["10.0.0.1", "fd00::1"], true);
+        check(&["2001:db8::1", "2001:db8::2"], true);
+        check(&["gce-internal-ip", "10.0.0.1"], false);
+    }
+}

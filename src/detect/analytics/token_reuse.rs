@@ -1,0 +1,302 @@
+//! `token-reuse-after-deletion`: a credential whose object is gone goes on being used.
+//!
+//! Two kinds of proof. A use after the deletion that is **served** names its credential itself: by the
+//! Secret's name, the uid, the Pod's uid or the token's id. For about ten seconds that is the API
+//! server's token cache and no more; past the grace it is a credential that should not work. A use
+//! that is **refused** (401) names nobody: it is tied to the dead credential by address and program that
+//! the credential was used with before, and the more surely if the path is one it asked for.
+//!
+//! One refused request or two, and clients that come back with a new token of the same user, are the
+//! noise of rollouts and do not count.
+
+use hashbrown::HashMap;
+
+use super::{Context, Draft, counted, lasting, listed};
+use crate::credential::{Death, Deaths, Ledger};
+use crate::detect::request::Request;
+use crate::detect::tally::Tally;
+use crate::finding::{Confidence, Finding, Severity};
+use crate::frame::Vocabulary;
+use crate::rules::{Parameters, RuleError, RuleMeta};
+
+/// State of the analytic.
+pub struct TokenReuse {
+    meta: RuleMeta,
+    grace_us: i64,
+    tie_us: i64,
+    least_refused: u64,
+    recovery_us: i64,
+    after: HashMap<Key, After>,
+    /// Clients that were refused, and what they are tied to.
+    waiting: HashMap<Client, Vec<Key>>,
+}
+
+/// Dead credential and index of its death.
+type Key = (u32, usize);
+
+/// Address and user agent.
+type Client = (u32, u32);
+
+/// What came after a death.
+#[derive(Default)]
+struct After {
+    served: Option<Tally>,
+    late: u64,
+    refused: Option<Tally>,
+    same_path: u64,
+    ambiguous: bool,
+    /// Clients that were refused, and those of them that were accepted again later.
+    clients: Vec<Client>,
+    by_peer: Vec<(u32, u64)>,
+    recovered: Vec<Client>,
+}
+
+impl TokenReuse {
+    /// Reads the parameters.
+    ///
+    /// # Errors
+    /// When a parameter is missing or of a wrong type.
+    pub fn new(meta: &RuleMeta, parameters: &Parameters) -> Result<Self, RuleError> {
+        Ok(Self {
+            meta: meta.clone(),
+            grace_us: parameters.duration_us("grace")?,
+            tie_us: parameters.duration_us("tie_window")?,
+            least_refused: parameters.number("least_refused")? as u64,
+            recovery_us: parameters.duration_us("recovery")?,
+            after: HashMap::new(),
+            waiting: HashMap::new(),
+        })
+    }
+
+    /// Takes in one request.
+    pub fn observe(
+        &mut self,
+        request: &Request<'_>,
+        context: &Context<'_>,
+        ledger: &Ledger,
+        deaths: &Deaths,
+    ) {
+        if deaths.is_empty() {
+            return;
+        }
+        if request.code == 401 {
+            self.observe_refused(request, context, ledger, deaths);
+        } else if request.authenticated() {
+            self.observe_accepted(request, context, ledger, deaths);
+        }
+    }
+
+    fn observe_accepted(
+        &mut self,
+        request: &Request<'_>,
+        context: &Context<'_>,
+        ledger: &Ledger,
+        deaths: &Deaths,
+    ) {
+        let Some((index, death)) = deaths.of(request.credential()) else {
+            self.note_recovery(request, ledger);
+            return;
+        };
+        // What was received before the deletion was right: a watch may end long after.
+        if request.received <= death.ts {
+            return;
+        }
+        let after = self.after.entry((request.credential(), index)).or_default();
+        after.late += u64::from(request.received > death.ts + self.grace_us);
+        add(&mut after.served, request, context);
+    }
+
+    /// A client that was refused comes back as the same user with a credential that lives.
+    fn note_recovery(&mut self, request: &Request<'_>, ledger: &Ledger) {
+        let client = (request.peer_ip(), request.user_agent());
+        let Some(keys) = self.waiting.remove(&client) else { return };
+        for key in keys {
+            let Some(after) = self.after.get_mut(&key) else { continue };
+            let last = after.refused.as_ref().map_or(i64::MIN, |tally| tally.last);
+            let same_user =
+                ledger.entry(key.0).is_some_and(|entry| entry.username == request.username());
+            if same_user && request.ts <= last.saturating_add(self.recovery_us) {
+                after.recovered.push(client);
+            }
+        }
+    }
+
+    fn observe_refused(
+        &mut self,
+        request: &Request<'_>,
+        context: &Context<'_>,
+        ledger: &Ledger,
+        deaths: &Deaths,
+    ) {
+        let client = (request.peer_ip(), request.user_agent());
+        let mut live = false;
+        let mut dead: Option<(usize, u32, &Death, bool)> = None;
+        for entry in ledger.of_client(client.0, client.1) {
+            let Some((index, death)) = deaths.of(entry.credential) else {
+                live = true;
+                continue;
+            };
+            let in_time = (death.ts..=death.ts + self.tie_us).contains(&request.received);
+            if !in_time || dead.is_some_and(|(known, ..)| known > index) {
+                continue;
+            }
+            let same_path = entry.uses.iter().any(|used| used.asked_for(request.path()));
+            dead = Some((index, entry.credential, death, same_path));
+        }
+        let Some((index, credential, _, same_path)) = dead else { return };
+        let after = self.after.entry((credential, index)).or_default();
+        after.same_path += u64::from(same_path);
+        after.ambiguous |= live;
+        if !after.clients.contains(&client) {
+            after.clients.push(client);
+        }
+        after.recovered.retain(|known| *known != client);
+        match after.by_peer.iter_mut().find(|(peer, _)| *peer == client.0) {
+            Some((_, count)) => *count += 1,
+            None => after.by_peer.push((client.0, 1)),
+        }
+        let waiting = self.waiting.entry(client).or_default();
+        if !waiting.contains(&(credential, index)) {
+            waiting.push((credential, index));
+        }
+        add(&mut after.refused, request, context);
+    }
+
+    /// Returns how many refusals of each address the findings to come explain.
+    pub fn tied(&self) -> HashMap<u32, u64> {
+        let mut tied: HashMap<u32, u64> = HashMap::new();
+        for after in self.after.values().filter(|after| self.counts(after)) {
+            for &(peer, count) in &after.by_peer {
+                *tied.entry(peer).or_default() += count;
+            }
+        }
+        tied
+    }
+
+    /// Returns whether there is more than noise after a death.
+    fn counts(&self, after: &After) -> bool {
+        let refused = after.refused.as_ref().map_or(0, |tally| tally.count);
+        let recovered = !after.clients.is_empty()
+            && after.clients.iter().all(|client| after.recovered.contains(client));
+        after.late > 0 || (refused >= self.least_refused && !recovered)
+    }
+
+    /// Draws the findings.
+    pub fn finish(self, context: &Context<'_>, ledger: &Ledger, deaths: &Deaths) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for (&(credential, index), after) in &self.after {
+            if !self.counts(after) {
+                continue;
+            }
+            let Some(entry) = ledger.entry(credential) else { continue };
+            let death = deaths.get(index);
+            findings.push(finding(&self.meta, entry, death, after, self.grace_us, context));
+        }
+        findings
+    }
+}
+
+fn add(tally: &mut Option<Tally>, request: &Request<'_>, context: &Context<'_>) {
+    let Context { vocabulary, evidence_limit } = *context;
+    tally.get_or_insert_with(Tally::empty).add(request, vocabulary, evidence_limit);
+}
+
+fn finding(
+    meta: &RuleMeta,
+    entry: &crate::credential::Entry,
+    death: &Death,
+    after: &After,
+    grace_us: i64,
+    context: &Context<'_>,
+) -> Finding {
+    let Context { vocabulary, evidence_limit } = *context;
+    let mut all = Tally::empty();
+    for tally in [&after.served, &after.refused].into_iter().flatten() {
+        all.merge(tally.clone(), evidence_limit);
+    }
+    let owner = vocabulary.text(entry.username);
+    let key = vocabulary.text(entry.credential);
+    let mut draft = Draft::new(meta, vec![key.to_owned(), death.object.clone()], &all);
+    draft.window_start = death.ts;
+    let mut parts = Vec::new();
+    let mut why = vec![
+        format!("credential = {key}, of `{owner}`"),
+        format!("{} by `{}`", deletion(death), vocabulary.text(death.request.username())),
+    ];
+    if let Some(served) = &after.served {
+        let last = lasting(served.last - death.ts);
+        parts.push(format!("{} served until {last} after", counted(served.count, "request")));
+        why.push(format!(
+            "proved: {} accepted after the deletion name this credential by {}",
+            counted(served.count, "request"),
+            proof(entry, vocabulary),
+        ));
+        if after.late > 0 {
+            draft.severity = Severity::Critical;
+            why.push(format!(
+                "{} of them later than the grace of {}",
+                after.late,
+                lasting(grace_us)
+            ));
+        } else {
+            why.push("all within the grace in which the API server remembers a token".to_owned());
+        }
+    }
+    if let Some(refused) = &after.refused {
+        parts.push(format!("{} refused", refused.count));
+        draft.confidence = match (after.served.is_some() || after.same_path > 0, after.ambiguous) {
+            (true, false) => Confidence::High,
+            (true, true) | (false, false) => Confidence::Medium,
+            (false, true) => Confidence::Low,
+        };
+        why.push(format!(
+            "tied: {} with 401 from the address and program of this credential ({}), {} of them on paths it had asked for",
+            counted(refused.count, "request"),
+            listed(&refused.peers(vocabulary)),
+            after.same_path,
+        ));
+        draft.blind_spots.push(
+            "a 401 does not name its credential; from another address or program it cannot be tied".to_owned(),
+        );
+    }
+    if death.recreated {
+        why.push("an object of the same name was made again: its new credentials are not meant".to_owned());
+    }
+    draft.summary = format!(
+        "the credential of `{owner}` went on being used after {}: {}",
+        deletion(death),
+        parts.join(", ")
+    );
+    draft.why = why;
+    let mut finding = draft.finish(vocabulary);
+    finding.actor.username = Some(owner.to_owned());
+    finding.actor.kind = Some("serviceaccount".to_owned()).filter(|_| owner.contains(":serviceaccount:"));
+    finding.actor.credential_id = Some(key.to_owned());
+    finding
+}
+
+fn deletion(death: &Death) -> String {
+    let (resource, name) = death.object.split_once(' ').unwrap_or(("object", &death.object));
+    let kind = match resource {
+        "secrets" => "Secret",
+        "serviceaccounts" => "ServiceAccount",
+        "pods" => "Pod",
+        other => other,
+    };
+    format!("{kind} `{name}` was deleted")
+}
+
+fn proof(entry: &crate::credential::Entry, vocabulary: &Vocabulary) -> &'static str {
+    let key = vocabulary.text(entry.credential);
+    if key.starts_with("JTI=") {
+        "the token's id"
+    } else if key.starts_with("secret:") {
+        "the Secret's name"
+    } else if key.starts_with("pod:") {
+        "the Pod's uid"
+    } else if key.contains("system:bootstrap:") {
+        "the bootstrap token's id"
+    } else {
+        "the owner's uid"
+    }
+}

@@ -1,0 +1,167 @@
+//! Coverage: what this log could have shown, so that silence is not taken for peace.
+
+use std::collections::BTreeMap;
+
+use super::analytics::Draft;
+use super::request::{Request, Stage};
+use super::tally::Tally;
+use crate::finding::Finding;
+use crate::frame::{Column, ColumnType, EventFrame, NULL, Vocabulary};
+use crate::rules::{RuleError, RuleMeta, RuleSet};
+
+/// What was seen of the log's abilities.
+pub struct Coverage {
+    blind_meta: RuleMeta,
+    /// Per rule: the columns that the log must fill somewhere.
+    required: Vec<Vec<Column>>,
+    seen: BTreeMap<Column, bool>,
+    levels: BTreeMap<String, u64>,
+    received: u64,
+    refused: u64,
+    started: u64,
+    first: i64,
+    last: i64,
+    /// Long-running requests that began and ended within the log.
+    long_running: u64,
+    requests: u64,
+    authenticated: u64,
+    with_credential_id: u64,
+    secrets: u64,
+}
+
+impl Coverage {
+    /// Starts with nothing seen.
+    ///
+    /// # Errors
+    /// When a rule requires a column that does not exist.
+    pub fn new(blind_meta: &RuleMeta, rules: &RuleSet) -> Result<Self, RuleError> {
+        let required = |meta: &RuleMeta| {
+            let column = |name: &String| {
+                Column::by_name(name)
+                    .filter(|column| column.kind() == ColumnType::Coded)
+                    .ok_or_else(|| {
+                        let what = format!("cannot require `{name}`: no such coded column");
+                        RuleError::at(&meta.path, &meta.text, name, what)
+                    })
+            };
+            meta.requires.iter().map(column).collect::<Result<Vec<_>, _>>()
+        };
+        let required: Vec<Vec<Column>> =
+            rules.rules.iter().map(|rule| required(&rule.meta)).collect::<Result<_, _>>()?;
+        let seen = required.iter().flatten().map(|&column| (column, false)).collect();
+        Ok(Self {
+            blind_meta: blind_meta.clone(),
+            required,
+            seen,
+            levels: BTreeMap::new(),
+            received: 0,
+            refused: 0,
+            started: 0,
+            first: i64::MAX,
+            last: i64::MIN,
+            long_running: 0,
+            requests: 0,
+            authenticated: 0,
+            with_credential_id: 0,
+            secrets: 0,
+        })
+    }
+
+    /// Takes in the events of one chunk.
+    pub fn note(&mut self, frame: &EventFrame) {
+        for (column, seen) in &mut self.seen {
+            *seen = *seen || frame.codes(*column).iter().any(|&code| code != NULL);
+        }
+        let count = |column: Column, value: &str| {
+            let code = frame.vocabulary().find(value).unwrap_or(NULL - 1);
+            frame.codes(column).iter().filter(|&&other| other == code).count() as u64
+        };
+        for level in ["Metadata", "Request", "RequestResponse"] {
+            *self.levels.entry(level.to_owned()).or_default() += count(Column::Level, level);
+        }
+        self.received += count(Column::Stage, "RequestReceived");
+        self.started += count(Column::Stage, "ResponseStarted");
+    }
+
+    /// Takes in one request.
+    pub fn observe(&mut self, request: &Request<'_>, vocabulary: &Vocabulary) {
+        self.requests += 1;
+        self.first = self.first.min(request.ts);
+        self.last = self.last.max(request.ts);
+        self.refused += u64::from(request.code == 401);
+        self.authenticated += u64::from(request.authenticated());
+        let credential = vocabulary.text(request.credential());
+        self.with_credential_id +=
+            u64::from(credential.starts_with("JTI=") || credential.starts_with("X509SHA256="));
+        self.secrets += u64::from(vocabulary.text(request.resource()) == "secrets");
+        let within = request.received >= self.first;
+        if request.stage == Stage::Complete && within && vocabulary.text(request.verb()) == "watch" {
+            self.long_running += 1;
+        }
+    }
+
+    /// Returns whether the log fills what rule number `rule` needs.
+    pub fn can_judge(&self, rule: usize) -> bool {
+        self.required[rule].iter().all(|column| self.seen[column])
+    }
+
+    /// Returns whether the policy leaves out the one stage at which a 401 is logged: watches end in
+    /// the log that never began in it.
+    fn is_blind_to_401(&self) -> bool {
+        self.started == 0 && self.refused == 0 && self.long_running > 0
+    }
+
+    /// Returns findings about the log itself.
+    pub fn findings(&self, vocabulary: &Vocabulary) -> Vec<Finding> {
+        if !self.is_blind_to_401() {
+            return Vec::new();
+        }
+        let mut tally = Tally::empty();
+        tally.first = self.first;
+        tally.last = self.last;
+        let mut draft = Draft::new(&self.blind_meta, Vec::new(), &tally);
+        draft.summary =
+            "this log cannot hold failed logins: its policy leaves out the stage ResponseStarted"
+                .to_owned();
+        draft.why = vec![
+            format!("watches that end in the log = {}", self.long_running),
+            "events at stage ResponseStarted = 0".to_owned(),
+        ];
+        vec![draft.finish(vocabulary)]
+    }
+
+    /// Returns what the log cannot show, in words.
+    pub fn blind(&self) -> Vec<String> {
+        let mut blind = Vec::new();
+        if self.requests == 0 {
+            return blind;
+        }
+        if self.is_blind_to_401() {
+            blind.push(
+                "failed logins (401): the policy omits stage ResponseStarted, where alone they are logged"
+                    .to_owned(),
+            );
+        } else if self.refused == 0 {
+            blind.push(
+                "perhaps failed logins: there is no 401; a policy whose rules all name users or groups cannot log one"
+                    .to_owned(),
+            );
+        }
+        let level = |name: &str| self.levels.get(name).copied().unwrap_or(0);
+        if level("Request") + level("RequestResponse") == 0 {
+            blind.push(
+                "what was written: every event is at level Metadata, without bodies".to_owned(),
+            );
+        }
+        if self.authenticated > 0 && self.with_credential_id == 0 {
+            blind.push(
+                "which credential was used: no event has a credential-id (Kubernetes before 1.32, or stripped)"
+                    .to_owned(),
+            );
+        }
+        if self.secrets == 0 {
+            blind.push("secrets: no request on a Secret is in the log".to_owned());
+        }
+        blind
+    }
+}

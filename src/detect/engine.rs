@@ -1,0 +1,487 @@
+//! The engine: requests in log order to findings.
+//!
+//! Feeds every request to the ledger, the rules' sessions, the correlations and the analytics, and
+//! draws the findings at the end. Nothing here depends on chunks, threads or the order of hash maps.
+
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
+use rsigma_parser::{ConditionOperator, CorrelationCondition, CorrelationType};
+
+use super::analytics::anonymous_grant::AnonymousGrant;
+use super::analytics::masters::Masters;
+use super::analytics::shared_credential::{SharedCredential, gateway_note};
+use super::analytics::token_reuse::TokenReuse;
+use super::analytics::unauthorized::{Metas, Unauthorized};
+use super::analytics::{Context, Draft, counted, listed};
+use super::compile::CompiledRules;
+use super::coverage::Coverage;
+use super::evaluate::Hit;
+use super::fold::{Folded, Hits};
+use super::request::Request;
+use super::tally::{Sessions, Tally};
+use crate::credential::{Deaths, Ledger};
+use crate::finding::Finding;
+use crate::frame::{Column, EventFrame, NULL, Vocabulary};
+use crate::rules::{Parameters, Rule, RuleBody, RuleError, RuleMeta, RuleSet};
+
+/// Everything that is remembered between requests.
+pub struct Engine<'r> {
+    rules: &'r RuleSet,
+    compiled: &'r CompiledRules,
+    vocabulary: &'r Vocabulary,
+    evidence_limit: usize,
+    groups: Vec<Vec<Column>>,
+    silent: Vec<bool>,
+    hits: HashMap<(u32, Box<[u32]>), HitGroup>,
+    correlations: Vec<Correlation>,
+    ledger: Ledger,
+    deaths: Deaths,
+    coverage: Coverage,
+    anonymous_grant: AnonymousGrant,
+    masters: Masters,
+    shared_credential: SharedCredential,
+    token_reuse: TokenReuse,
+    unauthorized: Unauthorized,
+    requests: u64,
+}
+
+/// The hits of one rule in one group.
+struct HitGroup {
+    sessions: Sessions,
+    why: Vec<String>,
+}
+
+/// A Sigma correlation (specification 2.1) that counts events or values in a sliding window.
+struct Correlation {
+    rule: usize,
+    bases: Vec<u32>,
+    group_by: Vec<Column>,
+    value: Option<Column>,
+    timespan_us: i64,
+    predicates: Vec<(ConditionOperator, u64)>,
+    windows: HashMap<Box<[u32]>, Window>,
+}
+
+#[derive(Default)]
+struct Window {
+    recent: VecDeque<(i64, u32, Option<Request<'static>>)>,
+    values: HashMap<u32, u32>,
+    most: u64,
+    episodes: Vec<Tally>,
+}
+
+/// What a scan comes to.
+pub struct Outcome {
+    /// All findings, worst first, then by time, then by id.
+    pub findings: Vec<Finding>,
+    /// What the log cannot show.
+    pub blind: Vec<String>,
+    /// What a reader should know of this log.
+    pub notes: Vec<String>,
+    /// Requests.
+    pub requests: u64,
+}
+
+impl<'r> Engine<'r> {
+    /// Prepares the rules' state.
+    ///
+    /// # Errors
+    /// When a rule groups by something that requests do not carry, a correlation is of a type that is
+    /// not supported, or an analytic's parameters are missing or wrong.
+    pub fn new(
+        rules: &'r RuleSet,
+        compiled: &'r CompiledRules,
+        vocabulary: &'r Vocabulary,
+        evidence_limit: usize,
+    ) -> Result<Self, RuleError> {
+        let groups = rules
+            .rules
+            .iter()
+            .map(|rule| columns(&rule.meta, &rule.meta.group_by))
+            .collect::<Result<_, _>>()?;
+        let correlations: Vec<Correlation> = rules
+            .rules
+            .iter()
+            .enumerate()
+            .filter(|(_, rule)| matches!(rule.body, RuleBody::Correlation(_)))
+            .map(|(index, rule)| Correlation::new(index, rule, rules))
+            .collect::<Result<_, _>>()?;
+        let mut silent = vec![false; rules.rules.len()];
+        for rule in &rules.rules {
+            if let RuleBody::Correlation(correlation) = &rule.body
+                && !correlation.generate
+            {
+                for base in &correlation.rules {
+                    silent[position(rules, &rule.meta, base)?] = true;
+                }
+            }
+        }
+        let analytic = |name: &str| analytic(rules, name);
+        let meta = |name: &str| analytic(name).map(|(meta, _)| meta);
+        let (grant_meta, grant_parameters) = analytic("anonymous-grant-in-use")?;
+        let (reuse_meta, reuse_parameters) = analytic("token-reuse-after-deletion")?;
+        Ok(Self {
+            rules,
+            compiled,
+            vocabulary,
+            evidence_limit,
+            groups,
+            silent,
+            hits: HashMap::new(),
+            correlations,
+            ledger: Ledger::default(),
+            deaths: Deaths::default(),
+            coverage: Coverage::new(meta("unauthorized-blind")?, rules)?,
+            anonymous_grant: AnonymousGrant::new(grant_meta, grant_parameters)?,
+            masters: Masters::new(
+                meta("masters-credential")?,
+                meta("masters-second-credential")?,
+                analytic("masters-new-source")?,
+            )?,
+            shared_credential: SharedCredential::new(
+                analytic("shared-credential")?,
+                meta("pod-token-away")?,
+            )?,
+            token_reuse: TokenReuse::new(reuse_meta, reuse_parameters)?,
+            unauthorized: Unauthorized::new(&Metas {
+                brute_force: analytic("unauthorized-brute-force")?,
+                spray: analytic("unauthorized-spray")?,
+                then_success: analytic("unauthorized-then-success")?,
+                storm: analytic("unauthorized-storm")?,
+                refused: meta("refused-credentials")?,
+                rate: analytic("unauthorized-rate")?,
+            })?,
+            requests: 0,
+        })
+    }
+
+    /// Notes what the events of a frame can tell at all.
+    pub fn note_coverage(&mut self, frame: &EventFrame) {
+        self.coverage.note(frame);
+    }
+
+    /// Takes in one request.
+    pub fn observe(&mut self, folded: &Folded<'_>) {
+        let request = &folded.request;
+        let context = Context { vocabulary: self.vocabulary, evidence_limit: self.evidence_limit };
+        self.requests += 1;
+        self.coverage.observe(request, self.vocabulary);
+        // Before the ledger knows of the request: the question is whether the client is new.
+        self.unauthorized.observe(request, &context, &self.ledger);
+        if request.authenticated() {
+            self.ledger.enter(request);
+            self.shared_credential.observe(request, &context);
+            self.masters.observe(request, &context);
+        }
+        self.anonymous_grant.observe(request, &context);
+        self.token_reuse.observe(request, &context, &self.ledger, &self.deaths);
+        self.deaths.note(request, &self.ledger, self.vocabulary);
+        match &folded.hits {
+            Hits::Row(hits, frame, row) => {
+                for &Hit { rule, .. } in *hits {
+                    let why = || self.compiled.why(rule as usize, frame, *row);
+                    hit(&mut self.hits, &self.groups, self.rules, rule, request, &context, why);
+                    self.correlations.iter_mut().for_each(|c| c.observe(rule, request, &context));
+                }
+            }
+            Hits::Kept(hits) => {
+                for (rule, why) in hits {
+                    let kept = || why.clone();
+                    hit(&mut self.hits, &self.groups, self.rules, *rule, request, &context, kept);
+                    self.correlations.iter_mut().for_each(|c| c.observe(*rule, request, &context));
+                }
+            }
+        }
+    }
+
+    /// Says what met the conditions of a rule at a row that it hit.
+    pub fn why(&self, rule: u32, frame: &EventFrame, row_idx: usize) -> Vec<String> {
+        self.compiled.why(rule as usize, frame, row_idx)
+    }
+
+    /// Draws the findings.
+    pub fn finish(mut self) -> Outcome {
+        let vocabulary = self.vocabulary;
+        let context = Context { vocabulary, evidence_limit: self.evidence_limit };
+        let mut findings = self.coverage.findings(vocabulary);
+        let notes = gateway_note(&self.ledger, vocabulary, 8).into_iter().collect();
+        self.hit_findings(&mut findings);
+        for correlation in self.correlations {
+            let meta = &self.rules.rules[correlation.rule].meta;
+            correlation.findings(meta, vocabulary, &mut findings);
+        }
+        let tied = self.token_reuse.tied();
+        findings.extend(self.anonymous_grant.finish(&context));
+        findings.extend(self.masters.finish(&context, &self.ledger));
+        findings.extend(self.shared_credential.finish(&context, &self.ledger));
+        findings.extend(self.token_reuse.finish(&context, &self.ledger, &self.deaths));
+        findings.extend(self.unauthorized.finish(&context, &self.ledger, &tied));
+        findings.sort_by(|a, b| {
+            let key = |finding: &Finding| (std::cmp::Reverse(finding.severity), finding.first_seen);
+            key(a).cmp(&key(b)).then_with(|| a.finding_id.cmp(&b.finding_id))
+        });
+        Outcome { findings, blind: self.coverage.blind(), notes, requests: self.requests }
+    }
+
+    fn hit_findings(&mut self, findings: &mut Vec<Finding>) {
+        let vocabulary = self.vocabulary;
+        for ((rule, key), group) in std::mem::take(&mut self.hits) {
+            let meta = &self.rules.rules[rule as usize].meta;
+            if self.silent[rule as usize] || !self.coverage.can_judge(rule as usize) {
+                continue;
+            }
+            for tally in group.sessions.into_tallies() {
+                let texts = key.iter().map(|&code| vocabulary.text(code).to_owned()).collect();
+                let mut draft = Draft::new(meta, texts, &tally);
+                draft.summary = summary(meta, &tally, vocabulary);
+                draft.why.clone_from(&group.why);
+                findings.push(draft.finish(vocabulary));
+            }
+        }
+    }
+}
+
+fn hit(
+    hits: &mut HashMap<(u32, Box<[u32]>), HitGroup>,
+    groups: &[Vec<Column>],
+    rules: &RuleSet,
+    rule: u32,
+    request: &Request<'_>,
+    context: &Context<'_>,
+    why: impl FnOnce() -> Vec<String>,
+) {
+    let Context { vocabulary, evidence_limit } = *context;
+    let key = key(request, &groups[rule as usize], vocabulary);
+    let group = hits
+        .entry((rule, key))
+        .or_insert_with(|| HitGroup { sessions: Sessions::default(), why: why() });
+    let meta = &rules.rules[rule as usize].meta;
+    let gap = if meta.once { i64::MAX / 4 } else { meta.session_gap_us };
+    group.sessions.add(request, gap, vocabulary, evidence_limit);
+}
+
+fn key(request: &Request<'_>, columns: &[Column], vocabulary: &Vocabulary) -> Box<[u32]> {
+    columns.iter().map(|&column| request.code_of(column, vocabulary)).collect()
+}
+
+/// Resolves the columns that a rule groups by, by column name or audit path.
+fn columns(meta: &RuleMeta, names: &[String]) -> Result<Vec<Column>, RuleError> {
+    let column = |name: &String| {
+        Column::by_name(name)
+            .or_else(|| Column::by_path(name))
+            .filter(|&column| Request::carries(column))
+            .ok_or_else(|| {
+                RuleError::at(&meta.path, &meta.text, name, format!("cannot group by `{name}`"))
+            })
+    };
+    names.iter().map(column).collect()
+}
+
+fn position(rules: &RuleSet, meta: &RuleMeta, reference: &str) -> Result<usize, RuleError> {
+    rules
+        .rules
+        .iter()
+        .position(|rule| rule.meta.name == reference || rule.meta.id == reference)
+        .ok_or_else(|| {
+            let what = format!("no rule has the name or id `{reference}`");
+            RuleError::at(&meta.path, &meta.text, reference, what)
+        })
+}
+
+fn analytic<'r>(
+    rules: &'r RuleSet,
+    name: &str,
+) -> Result<(&'r RuleMeta, &'r Parameters), RuleError> {
+    rules
+        .rules
+        .iter()
+        .find_map(|rule| match &rule.body {
+            RuleBody::Analytic(parameters) if rule.meta.name == name => {
+                Some((&rule.meta, parameters))
+            }
+            _ => None,
+        })
+        .ok_or_else(|| {
+            RuleError::at("analytics", "", "", format!("there is no analytic named `{name}`"))
+        })
+}
+
+/// Fills the rule's template, or says the facts in a plain sentence.
+fn summary(meta: &RuleMeta, tally: &Tally, vocabulary: &Vocabulary) -> String {
+    const PLAIN: &str = "{who} made {requests} ({verbs} {resources}) from {peers}, {served} served";
+    let template = meta.summary.as_deref().unwrap_or(PLAIN);
+    let who = match &tally.usernames(vocabulary)[..] {
+        [] => "somebody without a name".to_owned(),
+        users => listed(users),
+    };
+    let values = [
+        ("{who}", who),
+        ("{impersonated}", listed(&tally.impersonated(vocabulary))),
+        ("{requests}", counted(tally.count, "request")),
+        ("{served}", tally.succeeded.to_string()),
+        ("{refused}", tally.refused.to_string()),
+        ("{verbs}", listed(&tally.verbs(vocabulary))),
+        ("{resources}", match &tally.resources(vocabulary)[..] {
+            [] => "non-resource paths".to_owned(),
+            resources => listed(resources),
+        }),
+        ("{peers}", listed(&tally.peers(vocabulary))),
+        ("{reasons}", listed(&tally.authz_reasons(vocabulary))),
+    ];
+    fill(template, &values)
+}
+
+/// Replaces placeholders in one pass, so that no value is read as a template.
+fn fill(template: &str, values: &[(&str, String)]) -> String {
+    let mut text = String::new();
+    let mut rest = template;
+    while let Some(at) = rest.find('{') {
+        text.push_str(&rest[..at]);
+        rest = &rest[at..];
+        match values.iter().find(|(name, _)| rest.starts_with(name)) {
+            Some((name, value)) => {
+                text.push_str(value);
+                rest = &rest[name.len()..];
+            }
+            None => {
+                text.push('{');
+                rest = &rest[1..];
+            }
+        }
+    }
+    text.push_str(rest);
+    text
+}
+
+impl Correlation {
+    fn new(index: usize, rule: &Rule, rules: &RuleSet) -> Result<Self, RuleError> {
+        let RuleBody::Correlation(correlation) = &rule.body else {
+            unreachable!("the caller passes correlations only");
+        };
+        let meta = &rule.meta;
+        let unsupported = |what: String| RuleError::at(&meta.path, &meta.text, "correlation:", what);
+        if !matches!(
+            correlation.correlation_type,
+            CorrelationType::EventCount | CorrelationType::ValueCount
+        ) {
+            let name = correlation.correlation_type.as_str();
+            return Err(unsupported(format!("correlations of type `{name}` are not supported yet")));
+        }
+        let CorrelationCondition::Threshold { predicates, field, .. } = &correlation.condition else {
+            return Err(unsupported("this correlation needs a threshold".to_owned()));
+        };
+        let bases = correlation
+            .rules
+            .iter()
+            .map(|base| {
+                let index = position(rules, meta, base)?;
+                Ok(u32::try_from(index).expect("fewer than 2^32 rules"))
+            })
+            .collect::<Result<_, RuleError>>()?;
+        let value = match field.as_deref() {
+            Some([field]) => columns(meta, std::slice::from_ref(field))?.pop(),
+            Some(_) => return Err(unsupported("only one field can be counted yet".to_owned())),
+            None => None,
+        };
+        Ok(Self {
+            rule: index,
+            bases,
+            group_by: columns(meta, &correlation.group_by)?,
+            value,
+            timespan_us: i64::try_from(correlation.timespan.seconds).unwrap_or(i64::MAX / 2_000_000)
+                * 1_000_000,
+            predicates: predicates.clone(),
+            windows: HashMap::new(),
+        })
+    }
+
+    fn observe(&mut self, rule: u32, request: &Request<'_>, context: &Context<'_>) {
+        if !self.bases.contains(&rule) {
+            return;
+        }
+        let Context { vocabulary, evidence_limit } = *context;
+        let key = key(request, &self.group_by, vocabulary);
+        // An event without the value it is grouped by belongs to no group (specification 2.1).
+        if key.contains(&NULL) {
+            return;
+        }
+        let value = self.value.map_or(0, |column| request.code_of(column, vocabulary));
+        let window = self.windows.entry(key).or_default();
+        let from = request.ts.saturating_sub(self.timespan_us);
+        while window.recent.front().is_some_and(|&(ts, ..)| ts <= from) {
+            let (_, value, _) = window.recent.pop_front().expect("not empty");
+            if let Some(count) = window.values.get_mut(&value) {
+                *count -= 1;
+                if *count == 0 {
+                    window.values.remove(&value);
+                }
+            }
+        }
+        *window.values.entry(value).or_default() += 1;
+        let running = window.episodes.last().is_some_and(|episode| episode.last > from);
+        let kept = (!running).then(|| request.to_owned());
+        window.recent.push_back((request.ts, value, kept));
+        let measure = match self.value {
+            Some(_) => window.values.len(),
+            None => window.recent.len(),
+        } as u64;
+        window.most = window.most.max(measure);
+        if running {
+            let episode = window.episodes.last_mut().expect("it runs");
+            episode.add(request, vocabulary, evidence_limit);
+        } else if self.predicates.iter().all(|&(operator, limit)| holds(measure, operator, limit)) {
+            let mut episode = Tally::empty();
+            for request in window.recent.iter_mut().filter_map(|(_, _, request)| request.take()) {
+                episode.add(&request, vocabulary, evidence_limit);
+            }
+            window.episodes.push(episode);
+        }
+    }
+
+    fn findings(self, meta: &RuleMeta, vocabulary: &Vocabulary, findings: &mut Vec<Finding>) {
+        let counted = self.value.map_or("requests", Column::name);
+        for (key, window) in self.windows {
+            for tally in &window.episodes {
+                let texts: Vec<String> =
+                    key.iter().map(|&code| vocabulary.text(code).to_owned()).collect();
+                let mut draft = Draft::new(meta, texts.clone(), tally);
+                draft.summary = summary(meta, tally, vocabulary);
+                draft.why = self
+                    .group_by
+                    .iter()
+                    .zip(&texts)
+                    .map(|(column, text)| format!("{} = {text}", column.name()))
+                    .collect();
+                draft.why.push(format!(
+                    "distinct {counted} within {} = up to {}",
+                    super::analytics::lasting(self.timespan_us),
+                    window.most
+                ));
+                findings.push(draft.finish(vocabulary));
+            }
+        }
+    }
+}
+
+fn holds(measure: u64, operator: ConditionOperator, limit: u64) -> bool {
+    match operator {
+        ConditionOperator::Lt => measure < limit,
+        ConditionOperator::Lte => measure <= limit,
+        ConditionOperator::Gt => measure > limit,
+        ConditionOperator::Gte => measure >= limit,
+        ConditionOperator::Eq => measure == limit,
+        ConditionOperator::Neq => measure != limit,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_not_read_as_templates() {
+        let values = [("{who}", "{peers}".to_owned()), ("{peers}", "10.0.0.1".to_owned())];
+        assert_eq!(fill("{who} from {peers} {x}", &values), "{peers} from 10.0.0.1 {x}");
+    }
+}

@@ -1,0 +1,349 @@
+//! All rules over one chunk, in one pass, to [`Hits`].
+//!
+//! First columns, as sets of rows. A test of a coded column runs once per distinct code and thread;
+//! what the codes of a chunk say is spread over its rows. A test that reads text runs on rows that the
+//! tests before it left over. For a rule that reads bodies this gives the rows where it may hold, taking
+//! every body test for both true and false. Then those rows, one by one: bodies are parsed once per row
+//! for all rules, and only if their raw text holds the key that a test asks for.
+
+use std::mem;
+
+use hashbrown::HashMap;
+
+use super::bitmap::Bitmap;
+use super::compile::CompiledRules;
+use super::field::Field;
+use super::leaf::{Leaf, LeafTest, Place};
+use super::row::{Row, coded, column_values, number, related};
+use super::tree::Tree;
+use super::value::{Scalar, Values};
+use crate::frame::{Column, ColumnType, EventFrame, NULL, Vocabulary};
+
+/// A rule that holds at a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Hit {
+    /// Row of the chunk's frame.
+    pub row_idx: u32,
+    /// Index of the rule in its set.
+    pub rule: u32,
+}
+
+/// The hits of a chunk, by row, then by rule.
+pub type Hits = Vec<Hit>;
+
+/// What a thread keeps from chunk to chunk.
+pub(super) struct Scratch {
+    vocabulary: Vocabulary,
+    /// Per coded column of the rules: the leaves that hold for a code.
+    verdicts: Vec<HashMap<u32, Box<[u32]>>>,
+    /// Slot of a code in the chunk, plus one; all zero between uses.
+    slots: Vec<u32>,
+}
+
+impl CompiledRules {
+    /// Evaluates all detection rules over the events of one chunk.
+    ///
+    /// `text` is the chunk's data, in which the frame's records stand. Order: by row, then by rule.
+    pub fn evaluate(&self, frame: &EventFrame, text: &str) -> Hits {
+        if frame.height() == 0 || self.leaves.is_empty() {
+            return Hits::new();
+        }
+        let mut scratch = self.take_scratch(frame.vocabulary());
+        let mut pass = Pass::new(self, frame, text);
+        for (column_idx, (column, leaf_idxs)) in self.coded.iter().enumerate() {
+            pass.spread(*column, leaf_idxs, column_idx, &mut scratch);
+        }
+        self.scratch
+            .lock()
+            .expect("no thread panics in here")
+            .push(scratch);
+
+        let mut hits = Hits::new();
+        let mut open = Vec::new();
+        let all = Bitmap::all(frame.height());
+        for (rule, compiled) in (0..).zip(&self.rules) {
+            let Some(compiled) = compiled else { continue };
+            let rows = pass.bound(&compiled.tree, all.clone(), Bound::Upper);
+            let to = if compiled.has_body {
+                &mut open
+            } else {
+                &mut hits
+            };
+            to.extend(rows.rows().map(|row_idx| Hit {
+                row_idx: narrow(row_idx),
+                rule,
+            }));
+        }
+        open.sort_unstable();
+        for hits_of_row in open.chunk_by(|left, right| left.row_idx == right.row_idx) {
+            let mut row = Row::new(&pass, hits_of_row[0].row_idx as usize);
+            hits.extend(hits_of_row.iter().filter(|hit| {
+                let rule = self.rules[hit.rule as usize]
+                    .as_ref()
+                    .expect("a detection rule");
+                rule.tree.holds(&mut |leaf_idx| row.holds(*leaf_idx))
+            }));
+        }
+        hits.sort_unstable();
+        hits
+    }
+
+    /// Returns scratch space for frames with that vocabulary: codes mean nothing in another one.
+    fn take_scratch(&self, vocabulary: &Vocabulary) -> Scratch {
+        let mut pool = self.scratch.lock().expect("no thread panics in here");
+        pool.retain(|scratch| scratch.vocabulary.data_type() == vocabulary.data_type());
+        pool.pop().unwrap_or_else(|| Scratch {
+            vocabulary: vocabulary.clone(),
+            verdicts: self.coded.iter().map(|_| HashMap::new()).collect(),
+            slots: Vec::new(),
+        })
+    }
+}
+
+fn narrow(row_idx: usize) -> u32 {
+    u32::try_from(row_idx).expect("a chunk has fewer than 2^32 rows")
+}
+
+/// What a set of rows promises.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    /// Holds every row where the condition holds.
+    Upper,
+    /// Holds no row where it does not.
+    Lower,
+}
+
+/// One chunk under evaluation.
+pub(super) struct Pass<'e> {
+    pub(super) rules: &'e CompiledRules,
+    pub(super) frame: &'e EventFrame,
+    text: &'e str,
+    lengths: &'e [u32],
+    /// Per leaf of a coded column: the rows where it holds; `None` is no row.
+    pub(super) coded: Vec<Option<Bitmap>>,
+    /// Per other leaf: the rows that were tested, and those of them where it holds.
+    pub(super) tested: Vec<Option<(Bitmap, Bitmap)>>,
+}
+
+impl<'e> Pass<'e> {
+    fn new(rules: &'e CompiledRules, frame: &'e EventFrame, text: &'e str) -> Self {
+        let none = || rules.leaves.iter().map(|_| None).collect();
+        let lengths = frame.numbers(Column::Length);
+        Self {
+            rules,
+            frame,
+            text,
+            lengths,
+            coded: none(),
+            tested: rules.leaves.iter().map(|_| None).collect(),
+        }
+    }
+
+    /// Finds the rows of all leaves of one coded column.
+    fn spread(
+        &mut self,
+        column: Column,
+        leaf_idxs: &[u32],
+        column_idx: usize,
+        scratch: &mut Scratch,
+    ) {
+        let frame = self.frame;
+        let is_number = column.kind() == ColumnType::Number;
+        let codes = if is_number {
+            frame.numbers(column)
+        } else {
+            frame.codes(column)
+        };
+        let Scratch {
+            verdicts, slots, ..
+        } = scratch;
+        let verdicts = &mut verdicts[column_idx];
+
+        // Rows by code, as counting sort gives them: the distinct codes, and where their rows start.
+        let (mut distinct, mut starts) = (Vec::new(), Vec::new());
+        let highest = codes
+            .iter()
+            .filter(|&&code| code != NULL)
+            .max()
+            .map_or(0, |&code| code as usize);
+        // Null comes first, as if its code were 0 and the others one more.
+        slots.resize(slots.len().max(highest + 2), 0);
+        let slot_of = |code: u32| code.wrapping_add(1) as usize;
+        let mut row_slots = Vec::with_capacity(codes.len());
+        for &code in codes {
+            let slot = &mut slots[slot_of(code)];
+            if *slot == 0 {
+                distinct.push(code);
+                starts.push(0_u32);
+                *slot = narrow(distinct.len());
+            }
+            starts[*slot as usize - 1] += 1;
+            row_slots.push(*slot - 1);
+        }
+        for &code in &distinct {
+            slots[slot_of(code)] = 0;
+        }
+        let mut end = 0;
+        for start in &mut starts {
+            end += mem::replace(start, end);
+        }
+        let mut rows = vec![0_u32; codes.len()];
+        let mut next = starts.clone();
+        for (row_idx, slot) in (0..).zip(row_slots) {
+            rows[next[slot as usize] as usize] = row_idx;
+            next[slot as usize] += 1;
+        }
+
+        let n_rows = frame.height();
+        for (slot, &code) in distinct.iter().enumerate() {
+            let holding = verdicts.entry(code).or_insert_with(|| {
+                let values = if is_number {
+                    number(code)
+                } else {
+                    coded(frame.vocabulary(), column, code)
+                };
+                let leaves = leaf_idxs.iter().copied();
+                leaves
+                    .filter(|&leaf_idx| self.rules.leaves[leaf_idx as usize].test.matches(&values))
+                    .collect()
+            });
+            let rows = &rows[starts[slot] as usize..next[slot] as usize];
+            // Many rows and many leaves: one set, added to each, is cheaper than row by row.
+            if holding.len() > 1 && rows.len() > n_rows / 64 {
+                let mut set = Bitmap::none(n_rows);
+                for &row_idx in rows {
+                    set.set(row_idx as usize);
+                }
+                for &leaf_idx in &**holding {
+                    let found = &mut self.coded[leaf_idx as usize];
+                    found.get_or_insert_with(|| Bitmap::none(n_rows)).add(&set);
+                }
+            } else {
+                for &leaf_idx in &**holding {
+                    let found = &mut self.coded[leaf_idx as usize];
+                    let found = found.get_or_insert_with(|| Bitmap::none(n_rows));
+                    for &row_idx in rows {
+                        found.set(row_idx as usize);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns those of `rows` where `tree` holds, or may hold if a body decides.
+    fn bound(&mut self, tree: &Tree<u32>, mut rows: Bitmap, bound: Bound) -> Bitmap {
+        match tree {
+            Tree::And(parts) => {
+                for part in parts {
+                    rows = self.bound(part, rows, bound);
+                    if rows.is_empty() {
+                        break;
+                    }
+                }
+                rows
+            }
+            Tree::Or(parts) => {
+                let mut found = Bitmap::none(self.frame.height());
+                for part in parts {
+                    let holding = self.bound(part, rows.clone(), bound);
+                    rows.remove(&holding);
+                    found.add(&holding);
+                    if rows.is_empty() {
+                        break;
+                    }
+                }
+                found
+            }
+            Tree::AtLeast(n, parts) => {
+                // `counts[k]`: the rows where k of the parts so far hold, or more.
+                let mut counts = vec![rows.clone()];
+                counts.resize(n + 1, Bitmap::none(self.frame.height()));
+                for part in parts {
+                    let holding = self.bound(part, rows.clone(), bound);
+                    for k in (0..*n).rev() {
+                        let mut one_more = counts[k].clone();
+                        one_more.keep(&holding);
+                        counts[k + 1].add(&one_more);
+                    }
+                }
+                counts.pop().expect("n + 1 sets")
+            }
+            Tree::Not(inner) => {
+                let opposite = match bound {
+                    Bound::Upper => Bound::Lower,
+                    Bound::Lower => Bound::Upper,
+                };
+                let holding = self.bound(inner, rows.clone(), opposite);
+                rows.remove(&holding);
+                rows
+            }
+            Tree::Test(leaf_idx) => {
+                let leaf_idx = *leaf_idx as usize;
+                match self.rules.leaves[leaf_idx].place {
+                    Place::Coded => match &self.coded[leaf_idx] {
+                        Some(holding) => rows.keep(holding),
+                        None => rows.clear(),
+                    },
+                    Place::Row => self.test(leaf_idx, &mut rows),
+                    Place::Body if bound == Bound::Lower => rows.clear(),
+                    Place::Body => {}
+                }
+                rows
+            }
+        }
+    }
+
+    /// Keeps those of `rows` where a leaf holds; tests no row twice.
+    fn test(&mut self, leaf_idx: usize, rows: &mut Bitmap) {
+        let n_rows = self.frame.height();
+        let leaf = &self.rules.leaves[leaf_idx];
+        let empty = || (Bitmap::none(n_rows), Bitmap::none(n_rows));
+        let (mut tested, mut holding) = self.tested[leaf_idx].take().unwrap_or_else(empty);
+        let mut left = rows.clone();
+        left.remove(&tested);
+        let texts = match &leaf.field {
+            Field::Column(column) if column.kind() == ColumnType::Text => {
+                Some(self.frame.texts(*column))
+            }
+            _ => None,
+        };
+        for row_idx in left.rows() {
+            let is_met = match (texts, &leaf.test) {
+                (_, LeafTest::Related(..)) | (None, _) => self.holds_at(leaf, row_idx),
+                (Some(column), test) => test.matches(&match column.get(row_idx) {
+                    Some(value) => Values::Single(Scalar::Text(value)),
+                    None => Values::MISSING,
+                }),
+            };
+            if is_met {
+                holding.set(row_idx);
+            }
+        }
+        tested.add(&left);
+        rows.keep(&holding);
+        self.tested[leaf_idx] = Some((tested, holding));
+    }
+
+    /// Tests a leaf of columns or the raw record at one row.
+    pub(super) fn holds_at(&self, leaf: &Leaf, row_idx: usize) -> bool {
+        let values = |field: &Field| match field {
+            Field::Column(column) => column_values(self.frame, *column, row_idx),
+            Field::Record => Values::Single(Scalar::Text(self.record(row_idx))),
+            Field::Body(..) => Values::MISSING,
+        };
+        match &leaf.test {
+            LeafTest::Related(modifiers, other) => {
+                related(&values(&leaf.field), &values(other), |left, right| {
+                    modifiers.relate(left, right)
+                })
+            }
+            test => test.matches(&values(&leaf.field)),
+        }
+    }
+
+    /// Returns the record of a row.
+    pub(super) fn record(&self, row_idx: usize) -> &'e str {
+        let start = self.frame.detail(row_idx).start as usize;
+        &self.text[start..start + self.lengths[row_idx] as usize]
+    }
+}

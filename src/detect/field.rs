@@ -1,0 +1,366 @@
+//! Where a rule's field is: a column, or a path into what stays raw text.
+//!
+//! A field is named by its audit path (`user.username`), by its column (`username`), or by one of the
+//! short names below. Column names win over short names, so `reason` is `responseStatus.reason` and
+//! the annotation is `authz_reason`. A name that an audit event cannot have is an error: a rule that
+//! never matches because of a typo is the commonest complaint about Sigma engines.
+
+use crate::frame::Column;
+
+use super::path::{Path, PathError};
+
+/// Where a field is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// A column of the frame.
+    Column(Column),
+    /// Paths into one region of the record; the field's values are those of all of them.
+    Body(Region, Vec<Path>),
+    /// The record's raw text: keywords.
+    Record,
+}
+
+/// A part of the record that is raw text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Region {
+    /// `annotations`
+    Annotations,
+    /// `user.extra`
+    Extra,
+    /// `requestObject`
+    RequestObject,
+    /// `responseObject`
+    ResponseObject,
+    /// The whole record, for the few fields that are in no column and no other region.
+    Whole,
+}
+
+impl Region {
+    /// All regions.
+    pub const ALL: [Self; 5] = [
+        Self::Annotations,
+        Self::Extra,
+        Self::RequestObject,
+        Self::ResponseObject,
+        Self::Whole,
+    ];
+}
+
+/// Why a name is not a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// What is wrong.
+    pub what: String,
+    /// What to try.
+    pub hint: Option<String>,
+}
+
+/// Short names, and names that public rules use in place of the audit path.
+///
+/// `objectRef` and `impersonatedUser` stand for the member they always have, so that `exists` is cheap.
+const ALIASES: &[(&str, Column)] = &[
+    ("peer.ip", Column::PeerIp),
+    ("client.ip", Column::ClientIp),
+    ("credential.id", Column::CredentialId),
+    ("credential.kind", Column::CredentialKind),
+    ("identity.kind", Column::IdentityKind),
+    ("effective_user", Column::Actor),
+    ("apiGroup", Column::ApiGroup),
+    ("objectRef", Column::Resource),
+    ("impersonatedUser", Column::ImpUsername),
+    (
+        "annotations.authorization_k8s_io/decision",
+        Column::Decision,
+    ),
+    (
+        "annotations.authorization_k8s_io/reason",
+        Column::AuthzReason,
+    ),
+];
+
+/// Where Pods are described: in a Pod, in what makes Pods, in a `CronJob`.
+const POD_SPECS: [&str; 3] = [
+    "spec",
+    "spec.template.spec",
+    "spec.jobTemplate.spec.template.spec",
+];
+
+/// The lists of containers of a Pod.
+const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
+
+/// Fields of `audit.k8s.io/v1` `Event` (and `v1beta1`) that are in no column.
+const WHOLE: &[&str] = &[
+    "kind",
+    "apiVersion",
+    "metadata",
+    "timestamp",
+    "user",
+    "impersonatedUser.uid",
+    "impersonatedUser.extra",
+    "authenticationMetadata",
+    "authenticationMetadata.impersonationConstraint",
+    "objectRef.resourceVersion",
+    "responseStatus",
+    "responseStatus.kind",
+    "responseStatus.apiVersion",
+    "responseStatus.status",
+    "responseStatus.metadata",
+    "responseStatus.details",
+];
+
+/// Those below which any key may stand.
+const OPEN: &[&[&str]] = &[
+    &["metadata"],
+    &["impersonatedUser", "extra"],
+    &["responseStatus", "metadata"],
+    &["responseStatus", "details"],
+];
+
+/// Names that people write, and what they mean.
+const MISTAKES: &[(&str, &str)] = &[
+    ("objectRef.kind", "objectRef.resource"),
+    ("user.name", "user.username"),
+    ("username", "user.username"),
+    ("sourceIP", "sourceIPs"),
+    ("responseStatus.statusCode", "responseStatus.code"),
+    ("reason.role", "authz_reason"),
+    ("reason.binding", "authz_reason"),
+];
+
+impl Field {
+    /// Returns where the field `name` is.
+    ///
+    /// # Errors
+    /// When an audit event has no such field.
+    pub fn resolve(name: &str) -> Result<Self, FieldError> {
+        let path = Path::parse(name).map_err(|error| wrong_path(name, error))?;
+        if let Some(joined) = path.joined() {
+            let alias = ALIASES
+                .iter()
+                .find(|(alias, _)| *alias == joined)
+                .map(|(_, column)| *column);
+            let column = Column::by_path(&joined)
+                .or_else(|| Column::by_name(&joined))
+                .or(alias);
+            if let Some(column) = column {
+                return Ok(Self::Column(column));
+            }
+        }
+        let regions: [(&[&str], Region); 4] = [
+            (&["requestObject"], Region::RequestObject),
+            (&["responseObject"], Region::ResponseObject),
+            (&["annotations"], Region::Annotations),
+            (&["user", "extra"], Region::Extra),
+        ];
+        for (keys, region) in regions {
+            if let Some(below) = path.below(keys) {
+                return Ok(Self::Body(region, vec![below]));
+            }
+        }
+        if let Some(paths) = pod_paths(name) {
+            return Ok(Self::Body(Region::RequestObject, paths));
+        }
+        // `user.groups[0]` and its like: a column, but for the element.
+        let stem = name.split(['[', '\\']).next().unwrap_or(name);
+        let is_known = path
+            .joined()
+            .is_some_and(|joined| WHOLE.contains(&joined.as_str()))
+            || OPEN.iter().any(|keys| path.below(keys).is_some())
+            || stem != name && Column::by_path(stem).is_some();
+        if is_known {
+            Ok(Self::Body(Region::Whole, vec![path]))
+        } else {
+            Err(unknown(name))
+        }
+    }
+
+    /// Returns the column, if the field is one.
+    pub fn column(&self) -> Option<Column> {
+        match self {
+            Self::Column(column) => Some(*column),
+            _ => None,
+        }
+    }
+}
+
+/// Returns the paths of a name that stands for several places in a workload.
+fn pod_paths(name: &str) -> Option<Vec<Path>> {
+    let below = |prefix: &str| {
+        name.strip_prefix(prefix)
+            .filter(|rest| rest.is_empty() || rest.starts_with(['.', '[', '\\']))
+    };
+    let places: Vec<String> = if let Some(rest) = below("pod.spec") {
+        POD_SPECS
+            .iter()
+            .map(|spec| format!("{spec}{rest}"))
+            .collect()
+    } else if name == "hostPath" {
+        POD_SPECS
+            .iter()
+            .map(|spec| format!("{spec}.volumes.hostPath.path"))
+            .collect()
+    } else {
+        let rest = match name {
+            "capabilities" => ".securityContext.capabilities.add",
+            _ => below("containers")?,
+        };
+        let lists = POD_SPECS
+            .iter()
+            .flat_map(|spec| CONTAINERS.map(|list| format!("{spec}.{list}")));
+        lists.map(|list| format!("{list}{rest}")).collect()
+    };
+    places.iter().map(|place| Path::parse(place).ok()).collect()
+}
+
+fn wrong_path(name: &str, error: PathError) -> FieldError {
+    FieldError {
+        what: format!("field `{name}`: {error}"),
+        hint: None,
+    }
+}
+
+fn unknown(name: &str) -> FieldError {
+    let names = || {
+        let columns = Column::ALL
+            .iter()
+            .flat_map(|column| [column.path(), column.name()]);
+        let short = ["pod.spec", "containers", "hostPath", "capabilities"];
+        let bodies = [
+            "requestObject",
+            "responseObject",
+            "annotations",
+            "user.extra",
+        ];
+        let aliases = ALIASES.iter().map(|(alias, _)| *alias);
+        columns
+            .chain(WHOLE.iter().copied())
+            .chain(aliases)
+            .chain(short)
+            .chain(bodies)
+    };
+    let meant = MISTAKES
+        .iter()
+        .find(|(mistake, _)| *mistake == name)
+        .map(|(_, meant)| *meant);
+    let meant = meant.or_else(|| {
+        let likeness = |other: &str| strsim::normalized_damerau_levenshtein(name, other);
+        let best = names()
+            .filter(|name| !name.is_empty())
+            .map(|other| (likeness(other), other));
+        let best = best.max_by(|(left, _), (right, _)| left.total_cmp(right))?;
+        (best.0 >= 0.6).then_some(best.1)
+    });
+    FieldError {
+        what: format!("unknown field `{name}`: an audit event has no such field"),
+        hint: meant.map(|meant| format!("did you mean `{meant}`?")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(name: &str, expected: Column) {
+        assert_eq!(Field::resolve(name), Ok(Field::Column(expected)), "{name}");
+    }
+
+    #[track_caller]
+    fn check_body(name: &str, expected: Region, paths: &[&str]) {
+        let Ok(Field::Body(region, found)) = Field::resolve(name) else {
+            panic!("{name}")
+        };
+        assert_eq!(region, expected, "{name}");
+        assert_eq!(
+            found.iter().map(Path::to_string).collect::<Vec<_>>(),
+            paths,
+            "{name}"
+        );
+    }
+
+    #[test]
+    fn columns_have_audit_paths_names_and_aliases() {
+        check("user.username", Column::Username);
+        check("username", Column::Username);
+        check(
+            "annotations.authorization.k8s.io/decision",
+            Column::Decision,
+        );
+        check(
+            r#"annotations["authorization.k8s.io/decision"]"#,
+            Column::Decision,
+        );
+        check(
+            r#"annotations\["authorization.k8s.io/decision"\]"#,
+            Column::Decision,
+        );
+        check(
+            "annotations.'authorization.k8s.io/reason'",
+            Column::AuthzReason,
+        );
+        check(
+            "user.extra.authentication.kubernetes.io/credential-id",
+            Column::CredentialId,
+        );
+        check("decision", Column::Decision);
+        check("reason", Column::Reason);
+        check("peer.ip", Column::PeerIp);
+        check("peer_ip", Column::PeerIp);
+        check("apiGroup", Column::ApiGroup);
+        check("is_masters", Column::IsMasters);
+    }
+
+    #[test]
+    fn other_fields_are_paths_into_a_region() {
+        check_body("requestObject", Region::RequestObject, &[""]);
+        check_body(
+            "requestObject.spec.hostPID",
+            Region::RequestObject,
+            &["spec.hostPID"],
+        );
+        check_body(
+            "annotations.pod-security.kubernetes.io/enforce",
+            Region::Annotations,
+            &["pod-security.kubernetes.io/enforce"],
+        );
+        check_body("user.extra.accessKeyId", Region::Extra, &["accessKeyId"]);
+        check_body(
+            "responseStatus.details.uid",
+            Region::Whole,
+            &["responseStatus.details.uid"],
+        );
+        check_body("user.groups[0]", Region::Whole, &["user.groups[0]"]);
+        check_body(
+            "pod.spec.hostNetwork",
+            Region::RequestObject,
+            &[
+                "spec.hostNetwork",
+                "spec.template.spec.hostNetwork",
+                "spec.jobTemplate.spec.template.spec.hostNetwork",
+            ],
+        );
+        assert!(
+            matches!(Field::resolve("containers.image"), Ok(Field::Body(_, paths)) if paths.len() == 9)
+        );
+    }
+
+    #[test]
+    fn unknown_fields_are_errors_with_a_hint() {
+        for (name, hint) in [
+            ("objectRef.kind", Some("did you mean `objectRef.resource`?")),
+            ("user.usrname", Some("did you mean `user.username`?")),
+            (
+                "objectref.resource",
+                Some("did you mean `objectRef.resource`?"),
+            ),
+            ("CommandLine", None),
+            ("responseStatus.banana", None),
+        ] {
+            let error = Field::resolve(name).unwrap_err();
+            assert!(error.what.contains(name), "{error:?}");
+            if hint.is_some() {
+                assert_eq!(error.hint.as_deref(), hint, "{name}");
+            }
+        }
+    }
+}

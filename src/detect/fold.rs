@@ -1,0 +1,164 @@
+//! Folding: rows in log order to requests, each once.
+//!
+//! The stages of one request meet under its key; the final one stands for all. What has no final stage
+//! yet waits, through the end of its chunk as an owned copy, and goes out unfinished at the end of the
+//! log. Records that were seen before are left out: within a window of records, since their number has
+//! no bound.
+
+use hashbrown::{HashMap, HashSet};
+
+use super::evaluate::Hit;
+use super::request::{Request, RequestColumns};
+use crate::frame::EventFrame;
+
+/// How many records back a duplicate is recognised, at least.
+pub const DUPLICATE_WINDOW: usize = 1 << 20;
+
+/// How long a request may stay without its final stage, in log time: a day, as no watch lasts longer.
+const LONGEST_WAIT_US: i64 = 24 * 3_600 * 1_000_000;
+
+/// How many requests wait before those that wait too long are looked for.
+const WAITING: usize = 1 << 16;
+
+/// A request on its way out, with the rules that hit its row.
+pub struct Folded<'a> {
+    /// The request.
+    pub request: Request<'a>,
+    /// The rules that hit it.
+    pub hits: Hits<'a>,
+}
+
+/// Rules that hit a row.
+pub enum Hits<'a> {
+    /// With the row they hit.
+    Row(&'a [Hit], &'a EventFrame, usize),
+    /// With what met their conditions, as the row is gone.
+    Kept(Vec<(u32, Vec<String>)>),
+}
+
+/// Requests that wait for their final stage, and records seen.
+pub struct Fold {
+    waiting: HashMap<u64, Waiting>,
+    seen: Seen,
+    latest: i64,
+    sweep_at: usize,
+}
+
+struct Waiting {
+    request: Request<'static>,
+    hits: Vec<(u32, Vec<String>)>,
+}
+
+/// A set of hashes that forgets: two generations, the older dropped when the younger is full.
+struct Seen {
+    young: HashSet<u64>,
+    old: HashSet<u64>,
+    capacity: usize,
+}
+
+impl Seen {
+    /// Returns whether `hash` is new.
+    fn insert(&mut self, hash: u64) -> bool {
+        if self.old.contains(&hash) || !self.young.insert(hash) {
+            return false;
+        }
+        if self.young.len() >= self.capacity {
+            self.old = std::mem::take(&mut self.young);
+        }
+        true
+    }
+}
+
+/// Rows of one chunk that wait for a later row of the same chunk.
+#[derive(Default)]
+pub struct Open(HashMap<u64, u32>);
+
+impl Default for Fold {
+    fn default() -> Self {
+        Self::new(DUPLICATE_WINDOW)
+    }
+}
+
+impl Fold {
+    /// Starts with nothing; duplicates are known for at least `duplicate_window` records.
+    pub fn new(duplicate_window: usize) -> Self {
+        Self {
+            waiting: HashMap::new(),
+            seen: Seen { young: HashSet::new(), old: HashSet::new(), capacity: duplicate_window },
+            latest: i64::MIN,
+            sweep_at: WAITING,
+        }
+    }
+
+    /// Takes in a row; returns whether it is new, and the request if this row ends it.
+    pub fn row<'a>(
+        &mut self,
+        frame: &'a EventFrame,
+        columns: &'a RequestColumns<'a>,
+        hits: &'a [Hit],
+        row_idx: usize,
+        open: &mut Open,
+    ) -> (bool, Option<Folded<'a>>) {
+        let detail = frame.detail(row_idx);
+        if !self.seen.insert(detail.content) {
+            return (false, None);
+        }
+        let request = columns.request(row_idx);
+        self.latest = self.latest.max(request.ts);
+        if request.is_final() {
+            open.0.remove(&detail.request);
+            if !self.waiting.is_empty() {
+                self.waiting.remove(&detail.request);
+            }
+            return (true, Some(Folded { request, hits: Hits::Row(hits, frame, row_idx) }));
+        }
+        open.0.insert(detail.request, u32::try_from(row_idx).expect("a chunk is under 4 GiB"));
+        (true, None)
+    }
+
+    /// Keeps what is open at the end of a chunk; `hits_of` gives the rules that hit a row, and why.
+    pub fn keep(
+        &mut self,
+        columns: &RequestColumns<'_>,
+        open: Open,
+        mut hits_of: impl FnMut(usize) -> Vec<(u32, Vec<String>)>,
+    ) {
+        for (key, row) in open.0 {
+            let request = columns.request(row as usize);
+            if self.waiting.get(&key).is_some_and(|known| known.request.stage > request.stage) {
+                continue;
+            }
+            let hits = hits_of(row as usize);
+            self.waiting.insert(key, Waiting { request: request.to_owned(), hits });
+        }
+    }
+
+    /// Returns the requests that have waited too long, if there are many that wait.
+    pub fn overdue(&mut self) -> Vec<Folded<'static>> {
+        if self.waiting.len() < self.sweep_at {
+            return Vec::new();
+        }
+        let before = self.latest.saturating_sub(LONGEST_WAIT_US);
+        let overdue = self.waiting.extract_if(|_, waiting| waiting.request.ts < before);
+        let overdue = in_order(overdue.map(|(_, waiting)| waiting).collect());
+        self.sweep_at = WAITING.max(self.waiting.len() * 2);
+        overdue
+    }
+
+    /// Returns the requests whose final stage is not in the log, in order of time.
+    pub fn unfinished(self) -> Vec<Folded<'static>> {
+        in_order(self.waiting.into_values().collect())
+    }
+}
+
+fn in_order(mut waiting: Vec<Waiting>) -> Vec<Folded<'static>> {
+    waiting.sort_by(|a, b| {
+        let key = |waiting: &Waiting| (waiting.request.ts, waiting.request.place());
+        key(a).cmp(&key(b))
+    });
+    waiting
+        .into_iter()
+        .map(|waiting| Folded { request: waiting.request, hits: Hits::Kept(waiting.hits) })
+        .collect()
+}
+

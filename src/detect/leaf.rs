@@ -1,0 +1,96 @@
+//! Leaves: the distinct tests of all rules.
+
+use memchr::memmem::Finder;
+
+use super::field::{Field, Region};
+use super::matcher::Matcher;
+use super::members::Members;
+use super::modifier::Modifiers;
+use super::value::Values;
+use crate::frame::{Column, ColumnType};
+
+/// One distinct test of one field.
+#[derive(Debug)]
+pub(super) struct Leaf {
+    /// The field, as the first rule wrote it.
+    pub(super) name: String,
+    pub(super) field: Field,
+    pub(super) test: LeafTest,
+    /// The values, for people.
+    pub(super) values: String,
+    pub(super) place: Place,
+    /// A text without which the region cannot have the field.
+    pub(super) prefilter: Option<Finder<'static>>,
+}
+
+#[derive(Debug)]
+pub(super) enum LeafTest {
+    Value(Matcher),
+    Members(Members),
+    /// `fieldref`
+    Related(Modifiers, Field),
+}
+
+/// Where a leaf is evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Once per distinct code of a column.
+    Coded,
+    /// Per row, without parsing anything.
+    Row,
+    /// Per row, with parsing.
+    Body,
+}
+
+/// What a leaf that parses costs at least.
+pub(super) const BODY_COST: u32 = 10;
+
+impl Leaf {
+    /// Returns a rank: what costs more comes later.
+    pub(super) fn cost(&self) -> u32 {
+        match (self.place, &self.field) {
+            (Place::Coded, _) => 0,
+            (Place::Row, Field::Record) => 3,
+            (Place::Row, Field::Column(column)) if column.kind() == ColumnType::Text => 2,
+            (Place::Row, _) => 1,
+            (Place::Body, Field::Body(region, _)) => match region {
+                Region::Annotations | Region::Extra => BODY_COST,
+                Region::RequestObject => BODY_COST + 1,
+                Region::ResponseObject => BODY_COST + 2,
+                Region::Whole => BODY_COST + 3,
+            },
+            (Place::Body, _) => BODY_COST + 3,
+        }
+    }
+}
+
+impl LeafTest {
+    /// Returns whether the test holds for a field with `values`.
+    pub(super) fn matches(&self, values: &Values<'_>) -> bool {
+        match self {
+            Self::Value(matcher) => matcher.matches(values),
+            Self::Members(members) => members.matches(values),
+            Self::Related(..) => false, // Needs the other field; see `related`.
+        }
+    }
+}
+
+impl Place {
+    /// Returns where a test of `field` is evaluated.
+    pub(super) fn of(field: &Field, test: &LeafTest) -> Self {
+        match (field, test) {
+            (Field::Column(_) | Field::Record, LeafTest::Related(_, other)) => match other {
+                Field::Body(..) => Self::Body,
+                Field::Column(_) | Field::Record => Self::Row,
+            },
+            (Field::Column(column), _) => match column.kind() {
+                ColumnType::Coded | ColumnType::CodedList => Self::Coded,
+                // HTTP status: as few distinct values as a coded column.
+                ColumnType::Number if *column == Column::Code => Self::Coded,
+                _ => Self::Row,
+            },
+            (Field::Record, _) => Self::Row,
+            (Field::Body(..), _) => Self::Body,
+        }
+    }
+}

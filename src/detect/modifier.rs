@@ -1,0 +1,277 @@
+//! The modifiers of a detection item, and what they make of a value.
+//!
+//! Left out on purpose, with an error: `base64`, `base64offset`, `wide`, `utf16*`, `windash` and
+//! `expand`, for which audit logs give no use, and the parts of a time.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use regex::RegexBuilder;
+use rsigma_parser::{Modifier, SigmaString, SigmaValue, SpecialChar, StringPart};
+
+use super::matcher::{Comparison, Test, TextTest};
+use super::tree::Tree;
+use super::value::Number;
+
+/// Bytes that one compiled regular expression may take.
+const REGEX_BYTES: usize = 1 << 20;
+
+/// The modifiers of a detection item, checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one per modifier that takes nothing"
+)]
+pub struct Modifiers {
+    operator: Operator,
+    /// Every value must be met, not any.
+    pub all: bool,
+    /// The negation.
+    pub negate: bool,
+    /// The values are names of fields.
+    pub is_fieldref: bool,
+    /// Case counts.
+    pub cased: bool,
+    ignore_case: bool,
+    multi_line: bool,
+    dot_all: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Operator {
+    #[default]
+    Equal,
+    Contains,
+    StartsWith,
+    EndsWith,
+    Regex,
+    Network,
+    Exists,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+impl Modifiers {
+    /// Checks the modifiers of an item.
+    ///
+    /// # Errors
+    /// When one is not supported, or two do not go together; says which.
+    pub fn parse(modifiers: &[Modifier]) -> Result<Self, String> {
+        let mut parsed = Self::default();
+        for modifier in modifiers {
+            let operator = match modifier {
+                Modifier::Contains => Operator::Contains,
+                Modifier::StartsWith => Operator::StartsWith,
+                Modifier::EndsWith => Operator::EndsWith,
+                Modifier::Re => Operator::Regex,
+                Modifier::Cidr => Operator::Network,
+                Modifier::Exists => Operator::Exists,
+                Modifier::Lt => Operator::Less,
+                Modifier::Lte => Operator::LessOrEqual,
+                Modifier::Gt => Operator::Greater,
+                Modifier::Gte => Operator::GreaterOrEqual,
+                Modifier::All => {
+                    parsed.all = true;
+                    continue;
+                }
+                Modifier::Neq => {
+                    parsed.negate = true;
+                    continue;
+                }
+                Modifier::Cased => {
+                    parsed.cased = true;
+                    continue;
+                }
+                Modifier::FieldRef => {
+                    parsed.is_fieldref = true;
+                    continue;
+                }
+                Modifier::IgnoreCase => {
+                    parsed.ignore_case = true;
+                    continue;
+                }
+                Modifier::Multiline => {
+                    parsed.multi_line = true;
+                    continue;
+                }
+                Modifier::DotAll => {
+                    parsed.dot_all = true;
+                    continue;
+                }
+                other => {
+                    let name = format!("{other:?}").to_lowercase();
+                    return Err(format!("modifier `{name}` is not supported yet"));
+                }
+            };
+            if parsed.operator != Operator::Equal {
+                return Err("two of these modifiers do not go together".to_owned());
+            }
+            parsed.operator = operator;
+        }
+        parsed.check()
+    }
+
+    fn check(self) -> Result<Self, String> {
+        let is_text = matches!(
+            self.operator,
+            Operator::Equal | Operator::Contains | Operator::StartsWith | Operator::EndsWith
+        );
+        let has_flags = self.ignore_case || self.multi_line || self.dot_all;
+        if has_flags && self.operator != Operator::Regex {
+            return Err("the modifiers `i`, `m` and `s` need `re`".to_owned());
+        }
+        if self.cased && !is_text {
+            return Err("modifier `cased` is for texts only".to_owned());
+        }
+        if self.is_fieldref && !is_text {
+            return Err(
+                "modifier `fieldref` goes with `contains`, `startswith`, `endswith`, `cased` \
+                        and `neq` only"
+                    .to_owned(),
+            );
+        }
+        if self.operator == Operator::Exists && (self.negate || self.all) {
+            return Err("modifier `exists` goes with no other; write `exists: false`".to_owned());
+        }
+        Ok(self)
+    }
+
+    /// Returns whether the values are compared as they stand.
+    pub fn is_plain(&self) -> bool {
+        self.operator == Operator::Equal
+    }
+
+    /// Combines the tests of `values` as `all` and `neq` say, each alternative made by `compile`.
+    ///
+    /// # Errors
+    /// When `compile` fails, or `all` stands with a single value.
+    pub fn combine<L>(
+        &self,
+        values: &[SigmaValue],
+        mut compile: impl FnMut(&[SigmaValue]) -> Result<Tree<L>, String>,
+    ) -> Result<Tree<L>, String> {
+        let tree = match (self.all, values) {
+            (true, [] | [_]) => return Err("modifier `all` needs several values".to_owned()),
+            (true, values) => Tree::and(
+                values
+                    .chunks(1)
+                    .map(&mut compile)
+                    .collect::<Result<_, _>>()?,
+            ),
+            (false, values) => compile(values)?,
+        };
+        Ok(if self.negate { tree.negate() } else { tree })
+    }
+
+    /// Returns these modifiers without `all` and `neq`, which are about the item as a whole.
+    #[must_use]
+    pub fn alone(&self) -> Self {
+        Self {
+            all: false,
+            negate: false,
+            ..self.clone()
+        }
+    }
+
+    /// Returns these modifiers for a keyword: it is contained rather than equal.
+    #[must_use]
+    pub fn keyword(mut self) -> Self {
+        if self.operator == Operator::Equal {
+            self.operator = Operator::Contains;
+        }
+        self
+    }
+}
+
+impl Modifiers {
+    /// Compiles the test for one value.
+    ///
+    /// # Errors
+    /// When the modifiers cannot take the value; says why.
+    pub(super) fn test(&self, value: &SigmaValue) -> Result<Test, String> {
+        let comparison = match self.operator {
+            Operator::Exists => {
+                return match value {
+                    SigmaValue::Bool(expected) => Ok(Test::Exists(*expected)),
+                    _ => Err("modifier `exists` takes `true` or `false`".to_owned()),
+                };
+            }
+            Operator::Regex => return self.regex(value),
+            Operator::Network => {
+                let text = value.to_string();
+                let network = text
+                    .parse()
+                    .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+                let wrong = |_| format!("`{text}` is not a network such as 10.0.0.0/8");
+                return Ok(Test::Network(network.map_err(wrong)?));
+            }
+            Operator::Less => Comparison::Less,
+            Operator::LessOrEqual => Comparison::LessOrEqual,
+            Operator::Greater => Comparison::Greater,
+            Operator::GreaterOrEqual => Comparison::GreaterOrEqual,
+            Operator::Equal => {
+                return Ok(match value {
+                    SigmaValue::Null => Test::Null,
+                    SigmaValue::Bool(value) => Test::Bool(*value),
+                    SigmaValue::Integer(value) => Test::Number(Number::Integer((*value).into())),
+                    SigmaValue::Float(value) => Test::Number(Number::Float(*value)),
+                    SigmaValue::String(text) => Test::Text(self.text(text)?),
+                });
+            }
+            Operator::Contains | Operator::StartsWith | Operator::EndsWith => {
+                return match value {
+                    SigmaValue::Null => Err("`null` is no text to look for".to_owned()),
+                    SigmaValue::String(text) => Ok(Test::Text(self.text(text)?)),
+                    value => Ok(Test::Text(
+                        self.text(&SigmaString::from_raw(&value.to_string()))?,
+                    )),
+                };
+            }
+        };
+        let number = Number::parse(&value.to_string())
+            .ok_or_else(|| format!("`{value}` is not a number to compare with"))?;
+        Ok(Test::Compare(comparison, number))
+    }
+
+    fn regex(&self, value: &SigmaValue) -> Result<Test, String> {
+        RegexBuilder::new(&value.to_string())
+            .case_insensitive(self.ignore_case)
+            .multi_line(self.multi_line)
+            .dot_matches_new_line(self.dot_all)
+            .size_limit(REGEX_BYTES)
+            .build()
+            .map(Test::Regex)
+            .map_err(|error| format!("`{value}` is not a regular expression: {error}"))
+    }
+
+    fn text(&self, text: &SigmaString) -> Result<TextTest, String> {
+        let many = StringPart::Special(SpecialChar::WildcardMulti);
+        let is_open = |operator| self.operator == Operator::Contains || self.operator == operator;
+        let mut parts = text.parts.clone();
+        if is_open(Operator::EndsWith) {
+            parts.insert(0, many.clone());
+        }
+        if is_open(Operator::StartsWith) {
+            parts.push(many.clone());
+        }
+        parts.dedup_by(|next, part| *next == many && *part == many);
+        TextTest::new(&parts, self.cased)
+    }
+
+    /// Returns whether `left` stands to `right` as the modifiers say; for `fieldref`.
+    pub fn relate(&self, left: &str, right: &str) -> bool {
+        let relate = |left: &str, right: &str| match self.operator {
+            Operator::Contains => left.contains(right),
+            Operator::StartsWith => left.starts_with(right),
+            Operator::EndsWith => left.ends_with(right),
+            _ => left == right,
+        };
+        if self.cased {
+            relate(left, right)
+        } else {
+            relate(&left.to_lowercase(), &right.to_lowercase())
+        }
+    }
+}

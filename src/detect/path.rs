@@ -1,0 +1,302 @@
+//! Paths into JSON, as rules write them.
+//!
+//! Keys of audit events hold dots and slashes (`authorization.k8s.io/decision`), so a dotted name is
+//! ambiguous. At every object the longest joined key wins: with `{"a.b": 1, "a": {"b": 2}}` the path
+//! `a.b` leads to the 1. If nothing lies behind the longest key, shorter ones are tried. Arrays are crossed: every element
+//! counts. Exact keys are written `["a.b"]`, `['a.b']`, `"a.b"` or `a\.b`.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// A path into a JSON value; the empty path is the value itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Path {
+    /// The unquoted parts with the dots between them, so that joined keys are slices of it.
+    text: String,
+    steps: Vec<Step>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Step {
+    /// A part that may join with the next ones: where it stands in `text`.
+    Part { start: usize, end: usize },
+    /// An exact key.
+    Key(String),
+    /// An element; a negative one counts from the end.
+    Index(i64),
+}
+
+/// Why a field name is not a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// A part is empty, or a bracket or quote is not closed.
+    #[error("not a field name: a part is empty, or a bracket or quote is not closed")]
+    Malformed,
+    /// An array selector in a rule that does not say it means one.
+    #[error("array selectors such as `[0]` and `[any]` need `sigma-version: 3` in the rule")]
+    Selector,
+}
+
+impl Path {
+    /// Parses the name of a field.
+    ///
+    /// `\[` is how the Sigma parser hands on a bracket of a rule without array selectors; a quoted key
+    /// is understood either way.
+    ///
+    /// # Errors
+    /// When the name is malformed, or holds an array selector that the rule may not use.
+    pub fn parse(name: &str) -> Result<Self, PathError> {
+        let mut path = Self::default();
+        let mut rest = name;
+        while !rest.is_empty() {
+            if let Some(bracket) = rest.strip_prefix("\\[").or_else(|| rest.strip_prefix('[')) {
+                rest = path.selector(bracket, rest.starts_with('\\'))?;
+            } else if let Some(quote) = rest
+                .chars()
+                .next()
+                .filter(|sign| matches!(sign, '"' | '\''))
+            {
+                let (key, after) = rest[1..].split_once(quote).ok_or(PathError::Malformed)?;
+                path.steps.push(Step::Key(key.to_owned()));
+                rest = after;
+            } else {
+                rest = path.part(rest)?;
+            }
+            if let Some(after) = rest.strip_prefix('.') {
+                if after.is_empty() {
+                    return Err(PathError::Malformed);
+                }
+                rest = after;
+            } else if !(rest.is_empty() || rest.starts_with(['[', '\\'])) {
+                return Err(PathError::Malformed);
+            }
+        }
+        Ok(path)
+    }
+
+    /// Takes what follows an opening bracket; returns what follows the closing one.
+    fn selector<'a>(&mut self, bracket: &'a str, is_escaped: bool) -> Result<&'a str, PathError> {
+        let close = |text: &'a str| {
+            text.strip_prefix("\\]")
+                .or_else(|| text.strip_prefix(']'))
+                .ok_or(PathError::Malformed)
+        };
+        if let Some(quote) = bracket
+            .chars()
+            .next()
+            .filter(|sign| matches!(sign, '"' | '\''))
+        {
+            let (key, after) = bracket[1..].split_once(quote).ok_or(PathError::Malformed)?;
+            self.steps.push(Step::Key(key.to_owned()));
+            return close(after);
+        }
+        let end = bracket.find(['\\', ']']).ok_or(PathError::Malformed)?;
+        match &bracket[..end] {
+            "" | "*" => {} // Any element, as without.
+            _ if is_escaped => return Err(PathError::Selector),
+            index => {
+                self.steps.push(Step::Index(
+                    index.parse().map_err(|_error| PathError::Malformed)?,
+                ));
+            }
+        }
+        close(&bracket[end..])
+    }
+
+    /// Takes an unquoted part; returns what follows it.
+    fn part<'a>(&mut self, rest: &'a str) -> Result<&'a str, PathError> {
+        let mut part = String::new();
+        let mut has_escape = false;
+        let mut signs = rest.char_indices();
+        let mut end = rest.len();
+        while let Some((at, sign)) = signs.next() {
+            match sign {
+                '\\' if rest[at..].starts_with("\\.") => {
+                    has_escape = true;
+                    part.push('.');
+                    signs.next();
+                }
+                '.' | '[' => end = at,
+                '\\' if rest[at..].starts_with("\\[") => end = at,
+                _ => part.push(sign),
+            }
+            if end == at {
+                break;
+            }
+        }
+        if part.is_empty() {
+            return Err(PathError::Malformed);
+        }
+        if has_escape {
+            self.steps.push(Step::Key(part));
+        } else {
+            if !self.text.is_empty() {
+                self.text.push('.');
+            }
+            let start = self.text.len();
+            self.text.push_str(&part);
+            self.steps.push(Step::Part {
+                start,
+                end: self.text.len(),
+            });
+        }
+        Ok(&rest[end..])
+    }
+
+    /// Returns whether the path is the value itself.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Returns the keys joined by dots; `None` if the path names an element of an array.
+    pub fn joined(&self) -> Option<String> {
+        let keys: Option<Vec<_>> = self.steps.iter().map(|step| self.key(step)).collect();
+        keys.map(|keys| keys.join("."))
+    }
+
+    /// Returns the path below `keys`, if it starts with them.
+    pub fn below(&self, keys: &[&str]) -> Option<Self> {
+        let head = self.steps.get(..keys.len())?;
+        let is_below = head
+            .iter()
+            .zip(keys)
+            .all(|(step, key)| self.key(step) == Some(*key));
+        is_below.then(|| Self {
+            text: self.text.clone(),
+            steps: self.steps[keys.len()..].to_vec(),
+        })
+    }
+
+    /// Returns the last key: whatever holds the value has it as the end of a key.
+    pub fn last_key(&self) -> Option<&str> {
+        self.steps.iter().rev().find_map(|step| self.key(step))
+    }
+
+    fn key<'a>(&'a self, step: &'a Step) -> Option<&'a str> {
+        match step {
+            Step::Part { start, end } => Some(&self.text[*start..*end]),
+            Step::Key(key) => Some(key),
+            Step::Index(_) => None,
+        }
+    }
+
+    /// Appends to `found` every value at the path; an array at its end is one value.
+    pub fn find<'v>(&self, value: &'v Value, found: &mut Vec<&'v Value>) {
+        self.walk(&self.steps, value, found);
+    }
+
+    fn walk<'v>(&self, steps: &[Step], value: &'v Value, found: &mut Vec<&'v Value>) {
+        let Some((step, rest)) = steps.split_first() else {
+            found.push(value);
+            return;
+        };
+        match (step, value) {
+            (Step::Index(index), Value::Array(elements)) => {
+                let idx = match usize::try_from(*index) {
+                    Ok(idx) => Some(idx),
+                    Err(_) => usize::try_from(index.unsigned_abs())
+                        .ok()
+                        .and_then(|from_end| elements.len().checked_sub(from_end)),
+                };
+                if let Some(element) = idx.and_then(|idx| elements.get(idx)) {
+                    self.walk(rest, element, found);
+                }
+            }
+            (_, Value::Array(elements)) => {
+                for element in elements {
+                    self.walk(steps, element, found);
+                }
+            }
+            (Step::Key(key), Value::Object(object)) => {
+                if let Some(value) = object.get(key) {
+                    self.walk(rest, value, found);
+                }
+            }
+            (Step::Part { start, .. }, Value::Object(object)) => {
+                let is_part = |step: &&Step| matches!(step, Step::Part { .. });
+                let n_parts = steps.iter().take_while(is_part).count();
+                for n_joined in (1..=n_parts).rev() {
+                    let Step::Part { end, .. } = steps[n_joined - 1] else {
+                        continue;
+                    };
+                    if let Some(value) = object.get(&self.text[*start..end]) {
+                        let before = found.len();
+                        self.walk(&steps[n_joined..], value, found);
+                        if found.len() > before {
+                            return;
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, step) in self.steps.iter().enumerate() {
+            match step {
+                Step::Index(index) => write!(f, "[{index}]")?,
+                Step::Key(key) => write!(f, "[\"{key}\"]")?,
+                Step::Part { start, end } => {
+                    let dot = if at == 0 { "" } else { "." };
+                    write!(f, "{dot}{}", &self.text[*start..*end])?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(name: &str, value: &Value, expected: &[Value]) {
+        let mut found = Vec::new();
+        Path::parse(name).unwrap().find(value, &mut found);
+        assert_eq!(found, expected.iter().collect::<Vec<_>>(), "{name}");
+    }
+
+    #[test]
+    fn the_longest_key_wins() {
+        let value =
+            json!({"a.b": 1, "a": {"b": 2, "c": {"d": 3}}, "a.c": 4, "e.": 5, "x/y.z": {"w": 6}});
+        check("a.b", &value, &[json!(1)]);
+        check("a.c.d", &value, &[json!(3)]);
+        check("a.c", &value, &[json!(4)]);
+        check(r#"["a"].b"#, &value, &[json!(2)]);
+        check(r"a\.b", &value, &[json!(1)]);
+        check(r#"["a.b"]"#, &value, &[json!(1)]);
+        check(r#"\["a.b"\]"#, &value, &[json!(1)]);
+        check("'e.'", &value, &[json!(5)]);
+        check("x/y.z.w", &value, &[json!(6)]);
+        check("a.x", &value, &[]);
+        check("", &value, std::slice::from_ref(&value));
+    }
+
+    #[test]
+    fn arrays_are_crossed() {
+        let value = json!({"c": [{"i": "a", "p": [1, 2]}, {"i": "b"}, 7], "n": [[{"i": "z"}]]});
+        check("c.i", &value, &[json!("a"), json!("b")]);
+        check("c.p", &value, &[json!([1, 2])]);
+        check("c[0].i", &value, &[json!("a")]);
+        check("c[-2].i", &value, &[json!("b")]);
+        check("c[9].i", &value, &[]);
+        check(r"c\[*\].i", &value, &[json!("a"), json!("b")]);
+        check("n.i", &value, &[json!("z")]);
+    }
+
+    #[test]
+    fn malformed_names_are_refused() {
+        for name in ["a..b", ".a", "a.", "a[\"b", "a[0", "'a", "a[x]"] {
+            assert_eq!(Path::parse(name), Err(PathError::Malformed), "{name}");
+        }
+        assert_eq!(Path::parse(r"a\[0\]"), Err(PathError::Selector));
+    }
+}

@@ -1,0 +1,318 @@
+//! Requests: the stages of one request folded into one, the final stage winning.
+//!
+//! A request logs up to three events (kubernetes/apiserver `pkg/apis/audit/v1`, `Stage`), a failed
+//! authentication only one, at `ResponseStarted`. What is counted and judged is the request.
+
+use polars::prelude::StringChunked;
+
+use crate::finding::{Evidence, Timestamp};
+use crate::frame::{Column, EventFrame, NULL, Vocabulary};
+
+/// How far a request got; later is more final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// `RequestReceived`, or a stage that Kubernetes does not know.
+    Received,
+    /// `ResponseStarted`
+    Started,
+    /// `ResponseComplete`
+    Complete,
+    /// `Panic`
+    Panic,
+}
+
+impl Stage {
+    fn parse(text: &str) -> Self {
+        match text {
+            "ResponseStarted" => Self::Started,
+            "ResponseComplete" => Self::Complete,
+            "Panic" => Self::Panic,
+            _ => Self::Received,
+        }
+    }
+}
+
+/// One request, read from the row of its final stage.
+///
+/// Codes belong to the run's [`Vocabulary`]; times are microseconds since the Unix epoch, UTC.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// Key under which the stages of this request meet.
+    pub key: u64,
+    /// How far it got.
+    pub stage: Stage,
+    /// `stageTimestamp`, else `requestReceivedTimestamp`.
+    pub ts: i64,
+    /// `requestReceivedTimestamp`, else `ts`.
+    pub received: i64,
+    /// HTTP status; 0 if there is none.
+    pub code: u32,
+    /// Whether `system:masters` is among the groups of the user or the impersonated one.
+    pub is_masters: bool,
+    codes: [u32; CODED.len()],
+    texts: Texts<'a>,
+}
+
+/// The coded columns that requests carry.
+const CODED: [Column; 19] = [
+    Column::Username,
+    Column::UserUid,
+    Column::ImpUsername,
+    Column::Credential,
+    Column::CredentialKind,
+    Column::IdentityKind,
+    Column::TokenPod,
+    Column::TokenPodUid,
+    Column::PeerIp,
+    Column::UserAgent,
+    Column::Verb,
+    Column::Resource,
+    Column::Subresource,
+    Column::Namespace,
+    Column::Decision,
+    Column::AuthzReason,
+    Column::LegacyToken,
+    Column::Stage,
+    Column::File,
+];
+
+/// What seldom repeats: read from the frame while there is one, owned when the request outlives it.
+#[derive(Debug, Clone)]
+enum Texts<'a> {
+    Row(&'a TextColumns<'a>, usize),
+    Owned(Box<OwnedTexts>),
+}
+
+#[derive(Debug)]
+struct TextColumns<'a> {
+    texts: [&'a StringChunked; 6],
+    places: [&'a [u64]; 2],
+    lengths: &'a [u32],
+}
+
+#[derive(Debug, Clone)]
+struct OwnedTexts {
+    texts: [Box<str>; 6],
+    place: (u64, u64, u32),
+}
+
+const TEXTS: [Column; 6] = [
+    Column::AuditId,
+    Column::RequestUri,
+    Column::Name,
+    Column::ObjectUid,
+    Column::Message,
+    Column::IssuedCredentialId,
+];
+
+/// The columns of one frame, looked up once.
+pub struct RequestColumns<'a> {
+    frame: &'a EventFrame,
+    codes: [&'a [u32]; CODED.len()],
+    stage_times: &'a [i64],
+    received: &'a [i64],
+    status: &'a [u32],
+    texts: TextColumns<'a>,
+}
+
+impl<'a> RequestColumns<'a> {
+    /// Looks up the columns of `frame`.
+    pub fn new(frame: &'a EventFrame) -> Self {
+        Self {
+            frame,
+            codes: CODED.map(|column| frame.codes(column)),
+            stage_times: frame.times(Column::StageTs),
+            received: frame.times(Column::Ts),
+            status: frame.numbers(Column::Code),
+            texts: TextColumns {
+                texts: TEXTS.map(|column| frame.texts(column)),
+                places: [Column::Line, Column::Offset].map(|column| frame.longs(column)),
+                lengths: frame.numbers(Column::Length),
+            },
+        }
+    }
+
+    /// Returns the time by which row `row_idx` has its place in the log.
+    pub fn ts(&self, row_idx: usize) -> i64 {
+        match (self.stage_times[row_idx], self.received[row_idx]) {
+            (0, received) => received,
+            (stage, _) => stage,
+        }
+    }
+
+    /// Reads row `row_idx` as the request it stands for, as far as that row tells.
+    pub fn request(&'a self, row_idx: usize) -> Request<'a> {
+        let codes = self.codes.map(|codes| codes[row_idx]);
+        let stage = codes[position(Column::Stage)];
+        let ts = self.ts(row_idx);
+        Request {
+            key: self.frame.detail(row_idx).request,
+            stage: Stage::parse(self.frame.vocabulary().text(stage)),
+            ts,
+            received: if self.received[row_idx] == 0 { ts } else { self.received[row_idx] },
+            code: self.status[row_idx],
+            is_masters: self.frame.flag(Column::IsMasters, row_idx),
+            codes,
+            texts: Texts::Row(&self.texts, row_idx),
+        }
+    }
+}
+
+/// Returns where `column` stands among [`CODED`].
+const fn position(column: Column) -> usize {
+    let mut at = 0;
+    while at < CODED.len() {
+        if CODED[at] as usize == column as usize {
+            return at;
+        }
+        at += 1;
+    }
+    panic!("requests carry this column")
+}
+
+macro_rules! coded {
+    ($($name:ident $column:ident;)*) => {
+        impl Request<'_> {
+            $(
+                #[doc = concat!("Returns the code of column `", stringify!($name), "`.")]
+                pub fn $name(&self) -> u32 {
+                    const POSITION: usize = position(Column::$column);
+                    self.codes[POSITION]
+                }
+            )*
+        }
+    };
+}
+
+coded! {
+    username Username;
+    user_uid UserUid;
+    imp_username ImpUsername;
+    credential Credential;
+    credential_kind CredentialKind;
+    identity_kind IdentityKind;
+    token_pod TokenPod;
+    token_pod_uid TokenPodUid;
+    peer_ip PeerIp;
+    user_agent UserAgent;
+    verb Verb;
+    resource Resource;
+    subresource Subresource;
+    namespace Namespace;
+    decision Decision;
+    authz_reason AuthzReason;
+    legacy_token LegacyToken;
+}
+
+impl Request<'_> {
+    /// Returns the audit ID.
+    pub fn audit_id(&self) -> &str {
+        self.text(0)
+    }
+
+    /// Returns path and query.
+    pub fn request_uri(&self) -> &str {
+        self.text(1)
+    }
+
+    /// Returns the path without the query.
+    pub fn path(&self) -> &str {
+        let uri = self.request_uri();
+        uri.split_once('?').map_or(uri, |(path, _)| path)
+    }
+
+    /// Returns the name of the object.
+    pub fn name(&self) -> &str {
+        self.text(2)
+    }
+
+    /// Returns the uid of the object.
+    pub fn object_uid(&self) -> &str {
+        self.text(3)
+    }
+
+    /// Returns the message of the response.
+    pub fn message(&self) -> &str {
+        self.text(4)
+    }
+
+    /// Returns the id of the credential that this token request issued.
+    pub fn issued_credential_id(&self) -> &str {
+        self.text(5)
+    }
+
+    /// Returns the code of the value in `column`; what is not coded yet, is then.
+    ///
+    /// # Panics
+    /// If requests do not carry the column; [`Self::carries`] tells.
+    pub fn code_of(&self, column: Column, vocabulary: &Vocabulary) -> u32 {
+        if let Some(position) = CODED.iter().position(|coded| *coded == column) {
+            return self.codes[position];
+        }
+        let text = TEXTS.iter().position(|text| *text == column);
+        vocabulary.code(self.text(text.expect("requests carry this column")))
+    }
+
+    /// Returns whether requests carry `column`.
+    pub fn carries(column: Column) -> bool {
+        CODED.contains(&column) || TEXTS.contains(&column)
+    }
+
+    /// Returns whether nothing more can follow: complete, panicked, or a refused authentication.
+    pub fn is_final(&self) -> bool {
+        self.stage >= Stage::Complete || (self.stage == Stage::Started && self.code == 401)
+    }
+
+    /// Returns whether the server did what it was asked.
+    pub fn succeeded(&self) -> bool {
+        (100..400).contains(&self.code)
+    }
+
+    /// Returns whether it is known that the credential was accepted, whatever came after.
+    pub fn authenticated(&self) -> bool {
+        self.username() != NULL && self.code != 401
+    }
+
+    /// Returns where the log says so.
+    pub fn evidence(&self, vocabulary: &Vocabulary) -> Evidence {
+        let (line, offset, length) = self.place();
+        Evidence {
+            audit_id: self.audit_id().to_owned(),
+            stage: vocabulary.text(self.codes[position(Column::Stage)]).to_owned(),
+            ts: Timestamp(self.ts),
+            file: vocabulary.text(self.codes[position(Column::File)]).into(),
+            line,
+            offset,
+            length,
+        }
+    }
+
+    /// Returns line, offset and length of the record in its file.
+    pub fn place(&self) -> (u64, u64, u32) {
+        match &self.texts {
+            Texts::Row(columns, row) => {
+                (columns.places[0][*row], columns.places[1][*row], columns.lengths[*row])
+            }
+            Texts::Owned(owned) => owned.place,
+        }
+    }
+
+    /// Returns the request on its own, free of its frame.
+    pub fn to_owned(&self) -> Request<'static> {
+        let owned = match &self.texts {
+            Texts::Row(columns, row) => Box::new(OwnedTexts {
+                texts: columns.texts.map(|texts| texts.get(*row).unwrap_or("").into()),
+                place: self.place(),
+            }),
+            Texts::Owned(owned) => owned.clone(),
+        };
+        Request { texts: Texts::Owned(owned), ..*self }
+    }
+
+    fn text(&self, index: usize) -> &str {
+        match &self.texts {
+            Texts::Row(columns, row) => columns.texts[index].get(*row).unwrap_or(""),
+            Texts::Owned(owned) => &owned.texts[index],
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! One row at a time: what only bodies decide, and the values of columns.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, SecondsFormat};
+use hashbrown::HashMap;
+use memchr::memmem;
+use serde_json::Value;
+
+use super::evaluate::Pass;
+use super::field::{Field, Region};
+use super::leaf::{Leaf, LeafTest, Place};
+use super::value::{Number, Scalar, Values};
+use crate::frame::{Column, ColumnType, EventFrame, NULL, Vocabulary};
+
+/// One row under evaluation, with what was parsed of it.
+pub(super) struct Row<'p, 'e> {
+    pass: &'p Pass<'e>,
+    idx: usize,
+    record: &'e str,
+    /// By region: its value, once it is parsed.
+    regions: [Option<Value>; Region::ALL.len()],
+    /// By region: whether its raw text may write a key with escapes, once that was asked.
+    escapes: [Option<bool>; Region::ALL.len()],
+    /// Per leaf that was tested.
+    tested: HashMap<u32, bool>,
+}
+
+impl<'p, 'e> Row<'p, 'e> {
+    pub(super) fn new(pass: &'p Pass<'e>, idx: usize) -> Self {
+        let record = pass.record(idx);
+        Self {
+            pass,
+            idx,
+            record,
+            regions: Default::default(),
+            escapes: Default::default(),
+            tested: HashMap::new(),
+        }
+    }
+
+    /// Returns whether a leaf holds at the row.
+    pub(super) fn holds(&mut self, leaf_idx: u32) -> bool {
+        let pass = self.pass;
+        let leaf = &pass.rules.leaves[leaf_idx as usize];
+        if leaf.place == Place::Coded {
+            let found = &pass.coded[leaf_idx as usize];
+            return found.as_ref().is_some_and(|rows| rows.get(self.idx));
+        }
+        if let Some(&holds) = self.tested.get(&leaf_idx) {
+            return holds;
+        }
+        let holds = match (leaf.place, &leaf.test) {
+            (Place::Row, _) => match &pass.tested[leaf_idx as usize] {
+                Some((tested, holding)) if tested.get(self.idx) => holding.get(self.idx),
+                _ => pass.holds_at(leaf, self.idx),
+            },
+            (_, LeafTest::Related(modifiers, other)) => {
+                self.parse(&leaf.field);
+                self.parse(other);
+                related(
+                    &self.values(&leaf.field),
+                    &self.values(other),
+                    |left, right| modifiers.relate(left, right),
+                )
+            }
+            (_, test) if self.lacks(leaf) => test.matches(&Values::MISSING),
+            (_, test) => {
+                self.parse(&leaf.field);
+                test.matches(&self.values(&leaf.field))
+            }
+        };
+        self.tested.insert(leaf_idx, holds);
+        holds
+    }
+
+    /// Returns whether the region surely lacks the leaf's field, by its raw text.
+    ///
+    /// A client chooses how the JSON of a patch is written, so a text with escapes proves nothing.
+    fn lacks(&mut self, leaf: &Leaf) -> bool {
+        let Field::Body(region, _) = &leaf.field else {
+            return false;
+        };
+        let raw = self.raw(*region).as_bytes();
+        if raw.is_empty() || self.regions[*region as usize].is_some() {
+            return raw.is_empty(); // Parsed already: looking is cheaper.
+        }
+        let Some(key) = &leaf.prefilter else {
+            return false;
+        };
+        let has_escapes = || memmem::find(raw, b"\\u").or_else(|| memmem::find(raw, b"\\/"));
+        key.find(raw).is_none()
+            && !*self.escapes[*region as usize].get_or_insert_with(|| has_escapes().is_some())
+    }
+
+    fn raw(&self, region: Region) -> &'e str {
+        let detail = self.pass.frame.detail(self.idx);
+        match region {
+            Region::Annotations => detail.annotations.slice(self.record),
+            Region::Extra => detail.extra.slice(self.record),
+            Region::RequestObject => detail.request_object.slice(self.record),
+            Region::ResponseObject => detail.response_object.slice(self.record),
+            Region::Whole => self.record,
+        }
+    }
+
+    /// Parses the region of a field, unless that was done. What is no JSON, or nested too deep for the
+    /// parser (128 levels), is as if it were null.
+    fn parse(&mut self, field: &Field) {
+        if let Field::Body(region, _) = field {
+            let raw = self.raw(*region);
+            let parse = || serde_json::from_str(raw).unwrap_or_default();
+            self.regions[*region as usize].get_or_insert_with(parse);
+        }
+    }
+
+    /// Returns the values of a field whose region is parsed.
+    fn values(&self, field: &Field) -> Values<'_> {
+        match field {
+            Field::Column(column) => column_values(self.pass.frame, *column, self.idx),
+            Field::Record => Values::Single(Scalar::Text(self.record)),
+            Field::Body(region, paths) => {
+                let mut found = Vec::new();
+                if let Some(value) = &self.regions[*region as usize] {
+                    for path in paths {
+                        path.find(value, &mut found);
+                    }
+                }
+                Values::Found(found)
+            }
+        }
+    }
+}
+
+/// Returns whether any two texts of two fields stand as `relate` says.
+pub(super) fn related(
+    left: &Values<'_>,
+    right: &Values<'_>,
+    relate: impl Fn(&str, &str) -> bool,
+) -> bool {
+    let (mut lefts, mut rights) = (Vec::new(), Vec::new());
+    left.texts(&mut lefts);
+    right.texts(&mut rights);
+    lefts
+        .iter()
+        .any(|left| rights.iter().any(|right| relate(left, right)))
+}
+
+/// Returns the values of any column at a row.
+pub(super) fn column_values(frame: &EventFrame, column: Column, row_idx: usize) -> Values<'_> {
+    match column.kind() {
+        ColumnType::Coded | ColumnType::CodedList => {
+            coded(frame.vocabulary(), column, frame.codes(column)[row_idx])
+        }
+        ColumnType::Text => match frame.texts(column).get(row_idx) {
+            Some(text) => Values::Single(Scalar::Text(text)),
+            None => Values::MISSING,
+        },
+        // As the API server writes it: RFC 3339 with six decimals.
+        ColumnType::Time => match frame.times(column)[row_idx] {
+            0 => Values::MISSING,
+            time => DateTime::from_timestamp_micros(time).map_or(Values::MISSING, |time| {
+                let text = time.to_rfc3339_opts(SecondsFormat::Micros, true);
+                Values::Texts(vec![Cow::Owned(text)])
+            }),
+        },
+        ColumnType::Number => number(frame.numbers(column)[row_idx]),
+        ColumnType::Long => {
+            let number = Number::Integer(frame.longs(column)[row_idx].into());
+            Values::Single(Scalar::Number(number))
+        }
+        ColumnType::Flag => Values::Single(Scalar::Bool(frame.flag(column, row_idx))),
+    }
+}
+
+/// Returns the values of a coded column; an empty list is as absent as null.
+pub(super) fn coded(vocabulary: &Vocabulary, column: Column, code: u32) -> Values<'_> {
+    match column.kind() {
+        _ if code == NULL => Values::MISSING,
+        ColumnType::CodedList => Values::Texts(vocabulary.list(code)),
+        _ => Values::Single(Scalar::Text(vocabulary.text(code))),
+    }
+}
+
+/// Returns the values of a number column, of which 0 is null: an event without a response has no code.
+pub(super) fn number<'a>(number: u32) -> Values<'a> {
+    match number {
+        0 => Values::MISSING,
+        number => Values::Single(Scalar::Number(Number::Integer(number.into()))),
+    }
+}

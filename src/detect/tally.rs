@@ -1,0 +1,248 @@
+//! Tallies: requests that belong together, summed up to what one finding says of them.
+//!
+//! A session is a run of requests of one group with no pause longer than its gap. Sessions are the
+//! same whatever order the requests come in.
+
+use std::collections::BTreeSet;
+
+use super::request::Request;
+use crate::finding::{Actor, Evidence, Origin, Target, Timestamp};
+use crate::frame::{NULL, Vocabulary};
+
+/// How many distinct addresses, agents and objects a session names; it counts all.
+const NAMED: usize = 64;
+
+/// What a finding needs to know of the requests behind it.
+///
+/// Memory: bounded, but for the evidence where the user asked for all of it.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    /// Stage time of the earliest request.
+    pub first: i64,
+    /// Stage time of the latest request.
+    pub last: i64,
+    /// Requests.
+    pub count: u64,
+    /// Requests that were served.
+    pub succeeded: u64,
+    /// Requests that were refused, with 401 or 403.
+    pub refused: u64,
+    /// Requests that changed something.
+    pub writes: u64,
+    /// The earliest requests' places in the log, at most as many as asked for, in log order.
+    pub evidence: Vec<Evidence>,
+    usernames: Codes,
+    impersonated: Codes,
+    credentials: Codes,
+    kinds: Codes,
+    peers: Codes,
+    agents: Codes,
+    verbs: Codes,
+    resources: Codes,
+    subresources: Codes,
+    namespaces: Codes,
+    reasons: Codes,
+    names: BTreeSet<Box<str>>,
+    unnamed: bool,
+}
+
+/// Distinct codes in order of appearance, null included.
+#[derive(Debug, Clone, Default)]
+struct Codes(Vec<u32>);
+
+impl Codes {
+    fn add(&mut self, code: u32) {
+        if self.0.last() != Some(&code) && self.0.len() < NAMED && !self.0.contains(&code) {
+            self.0.push(code);
+        }
+    }
+
+    fn texts(&self, vocabulary: &Vocabulary) -> Vec<String> {
+        let mut texts: Vec<String> =
+            self.0.iter().filter(|&&code| code != NULL).map(|&code| vocabulary.text(code).to_owned()).collect();
+        texts.sort_unstable();
+        texts
+    }
+
+    fn only(&self, vocabulary: &Vocabulary) -> Option<String> {
+        match self.0[..] {
+            [code] if code != NULL => Some(vocabulary.text(code).to_owned()),
+            _ => None,
+        }
+    }
+}
+
+impl Tally {
+    /// Starts with nothing: `first` is after `last` until a request is added.
+    pub fn empty() -> Self {
+        Self { first: i64::MAX, last: i64::MIN, ..Self::default() }
+    }
+
+    /// Starts with one request.
+    pub fn new(request: &Request<'_>, vocabulary: &Vocabulary, evidence_limit: usize) -> Self {
+        let mut tally = Self::empty();
+        tally.add(request, vocabulary, evidence_limit);
+        tally
+    }
+
+    /// Adds one request.
+    pub fn add(&mut self, request: &Request<'_>, vocabulary: &Vocabulary, evidence_limit: usize) {
+        self.first = self.first.min(request.ts);
+        self.last = self.last.max(request.ts);
+        self.count += 1;
+        self.succeeded += u64::from(request.succeeded());
+        self.refused += u64::from(request.code == 401 || request.code == 403);
+        self.writes += u64::from(is_write(vocabulary.text(request.verb())));
+        if self.evidence.len() < evidence_limit {
+            self.evidence.push(request.evidence(vocabulary));
+        }
+        self.usernames.add(request.username());
+        self.impersonated.add(request.imp_username());
+        self.credentials.add(request.credential());
+        self.kinds.add(request.identity_kind());
+        self.peers.add(request.peer_ip());
+        self.agents.add(request.user_agent());
+        self.verbs.add(request.verb());
+        self.resources.add(request.resource());
+        self.subresources.add(request.subresource());
+        self.namespaces.add(request.namespace());
+        self.reasons.add(request.authz_reason());
+        let name = request.name();
+        if name.is_empty() {
+            self.unnamed = true;
+        } else if self.names.len() < NAMED && !self.names.contains(name) {
+            self.names.insert(name.into());
+        }
+    }
+
+    /// Adds all of another tally, which is the later one.
+    pub fn merge(&mut self, other: Self, evidence_limit: usize) {
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.count += other.count;
+        self.succeeded += other.succeeded;
+        self.refused += other.refused;
+        self.writes += other.writes;
+        self.evidence.extend(other.evidence);
+        self.evidence.sort_by_key(|evidence| evidence.ts);
+        self.evidence.truncate(evidence_limit);
+        let pairs = [
+            (&mut self.usernames, other.usernames),
+            (&mut self.impersonated, other.impersonated),
+            (&mut self.credentials, other.credentials),
+            (&mut self.kinds, other.kinds),
+            (&mut self.peers, other.peers),
+            (&mut self.agents, other.agents),
+            (&mut self.verbs, other.verbs),
+            (&mut self.resources, other.resources),
+            (&mut self.subresources, other.subresources),
+            (&mut self.namespaces, other.namespaces),
+            (&mut self.reasons, other.reasons),
+        ];
+        for (mine, theirs) in pairs {
+            theirs.0.into_iter().for_each(|code| mine.add(code));
+        }
+        self.unnamed |= other.unnamed;
+        self.names.extend(other.names);
+        while self.names.len() > NAMED {
+            self.names.pop_last();
+        }
+    }
+
+    /// Returns who it was, as far as it was one.
+    pub fn actor(&self, vocabulary: &Vocabulary) -> Actor {
+        Actor {
+            username: self.usernames.only(vocabulary),
+            kind: self.kinds.only(vocabulary),
+            credential_id: self.credentials.only(vocabulary),
+            impersonated: self.impersonated.only(vocabulary),
+        }
+    }
+
+    /// Returns where it came from.
+    pub fn origin(&self, vocabulary: &Vocabulary) -> Origin {
+        Origin { ips: self.peers(vocabulary), user_agents: self.agents.texts(vocabulary) }
+    }
+
+    /// Returns the addresses, sorted.
+    pub fn peers(&self, vocabulary: &Vocabulary) -> Vec<String> {
+        self.peers.texts(vocabulary)
+    }
+
+    /// Returns the resources, sorted.
+    pub fn resources(&self, vocabulary: &Vocabulary) -> Vec<String> {
+        self.resources.texts(vocabulary)
+    }
+
+    /// Returns the verbs, sorted.
+    pub fn verbs(&self, vocabulary: &Vocabulary) -> Vec<String> {
+        self.verbs.texts(vocabulary)
+    }
+
+    /// Returns the user names, sorted.
+    pub fn usernames(&self, vocabulary: &Vocabulary) -> Vec<String> {
+        self.usernames.texts(vocabulary)
+    }
+
+    /// Returns the impersonated names, sorted.
+    pub fn impersonated(&self, vocabulary: &Vocabulary) -> Vec<String> {
+        self.impersonated.texts(vocabulary)
+    }
+
+    /// Returns the authorizer's reasons, sorted.
+    pub fn authz_reasons(&self, vocabulary: &Vocabulary) -> Vec<String> {
+        self.reasons.texts(vocabulary)
+    }
+
+    /// Returns what it was done to; what differs is left out.
+    pub fn target(&self, vocabulary: &Vocabulary) -> Target {
+        let mut names = self.names.iter();
+        let name = match (names.next(), names.next(), self.unnamed) {
+            (Some(name), None, false) => Some(name.to_string()),
+            _ => None,
+        };
+        Target {
+            resource: self.resources.only(vocabulary),
+            subresource: self.subresources.only(vocabulary),
+            namespace: self.namespaces.only(vocabulary),
+            name,
+        }
+    }
+
+    /// Returns first and last time.
+    pub fn span(&self) -> (Timestamp, Timestamp) {
+        (Timestamp(self.first), Timestamp(self.last))
+    }
+}
+
+/// Returns whether the verb changes something.
+pub fn is_write(verb: &str) -> bool {
+    matches!(verb, "create" | "update" | "patch" | "delete" | "deletecollection")
+}
+
+/// The sessions of one group, in order of time.
+#[derive(Debug, Default)]
+pub struct Sessions(Vec<Tally>);
+
+impl Sessions {
+    /// Adds a request to the session it belongs to, or starts one; joins two that it bridges.
+    pub fn add(&mut self, request: &Request<'_>, gap_us: i64, vocabulary: &Vocabulary, limit: usize) {
+        let at = self.0.partition_point(|session| session.first - gap_us <= request.ts);
+        // Sessions before `at` start early enough; the last of them is the only candidate.
+        match at.checked_sub(1).filter(|&index| request.ts <= self.0[index].last + gap_us) {
+            Some(index) => {
+                self.0[index].add(request, vocabulary, limit);
+                if self.0.get(index + 1).is_some_and(|next| next.first - gap_us <= self.0[index].last) {
+                    let next = self.0.remove(index + 1);
+                    self.0[index].merge(next, limit);
+                }
+            }
+            None => self.0.insert(at, Tally::new(request, vocabulary, limit)),
+        }
+    }
+
+    /// Returns the sessions in order of time.
+    pub fn into_tallies(self) -> Vec<Tally> {
+        self.0
+    }
+}

@@ -1,0 +1,518 @@
+//! Rules against events, from the text of both.
+
+use std::fmt::Write;
+
+use foldhash::quality::RandomState;
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::leaf::LeafTest;
+use super::row::column_values;
+use super::value::Values;
+use super::*;
+use crate::decode::decode;
+use crate::frame::{EventColumns, EventFrame, Vocabulary};
+use crate::rules::RuleSet;
+use crate::source::Chunk;
+
+/// A Pod is created, as kube-apiserver 1.36 writes it.
+const POD: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"RequestResponse","auditID":"a1","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/dev/pods?fieldManager=kubectl","verb":"create","user":{"username":"alice","groups":["dev","system:authenticated"],"extra":{"authentication.kubernetes.io/credential-id":["X509SHA256=ab"],"scopes":["read","write"]}},"sourceIPs":["203.0.113.7","10.1.2.3"],"userAgent":"kubectl/v1.36","objectRef":{"resource":"pods","namespace":"dev","name":"p","apiVersion":"v1"},"responseStatus":{"metadata":{},"status":"Success","code":201},"requestObject":{"kind":"Pod","metadata":{"name":"p","labels":{"app.kubernetes.io/name":"x"}},"spec":{"hostPID":true,"serviceAccountName":"","containers":[{"name":"a","image":"nginx","securityContext":{"privileged":false}},{"name":"b","image":"busybox","securityContext":{"privileged":true,"capabilities":{"add":["SYS_ADMIN"]}}}],"initContainers":[{"name":"i","image":"alpine"}],"volumes":[{"hostPath":{"path":"/"}}]}},"requestReceivedTimestamp":"2026-11-22T04:55:27.649211Z","stageTimestamp":"2026-11-22T04:55:27.650970Z","annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"RBAC: allowed by ClusterRoleBinding \"b\"","pod-security.kubernetes.io/enforce-policy":"privileged:latest"}}"#;
+
+/// A failed authentication: no user, no object.
+const REFUSED: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a2","stage":"ResponseStarted","requestURI":"/api","verb":"get","user":{},"sourceIPs":["10.9.9.9"],"responseStatus":{"metadata":{},"status":"Failure","reason":"Unauthorized","code":401},"requestReceivedTimestamp":"2026-11-22T04:55:28.000000Z","stageTimestamp":"2026-11-22T04:55:28.000001Z"}"#;
+
+/// An anonymous request to a resource, let through.
+const ANONYMOUS: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a3","stage":"ResponseComplete","requestURI":"/api/v1/secrets","verb":"list","user":{"username":"system:anonymous","groups":["system:unauthenticated"]},"sourceIPs":["10.9.9.9"],"userAgent":"curl/8","objectRef":{"resource":"secrets","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":200},"requestReceivedTimestamp":"2026-11-22T04:55:29.000000Z","stageTimestamp":"2026-11-22T04:55:29.000001Z","annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":""}}"#;
+
+fn frame(text: &str) -> EventFrame {
+    let (vocabulary, hasher) = (Vocabulary::new(), RandomState::default());
+    let mut columns = EventColumns::new(&vocabulary, &hasher, "audit.log", "", 4);
+    for record in decode(
+        &Chunk {
+            line: 1,
+            ..Chunk::default()
+        },
+        text,
+    ) {
+        columns.push(record.event.as_ref().unwrap(), &record, 0);
+    }
+    columns.finish()
+}
+
+fn rule(detection: &str, number: usize) -> String {
+    format!(
+        "title: T\nid: 1b2c3d4e-0000-4000-8000-{number:012}\nname: r{number}\nlevel: low\n\
+         sigma-version: 3\nlogsource: {{product: kubernetes, service: audit}}\n\
+         kubescry: {{family: discovery}}\ndetection:\n{detection}\n"
+    )
+}
+
+fn compile(detections: &[&str]) -> Result<CompiledRules, Vec<CompileError>> {
+    let files = detections.iter().enumerate().map(|(number, detection)| {
+        (
+            format!("detections/{number:03}.yml"),
+            rule(detection, number),
+        )
+    });
+    let set = RuleSet::from_files(files).unwrap_or_else(|errors| panic!("{errors:#?}"));
+    CompiledRules::compile(&set)
+}
+
+/// Evaluates the selection `body` (block style, or flow style in braces) on one event.
+#[track_caller]
+fn check(event: &str, body: &str, expected: bool) {
+    check_rule(event, &format!("  s: {body}\n  condition: s"), expected);
+}
+
+#[track_caller]
+fn check_rule(event: &str, detection: &str, expected: bool) {
+    let rules = compile(&[detection]).unwrap_or_else(|errors| panic!("{errors:#?}"));
+    let hits = rules.evaluate(&frame(event), event);
+    assert_eq!(!hits.is_empty(), expected, "{detection}");
+}
+
+#[track_caller]
+fn check_error(detection: &str, what: &str, hint: Option<&str>) {
+    let errors = compile(&[detection])
+        .err()
+        .unwrap_or_else(|| panic!("{detection} compiles"));
+    assert!(errors[0].to_string().contains(what), "{errors:#?}");
+    if hint.is_some() {
+        assert_eq!(errors[0].problem.hint.as_deref(), hint);
+    }
+}
+
+#[test]
+fn columns_of_every_type() {
+    check(POD, "{user.username: ALICE}", true);
+    check(POD, "{user.groups: dev}", true);
+    check(POD, "{user.groups|contains|all: [DEV, auth]}", true);
+    check(POD, "{sourceIPs|cidr: 203.0.113.0/24}", true);
+    check(POD, "{peer.ip: 203.0.113.7}", false);
+    check(POD, "{responseStatus.code: '201'}", true);
+    check(POD, "{responseStatus.code|gte: 400}", false);
+    check(POD, "{requestURI|contains: FIELDMANAGER}", true);
+    check(POD, "{objectRef.name: P, auditID|startswith: a}", true);
+    check(POD, "{is_masters: false, length|gt: 100, line: 1}", true);
+    check(
+        POD,
+        "{requestReceivedTimestamp|startswith: '2026-11-22T04:55:27.649211Z'}",
+        true,
+    );
+    check(
+        POD,
+        "{outcome: ok, identity.kind: user, credential_kind: x509}",
+        true,
+    );
+    check(
+        POD,
+        "{objectRef|exists: true, impersonatedUser|exists: false}",
+        true,
+    );
+}
+
+#[test]
+fn what_an_event_lacks_is_no_match_and_not_is_safe() {
+    check(REFUSED, "{user.username: '*'}", false);
+    check(REFUSED, "{user.username: null}", true);
+    check(REFUSED, "{user.username: ''}", true);
+    check(REFUSED, "{user.username|neq: alice}", true);
+    check(REFUSED, "{user.username|exists: false}", true);
+    check(REFUSED, "{requestObject.spec.hostPID|neq: true}", true);
+    check(REFUSED, "{requestObject.spec.hostPID: true}", false);
+    check(
+        REFUSED,
+        "{responseStatus.code|lt: 500, objectRef.name: null}",
+        true,
+    );
+    check_rule(
+        REFUSED,
+        "  s: {objectRef.resource: pods}\n  condition: not s",
+        true,
+    );
+    check_rule(
+        POD,
+        "  s: {requestObject.spec.hostPID: true}\n  condition: not s",
+        false,
+    );
+}
+
+#[test]
+fn bodies_annotations_and_extra() {
+    check(POD, "{requestObject.spec.hostPID: true}", true);
+    check(POD, "{requestObject.spec.hostPID: 'true'}", true);
+    check(
+        POD,
+        "{requestObject.metadata.labels.app.kubernetes.io/name: X}",
+        true,
+    );
+    check(POD, "{requestObject.spec.serviceAccountName: ''}", true);
+    check(POD, "{requestObject.spec.serviceAccountName: null}", false);
+    check(POD, "{requestObject.spec.containers.image: BusyBox}", true);
+    check(
+        POD,
+        "{'requestObject.spec.containers[0].image': busybox}",
+        false,
+    );
+    check(POD, "{containers.image: alpine}", true);
+    check(POD, "{hostPath: /, capabilities|contains: sys_}", true);
+    check(POD, "{pod.spec.hostPID: true}", true);
+    check(
+        POD,
+        "{annotations.pod-security.kubernetes.io/enforce-policy|startswith: privileged}",
+        true,
+    );
+    check(POD, "{user.extra.scopes: write}", true);
+    check(POD, "{responseStatus.status: success}", true);
+    check(
+        POD,
+        "{responseObject|exists: false, requestObject|exists: true}",
+        true,
+    );
+    check(POD, "{user.username|fieldref: objectRef.name}", false);
+    check(
+        POD,
+        "{objectRef.name|fieldref: requestObject.metadata.name}",
+        true,
+    );
+    check(
+        POD,
+        "{requestURI|fieldref|contains: objectRef.namespace}",
+        true,
+    );
+}
+
+#[test]
+fn escapes_in_a_body_do_not_hide_a_key() {
+    let patched = POD.replace("hostPID", r"host\u0050ID");
+    check(&patched, "{requestObject.spec.hostPID: true}", true);
+    let slash = POD.replace("app.kubernetes.io/name", r"app.kubernetes.io\/name");
+    check(
+        &slash,
+        "{requestObject.metadata.labels.app.kubernetes.io/name: x}",
+        true,
+    );
+}
+
+#[test]
+fn tests_of_one_element() {
+    let block = |image, privileged| {
+        format!(
+            "\n    containers[any]:\n      image: {image}\n      securityContext.privileged: {privileged}"
+        )
+    };
+    check(POD, &block("busybox", true), true);
+    check(POD, &block("nginx", true), false);
+    check(
+        POD,
+        "{containers.image: nginx, containers.securityContext.privileged: true}",
+        true,
+    );
+    check(POD, "{'user.groups[all]|contains': e}", true);
+    check(POD, "{'user.groups[none]': dev}", false);
+    check(
+        POD,
+        "{'requestObject.spec.volumes[all].hostPath.path': /}",
+        true,
+    );
+    check(
+        POD,
+        "{'requestObject.spec.ephemeralContainers[none].name': x}",
+        true,
+    );
+    check(
+        POD,
+        "\n    containers[any]:\n      image: {name: b}\n      other: {image: nginx}\n      \
+         condition: image and not other",
+        true,
+    );
+}
+
+#[test]
+fn conditions() {
+    let named = "  a_1: {verb: create}\n  a_2: {verb: delete}\n  a_3: {requestObject.spec.hostPID: true}\n  _x: {verb: get}\n  condition: ";
+    for (condition, expected) in [
+        ("a_1 and a_3", true),
+        ("a_1 and a_2 or a_3", true),
+        ("a_1 and (a_2 or not a_3)", false),
+        ("1 of a_*", true),
+        ("all of a_*", false),
+        ("2 of a_*", true),
+        ("3 of a_*", false),
+        ("9 of a_*", false),
+        ("not all of them", true),
+        ("not 2 of them", false),
+        ("[a_2, a_3]", true),
+    ] {
+        check_rule(POD, &format!("{named}{condition}"), expected);
+    }
+}
+
+#[test]
+fn keywords_are_contained_in_the_record() {
+    check(POD, "[nonsense, SERVICEACCOUNTNAME]", true);
+    check(POD, "[busybox*sys_admin]", true);
+    check(REFUSED, "[busybox]", false);
+    check(POD, "{'|all': [busybox, nonsense]}", false);
+}
+
+#[test]
+fn what_cannot_be_compiled_is_refused_with_its_place() {
+    let hint = "did you mean `objectRef.resource`?";
+    check_error(
+        "  s: {objectRef.kind: pods}\n  condition: s",
+        "line 9)",
+        Some(hint),
+    );
+    check_error(
+        "  s: {user.groups|expand: '%x%'}\n  condition: s",
+        "`expand` is not supported",
+        None,
+    );
+    check_error(
+        "  s: {verb|all: get}\n  condition: s",
+        "`all` needs several values",
+        None,
+    );
+    check_error("  s: {verb: get}\n  condition: t", "names `t`", None);
+    check_error(
+        "  s: {verb: get}\n  condition: 1 of t_*",
+        "names `t_*`",
+        None,
+    );
+    check_error(
+        "  s: {verb: get}\n  timeframe: 5m\n  condition: s",
+        "obsolete",
+        None,
+    );
+}
+
+#[test]
+fn group_by_and_requires_name_columns() {
+    let text = rule("  s: {verb: get}\n  condition: s", 1)
+        .replace("{family", "{requires: [decison], family");
+    let set = RuleSet::from_files([("detections/a.yml", text)]).unwrap();
+    let errors = CompiledRules::compile(&set).err().unwrap();
+    assert!(
+        errors[0]
+            .to_string()
+            .contains("there is no column `decison`"),
+        "{errors:?}"
+    );
+}
+
+#[test]
+fn equal_tests_of_different_rules_are_one_leaf() {
+    let rules = compile(&[
+        "  s: {verb: get, user.username: a}\n  condition: s",
+        "  s: {username: a, verb|neq: get}\n  condition: s",
+    ]);
+    assert_eq!(rules.unwrap().leaves.len(), 2);
+}
+
+#[test]
+fn hits_come_by_row_then_by_rule() {
+    let text = format!("{POD}\n{REFUSED}\n{ANONYMOUS}\n");
+    let rules = compile(&[
+        "  s: {responseStatus.code|exists: true}\n  condition: s",
+        "  s: {requestObject.spec.hostPID: true}\n  condition: s or t\n  t: {verb: list}",
+    ]);
+    let rules = rules.unwrap();
+    for _ in 0..2 {
+        let hits = rules.evaluate(&frame(&text), &text);
+        let hits: Vec<_> = hits.iter().map(|hit| (hit.row_idx, hit.rule)).collect();
+        assert_eq!(hits, [(0, 0), (0, 1), (1, 0), (2, 0), (2, 1)]);
+    }
+    assert!(rules.evaluate(&frame(""), "").is_empty());
+}
+
+#[test]
+fn embedded_rules_compile_and_fire() {
+    let set = RuleSet::embedded().unwrap_or_else(|errors| panic!("{errors:#?}"));
+    let rules = CompiledRules::compile(&set).unwrap_or_else(|errors| panic!("{errors:#?}"));
+    let text = format!("{POD}\n{REFUSED}\n{ANONYMOUS}\n");
+    let rule = set.find("anonymous-resource-allowed").unwrap();
+    let frame = frame(&text);
+    let hits = rules.evaluate(&frame, &text);
+    let rows: Vec<_> = hits
+        .iter()
+        .filter(|hit| hit.rule as usize == rule)
+        .map(|hit| hit.row_idx)
+        .collect();
+    assert_eq!(rows, [2]);
+    assert_eq!(
+        rules.why(rule, &frame, 2),
+        [
+            "user.groups = system:unauthenticated",
+            "user.username = system:anonymous",
+            "objectRef.resource = secrets",
+            "annotations.authorization.k8s.io/decision = allow"
+        ]
+    );
+}
+
+#[test]
+fn why_names_what_stands_in_the_log_or_what_was_asked_for() {
+    let rules = compile(&[
+        "  s: {verb: [create, update], user.groups: DEV, requestObject.spec.hostPID: true}\n  \
+         o: {objectRef.subresource: null}\n  n: {verb: get}\n  condition: s and o and not n",
+        "  a: {hostPath: [/, /etc]}\n  b: {capabilities: SYS_ADMIN}\n  condition: a or b",
+    ]);
+    let (rules, frame) = (rules.unwrap(), frame(POD));
+    assert_eq!(
+        rules.why(0, &frame, 0),
+        [
+            "verb = create",
+            "user.groups = dev",
+            "objectRef.subresource is absent",
+            "requestObject.spec.hostPID matches true",
+        ]
+    );
+    assert_eq!(
+        rules.why(1, &frame, 0),
+        ["hostPath matches one of /, /etc or capabilities matches SYS_ADMIN"]
+    );
+}
+
+/// Evaluates row by row, every test on its own and on the whole parsed record: no sets, no codes, no
+/// order, no prefilter.
+fn evaluate_slowly(rules: &CompiledRules, frame: &EventFrame, text: &str) -> Hits {
+    let mut hits = Hits::new();
+    for (row_idx, line) in text.lines().enumerate() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        for (rule, compiled) in rules.rules.iter().enumerate() {
+            let Some(compiled) = compiled else { continue };
+            let holds = compiled.tree.holds(&mut |leaf_idx| {
+                let leaf = &rules.leaves[*leaf_idx as usize];
+                let mut found = Vec::new();
+                let values = |field: &Field, name: &str, found: &mut Vec<Value>| match field {
+                    Field::Column(column) if column.path().is_empty() => false,
+                    Field::Record => false,
+                    Field::Column(column) => {
+                        let mut values = Vec::new();
+                        path::Path::parse(column.path())
+                            .unwrap()
+                            .find(&record, &mut values);
+                        found.extend(values.into_iter().filter(|value| **value != "").cloned());
+                        true
+                    }
+                    Field::Body(..) => {
+                        let mut values = Vec::new();
+                        path::Path::parse(name).unwrap().find(&record, &mut values);
+                        found.extend(values.into_iter().cloned());
+                        true
+                    }
+                };
+                assert!(!matches!(leaf.test, LeafTest::Related(..)));
+                if values(&leaf.field, &leaf.name, &mut found) {
+                    leaf.test.matches(&Values::Found(found.iter().collect()))
+                } else if let Field::Column(column) = leaf.field {
+                    leaf.test.matches(&column_values(frame, column, row_idx))
+                } else {
+                    leaf.test
+                        .matches(&Values::Single(value::Scalar::Text(line)))
+                }
+            });
+            if holds {
+                let (row_idx, rule) = (
+                    u32::try_from(row_idx).unwrap(),
+                    u32::try_from(rule).unwrap(),
+                );
+                hits.push(Hit { row_idx, rule });
+            }
+        }
+    }
+    hits
+}
+
+/// Selections that generated conditions are made of.
+const SELECTIONS: &[&str] = &[
+    "{verb: [get, list]}",
+    "{verb|neq: get}",
+    "{user.username: 'system:*'}",
+    "{user.groups|contains: mast}",
+    "{user.username: null, verb: get}",
+    "{responseStatus.code|gte: 400}",
+    "{responseStatus.code: null}",
+    "{objectRef.resource: secrets}",
+    "{objectRef.name|startswith: A}",
+    "{requestURI|contains: Sec}",
+    "{peer_ip|cidr: 10.0.0.0/8}",
+    "{is_masters: true}",
+    "{requestObject.spec.hostPID: true}",
+    "{requestObject.spec.containers.image|endswith: ':latest'}",
+    "{requestObject.spec.hostPID|exists: false}",
+    "{'requestObject.spec.containers[any]': {image: 'a:latest', privileged: true}}",
+    "{'requestObject.spec.containers[all]': {privileged: true}}",
+    "{annotations.a.b/c: x, requestObject.spec.hostPID: null}",
+    "{annotations.authorization.k8s.io/decision: allow}",
+    "[latest, forbid]",
+];
+
+fn event() -> impl Strategy<Value = String> {
+    let pick = |texts: &'static [&'static str]| prop::sample::select(texts);
+    (
+        pick(&[r#""get""#, r#""list""#, r#""create""#]),
+        pick(&[
+            "{}",
+            r#"{"username":"bob","groups":["dev","System:Masters"]}"#,
+            r#"{"username":"System:anonymous","groups":[]}"#,
+            r#"{"username":"admin","groups":["system:masters"]}"#,
+        ]),
+        pick(&["", r#","responseStatus":{"code":200}"#, r#","responseStatus":{"code":403}"#]),
+        pick(&["", r#","objectRef":{"resource":"secrets","name":"abc"}"#, r#","objectRef":{"resource":"pods"}"#]),
+        pick(&["/api", "/api/v1/SECRETS"]),
+        pick(&[r#"["1.1.1.1"]"#, r#"["1.1.1.1","10.0.0.1"]"#]),
+        pick(&[
+            "",
+            r#","requestObject":{}"#,
+            r#","requestObject":{"spec":{"hostPID":true,"containers":[{"image":"a:latest"},{"privileged":true}]}}"#,
+            r#","requestObject":{"spec":{"host\u0050ID":"TRUE","containers":[{"image":"a:latest","privileged":true}]}}"#,
+            r#","requestObject":{"spec":{"hostPID":null,"containers":[]}}"#,
+        ]),
+        pick(&["", r#","annotations":{"authorization.k8s.io/decision":"allow"}"#, r#","annotations":{"a.b/c":"X","authorization.k8s.io/decision":"forbid"}"#]),
+    )
+        .prop_map(|(verb, user, status, object, uri, ips, body, annotations)| {
+            format!(
+                r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Request","auditID":"x","stage":"ResponseComplete","requestURI":"{uri}","verb":{verb},"user":{user},"sourceIPs":{ips}{object}{status}{body},"requestReceivedTimestamp":"2026-11-22T04:55:28.000000Z","stageTimestamp":"2026-11-22T04:55:28.000001Z"{annotations}}}"#
+            )
+        })
+}
+
+fn condition() -> impl Strategy<Value = String> {
+    let leaf = (0..SELECTIONS.len()).prop_map(|selection| format!("s{selection:02}"));
+    leaf.prop_recursive(4, 16, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 2..4)
+                .prop_map(|parts| format!("({})", parts.join(" and "))),
+            prop::collection::vec(inner.clone(), 2..4)
+                .prop_map(|parts| format!("({})", parts.join(" or "))),
+            inner.prop_map(|part| format!("not {part}")),
+            (2..4_u32, 0..2_u32).prop_map(|(n, ten)| format!("{n} of s{ten}*")),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn evaluating_by_sets_is_evaluating_row_by_row(
+        events in prop::collection::vec(event(), 1..150),
+        conditions in prop::collection::vec(condition(), 1..5),
+    ) {
+        let mut named = String::new();
+        for (number, selection) in SELECTIONS.iter().enumerate() {
+            writeln!(named, "  s{number:02}: {selection}").unwrap();
+        }
+        let detections: Vec<_> =
+            conditions.iter().map(|condition| format!("{named}  condition: {condition}")).collect();
+        let detections: Vec<_> = detections.iter().map(String::as_str).collect();
+        let rules = compile(&detections).unwrap_or_else(|errors| panic!("{errors:#?}"));
+        let text = events.join("\n");
+        let frame = frame(&text);
+        let hits = rules.evaluate(&frame, &text);
+        prop_assert_eq!(&hits, &evaluate_slowly(&rules, &frame, &text));
+        prop_assert_eq!(hits, rules.evaluate(&frame, &text));
+    }
+}

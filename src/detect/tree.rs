@@ -1,0 +1,154 @@
+//! Conditions as trees, and Sigma's condition expressions to such trees.
+
+use std::collections::HashMap;
+
+use rsigma_parser::{ConditionExpr, Detection, Quantifier};
+
+/// A condition over tests `L`. `And([])` holds, `Or([])` does not.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Tree<L> {
+    /// All hold.
+    And(Vec<Self>),
+    /// At least one holds.
+    Or(Vec<Self>),
+    /// At least that many hold.
+    AtLeast(usize, Vec<Self>),
+    /// It does not hold. Safe, because no test is ever unknown.
+    Not(Box<Self>),
+    /// One test.
+    Test(L),
+}
+
+impl<L> Tree<L> {
+    /// Returns the conjunction; one part stands for itself.
+    pub fn and(parts: Vec<Self>) -> Self {
+        let mut flat = Vec::with_capacity(parts.len());
+        for part in parts {
+            match part {
+                Self::And(parts) => flat.extend(parts),
+                part => flat.push(part),
+            }
+        }
+        if flat.len() == 1 {
+            flat.remove(0)
+        } else {
+            Self::And(flat)
+        }
+    }
+
+    /// Returns the disjunction; one part stands for itself.
+    pub fn or(parts: Vec<Self>) -> Self {
+        let mut flat = Vec::with_capacity(parts.len());
+        for part in parts {
+            match part {
+                Self::Or(parts) => flat.extend(parts),
+                part => flat.push(part),
+            }
+        }
+        if flat.len() == 1 {
+            flat.remove(0)
+        } else {
+            Self::Or(flat)
+        }
+    }
+
+    /// Returns the negation.
+    #[must_use]
+    pub fn negate(self) -> Self {
+        match self {
+            Self::Not(inner) => *inner,
+            tree => Self::Not(Box::new(tree)),
+        }
+    }
+
+    /// Returns whether the condition holds, where `test` answers for each test.
+    pub fn holds(&self, test: &mut impl FnMut(&L) -> bool) -> bool {
+        match self {
+            Self::And(parts) => parts.iter().all(|part| part.holds(test)),
+            Self::Or(parts) => parts.iter().any(|part| part.holds(test)),
+            Self::AtLeast(n, parts) => {
+                parts
+                    .iter()
+                    .filter(|part| part.holds(test))
+                    .take(*n)
+                    .count()
+                    == *n
+            }
+            Self::Not(inner) => !inner.holds(test),
+            Self::Test(leaf) => test(leaf),
+        }
+    }
+
+    /// Sorts the parts of every connective by `cost`, cheapest first; returns the highest cost.
+    pub fn order(&mut self, cost: &impl Fn(&L) -> u32) -> u32 {
+        match self {
+            Self::And(parts) | Self::Or(parts) | Self::AtLeast(_, parts) => {
+                let mut costs: Vec<(u32, Self)> = parts
+                    .drain(..)
+                    .map(|mut part| (part.order(cost), part))
+                    .collect();
+                costs.sort_by_key(|(cost, _)| *cost);
+                let highest = costs.last().map_or(0, |(cost, _)| *cost);
+                parts.extend(costs.into_iter().map(|(_, part)| part));
+                highest
+            }
+            Self::Not(inner) => inner.order(cost),
+            Self::Test(leaf) => cost(leaf),
+        }
+    }
+
+    /// Compiles a condition over `named` detections, each made a tree by `make`.
+    ///
+    /// # Errors
+    /// When it names a detection that does not exist, or `make` fails.
+    pub fn condition<E: From<UnknownDetection>>(
+        expression: &ConditionExpr,
+        named: &HashMap<String, Detection>,
+        make: &mut impl FnMut(&Detection) -> Result<Self, E>,
+    ) -> Result<Self, E> {
+        let mut all = |parts: &[ConditionExpr]| {
+            parts
+                .iter()
+                .map(|part| Self::condition(part, named, make))
+                .collect::<Result<_, E>>()
+        };
+        match expression {
+            ConditionExpr::And(parts) => Ok(Self::and(all(parts)?)),
+            ConditionExpr::Or(parts) => Ok(Self::or(all(parts)?)),
+            ConditionExpr::Not(part) => Ok(Self::condition(part, named, make)?.negate()),
+            ConditionExpr::Identifier(name) => make(
+                named
+                    .get(name)
+                    .ok_or_else(|| UnknownDetection(name.clone()))?,
+            ),
+            ConditionExpr::Selector {
+                quantifier,
+                pattern,
+            } => {
+                let mut matching: Vec<_> = named
+                    .keys()
+                    .filter(|name| pattern.matches_detection_name(name))
+                    .collect();
+                matching.sort_unstable(); // the map's order differs from run to run
+                if matching.is_empty() {
+                    return Err(UnknownDetection(pattern.to_string()).into());
+                }
+                let parts: Vec<Self> = matching
+                    .into_iter()
+                    .map(|name| make(&named[name]))
+                    .collect::<Result<_, E>>()?;
+                Ok(match quantifier {
+                    Quantifier::All => Self::and(parts),
+                    Quantifier::Any | Quantifier::Count(1) => Self::or(parts),
+                    Quantifier::Count(n) => {
+                        Self::AtLeast(usize::try_from(*n).unwrap_or(usize::MAX), parts)
+                    }
+                })
+            }
+        }
+    }
+}
+
+/// A condition names a detection that the rule does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownDetection(pub String);

@@ -1,0 +1,260 @@
+//! Findings: what a scan says, in the form every output is rendered from.
+//!
+//! Comes in: sessions of hits from `detect`, already grouped. Goes out: plain data with the keys of
+//! `kubescry.finding/1`. A finding keeps the log's text as it stood; whoever prints it cleans it.
+//! Left out on purpose: how a rule was evaluated, and anything read from the clock.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+/// The name and version of the JSON contract of [`Finding`].
+pub const SCHEMA: &str = "kubescry.finding/1";
+
+/// How bad it is if the finding is true; the scale of the Sigma specification 2.1 (`level`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing, nothing to do.
+    Informational,
+    /// Look at it when there is time.
+    Low,
+    /// Look at it today.
+    Medium,
+    /// Look at it now.
+    High,
+    /// Act now.
+    Critical,
+}
+
+impl Severity {
+    /// All severities, mildest first.
+    pub const ALL: [Self; 5] =
+        [Self::Informational, Self::Low, Self::Medium, Self::High, Self::Critical];
+
+    /// Returns the word used in rules and outputs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Informational => "informational",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Severity {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|severity| severity.as_str() == word).ok_or(())
+    }
+}
+
+/// How sure the tie between the evidence and the claim is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    /// A guess worth checking.
+    Low,
+    /// Likely.
+    Medium,
+    /// The log proves it.
+    High,
+}
+
+impl Confidence {
+    /// Returns the word used in outputs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+}
+
+/// What kind of rule made a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuleKind {
+    /// A Sigma detection rule: one request suffices.
+    Sigma,
+    /// A Sigma correlation rule: several requests in a window.
+    Correlation,
+    /// A native analytic with parameters in `queries/analytics`.
+    Analytic,
+}
+
+/// The rule behind a finding, as outputs name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RuleRef {
+    /// UUID; never changes.
+    pub id: String,
+    /// Short kebab-case name, unique among the rules.
+    pub name: String,
+    /// One line for people.
+    pub title: String,
+    /// What evaluates it.
+    pub kind: RuleKind,
+}
+
+/// A moment of the log: microseconds since the Unix epoch, UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub i64);
+
+impl fmt::Display for Timestamp {
+    /// Writes RFC 3339 with six decimals and `Z`, as kube-apiserver does.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match chrono::DateTime::from_timestamp_micros(self.0) {
+            Some(time) => write!(f, "{}", time.format("%Y-%m-%dT%H:%M:%S%.6fZ")),
+            None => write!(f, "{}us", self.0),
+        }
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Who did it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Actor {
+    /// The authenticated user (never the impersonated one); `None` if the log has no name, as on a 401.
+    pub username: Option<String>,
+    /// `user`, `serviceaccount`, `node`, `component`, `anonymous` or `none`.
+    pub kind: Option<String>,
+    /// The best key of the credential, such as `JTI=...` or `X509SHA256=...`.
+    pub credential_id: Option<String>,
+    /// Whom the actor impersonated.
+    pub impersonated: Option<String>,
+}
+
+/// Where it came from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Origin {
+    /// Addresses of the connections (the last of `sourceIPs`; the others can be forged), sorted.
+    pub ips: Vec<String>,
+    /// User agents, sorted.
+    pub user_agents: Vec<String>,
+}
+
+/// What it was done to; a part that differs between the requests is `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Target {
+    /// Resource, plural, as in `objectRef.resource`.
+    pub resource: Option<String>,
+    /// Subresource.
+    pub subresource: Option<String>,
+    /// Namespace.
+    pub namespace: Option<String>,
+    /// Name of the object.
+    pub name: Option<String>,
+}
+
+/// A place in the log that speaks for a finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    /// `auditID`; the client may have chosen it.
+    pub audit_id: String,
+    /// Stage of the event.
+    pub stage: String,
+    /// `stageTimestamp`.
+    pub ts: Timestamp,
+    /// The file as given on the command line; `-` is standard input.
+    pub file: Arc<str>,
+    /// Line in the file, from 1.
+    pub line: u64,
+    /// Byte offset of the record in the (decompressed) file.
+    pub offset: u64,
+    /// Bytes of the record without its line end.
+    pub length: u32,
+}
+
+/// One thing an analyst should read.
+///
+/// Shape: the keys of `kubescry.finding/1`, in this order; [`crate::report`] adds `schema`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Hash of rule, group and window start; see [`finding_id`].
+    pub finding_id: String,
+    /// Headline family or ATT&CK tactic in kebab case.
+    pub family: String,
+    /// How bad.
+    pub severity: Severity,
+    /// How sure.
+    pub confidence: Confidence,
+    /// The rule.
+    pub rule: RuleRef,
+    /// One sentence with the facts.
+    pub summary: String,
+    /// Stage timestamp of the first request.
+    pub first_seen: Timestamp,
+    /// Stage timestamp of the last request.
+    pub last_seen: Timestamp,
+    /// Requests, not events.
+    pub count: u64,
+    /// Who.
+    pub actor: Actor,
+    /// From where.
+    pub source: Origin,
+    /// To what.
+    pub target: Target,
+    /// MITRE ATT&CK technique ids.
+    pub attack: Vec<String>,
+    /// Condition and the value that met it, one a line.
+    pub why: Vec<String>,
+    /// What to check and what to revoke.
+    pub next_steps: Vec<String>,
+    /// What this finding cannot see.
+    pub blind_spots: Vec<String>,
+    /// Exact number of evidence references before `--evidence` cut them.
+    pub evidence_total: u64,
+    /// The first references in log order.
+    pub evidence: Vec<Evidence>,
+}
+
+/// Returns the stable identity of a finding: 128 bits of SHA-256, in hex.
+///
+/// Depends on the rule, the values it groups by and the start of its window only; never on clock,
+/// path, order or count. Each part is preceded by its length, so `["a", "bc"]` is not `["ab", "c"]`.
+pub fn finding_id(rule_id: &str, group: &[&str], window_start: Timestamp) -> String {
+    let mut hash = Sha256::new();
+    for part in std::iter::once(rule_id).chain(group.iter().copied()) {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.update(window_start.0.to_le_bytes());
+    hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finding_id_separates_parts() {
+        let id = |group: &[&str]| finding_id("rule", group, Timestamp(1));
+        assert_ne!(id(&["a", "bc"]), id(&["ab", "c"]));
+        assert_eq!(id(&["a"]), id(&["a"]));
+        assert_ne!(id(&["a"]), finding_id("rule", &["a"], Timestamp(2)));
+        assert_eq!(id(&["a"]).len(), 32);
+    }
+
+    #[test]
+    fn timestamps_print_like_the_api_server() {
+        assert_eq!(Timestamp(1_795_323_327_649_211).to_string(), "2026-11-22T04:55:27.649211Z");
+    }
+}

@@ -1,0 +1,21 @@
+//! kubescry reads Kubernetes API audit logs and says who should not be trusted any more, and why.
+//!
+//! ```text
+//! source → decode → frame → detect → finding → report
+//! ```
+//!
+//! The modules in reading order: [`source`] turns paths into chunks of whole lines, [`decode`] lines
+//! into events, [`frame`] events into columns; [`rules`] reads what to look for, [`detect`] looks for
+//! it, with the [`credential`] ledger as its memory; a [`finding`] is what it says, [`report`] prints
+//! it, [`pipeline`] joins the stages, and [`cli`] is the program.
+
+pub mod cli;
+pub mod credential;
+pub mod decode;
+pub mod detect;
+pub mod finding;
+pub mod frame;
+pub mod pipeline;
+pub mod report;
+pub mod rules;
+pub mod source;

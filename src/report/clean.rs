@@ -1,0 +1,734 @@
+//! The boundary where log text becomes output: nothing hidden, nothing acting, no secrets.
+//!
+//! Comes in: text as it stood in a log, most of which a client may choose. Goes out: text that a
+//! terminal prints as it is. [`redact`] takes credentials out, [`clean`] makes visible whatever
+//! would act on a terminal or hide from the eye, [`clip`] bounds the length, [`safe`] is the first
+//! two.
+//! Promised: linear time, and a second pass changes nothing.
+//!
+//! What counts as hidden follows the general categories and properties of the Unicode standard
+//! ([UAX #44](https://www.unicode.org/reports/tr44/)) as the `regex` crate knows them: `C`
+//! (controls, format, private use, unassigned), `Z` except the space,
+//! `Default_Ignorable_Code_Point`, `Bidi_Control`, and two that only look like nothing or like
+//! damage, U+2800 and U+FFFD.
+//!
+//! Left out on purpose: a backslash stays single, so text that spells `\n` and a line feed look the
+//! same here (JSON tells them apart); and letters that resemble others, which are printable.
+
+use std::borrow::Cow;
+use std::iter::Peekable;
+use std::str::Chars;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex, RegexSet};
+use unicode_width::UnicodeWidthChar;
+
+/// Stands where a secret was.
+pub const REDACTED: &str = "[redacted]";
+
+/// Marks that may sit on one base character; living scripts need fewer, stacks of them hide lines.
+pub const MAX_MARKS: usize = 8;
+
+/// Returns `text` without secrets and with everything hidden made visible.
+pub fn safe(text: &str) -> Cow<'_, str> {
+    match redact(text) {
+        Cow::Borrowed(text) => clean(text),
+        Cow::Owned(text) => Cow::Owned(clean(&text).into_owned()),
+    }
+}
+
+/// Returns `text` with everything that acts on a terminal, or hides in it, made visible.
+///
+/// Tab, line feed and carriage return become `\t`, `\n` and `\r`, other hidden characters `\u{..}`,
+/// and combining marks past [`MAX_MARKS`] on one base become `[+N marks]`.
+pub fn clean(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut changed = false;
+    for piece in pieces(text) {
+        changed |= !matches!(piece, Piece::Plain(_));
+        piece.push_to(&mut out);
+    }
+    if changed {
+        Cow::Owned(out)
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// Returns the clean form of `text`, cut to at most `columns` on a terminal; `…` marks the cut.
+///
+/// Never cuts inside a visible escape, nor between a base and its marks; reads no further than it
+/// shows, but for a run of marks.
+pub fn clip(text: &str, columns: usize) -> String {
+    let mut out = String::new();
+    let (mut used, mut fits) = (0, 0);
+    for piece in pieces(text) {
+        used += piece.push_to(&mut out);
+        if used > columns {
+            out.truncate(fits);
+            if columns > 0 {
+                out.push('…');
+            }
+            return out;
+        }
+        if used < columns {
+            fits = out.len();
+        }
+    }
+    out
+}
+
+/// Returns whether `c` acts on a terminal, or cannot be seen on one.
+pub fn is_hidden(c: char) -> bool {
+    static CLASS: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"[[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\x{2800}\x{FFFD}]--\x20]",
+        )
+    });
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
+    CLASS.is_match(c.encode_utf8(&mut [0; 4]))
+}
+
+/// Returns how many terminal columns clean `text` takes, character by character as terminals count.
+pub fn columns(text: &str) -> usize {
+    text.chars().map(char_columns).sum()
+}
+
+/// Breaks clean `text` at spaces into lines of at most `first` columns, then at most `rest`.
+///
+/// A word longer than a line is broken where the line ends; blanks at a break are dropped.
+///
+/// Shape: at least one line.
+pub fn wrap(text: &str, first: usize, rest: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let (mut line, mut used, mut room) = (String::new(), 0, first);
+    for token in text.split_inclusive(' ') {
+        let word = token.trim_end_matches(' ');
+        let n_columns = columns(word);
+        if used > 0 && used + n_columns > room {
+            line.truncate(line.trim_end_matches(' ').len());
+            if !line.is_empty() {
+                lines.push(std::mem::take(&mut line));
+                room = rest;
+            }
+            used = 0;
+        }
+        if used == 0 && word.is_empty() && !lines.is_empty() {
+            continue;
+        }
+        if n_columns <= room {
+            line.push_str(word);
+            used += n_columns;
+        } else {
+            for c in word.chars() {
+                let n_columns = char_columns(c);
+                if used > 0 && used + n_columns > room {
+                    lines.push(std::mem::take(&mut line));
+                    (used, room) = (0, rest);
+                }
+                line.push(c);
+                used += n_columns;
+            }
+        }
+        if token.len() > word.len() {
+            line.push(' ');
+            used += 1;
+        }
+    }
+    line.truncate(line.trim_end_matches(' ').len());
+    if !line.is_empty() || lines.is_empty() {
+        lines.push(line);
+    }
+    lines
+}
+
+/// What the reader sees for a stretch of text.
+enum Piece {
+    /// The character itself.
+    Plain(char),
+    /// The character spelled out.
+    Escape(char),
+    /// So many more marks on one base.
+    Marks(usize),
+}
+
+impl Piece {
+    /// Appends what the reader sees to `out`; returns its columns.
+    fn push_to(&self, out: &mut String) -> usize {
+        let before = out.len();
+        match *self {
+            Self::Plain(c) => {
+                out.push(c);
+                return char_columns(c);
+            }
+            Self::Escape('\t') => out.push_str("\\t"),
+            Self::Escape('\n') => out.push_str("\\n"),
+            Self::Escape('\r') => out.push_str("\\r"),
+            Self::Escape(c) => out.extend(c.escape_unicode()),
+            Self::Marks(n) => out.extend(["[+", &n.to_string(), " marks]"]),
+        }
+        out.len() - before
+    }
+}
+
+/// Splits `text` into what the reader sees.
+fn pieces(text: &str) -> Pieces<'_> {
+    Pieces {
+        chars: text.chars().peekable(),
+        n_marks: 0,
+        has_base: false,
+    }
+}
+
+struct Pieces<'a> {
+    chars: Peekable<Chars<'a>>,
+    n_marks: usize,
+    has_base: bool,
+}
+
+impl Iterator for Pieces<'_> {
+    type Item = Piece;
+
+    fn next(&mut self) -> Option<Piece> {
+        let c = self.chars.next()?;
+        if !is_mark(c) {
+            (self.n_marks, self.has_base) = (0, true);
+            return Some(if is_hidden(c) {
+                Piece::Escape(c)
+            } else {
+                Piece::Plain(c)
+            });
+        }
+        if !self.has_base {
+            // It would sit on whatever the program printed before this text.
+            self.has_base = true;
+            return Some(Piece::Escape(c));
+        }
+        self.n_marks += 1;
+        if self.n_marks <= MAX_MARKS {
+            return Some(Piece::Plain(c));
+        }
+        let mut n_more = 1;
+        while self.chars.next_if(|&c| is_mark(c)).is_some() {
+            n_more += 1;
+        }
+        Some(Piece::Marks(n_more))
+    }
+}
+
+/// Returns whether `c` is visible but takes no column of its own: combining marks, and the vowels
+/// and finals of conjoining Hangul.
+fn is_mark(c: char) -> bool {
+    !c.is_ascii() && char_columns(c) == 0 && !is_hidden(c)
+}
+
+fn char_columns(c: char) -> usize {
+    c.width().unwrap_or(0)
+}
+
+/// Returns `text` with `[redacted]` in place of what looks like a credential.
+///
+/// Taken out: PEM blocks (their base64 form, too), JSON web tokens, bearer and basic credentials,
+/// bootstrap tokens, passwords in URLs, cloud keys and tokens, and the values of query parameters,
+/// flags, variables, JSON keys and exec arguments with a telling name; the name stays.
+pub fn redact(text: &str) -> Cow<'_, str> {
+    static PATTERNS: LazyLock<Vec<Regex>> =
+        LazyLock::new(|| SECRETS.iter().map(|(_, text)| pattern(text)).collect());
+    static ANY: LazyLock<RegexSet> = LazyLock::new(|| {
+        RegexSet::new(SECRETS.iter().map(|(_, text)| text)).expect("patterns are constant")
+    });
+    let mut text = Cow::Borrowed(text);
+    // One look decides which patterns run: most text has no secret, and a replacement makes none.
+    for idx in ANY.matches(&text) {
+        let replaced = match SECRETS[idx].0 {
+            Kind::Command => redact_commands(&PATTERNS[idx], &text),
+            kind => {
+                PATTERNS[idx].replace_all(&text, |found: &Captures<'_>| replacement(kind, found))
+            }
+        };
+        if let Cow::Owned(replaced) = replaced {
+            text = Cow::Owned(replaced);
+        }
+    }
+    text
+}
+
+/// What may exempt a match of a pattern.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Nothing.
+    Plain,
+    /// `bearer token` and the like in a sentence.
+    Bearer,
+    /// Names of `Event` objects have the shape of bootstrap tokens.
+    Bootstrap,
+    /// A `command` parameter: only parts of it are secret.
+    Command,
+}
+
+/// Name parts that tell a secret, for use inside patterns that ignore case.
+macro_rules! telling {
+    () => {
+        "(?:token|passw(?:or)?d|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key)"
+    };
+}
+
+/// Secrets by shape. `keep` and `after` stay; word boundaries are ASCII, so that matching is linear
+/// in one pass of an automaton whatever the text.
+const SECRETS: &[(Kind, &str)] = &[
+    (
+        Kind::Plain,
+        r"(?s)-----BEGIN[ +%A-Z0-9]{1,60}-----.*?(?:-----END[ +%A-Z0-9]{1,60}-----|\z)",
+    ),
+    (Kind::Plain, r"LS0tLS1CRUdJTi[A-Za-z0-9+/=_-]*"),
+    (Kind::Command, r"(?P<keep>[?&]command=)(?P<value>[^&\s]*)"),
+    (
+        Kind::Plain,
+        r"eyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_.-]*",
+    ),
+    (
+        Kind::Bearer,
+        r"(?i)(?P<keep>bearer(?:\s+|\+|%20))(?P<value>[A-Za-z0-9._~+/=-]+)",
+    ),
+    (
+        Kind::Plain,
+        r"(?i)(?P<keep>authorization(?::|=|%3A)\s*basic\s+)[A-Za-z0-9+/=_-]+",
+    ),
+    (
+        Kind::Plain,
+        r"(?P<keep>base64url\.bearer\.authorization\.k8s\.io\.)[A-Za-z0-9_-]+",
+    ),
+    (
+        Kind::Bootstrap,
+        r"(?P<keep>^|[^A-Za-z0-9_.-]|%[0-9A-Fa-f]{2})[a-z0-9]{6}\.(?P<value>[a-z0-9]{16})(?-u:\b)",
+    ),
+    (
+        Kind::Plain,
+        r#"(?ix)(?P<keep>(?:^|[?&;,\s"'(])
+            (?:access_token|id_token|refresh_token|token|password|passwd|secret|client_secret
+              |client_assertion|api_?key|x-amz-signature|x-amz-security-token|x-amz-credential)=)
+            [^&\s"'\#;]+"#,
+    ),
+    (Kind::Plain, r#"(?i)(?P<keep>[?&]code=)[^&\s"'#;]+"#),
+    (
+        Kind::Plain,
+        concat!(
+            r"(?i)(?P<keep>(?-u:\B)--?(?:[a-z0-9]+-)*",
+            telling!(),
+            r#"(?:=|%3D|\s+|%20|\+))(?:"[^"]*"|'[^']*'|[^\s&"']+)"#
+        ),
+    ),
+    (
+        Kind::Plain,
+        concat!(
+            r"(?P<keep>(?-u:\b)[A-Z0-9_]*",
+            r"(?:TOKEN|PASSWORD|PASSWD|SECRET|API_?KEY|ACCESS_KEY|PRIVATE_KEY)[A-Z0-9_]*=)",
+            r#"(?:"[^"]*"|'[^']*'|[^\s&;|"']+)"#
+        ),
+    ),
+    (
+        Kind::Plain,
+        concat!(
+            r#"(?i)(?P<keep>"[a-z0-9_.-]*"#,
+            telling!(),
+            r#""\s*:\s*")(?:[^"\\]|\\.)+(?P<after>"|\z)?"#
+        ),
+    ),
+    (
+        Kind::Plain,
+        r"(?P<keep>(?-u:\b)(?:mysql|mariadb|sshpass)[a-z]*\s(?:[^&]*?\s)?-p)\s?\S+",
+    ),
+    (Kind::Plain, r"(?P<keep>://[^/\s:@]+:)[^/\s@]+(?P<after>@)"),
+    (Kind::Plain, r"(?-u:\b)(?:AKIA|ASIA)[A-Z0-9]{16}(?-u:\b)"),
+    (Kind::Plain, r"(?P<keep>(?-u:\b)k8s-aws-v1\.)[A-Za-z0-9_-]+"),
+    (
+        Kind::Plain,
+        r"(?-u:\b)(?:ya29\.[A-Za-z0-9_-]{8,}|gh[pousr]_[A-Za-z0-9]{36,})",
+    ),
+];
+
+/// Compiles a constant pattern.
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("patterns are constant")
+}
+
+/// Returns what stands for `found` in the output.
+fn replacement(kind: Kind, found: &Captures<'_>) -> String {
+    const WORDS: [&str; 9] = [
+        "token",
+        "tokens",
+        "token.",
+        "tokens.",
+        "auth",
+        "authentication",
+        "authorization",
+        "credential",
+        "credentials",
+    ];
+    let value = found.name("value").map_or("", |value| value.as_str());
+    let exempt = match kind {
+        Kind::Plain | Kind::Command => false,
+        Kind::Bearer => WORDS.iter().any(|word| value.eq_ignore_ascii_case(word)),
+        // An event is named after its object and the nanoseconds since the epoch, in hex.
+        Kind::Bootstrap => {
+            value.bytes().all(|byte| byte.is_ascii_hexdigit())
+                && matches!(value.as_bytes()[..2], [b'1', b'5'..=b'9' | b'a'])
+        }
+    };
+    if exempt {
+        return found[0].to_owned();
+    }
+    let part = |name| found.name(name).map_or("", |part| part.as_str());
+    format!("{}{REDACTED}{}", part("keep"), part("after"))
+}
+
+/// Redacts exec arguments: `command=--password=x`, `command=--token&command=x`, `command=-px`, and
+/// assignments inside a script, percent-encoded or not.
+fn redact_commands<'a>(command: &Regex, text: &'a str) -> Cow<'a, str> {
+    static FLAG: LazyLock<Regex> =
+        LazyLock::new(|| pattern(concat!(r"(?i)^--?(?:[a-z0-9]+-)*", telling!(), "$")));
+    let (mut value_follows, mut end) = (false, 0);
+    command.replace_all(text, |found: &Captures<'_>| {
+        let (keep, value) = (&found["keep"], &found["value"]);
+        let place = found.get(0).expect("group 0 is the match").range();
+        let is_value = value_follows && place.start == end && !value.is_empty();
+        (value_follows, end) = (FLAG.is_match(value), place.end);
+        if is_value {
+            format!("{keep}{REDACTED}")
+        } else {
+            format!("{keep}{}", redact_argument(value))
+        }
+    })
+}
+
+/// Redacts the secrets in one exec argument, percent-encoded as in a request URI.
+fn redact_argument(argument: &str) -> Cow<'_, str> {
+    /// Whole arguments: nothing of the value can be told from what follows it.
+    static WHOLE: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(concat!(
+            r"(?i)^(?P<keep>--?[a-z0-9_-]*",
+            telling!(),
+            r"[a-z0-9_-]*(?:=|%3D)).+$"
+        ))
+    });
+    /// Assignments and headers in a script: up to the closing quote, or to a blank or separator.
+    static INSIDE: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(concat!(
+            r"(?i)(?P<keep>[a-z0-9_.-]*",
+            telling!(),
+            r"[a-z0-9_.-]*(?:=|:|%3D|%3A)(?:%20|\+)*)",
+            r#"(?:%22.*?%22|%27.*?%27|".*?"|'.*?'|(?:[^\s"'+;|%]|"#,
+            "%(?:0[0-8BCEF]|1[0-9A-F]|2[134589A-F]|3[0-9AC-F]",
+            "|[4-6][0-9A-F]|7[0-9ABD-F]|[89A-F][0-9A-F]))+)"
+        ))
+    });
+    static CLIENT: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"(?ix)(?P<keep>(?:mysql|mariadb|sshpass)[a-z]*(?:%20|\+)(?:.*?(?:%20|\+))?-p)
+                (?:%20|\+)?[^%+]+",
+        )
+    });
+    /// Flags of `find` and others that merely begin with `-p`.
+    const NO_PASSWORD: [&str; 8] = [
+        "-path", "-perm", "-port", "-print", "-print0", "-printf", "-prune", "-pv",
+    ];
+
+    if WHOLE.is_match(argument) {
+        return WHOLE.replace(argument, format!("${{keep}}{REDACTED}"));
+    }
+    if argument.len() > 2 && argument.starts_with("-p") && !NO_PASSWORD.contains(&argument) {
+        return Cow::Owned(format!("-p{REDACTED}"));
+    }
+    let replacement = format!("${{keep}}{REDACTED}");
+    let inside = INSIDE.replace_all(argument, &replacement);
+    Cow::Owned(CLIENT.replace_all(&inside, &replacement).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_text_becomes_visible() {
+        fn check(input: &str, expected: &str) {
+            assert_eq!(clean(input), expected);
+            assert_eq!(clean(expected), expected, "a second pass changes nothing");
+        }
+        check("", "");
+        check(
+            "system:serviceaccount:ci:builder",
+            "system:serviceaccount:ci:builder",
+        );
+        check("a\tb\r\nc", "a\\tb\\r\\nc");
+        check("\u{1b}[2Jgone", "\\u{1b}[2Jgone");
+        check(
+            "\u{1b}]8;;https://evil.example\u{7}ok",
+            "\\u{1b}]8;;https://evil.example\\u{7}ok",
+        );
+        check(
+            "\u{1b}]52;c;cm0gLXJm\u{1b}\\",
+            "\\u{1b}]52;c;cm0gLXJm\\u{1b}\\",
+        );
+        check(
+            "\u{9b}31m\u{9d}0;title\u{9c}",
+            "\\u{9b}31m\\u{9d}0;title\\u{9c}",
+        );
+        check("a\0b\u{8}c\u{7f}", "a\\u{0}b\\u{8}c\\u{7f}");
+        check("x\u{85}y\u{2028}z\u{2029}", "x\\u{85}y\\u{2028}z\\u{2029}");
+        check(
+            "adm\u{202e}nib\u{2066}\u{61c}",
+            "adm\\u{202e}nib\\u{2066}\\u{61c}",
+        );
+        check(
+            "ad\u{200b}min\u{feff}\u{ad}",
+            "ad\\u{200b}min\\u{feff}\\u{ad}",
+        );
+        check(
+            "\u{e0041}\u{e000}\u{10ffff}\u{fdd0}",
+            "\\u{e0041}\\u{e000}\\u{10ffff}\\u{fdd0}",
+        );
+        check(
+            "\u{3164}\u{2800}\u{fffd}\u{a0}",
+            "\\u{3164}\\u{2800}\\u{fffd}\\u{a0}",
+        );
+        check("\u{378}", "\\u{378}");
+        check("Jürgen 監査 é e\u{301}", "Jürgen 監査 é e\u{301}");
+        check("\u{301}x", "\\u{301}x");
+    }
+
+    #[test]
+    fn marks_are_capped() {
+        let zalgo = format!("a{}b", "\u{301}".repeat(100));
+        assert_eq!(
+            clean(&zalgo),
+            format!("a{}[+92 marks]b", "\u{301}".repeat(8))
+        );
+        let hangul = format!("\u{1100}{}", "\u{1161}".repeat(9));
+        assert_eq!(
+            clean(&hangul),
+            format!("\u{1100}{}[+1 marks]", "\u{1161}".repeat(8))
+        );
+        let living = "e\u{301}".repeat(50);
+        assert!(matches!(clean(&living), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn no_character_stays_hidden() {
+        for c in '\0'..=char::MAX {
+            let text = format!("a{c}");
+            let cleaned = clean(&text);
+            assert!(
+                !cleaned.chars().any(|c| c.is_control() || is_hidden(c)),
+                "{c:?}"
+            );
+            assert!(c == ' ' || !c.is_whitespace() || cleaned != text, "{c:?}");
+        }
+    }
+
+    #[test]
+    fn clipping_counts_columns() {
+        fn check(input: &str, width: usize, expected: &str) {
+            let clipped = clip(input, width);
+            assert_eq!(clipped, expected);
+            assert!(columns(&clipped) <= width);
+        }
+        check("abc", 3, "abc");
+        check("abcd", 3, "ab…");
+        check("abcd", 1, "…");
+        check("abcd", 0, "");
+        check("", 0, "");
+        check("監査記録", 8, "監査記録");
+        check("監査記録", 7, "監査記…");
+        check("監査記録", 6, "監査…");
+        check("ab\u{202e}cd", 12, "ab\\u{202e}cd");
+        check("ab\u{202e}cd", 10, "ab…");
+        check("ab\u{202e}cd", 11, "ab\\u{202e}…");
+        check("ab\u{202e}cde", 9, "ab…");
+        check("e\u{301}e\u{301}e\u{301}", 2, "e\u{301}…");
+        check(&"x".repeat(1 << 20), 5, "xxxx…");
+        check(&"\u{1b}".repeat(1 << 20), 13, "\\u{1b}\\u{1b}…");
+        check(
+            &format!("a{}", "\u{301}".repeat(1 << 20)),
+            5,
+            "a\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}…",
+        );
+    }
+
+    #[test]
+    fn lines_break_at_spaces_and_stay_inside() {
+        fn check(input: &str, first: usize, rest: usize, expected: &[&str]) {
+            assert_eq!(wrap(input, first, rest), expected);
+        }
+        check("", 5, 5, &[""]);
+        check("one two three", 7, 7, &["one two", "three"]);
+        check("one two three", 3, 9, &["one", "two three"]);
+        check("abcdefghij", 4, 3, &["abcd", "efg", "hij"]);
+        check("ab abcdefghij", 4, 4, &["ab", "abcd", "efgh", "ij"]);
+        check("a          b", 4, 4, &["a", "b"]);
+        check("監査記録", 5, 5, &["監査", "記録"]);
+        check("a  b", 9, 9, &["a  b"]);
+        check("   ", 2, 2, &[""]);
+        check("  abcd e", 4, 4, &["abcd", "e"]);
+        check("abcdefgh ij", 4, 4, &["abcd", "efgh", "ij"]);
+    }
+
+    #[test]
+    fn secrets_are_redacted() {
+        fn check(input: &str, expected: &str) {
+            let redacted = redact(input);
+            assert_eq!(redacted, expected);
+            assert_eq!(redact(&redacted), expected, "a second pass changes nothing");
+        }
+        let jwt = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlIn0.c2lnbmF0dXJl_-x";
+        check(jwt, REDACTED);
+        check(&format!("agent {jwt} x"), "agent [redacted] x");
+        check(
+            &format!("Authorization: Bearer {jwt}"),
+            "Authorization: Bearer [redacted]",
+        );
+        check("Bearer xxx", "Bearer [redacted]");
+        check(
+            "authorization%3A%20bearer%20abc.def",
+            "authorization%3A%20bearer%20[redacted]",
+        );
+        check(
+            "Authorization: Basic dXNlcjpwYXNz",
+            "Authorization: Basic [redacted]",
+        );
+        check(
+            "join --discovery abcdef.0123456789abcdef",
+            "join --discovery [redacted]",
+        );
+        check("a%3Dabcdef.0123456789abcdef", "a%3D[redacted]");
+        check(
+            "/x?access_token=abc&watch=true",
+            "/x?access_token=[redacted]&watch=true",
+        );
+        check("/x?watch=true&token=abc", "/x?watch=true&token=[redacted]");
+        check(
+            "/x?password=p%26q&secret=s",
+            "/x?password=[redacted]&secret=[redacted]",
+        );
+        check(
+            "/cb?code=abc&client_secret=d",
+            "/cb?code=[redacted]&client_secret=[redacted]",
+        );
+        check(
+            "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY----- x",
+            "[redacted] x",
+        );
+        check("a -----BEGIN CERTIFICATE-----MIIEcut", "a [redacted]");
+        check("data LS0tLS1CRUdJTiBSU0EgUFJJ==", "data [redacted]");
+        check(
+            "mysql --password=hunter2 -h db",
+            "mysql --password=[redacted] -h db",
+        );
+        check("x --vault-token 's e c' y", "x --vault-token [redacted] y");
+        check("mysql -u root -phunter2", "mysql -u root -p[redacted]");
+        check("DB_PASSWORD=hunter2 run", "DB_PASSWORD=[redacted] run");
+        check(
+            r#"{"dbPassword":"a\"b","x":"y"}"#,
+            r#"{"dbPassword":"[redacted]","x":"y"}"#,
+        );
+        check("key AKIAIOSFODNN7EXAMPLE.", "key [redacted].");
+        check("ASIAIOSFODNN7EXAMPLE", REDACTED);
+        check("k8s-aws-v1.aHR0cHM6Ly9z", "k8s-aws-v1.[redacted]");
+        check(
+            "https://bob:pw@registry.example/x",
+            "https://bob:[redacted]@registry.example/x",
+        );
+    }
+
+    #[test]
+    fn exec_arguments_are_redacted() {
+        fn check(input: &str, expected: &str) {
+            let uri =
+                |arguments| format!("/api/v1/namespaces/a/pods/b/exec?{arguments}&stdin=true");
+            assert_eq!(redact(&uri(input)), uri(expected));
+            assert_eq!(redact(&uri(expected)), uri(expected));
+        }
+        check("command=ls&command=-la", "command=ls&command=-la");
+        check(
+            "command=mysql&command=-phunter2",
+            "command=mysql&command=-p[redacted]",
+        );
+        check(
+            "command=find&command=-print0",
+            "command=find&command=-print0",
+        );
+        check(
+            "command=--password%3Da%26b",
+            "command=--password%3D[redacted]",
+        );
+        check(
+            "command=x&command=--token&command=abc",
+            "command=x&command=--token&command=[redacted]",
+        );
+        check(
+            "command=env&command=API_KEY%3Dabc",
+            "command=env&command=API_KEY%3D[redacted]",
+        );
+        check(
+            "command=sh&command=-c&command=export%20dbPassword%3D%27a%20b%27%3B%20curl%20evil",
+            "command=sh&command=-c&command=export%20dbPassword%3D[redacted]%3B%20curl%20evil",
+        );
+        check(
+            "command=curl&command=X-Vault-Token%3A+s.abc+http",
+            "command=curl&command=X-Vault-Token%3A+[redacted]+http",
+        );
+        check(
+            "command=mysql+-u+root+-phunter2",
+            "command=mysql+-u+root+-p[redacted]",
+        );
+    }
+
+    #[test]
+    fn harmless_text_is_kept() {
+        fn check(input: &str) {
+            assert!(
+                matches!(redact(input), Cow::Borrowed(_)) || redact(input) == input,
+                "{input}"
+            );
+        }
+        check("system:serviceaccount:kube-system:token-cleaner");
+        check("bearer token used from two addresses");
+        check("code = 403 after code=401");
+        check("JTI=0c1f2a3b-0000-4000-8000-000000000000");
+        check("X509SHA256=9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08");
+        check("node01.18a3b4c5d6e7f809");
+        check("fieldSelector=type%3Dkubernetes.io%2Fservice-account-token");
+        check("secrets \u{2192} 12 tokens in kube-system");
+        check("kubectl/v1.31.0 (linux/amd64) kubernetes/9edcffc");
+        check("/api/v1/namespaces/ci/serviceaccounts/builder/token?timeout=30s");
+    }
+
+    #[test]
+    fn hostile_length_costs_linear_time() {
+        // Each would take minutes if a pattern backtracked or the clean-up were quadratic.
+        for part in [
+            "eyJaaaa.",
+            "a.b",
+            "-----BEGIN A-----",
+            "command=",
+            "?command=token",
+            "mysql -p",
+            "\u{301}",
+        ] {
+            let text = part.repeat((1 << 20) / part.len());
+            assert!(!safe(&text).contains('\u{1b}'));
+        }
+    }
+
+    #[test]
+    fn redaction_comes_before_cleaning() {
+        assert_eq!(
+            safe("\u{1b}[0m?token=abc&x\n"),
+            "\\u{1b}[0m?token=[redacted]&x\\n"
+        );
+    }
+}

@@ -1,0 +1,506 @@
+//! Findings to bytes, one format per file.
+//!
+//! Comes in: findings in any order and the [`Summary`] of what was read. Goes out: the same bytes
+//! for the same input, on any writer. Every text that a log may have chosen passes [`clean`] on its
+//! way; no format prints it another way. Left out on purpose: opening files, asking the terminal for
+//! its width, and deciding what a finding is.
+//!
+//! Both formats list findings in one order: severity, worst first; then first seen; then finding id.
+
+pub mod clean;
+mod json;
+mod table;
+
+use std::cmp::Reverse;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::finding::{Evidence, Finding, Severity, Timestamp};
+
+/// Evidence references printed per finding unless asked otherwise (`--evidence`).
+pub const EVIDENCE_DEFAULT: usize = 20;
+
+/// Columns of the table unless the terminal says otherwise.
+pub const WIDTH_DEFAULT: usize = 100;
+
+/// How findings are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people: a summary of what was read, then the findings, worst first
+    #[default]
+    Table,
+    /// For programs: one `kubescry.finding/1` object per line
+    Jsonl,
+}
+
+/// What to print of the findings, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Columns no line of the table exceeds; below 60 counts as 60.
+    pub width: usize,
+    /// Whether severities are colored; the word is printed either way.
+    pub color: bool,
+    /// Evidence references per finding; `None` is all of them. At [`EVIDENCE_DEFAULT`] the table
+    /// prints the first three only.
+    pub evidence: Option<usize>,
+    /// Findings milder than this are counted, not printed.
+    pub min_severity: Severity,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            width: WIDTH_DEFAULT,
+            color: false,
+            evidence: Some(EVIDENCE_DEFAULT),
+            min_severity: Severity::Informational,
+        }
+    }
+}
+
+/// What was read from one file or from all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// Records found, whatever they are.
+    pub records: u64,
+    /// Audit events kept.
+    pub events: u64,
+    /// Audit events seen before.
+    pub duplicates: u64,
+    /// Records that do not decode.
+    pub bad: u64,
+    /// Records over the limit of length.
+    pub oversize: u64,
+    /// Records of another kind, such as `v1` `Event`.
+    pub other: u64,
+    /// Bytes read, after decompression.
+    pub bytes: u64,
+    /// Requests the events belong to.
+    pub requests: u64,
+    /// Earliest `stageTimestamp`.
+    pub first: Option<Timestamp>,
+    /// Latest `stageTimestamp`.
+    pub last: Option<Timestamp>,
+}
+
+impl Counters {
+    /// Returns whether every record is accounted for:
+    /// `records = events + duplicates + bad + oversize + other`.
+    pub fn adds_up(&self) -> bool {
+        [
+            self.events,
+            self.duplicates,
+            self.bad,
+            self.oversize,
+            self.other,
+        ]
+        .into_iter()
+        .try_fold(0, u64::checked_add)
+            == Some(self.records)
+    }
+
+    /// Adds `other` to these counters; the span grows to hold both.
+    ///
+    /// A request whose stages lie in two files counts twice; a caller that knows better sets
+    /// `requests` afterwards.
+    pub fn merge(&mut self, other: &Self) {
+        self.records += other.records;
+        self.events += other.events;
+        self.duplicates += other.duplicates;
+        self.bad += other.bad;
+        self.oversize += other.oversize;
+        self.other += other.other;
+        self.bytes += other.bytes;
+        self.requests += other.requests;
+        self.first = self.first.into_iter().chain(other.first).min();
+        self.last = self.last.into_iter().chain(other.last).max();
+    }
+}
+
+/// What was read from one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileStats {
+    /// The file as given on the command line; `-` is standard input.
+    pub path: Arc<str>,
+    /// Its counters.
+    #[serde(flatten)]
+    pub counters: Counters,
+}
+
+/// A record that is not an audit event, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RejectLine {
+    /// The file as given on the command line; `-` is standard input.
+    pub file: Arc<str>,
+    /// Line in the file, from 1.
+    pub line: u64,
+    /// Byte offset of the record in the (decompressed) file.
+    pub offset: u64,
+    /// What is wrong with it.
+    pub cause: String,
+}
+
+/// What was read, what could not be, and what the log cannot show.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Per file, in reading order.
+    pub files: Vec<FileStats>,
+    /// All files together.
+    pub totals: Counters,
+    /// What is missing, worded: unreadable files, cut streams.
+    pub problems: Vec<String>,
+    /// The first bad records, in reading order; `totals` counts all.
+    pub rejects: Vec<RejectLine>,
+    /// What this log cannot show, worded.
+    pub blind: Vec<String>,
+    /// What else a reader should know, worded.
+    pub notes: Vec<String>,
+}
+
+/// Writes `findings` to `out` in `format`.
+///
+/// Shape: `jsonl` writes the findings only; the table begins with `summary`. Findings milder than
+/// [`Options::min_severity`] are left out of both, and the table says how many.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn render(
+    format: Format,
+    findings: &[Finding],
+    summary: &Summary,
+    options: &Options,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut chosen: Vec<&Finding> = findings
+        .iter()
+        .filter(|finding| finding.severity >= options.min_severity)
+        .collect();
+    chosen.sort_by_key(|finding| {
+        (
+            Reverse(finding.severity),
+            finding.first_seen,
+            finding.finding_id.as_str(),
+        )
+    });
+    match format {
+        Format::Table => table::write(&chosen, findings, summary, options, out),
+        Format::Jsonl => json::write(&chosen, options, out),
+    }
+}
+
+/// Writes the counters of `summary` to `out`: one JSON object on one line.
+///
+/// Shape: the counters of all files, then `files`, an array of `path` and the same counters.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn write_stats_json(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Stats<'a> {
+        #[serde(flatten)]
+        totals: &'a Counters,
+        files: &'a [FileStats],
+    }
+    json::write_line(
+        &Stats {
+            totals: &summary.totals,
+            files: &summary.files,
+        },
+        out,
+    )
+}
+
+/// Returns `finding` without secrets and with at most `n_evidence` references.
+///
+/// Paths stay as given: they are not the log's text.
+fn redacted(finding: &Finding, n_evidence: usize) -> Finding {
+    fn text(text: &str) -> String {
+        clean::redact(text).into_owned()
+    }
+    fn option(option: Option<&String>) -> Option<String> {
+        option.map(|value| text(value))
+    }
+    fn list(list: &[String]) -> Vec<String> {
+        list.iter().map(|item| text(item)).collect()
+    }
+    Finding {
+        finding_id: finding.finding_id.clone(),
+        family: finding.family.clone(),
+        severity: finding.severity,
+        confidence: finding.confidence,
+        rule: finding.rule.clone(),
+        summary: text(&finding.summary),
+        first_seen: finding.first_seen,
+        last_seen: finding.last_seen,
+        count: finding.count,
+        actor: crate::finding::Actor {
+            username: option(finding.actor.username.as_ref()),
+            kind: option(finding.actor.kind.as_ref()),
+            credential_id: option(finding.actor.credential_id.as_ref()),
+            impersonated: option(finding.actor.impersonated.as_ref()),
+        },
+        source: crate::finding::Origin {
+            ips: list(&finding.source.ips),
+            user_agents: list(&finding.source.user_agents),
+        },
+        target: crate::finding::Target {
+            resource: option(finding.target.resource.as_ref()),
+            subresource: option(finding.target.subresource.as_ref()),
+            namespace: option(finding.target.namespace.as_ref()),
+            name: option(finding.target.name.as_ref()),
+        },
+        attack: finding.attack.clone(),
+        why: list(&finding.why),
+        next_steps: list(&finding.next_steps),
+        blind_spots: list(&finding.blind_spots),
+        evidence_total: finding.evidence_total,
+        evidence: finding
+            .evidence
+            .iter()
+            .take(n_evidence)
+            .map(|evidence| Evidence {
+                audit_id: text(&evidence.audit_id),
+                stage: text(&evidence.stage),
+                file: Arc::clone(&evidence.file),
+                ..*evidence
+            })
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::finding::{Actor, Confidence, Origin, RuleKind, RuleRef, Target};
+
+    /// Log text that tries to act, to hide, to forge lines or to leak.
+    pub(crate) const HOSTILE: [&str; 12] = [
+        "\u{1b}[2J\u{1b}[1;1H\u{1b}]0;owned\u{7}",
+        "\u{1b}]8;;https://evil.example\u{1b}\\click\u{1b}]8;;\u{1b}\\",
+        "\u{1b}]52;c;cm0gLXJmIC8=\u{7}",
+        "\u{9b}31mred\u{9d}0;title\u{9c}\u{90}q\u{9c}",
+        "adm\u{202e}nimda\u{2066}\u{200b}\u{feff}",
+        "x\r\nCRITICAL  forged: finding\n  who       system:admin\u{85}\u{2028}\u{2029}",
+        "監査記録監査記録監査記録監査記録監査記録監査記録監査記録監査記録監査記録監査記録監査記録",
+        "a\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}\u{307}\u{308}\u{309}\u{30a}\u{30b}\u{30c}z",
+        "                                                            who       forged",
+        "evidence  forged.log:1 evidence  forged.log:1 evidence  forged.log:1 evidence forged.log:1",
+        "\u{e0041}\u{e0042}\u{fe0f}\u{3164}\u{2800}\u{115f}",
+        "Bearer eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlIn0.c2lnbmF0dXJl?token=hunter2-hunter2",
+    ];
+
+    /// A finding whose log texts are all `text`.
+    pub(crate) fn finding(severity: Severity, text: &str) -> Finding {
+        let some = || Some(text.to_owned());
+        let many = || vec![text.to_owned(); 5];
+        Finding {
+            finding_id: "9b2c5f0e9b2c5f0e9b2c5f0e9b2c5f0e".to_owned(),
+            family: "token-reuse".to_owned(),
+            severity,
+            confidence: Confidence::High,
+            rule: RuleRef {
+                id: "0b7b0a3e-5f0e-4d6c-9a63-3f1d2a4b5c6d".to_owned(),
+                name: "token-reused-after-deletion".to_owned(),
+                title: "Token used after its service account was deleted".to_owned(),
+                kind: RuleKind::Analytic,
+            },
+            summary: format!("{text} was used 12 times after its deletion, by {text}."),
+            first_seen: Timestamp(1_795_323_662_123_456),
+            last_seen: Timestamp(1_795_326_250_000_000),
+            count: 12,
+            actor: Actor {
+                username: some(),
+                kind: some(),
+                credential_id: some(),
+                impersonated: some(),
+            },
+            source: Origin {
+                ips: many(),
+                user_agents: many(),
+            },
+            target: Target {
+                resource: some(),
+                subresource: some(),
+                namespace: some(),
+                name: some(),
+            },
+            attack: vec!["T1550.001".to_owned()],
+            why: many(),
+            next_steps: many(),
+            blind_spots: many(),
+            evidence_total: 12,
+            evidence: (0..5)
+                .map(|idx| Evidence {
+                    audit_id: text.to_owned(),
+                    stage: text.to_owned(),
+                    ts: Timestamp(1_795_323_662_123_456),
+                    file: "logs/audit.log".into(),
+                    line: 17 + idx,
+                    offset: 9120,
+                    length: 812,
+                })
+                .collect(),
+        }
+    }
+
+    /// A summary whose texts are all `text`.
+    pub(crate) fn summary(text: &str) -> Summary {
+        let totals = Counters {
+            records: 18_204,
+            events: 18_190,
+            duplicates: 10,
+            bad: 3,
+            oversize: 1,
+            other: 0,
+            bytes: 32_925_286,
+            requests: 6_101,
+            first: Some(Timestamp(1_795_323_327_649_211)),
+            last: Some(Timestamp(1_795_338_764_000_000)),
+        };
+        Summary {
+            files: vec![FileStats {
+                path: text.into(),
+                counters: totals,
+            }],
+            totals,
+            problems: vec![text.to_owned()],
+            rejects: (0..3)
+                .map(|idx| RejectLine {
+                    file: text.into(),
+                    line: 512 + idx,
+                    offset: 40_122,
+                    cause: text.to_owned(),
+                })
+                .collect(),
+            blind: vec![text.to_owned()],
+            notes: vec![text.to_owned()],
+        }
+    }
+
+    pub(crate) fn rendered(
+        format: Format,
+        findings: &[Finding],
+        summary: &Summary,
+        options: &Options,
+    ) -> String {
+        let mut out = Vec::new();
+        render(format, findings, summary, options, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn counters_account_for_every_record() {
+        let totals = summary("").totals;
+        assert!(totals.adds_up());
+        assert!(Counters::default().adds_up());
+        assert!(
+            !Counters {
+                records: 1,
+                ..Counters::default()
+            }
+            .adds_up()
+        );
+        assert!(
+            !Counters {
+                events: u64::MAX,
+                bad: 1,
+                ..Counters::default()
+            }
+            .adds_up()
+        );
+    }
+
+    #[test]
+    fn merged_counters_span_both() {
+        let mut total = Counters {
+            records: 1,
+            last: Some(Timestamp(5)),
+            ..Counters::default()
+        };
+        let first = Some(Timestamp(2));
+        total.merge(&Counters {
+            records: 2,
+            first,
+            last: Some(Timestamp(3)),
+            ..Counters::default()
+        });
+        assert_eq!(
+            (total.records, total.first, total.last),
+            (3, first, Some(Timestamp(5)))
+        );
+    }
+
+    #[test]
+    fn stats_have_the_promised_keys() {
+        let mut out = Vec::new();
+        let mut summary = summary("a\u{9b}.log");
+        summary.files[0].counters = Counters::default();
+        write_stats_json(&summary, &mut out).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            concat!(
+                r#"{"records":18204,"events":18190,"duplicates":10,"bad":3,"oversize":1,"other":0,"#,
+                r#""bytes":32925286,"requests":6101,"first":"2026-11-22T04:55:27.649211Z","#,
+                r#""last":"2026-11-22T09:12:44.000000Z","files":[{"path":"a\u009b.log","records":0,"#,
+                r#""events":0,"duplicates":0,"bad":0,"oversize":0,"other":0,"bytes":0,"#,
+                r#""requests":0,"first":null,"last":null}]}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn findings_come_worst_first() {
+        let named = |severity, id: &str, first_seen| Finding {
+            finding_id: id.to_owned(),
+            first_seen: Timestamp(first_seen),
+            ..finding(severity, "x")
+        };
+        let findings = [
+            named(Severity::Low, "a", 1),
+            named(Severity::High, "d", 2),
+            named(Severity::High, "c", 2),
+            named(Severity::High, "e", 1),
+            named(Severity::Critical, "b", 9),
+        ];
+        let ids = |options: &Options| -> Vec<char> {
+            rendered(Format::Jsonl, &findings, &summary(""), options)
+                .lines()
+                .map(|line| {
+                    line.split(r#""finding_id":""#)
+                        .nth(1)
+                        .unwrap()
+                        .chars()
+                        .next()
+                        .unwrap()
+                })
+                .collect()
+        };
+        assert_eq!(ids(&Options::default()), ['b', 'e', 'c', 'd', 'a']);
+        let high = Options {
+            min_severity: Severity::High,
+            ..Options::default()
+        };
+        assert_eq!(ids(&high), ['b', 'e', 'c', 'd']);
+    }
+
+    #[test]
+    fn no_format_leaks_a_secret() {
+        for format in [Format::Table, Format::Jsonl] {
+            let text = HOSTILE[11];
+            let output = rendered(
+                format,
+                &[finding(Severity::High, text)],
+                &summary(text),
+                &Options::default(),
+            );
+            assert!(
+                !output.contains("eyJhbGci") && !output.contains("hunter2"),
+                "{output}"
+            );
+        }
+    }
+}

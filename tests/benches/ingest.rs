@@ -1,0 +1,53 @@
+//! Decoding into columns, without rules, against bare `serde_json` on the same bytes.
+//!
+//! `cargo bench --bench ingest`; `KUBESCRY_BENCH_MB=1000` for more data.
+
+mod support;
+
+use foldhash::quality::RandomState;
+use kubescry::decode::decode;
+use kubescry::frame::{EventColumns, Vocabulary};
+use kubescry::source::Chunk;
+use support::{LEVELS, bare, data, median_time, megabytes_per_second, target_bytes};
+
+fn main() {
+    println!("ingest: one thread, median of 5; ratio to bare typed serde_json of the same bytes");
+    for level in LEVELS {
+        let data = data(level, target_bytes());
+        let text = std::str::from_utf8(&data).expect("recorded logs are UTF-8");
+        let mut events = 0;
+        let ours = median_time(|| {
+            events = 0;
+            let vocabulary = Vocabulary::new();
+            let hasher = RandomState::default();
+            let mut start = 0;
+            while start < text.len() {
+                let end = text[start..]
+                    .as_bytes()
+                    .get(..1 << 21)
+                    .and_then(|part| memchr::memrchr(b'\n', part))
+                    .map_or(text.len(), |at| start + at + 1);
+                let chunk = Chunk { offset: start as u64, line: 1, ..Chunk::default() };
+                let mut columns = EventColumns::new(&vocabulary, &hasher, "bench", "", 2048);
+                for record in decode(&chunk, &text[start..end]) {
+                    if let Ok(event) = &record.event {
+                        columns.push(event, &record, chunk.offset);
+                    }
+                }
+                events += columns.finish().height();
+                start = end;
+            }
+        });
+        let mut bare_events = 0;
+        let yardstick = median_time(|| bare_events = bare(&data, 1));
+        assert_eq!(events, bare_events, "both decode every event");
+        println!(
+            "{level:10} {:5.0} MB  {:6.0} MB/s  {:8.0} events/s  bare {:5.0} MB/s  ratio {:.2}",
+            data.len() as f64 / 1e6,
+            megabytes_per_second(data.len(), ours),
+            events as f64 / ours.as_secs_f64(),
+            megabytes_per_second(data.len(), yardstick),
+            yardstick.as_secs_f64() / ours.as_secs_f64(),
+        );
+    }
+}

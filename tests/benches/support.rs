@@ -1,0 +1,154 @@
+//! What both benchmarks need: data, a yardstick, and the memory of this process.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+/// The recorded logs that are repeated, by audit level.
+pub const LEVELS: [&str; 3] = ["metadata", "realistic", "full"];
+
+/// Returns how large the data should be, in bytes; `KUBESCRY_BENCH_MB` says otherwise.
+pub fn target_bytes() -> usize {
+    let megabytes = std::env::var("KUBESCRY_BENCH_MB").ok().and_then(|text| text.parse().ok());
+    megabytes.unwrap_or(200) << 20
+}
+
+/// Returns recorded logs of one level, repeated day after day, so that no record is a duplicate.
+pub fn data(level: &str, bytes: usize) -> Vec<u8> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let mut once = Vec::new();
+    for scenario in ["benign", "token-reuse", "shared-credentials"] {
+        let path = match level {
+            "metadata" => root.join(format!("sample-logs/v1.36/{scenario}.log.gz")),
+            _ => root.join(format!("tests/logs/v1.36-{level}-{scenario}.log.zst")),
+        };
+        let file = std::fs::File::open(&path).expect("the log is there");
+        if level == "metadata" {
+            let mut reader = flate2::read::MultiGzDecoder::new(file);
+            std::io::Read::read_to_end(&mut reader, &mut once).expect("the log can be read");
+        } else {
+            zstd::stream::copy_decode(file, &mut once).expect("the log can be read");
+        }
+    }
+    let mut all = Vec::with_capacity(bytes + once.len());
+    let day = chrono::NaiveDate::from_ymd_opt(2026, 11, 22).expect("a day");
+    for copy in 0.. {
+        if all.len() >= bytes {
+            break;
+        }
+        let date = (day + chrono::Days::new(copy)).format("%Y-%m-%dT").to_string();
+        let mut rest = &once[..];
+        while let Some(at) = memchr::memmem::find(rest, b"2026-11-22T") {
+            all.extend_from_slice(&rest[..at]);
+            all.extend_from_slice(date.as_bytes());
+            rest = &rest[at + date.len()..];
+        }
+        all.extend_from_slice(rest);
+    }
+    all
+}
+
+/// The yardstick: an event as `serde_json` decodes it with borrowed, typed fields, bodies skipped.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "decoding is what is measured")]
+pub struct BareEvent<'a> {
+    #[serde(borrow)]
+    level: Cow<'a, str>,
+    #[serde(borrow, rename = "auditID")]
+    audit_id: Cow<'a, str>,
+    #[serde(borrow)]
+    stage: Cow<'a, str>,
+    #[serde(borrow, rename = "requestURI")]
+    request_uri: Cow<'a, str>,
+    #[serde(borrow)]
+    verb: Cow<'a, str>,
+    #[serde(borrow)]
+    user: BareUser<'a>,
+    #[serde(borrow, rename = "sourceIPs", default)]
+    source_ips: Vec<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    user_agent: Cow<'a, str>,
+    #[serde(borrow)]
+    object_ref: Option<BareObject<'a>>,
+    #[serde(borrow)]
+    response_status: Option<BareStatus<'a>>,
+    request_object: Option<IgnoredAny>,
+    response_object: Option<IgnoredAny>,
+    #[serde(borrow)]
+    request_received_timestamp: Cow<'a, str>,
+    #[serde(borrow)]
+    stage_timestamp: Cow<'a, str>,
+    #[serde(borrow, default)]
+    annotations: std::collections::BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "decoding is what is measured")]
+struct BareUser<'a> {
+    #[serde(borrow, default)]
+    username: Cow<'a, str>,
+    #[serde(borrow, default)]
+    uid: Cow<'a, str>,
+    #[serde(borrow, default)]
+    groups: Vec<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    extra: std::collections::BTreeMap<Cow<'a, str>, Vec<Cow<'a, str>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "decoding is what is measured")]
+struct BareObject<'a> {
+    #[serde(borrow, default)]
+    resource: Cow<'a, str>,
+    #[serde(borrow, default)]
+    namespace: Cow<'a, str>,
+    #[serde(borrow, default)]
+    name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    api_group: Cow<'a, str>,
+    #[serde(borrow, default)]
+    subresource: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "decoding is what is measured")]
+struct BareStatus<'a> {
+    #[serde(default)]
+    code: u16,
+    #[serde(borrow, default)]
+    reason: Cow<'a, str>,
+    #[serde(borrow, default)]
+    message: Cow<'a, str>,
+}
+
+/// Decodes every line with `serde_json` on `threads` threads; returns the events.
+pub fn bare(data: &[u8], threads: usize) -> usize {
+    use rayon::prelude::*;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+    let text = std::str::from_utf8(data).expect("recorded logs are UTF-8");
+    let decode = |line: &&str| serde_json::from_str::<BareEvent<'_>>(line).is_ok();
+    pool.install(|| text.par_lines().filter(decode).count())
+}
+
+/// Runs `work` some times and returns the median time.
+pub fn median_time(mut work: impl FnMut()) -> Duration {
+    let mut times: Vec<Duration> = (0..5)
+        .map(|_| {
+            let start = Instant::now();
+            work();
+            start.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+/// Returns megabytes (10^6 bytes) a second.
+pub fn megabytes_per_second(bytes: usize, time: Duration) -> f64 {
+    bytes as f64 / 1e6 / time.as_secs_f64()
+}

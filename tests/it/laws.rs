@@ -1,0 +1,153 @@
+//! What holds whatever the input: threads, chunks, files and compression change nothing; damage hides
+//! nothing.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use kubescry::pipeline::Options;
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use crate::support::{json, options, read, root, run};
+
+/// A log with findings of several families, and its lines.
+fn log() -> (PathBuf, Vec<u8>) {
+    let path = root().join("sample-logs/v1.36/anonymous.log");
+    let content = read(&path);
+    (path, content)
+}
+
+fn write(folder: &Path, name: &str, content: &[u8]) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, content).unwrap();
+    path
+}
+
+fn findings(options: &Options) -> String {
+    let found = json(&run(options).outcome.findings);
+    assert!(!found.is_empty(), "a law about no findings says nothing");
+    found
+}
+
+#[test]
+fn threads_change_nothing() {
+    for log in ["sample-logs/v1.36/token-reuse.log.gz", "sample-logs/v1.36/system-masters.log"] {
+        let path = root().join(log);
+        let with = |threads| {
+            let found = run(&Options { threads, chunk_bytes: 50_000, ..options(&[&path]) });
+            serde_json::to_string(&found.outcome.findings).unwrap()
+        };
+        assert_eq!(with(1), with(2), "{log}");
+        assert_eq!(with(1), with(7), "{log}");
+    }
+}
+
+#[test]
+fn compression_changes_nothing() {
+    let (path, content) = log();
+    let folder = TempDir::new().unwrap();
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(&content).unwrap();
+    let gz = write(folder.path(), "audit.log.gz", &gz.finish().unwrap());
+    let zst = zstd::stream::encode_all(&content[..], 1).unwrap();
+    let zst = write(folder.path(), "audit.log.zst", &zst);
+    let plain = findings(&options(&[&path]));
+    assert_eq!(findings(&options(&[&gz])), plain);
+    assert_eq!(findings(&options(&[&zst])), plain);
+}
+
+#[test]
+fn a_log_given_twice_counts_once() {
+    let (path, content) = log();
+    let folder = TempDir::new().unwrap();
+    let copy = write(folder.path(), "copy.log", &content);
+    let once = run(&options(&[&path]));
+    let twice = run(&options(&[&path, &copy]));
+    assert_eq!(json(&twice.outcome.findings), json(&once.outcome.findings));
+    let (once, twice) = (once.summary.totals, twice.summary.totals);
+    assert_eq!(twice.duplicates, once.events);
+    assert_eq!(twice.requests, once.requests);
+    assert!(twice.adds_up());
+}
+
+#[test]
+fn two_servers_in_two_folders_are_one_story() {
+    // Every second request in the log of another API server: the order of the files says nothing.
+    let content = read(&root().join("sample-logs/v1.36/token-reuse.log.gz"));
+    let folder = TempDir::new().unwrap();
+    let lines: Vec<&[u8]> = content.split_inclusive(|&byte| byte == b'\n').collect();
+    let half = |parity: u8| -> Vec<u8> {
+        let of = |line: &&&[u8]| {
+            let at = memchr::memmem::find(line, b"\"auditID\":\"").unwrap();
+            line[at + 11] % 2 == parity
+        };
+        lines.iter().filter(of).copied().flatten().copied().collect()
+    };
+    for (server, parity) in [("a", 0), ("b", 1)] {
+        std::fs::create_dir(folder.path().join(server)).unwrap();
+        write(&folder.path().join(server), "audit.log", &half(parity));
+    }
+    let whole = write(folder.path(), "whole.txt", &content);
+    let strip = |text: String| -> Vec<String> {
+        let value = |line: &str| -> serde_json::Value { serde_json::from_str(line).unwrap() };
+        let fact = |line: &str| {
+            let value = value(line);
+            format!("{} {} {}", value["rule"]["name"], value["count"], value["finding_id"])
+        };
+        text.lines().map(fact).collect()
+    };
+    let servers = [folder.path().join("a"), folder.path().join("b")];
+    let apart = findings(&options(&[&servers[0], &servers[1]]));
+    assert_eq!(strip(apart), strip(findings(&options(&[&whole]))));
+}
+
+#[test]
+fn a_damaged_line_hides_no_other() {
+    let (_, content) = log();
+    let folder = TempDir::new().unwrap();
+    let mut damaged = b"not json\n{\"kind\":\"Pod\",\"apiVersion\":\"v1\"}\n".to_vec();
+    damaged.extend_from_slice(&content);
+    damaged.extend_from_slice(&content[..300]);
+    let whole = run(&options(&[&write(folder.path(), "a.log", &content)]));
+    let broken = run(&options(&[&write(folder.path(), "b.log", &damaged)]));
+    assert_eq!(json(&broken.outcome.findings), json(&whole.outcome.findings));
+    let totals = broken.summary.totals;
+    assert_eq!(totals.events, whole.summary.totals.events);
+    assert_eq!((totals.bad, totals.other), (2, 1));
+    assert!(totals.adds_up());
+    let places: Vec<(u64, u64)> =
+        broken.summary.rejects.iter().map(|reject| (reject.line, reject.offset)).collect();
+    let lines = 3 + content.split(|&byte| byte == b'\n').count() as u64 - 1;
+    assert_eq!(places, [(1, 0), (2, 9), (lines, damaged.len() as u64 - 300)]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn chunk_size_changes_nothing(chunk_bytes in 1_usize..300_000) {
+        let (path, _) = log();
+        let whole = findings(&options(&[&path]));
+        prop_assert_eq!(findings(&Options { chunk_bytes, ..options(&[&path]) }), whole);
+    }
+
+    #[test]
+    fn cutting_the_log_into_files_changes_nothing(cuts in prop::collection::vec(0.0_f64..1.0, 1..6)) {
+        let (path, content) = log();
+        let folder = TempDir::new().unwrap();
+        let lines: Vec<&[u8]> = content.split_inclusive(|&byte| byte == b'\n').collect();
+        let mut cuts: Vec<usize> =
+            cuts.iter().map(|cut| (cut * lines.len() as f64) as usize).collect();
+        cuts.extend([0, lines.len()]);
+        cuts.sort_unstable();
+        for (index, pair) in cuts.windows(2).enumerate() {
+            // The names that kube-apiserver gives to rotated files; the last is being written.
+            let name = match index + 2 == cuts.len() {
+                true => "audit.log".to_owned(),
+                false => format!("audit-2026-11-22T05-0{index}-00.000.log"),
+            };
+            write(folder.path(), &name, &lines[pair[0]..pair[1]].concat());
+        }
+        prop_assert_eq!(findings(&options(&[folder.path()])), findings(&options(&[&path])));
+    }
+}

@@ -1,0 +1,7 @@
+//! The one integration binary: each further one would link Polars again.
+
+mod corpus;
+mod laws;
+mod queries;
+mod scan;
+mod support;

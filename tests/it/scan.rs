@@ -1,0 +1,178 @@
+//! `kubescry scan` from outside: output, errors, exit codes.
+
+use std::process::Output;
+
+use assert_cmd::Command;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{read, root};
+
+fn kubescry(arguments: &[&str], input: &[u8]) -> Output {
+    Command::new(assert_cmd::cargo::cargo_bin!("kubescry"))
+        .current_dir(root())
+        .args(arguments)
+        .env_remove("NO_COLOR")
+        .write_stdin(input)
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn jsonl_keeps_its_contract() {
+    let output = kubescry(&["scan", "sample-logs/v1.36/anonymous.log", "--format", "jsonl"], b"");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let mut lines = 0;
+    for line in text(&output.stdout).lines() {
+        let finding: Value = serde_json::from_str(line).unwrap();
+        let keys: Vec<&String> = finding.as_object().unwrap().keys().collect();
+        for key in [
+            "schema", "finding_id", "family", "severity", "confidence", "rule", "summary",
+            "first_seen", "last_seen", "count", "actor", "source", "target", "attack", "why",
+            "next_steps", "blind_spots", "evidence_total", "evidence",
+        ] {
+            assert!(keys.iter().any(|known| *known == key), "{key} is missing");
+        }
+        assert_eq!(finding["schema"], "kubescry.finding/1");
+        assert!(finding["evidence"].as_array().unwrap().len() <= 20);
+        lines += 1;
+    }
+    assert!(lines > 0);
+}
+
+#[test]
+fn evidence_points_into_the_log() {
+    let log = "sample-logs/v1.36/shared-credentials.log.gz";
+    let output = kubescry(&["scan", log, "--format", "jsonl", "--evidence", "all"], b"");
+    let content = read(&root().join(log));
+    let mut checked = 0;
+    for line in text(&output.stdout).lines() {
+        let finding: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(finding["evidence"].as_array().unwrap().len() as u64, finding["evidence_total"]);
+        for evidence in finding["evidence"].as_array().unwrap() {
+            let place = |key: &str| usize::try_from(evidence[key].as_u64().unwrap()).unwrap();
+            let record = &content[place("offset")..place("offset") + place("length")];
+            let event: Value = serde_json::from_slice(record).unwrap();
+            assert_eq!(event["auditID"], evidence["audit_id"]);
+            assert_eq!(event["stage"], evidence["stage"]);
+            assert_eq!(event["stageTimestamp"], evidence["ts"]);
+            let line = content[..place("offset")].iter().filter(|&&byte| byte == b'\n').count();
+            assert_eq!(line + 1, place("line"));
+            checked += 1;
+        }
+    }
+    assert!(checked > 100, "{checked}");
+}
+
+#[test]
+fn exit_codes_say_how_it_went() {
+    let check = |arguments: &[&str], input: &[u8], expected: i32| {
+        let output = kubescry(arguments, input);
+        let code = output.status.code();
+        assert_eq!(code, Some(expected), "{arguments:?}: {}", text(&output.stderr));
+    };
+    let log = "sample-logs/v1.36/anonymous.log";
+    check(&["scan", log], b"", 0);
+    check(&["scan", log, "--fail-on", "critical"], b"", 1);
+    check(&["scan", "sample-logs/v1.36/startup.log.gz", "--fail-on", "high"], b"", 0);
+    check(&["scan"], b"", 2);
+    check(&["scan", log, "--min-severity", "awful"], b"", 2);
+    check(&["scan", log, "no-such-file"], b"", 3);
+    check(&["scan", "no-such-file"], b"", 4);
+    check(&["scan", "-"], b"hello\n", 4);
+    check(&["scan", "-"], b"", 0);
+    let damaged = [read(&root().join(log)), b"damaged\n".to_vec()].concat();
+    check(&["scan", "-"], &damaged, 0);
+    check(&["scan", "-", "--max-bad", "0"], &damaged, 3);
+    check(&["scan", "-", "--max-line", "500"], &damaged, 3);
+}
+
+#[test]
+fn standard_input_is_read_like_a_file() {
+    let content = read(&root().join("sample-logs/v1.36/anonymous.log"));
+    let file = kubescry(&["scan", "sample-logs/v1.36/anonymous.log", "--format", "jsonl"], b"");
+    let piped = kubescry(&["scan", "-", "--format", "jsonl"], &content);
+    let same = text(&file.stdout).replace("sample-logs/v1.36/anonymous.log", "-");
+    assert_eq!(text(&piped.stdout), same);
+}
+
+#[test]
+fn what_is_no_audit_log_is_named() {
+    let folder = TempDir::new().unwrap();
+    let check = |content: &str, expected: &str| {
+        let path = folder.path().join("x.log");
+        std::fs::write(&path, content).unwrap();
+        let output = kubescry(&["scan", path.to_str().unwrap()], b"");
+        assert!(text(&output.stderr).contains(expected), "{}", text(&output.stderr));
+        assert_ne!(output.status.code(), Some(0));
+    };
+    let event = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a"}"#;
+    check(&format!(r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[{event}]}}"#), "EventList");
+    check(&format!("2024-01-01T00:00:00.0Z stdout F {event}\n"), "CRI");
+    check("I1122 05:00:00.000000       1 controller.go:1] hello\n", "klog");
+    check(&format!("[{event}]"), "array");
+}
+
+#[test]
+fn hostile_text_stays_text() {
+    let event = concat!(
+        r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"\u001b[2J","#,
+        r#""stage":"ResponseComplete","requestURI":"/api/v1/secrets?x=\u001b]52;c;aGk=\u0007","verb":"list","#,
+        r#""user":{"username":"system:anonymous","groups":["system:unauthenticated"]},"#,
+        r#""sourceIPs":["10.0.0.1\u202e"],"userAgent":"\u009b31mcurl\r\nERROR forged","#,
+        r#""objectRef":{"resource":"secrets","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":200},"#,
+        r#""requestReceivedTimestamp":"2026-11-22T04:55:27.649211Z","stageTimestamp":"2026-11-22T04:55:27.650970Z","#,
+        r#""annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"Bearer eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJl"}}"#,
+        "\n"
+    );
+    for format in ["table", "jsonl"] {
+        let output = kubescry(&["scan", "-", "--format", format, "--color", "never"], event.as_bytes());
+        let out = text(&output.stdout);
+        assert!(out.contains("anonymous"), "{out}");
+        let control = |c: char| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{202e}').contains(&c);
+        assert_eq!(out.chars().find(|&c| control(c)), None, "{out:?}");
+        assert!(!out.contains("eyJhbGci"), "{out}");
+    }
+}
+
+#[test]
+fn no_secret_of_a_body_is_printed() {
+    let log = root().join("tests/logs/v1.36-full-token-reuse.log.zst");
+    let content = String::from_utf8(read(&log)).unwrap();
+    let tokens: Vec<&str> = content.split('"').filter(|text| text.starts_with("eyJ")).collect();
+    assert!(!tokens.is_empty(), "this recording logged tokens");
+    let output = kubescry(
+        &["scan", "tests/logs/v1.36-full-token-reuse.log.zst", "--format", "jsonl", "--evidence", "all"],
+        b"",
+    );
+    let out = text(&output.stdout);
+    assert!(tokens.iter().all(|token| !out.contains(token)));
+    assert!(!out.contains("eyJ"));
+}
+
+#[test]
+fn stats_add_up() {
+    let folder = TempDir::new().unwrap();
+    let stats = folder.path().join("stats.json");
+    kubescry(&["scan", "sample-logs", "--stats", stats.to_str().unwrap()], b"");
+    let stats: Value = serde_json::from_slice(&std::fs::read(stats).unwrap()).unwrap();
+    let sum = |of: &Value| {
+        ["events", "duplicates", "bad", "oversize", "other"].map(|key| of[key].as_u64().unwrap()).iter().sum::<u64>()
+    };
+    assert_eq!(sum(&stats), stats["records"].as_u64().unwrap());
+    let files = stats["files"].as_array().unwrap();
+    assert_eq!(files.len(), 9);
+    let bytes = |of: &Value| of["bytes"].as_u64().unwrap();
+    assert_eq!(files.iter().map(bytes).sum::<u64>(), bytes(&stats));
+    for file in files {
+        assert_eq!(sum(file), file["records"].as_u64().unwrap(), "{file}");
+        let content = read(&root().join(file["path"].as_str().unwrap()));
+        assert_eq!(content.len() as u64, bytes(file), "{file}");
+        let lines = content.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        assert_eq!(lines, file["records"].as_u64().unwrap(), "{file}");
+    }
+}

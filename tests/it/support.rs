@@ -1,0 +1,123 @@
+//! Logs, truth and scans for the other files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use kubescry::detect::CompiledRules;
+use kubescry::finding::Finding;
+use kubescry::pipeline::{CHUNK_BYTES, MAX_LINE_BYTES, Options, Scan, scan};
+use kubescry::rules::RuleSet;
+use serde::Deserialize;
+
+/// The rules of the program.
+pub static RULES: LazyLock<(RuleSet, CompiledRules)> = LazyLock::new(|| {
+    let rules = RuleSet::embedded().expect("the embedded rules are good");
+    let compiled = CompiledRules::compile(&rules).expect("the embedded rules compile");
+    (rules, compiled)
+});
+
+/// Returns the project's folder.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Returns options to scan `paths` with two threads and all evidence.
+pub fn options(paths: &[&Path]) -> Options {
+    Options {
+        paths: paths.iter().map(|path| path.to_path_buf()).collect(),
+        threads: 2,
+        chunk_bytes: CHUNK_BYTES,
+        max_line_bytes: MAX_LINE_BYTES,
+        evidence_limit: usize::MAX,
+        cluster: String::new(),
+    }
+}
+
+/// Scans with the embedded rules.
+pub fn run(options: &Options) -> Scan {
+    let (rules, compiled) = &*RULES;
+    scan(options, rules, compiled).expect("the scan runs")
+}
+
+/// Returns findings as JSON, to compare them whole; without file names, which differ by design.
+pub fn json(findings: &[Finding]) -> String {
+    let lines: Vec<String> = findings
+        .iter()
+        .map(|finding| {
+            let mut finding = finding.clone();
+            for evidence in &mut finding.evidence {
+                evidence.file = "log".into();
+                evidence.line = 0;
+                evidence.offset = 0;
+            }
+            serde_json::to_string(&finding).expect("findings are JSON")
+        })
+        .collect();
+    lines.join("\n")
+}
+
+/// Returns the content of a log, decompressed.
+pub fn read(path: &Path) -> Vec<u8> {
+    let file = std::fs::File::open(path).expect("the log is there");
+    let mut content = Vec::new();
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("zst") => zstd::stream::copy_decode(file, &mut content).map(drop),
+        Some("gz") => flate2::read::MultiGzDecoder::new(file).read_to_end(&mut content).map(drop),
+        _ => { file }.read_to_end(&mut content).map(drop),
+    }
+    .expect("the log can be read");
+    content
+}
+
+/// What happened while a log was recorded.
+#[derive(Debug, Deserialize)]
+pub struct Truth {
+    /// The log, below the project's folder.
+    pub log: PathBuf,
+    /// What was done, in order.
+    pub steps: Vec<Step>,
+}
+
+/// One thing that was done while a log was recorded.
+#[derive(Debug, Deserialize)]
+pub struct Step {
+    /// Its name.
+    pub step: String,
+    /// True, false, or "notable".
+    pub attack: serde_json::Value,
+    /// The audit IDs of its requests that the log holds.
+    pub ids: BTreeSet<String>,
+}
+
+impl Step {
+    /// Returns whether a finding has to be there.
+    pub fn is_attack(&self) -> bool {
+        self.attack == true
+    }
+
+    /// Returns whether a finding must not be there.
+    pub fn is_benign(&self) -> bool {
+        self.attack == false
+    }
+}
+
+/// Returns all recordings by name, `VERSION-LEVEL-SCENARIO`.
+pub fn truths() -> BTreeMap<String, Truth> {
+    let folder = root().join("tests/truth");
+    std::fs::read_dir(folder)
+        .expect("the truth is there")
+        .map(|entry| {
+            let path = entry.expect("the folder can be read").path();
+            let name = path.file_stem().expect("a file name").to_string_lossy().into_owned();
+            let text = std::fs::read(&path).expect("the truth can be read");
+            (name, serde_json::from_slice(&text).expect("the truth is JSON"))
+        })
+        .collect()
+}
+
+/// Returns the audit IDs of a finding's evidence.
+pub fn evidence(finding: &Finding) -> BTreeSet<&str> {
+    finding.evidence.iter().map(|evidence| evidence.audit_id.as_str()).collect()
+}
