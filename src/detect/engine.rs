@@ -168,14 +168,14 @@ impl<'r> Engine<'r> {
         self.requests += 1;
         self.coverage.observe(request, self.vocabulary);
         // Before the ledger knows of the request: the question is whether the client is new.
-        self.unauthorized.observe(request, &context, &self.ledger);
+        let tied = self.token_reuse.observe(request, &context, &self.ledger, &self.deaths);
+        self.unauthorized.observe(request, &context, &self.ledger, tied);
         if request.authenticated() {
             self.ledger.enter(request);
             self.shared_credential.observe(request, &context);
             self.masters.observe(request, &context);
         }
         self.anonymous_grant.observe(request, &context);
-        self.token_reuse.observe(request, &context, &self.ledger, &self.deaths);
         self.deaths.note(request, &self.ledger, self.vocabulary);
         match &folded.hits {
             Hits::Row(hits, frame, row) => {

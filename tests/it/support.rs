@@ -12,19 +12,19 @@ use kubescry::rules::RuleSet;
 use serde::Deserialize;
 
 /// The rules of the program.
-pub static RULES: LazyLock<(RuleSet, CompiledRules)> = LazyLock::new(|| {
+pub(crate) static RULES: LazyLock<(RuleSet, CompiledRules)> = LazyLock::new(|| {
     let rules = RuleSet::embedded().expect("the embedded rules are good");
     let compiled = CompiledRules::compile(&rules).expect("the embedded rules compile");
     (rules, compiled)
 });
 
 /// Returns the project's folder.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Returns options to scan `paths` with two threads and all evidence.
-pub fn options(paths: &[&Path]) -> Options {
+pub(crate) fn options(paths: &[&Path]) -> Options {
     Options {
         paths: paths.iter().map(|path| path.to_path_buf()).collect(),
         threads: 2,
@@ -36,13 +36,13 @@ pub fn options(paths: &[&Path]) -> Options {
 }
 
 /// Scans with the embedded rules.
-pub fn run(options: &Options) -> Scan {
+pub(crate) fn run(options: &Options) -> Scan {
     let (rules, compiled) = &*RULES;
     scan(options, rules, compiled).expect("the scan runs")
 }
 
 /// Returns findings as JSON, to compare them whole; without file names, which differ by design.
-pub fn json(findings: &[Finding]) -> String {
+pub(crate) fn json(findings: &[Finding]) -> String {
     let lines: Vec<String> = findings
         .iter()
         .map(|finding| {
@@ -59,7 +59,7 @@ pub fn json(findings: &[Finding]) -> String {
 }
 
 /// Returns the content of a log, decompressed.
-pub fn read(path: &Path) -> Vec<u8> {
+pub(crate) fn read(path: &Path) -> Vec<u8> {
     let file = std::fs::File::open(path).expect("the log is there");
     let mut content = Vec::new();
     match path.extension().and_then(|extension| extension.to_str()) {
@@ -73,38 +73,38 @@ pub fn read(path: &Path) -> Vec<u8> {
 
 /// What happened while a log was recorded.
 #[derive(Debug, Deserialize)]
-pub struct Truth {
+pub(crate) struct Truth {
     /// The log, below the project's folder.
-    pub log: PathBuf,
+    pub(crate) log: PathBuf,
     /// What was done, in order.
-    pub steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
 }
 
 /// One thing that was done while a log was recorded.
 #[derive(Debug, Deserialize)]
-pub struct Step {
+pub(crate) struct Step {
     /// Its name.
-    pub step: String,
+    pub(crate) step: String,
     /// True, false, or "notable".
-    pub attack: serde_json::Value,
+    pub(crate) attack: serde_json::Value,
     /// The audit IDs of its requests that the log holds.
-    pub ids: BTreeSet<String>,
+    pub(crate) ids: BTreeSet<String>,
 }
 
 impl Step {
     /// Returns whether a finding has to be there.
-    pub fn is_attack(&self) -> bool {
+    pub(crate) fn is_attack(&self) -> bool {
         self.attack == true
     }
 
     /// Returns whether a finding must not be there.
-    pub fn is_benign(&self) -> bool {
+    pub(crate) fn is_benign(&self) -> bool {
         self.attack == false
     }
 }
 
 /// Returns all recordings by name, `VERSION-LEVEL-SCENARIO`.
-pub fn truths() -> BTreeMap<String, Truth> {
+pub(crate) fn truths() -> BTreeMap<String, Truth> {
     let folder = root().join("tests/truth");
     std::fs::read_dir(folder)
         .expect("the truth is there")
@@ -118,6 +118,6 @@ pub fn truths() -> BTreeMap<String, Truth> {
 }
 
 /// Returns the audit IDs of a finding's evidence.
-pub fn evidence(finding: &Finding) -> BTreeSet<&str> {
+pub(crate) fn evidence(finding: &Finding) -> BTreeSet<&str> {
     finding.evidence.iter().map(|evidence| evidence.audit_id.as_str()).collect()
 }

@@ -68,22 +68,24 @@ impl TokenReuse {
         })
     }
 
-    /// Takes in one request.
+    /// Takes in one request; returns whether it is a refusal tied to a dead credential.
     pub fn observe(
         &mut self,
         request: &Request<'_>,
         context: &Context<'_>,
         ledger: &Ledger,
         deaths: &Deaths,
-    ) {
+    ) -> bool {
         if deaths.is_empty() {
-            return;
+            return false;
         }
         if request.code == 401 {
-            self.observe_refused(request, context, ledger, deaths);
-        } else if request.authenticated() {
+            return self.observe_refused(request, context, ledger, deaths);
+        }
+        if request.authenticated() {
             self.observe_accepted(request, context, ledger, deaths);
         }
+        false
     }
 
     fn observe_accepted(
@@ -127,7 +129,7 @@ impl TokenReuse {
         context: &Context<'_>,
         ledger: &Ledger,
         deaths: &Deaths,
-    ) {
+    ) -> bool {
         let client = (request.peer_ip(), request.user_agent());
         let mut live = false;
         let mut dead: Option<(usize, u32, &Death, bool)> = None;
@@ -143,7 +145,7 @@ impl TokenReuse {
             let same_path = entry.uses.iter().any(|used| used.asked_for(request.path()));
             dead = Some((index, entry.credential, death, same_path));
         }
-        let Some((index, credential, _, same_path)) = dead else { return };
+        let Some((index, credential, _, same_path)) = dead else { return false };
         let after = self.after.entry((credential, index)).or_default();
         after.same_path += u64::from(same_path);
         after.ambiguous |= live;
@@ -160,6 +162,7 @@ impl TokenReuse {
             waiting.push((credential, index));
         }
         add(&mut after.refused, request, context);
+        true
     }
 
     /// Returns how many refusals of each address the findings to come explain.

@@ -162,18 +162,31 @@ impl Unauthorized {
         })
     }
 
-    /// Takes in one request; the ledger must not hold it yet.
-    pub fn observe(&mut self, request: &Request<'_>, context: &Context<'_>, ledger: &Ledger) {
+    /// Takes in one request; the ledger must not hold it yet. `tied` says that the refused credential
+    /// is known to be a deleted one: that is no guess.
+    pub fn observe(
+        &mut self,
+        request: &Request<'_>,
+        context: &Context<'_>,
+        ledger: &Ledger,
+        tied: bool,
+    ) {
         self.first = self.first.min(request.ts);
         self.last = self.last.max(request.ts);
         if request.code == 401 {
-            self.observe_refused(request, context, ledger);
+            self.observe_refused(request, context, ledger, tied);
         } else if request.authenticated() && !self.open.is_empty() {
             self.observe_accepted(request, context, ledger);
         }
     }
 
-    fn observe_refused(&mut self, request: &Request<'_>, context: &Context<'_>, ledger: &Ledger) {
+    fn observe_refused(
+        &mut self,
+        request: &Request<'_>,
+        context: &Context<'_>,
+        ledger: &Ledger,
+        tied: bool,
+    ) {
         let Context { vocabulary, evidence_limit } = *context;
         *self.minutes.entry(request.ts.div_euclid(MINUTE_US)).or_default() += 1;
         let peer = request.peer_ip();
@@ -219,7 +232,9 @@ impl Unauthorized {
                 .any(|used| used.peer == peer && used.agent == agent && used.asked_for(path));
         }
         session.known_paths += u64::from(served_before);
-        session.window.push_back(request.ts);
+        if !tied {
+            session.window.push_back(request.ts);
+        }
         while session.window.front().is_some_and(|&ts| ts < request.ts - self.settings.window_us) {
             session.window.pop_front();
         }
@@ -465,7 +480,7 @@ impl Unauthorized {
                 .collect();
             users.sort_unstable();
             users.dedup();
-            let looping = sessions.iter().any(|session| self.settings.is_retry_loop(session));
+            let looping = sessions.iter().any(Session::repeats_itself);
             let recovered = sessions.iter().all(|session| session.recovered);
             let cause = if recovered {
                 "renewed since: the same program was accepted afterwards"
@@ -560,14 +575,16 @@ impl Settings {
     fn is_retry_loop(&self, session: &Session) -> bool {
         let served_before = session.known_paths * 5 >= session.tally.count * 4;
         let steady = session.gaps.variation().is_some_and(|variation| variation <= self.steady);
-        session.agents.len() == 1
-            && session.paths.len() <= 2
-            && session.peak < self.high_burst
-            && (served_before || steady)
+        session.repeats_itself() && session.peak < self.high_burst && (served_before || steady)
     }
 }
 
 impl Session {
+    /// One program asks the same path or two over and over.
+    fn repeats_itself(&self) -> bool {
+        self.agents.len() == 1 && self.paths.len() <= 2 && self.tally.count >= 5
+    }
+
     fn is_known_client(&self) -> bool {
         self.recovered || self.known_paths * 2 > self.tally.count
     }
