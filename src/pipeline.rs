@@ -23,7 +23,7 @@ use std::thread;
 use foldhash::quality::RandomState;
 use rayon::iter::{ParallelBridge, ParallelIterator};
 
-use crate::decode::{Cause, decode, repair_utf8};
+use crate::decode::{Cause, decode, text_of};
 use crate::detect::engine::{Engine, Outcome};
 use crate::detect::{CompiledRules, Hits};
 use crate::finding::Timestamp;
@@ -150,10 +150,12 @@ pub fn scan(
         scope.spawn(|| {
             let worker = &worker;
             pool.install(move || {
-                jobs.into_iter().par_bridge().for_each_with(to_merge, |to_merge, message| {
-                    // The receiver lives until all senders are gone.
-                    let _ = to_merge.send(worker.process(message));
-                });
+                jobs.into_iter()
+                    .par_bridge()
+                    .for_each_with(to_merge, |to_merge, message| {
+                        // The receiver lives until all senders are gone.
+                        let _ = to_merge.send(worker.process(message));
+                    });
             });
         });
         collect(&files, engine, batches, &to_reader, errors)
@@ -179,9 +181,14 @@ impl Worker<'_> {
     }
 
     fn batch(&self, job: Job) -> Batch {
-        let Job { sequence, mut chunk, lane, horizon } = job;
-        repair_utf8(&mut chunk.data);
-        let text = std::str::from_utf8(&chunk.data).expect("just repaired");
+        let Job {
+            sequence,
+            mut chunk,
+            lane,
+            horizon,
+        } = job;
+        let mut buffer = std::mem::take(&mut chunk.data);
+        let text = text_of(&mut buffer);
         let name = &self.files[chunk.file as usize].name;
         // Most events are larger than this; a little room too much costs nothing.
         let capacity = text.len() / 1024 + 16;
@@ -216,7 +223,7 @@ impl Worker<'_> {
         }
         let frame = columns.finish();
         let hits = self.compiled.evaluate(&frame, text);
-        let bytes = chunk.data.len() as u64;
+        let bytes = text.len() as u64;
         Batch {
             sequence,
             lane,
@@ -229,7 +236,7 @@ impl Worker<'_> {
             bad,
             other,
             bytes,
-            buffer: chunk.data,
+            buffer,
         }
     }
 }
@@ -278,17 +285,28 @@ fn collect(
     let stats = files
         .iter()
         .zip(counters)
-        .map(|(file, counters)| FileStats { path: file.name.clone(), counters })
+        .map(|(file, counters)| FileStats {
+            path: file.name.clone(),
+            counters,
+        })
         .collect();
     let summary = Summary {
         files: stats,
         totals,
-        problems: errors.iter().map(ToString::to_string).chain(too_long(files, &oversize)).collect(),
+        problems: errors
+            .iter()
+            .map(ToString::to_string)
+            .chain(too_long(files, &oversize))
+            .collect(),
         rejects,
         blind: outcome.blind.clone(),
         notes: outcome.notes.clone(),
     };
-    Scan { outcome, summary, errors }
+    Scan {
+        outcome,
+        summary,
+        errors,
+    }
 }
 
 fn too_long<'a>(files: &'a [InputFile], lines: &'a [Oversize]) -> impl Iterator<Item = String> {

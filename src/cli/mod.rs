@@ -11,7 +11,12 @@ use exit::Exit;
 
 /// Read Kubernetes API audit logs and say who should not be trusted any more, and why
 #[derive(Debug, Parser)]
-#[command(name = "kubescry", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "kubescry",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     /// What to do
     #[command(subcommand)]
@@ -32,7 +37,13 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Global {
     /// Color the output [default: auto, which is on a terminal and without NO_COLOR]
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true
+    )]
     pub color: ColorChoice,
     /// Print no warnings
     #[arg(long, short, global = true)]
@@ -46,7 +57,11 @@ pub fn run() -> Exit {
         Err(error) => {
             // Help and version are answers, not errors; a closed pipe is nobody's fault.
             let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            return if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
         }
     };
     let printer = Printer::new(cli.global.color, cli.global.quiet);

@@ -59,12 +59,17 @@ fn parse_evidence(text: &str) -> Result<Evidence, String> {
     if text == "all" {
         return Ok(Evidence(None));
     }
-    text.parse().map(|count| Evidence(Some(count))).map_err(|_cause| "a number or `all`".to_owned())
+    text.parse()
+        .map(|count| Evidence(Some(count)))
+        .map_err(|_cause| "a number or `all`".to_owned())
 }
 
 fn parse_severity(text: &str) -> Result<Severity, String> {
     text.parse().map_err(|()| {
-        let words: Vec<&str> = Severity::ALL.iter().map(|severity| severity.as_str()).collect();
+        let words: Vec<&str> = Severity::ALL
+            .iter()
+            .map(|severity| severity.as_str())
+            .collect();
         format!("one of {}", words.join(", "))
     })
 }
@@ -127,7 +132,13 @@ fn print(scan: &Scan, args: &ScanArgs, global: &Global) -> io::Result<()> {
         min_severity: args.min_severity,
     };
     let mut out = BufWriter::new(io::stdout().lock());
-    report::render(args.format, &scan.outcome.findings, &scan.summary, &options, &mut out)?;
+    report::render(
+        args.format,
+        &scan.outcome.findings,
+        &scan.summary,
+        &options,
+        &mut out,
+    )?;
     out.flush()
 }
 
@@ -141,7 +152,10 @@ fn write_stats(scan: &Scan, path: &PathBuf) -> io::Result<()> {
 fn judge(scan: &Scan, args: &ScanArgs, printer: &Printer) -> Exit {
     let totals = &scan.summary.totals;
     for error in &scan.errors {
-        printer.print(&with_hint(Diagnostic::warning(error), hint(error).as_deref()));
+        printer.print(&with_hint(
+            Diagnostic::warning(error),
+            hint(error).as_deref(),
+        ));
     }
     if totals.bad > 0 {
         let first = scan.summary.rejects.first();
@@ -154,7 +168,9 @@ fn judge(scan: &Scan, args: &ScanArgs, printer: &Printer) -> Exit {
         ));
     }
     if !totals.adds_up() {
-        printer.error(format_args!("the counters do not add up: {totals:?}; this is a bug"));
+        printer.error(format_args!(
+            "the counters do not add up: {totals:?}; this is a bug"
+        ));
         return Exit::Internal;
     }
     if totals.events == 0 && (totals.records > 0 || !scan.errors.is_empty()) {
@@ -167,7 +183,12 @@ fn judge(scan: &Scan, args: &ScanArgs, printer: &Printer) -> Exit {
     if missing {
         return Exit::Partial;
     }
-    let worst = scan.outcome.findings.iter().map(|finding| finding.severity).max();
+    let worst = scan
+        .outcome
+        .findings
+        .iter()
+        .map(|finding| finding.severity)
+        .max();
     match (args.fail_on, worst) {
         (Some(limit), Some(worst)) if worst >= limit => Exit::Findings,
         _ => Exit::Done,

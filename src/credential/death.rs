@@ -13,7 +13,7 @@ use crate::frame::Vocabulary;
 use crate::frame::columns::service_account;
 
 /// An object whose deletion ended credentials.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Death {
     /// What was deleted, as `secrets NAMESPACE/NAME`.
     pub object: String,
@@ -26,7 +26,7 @@ pub struct Death {
 }
 
 /// All deaths, and which credential died of which.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Deaths {
     deaths: Vec<Death>,
     by_object: HashMap<String, usize>,
@@ -37,7 +37,12 @@ impl Deaths {
     /// Notes what `request` does to credentials: a deletion ends some, a creation is remembered.
     ///
     /// Returns whether `request` ended a credential that is in the ledger.
-    pub fn note(&mut self, request: &Request<'_>, ledger: &Ledger, vocabulary: &Vocabulary) -> bool {
+    pub fn note(
+        &mut self,
+        request: &Request<'_>,
+        ledger: &Ledger,
+        vocabulary: &Vocabulary,
+    ) -> bool {
         if !request.succeeded() || !vocabulary.text(request.subresource()).is_empty() {
             return false;
         }
@@ -55,7 +60,11 @@ impl Deaths {
                 false
             }
             "delete" | "deletecollection" => {
-                let subject = Subject { resource, namespace, name: request.name() };
+                let subject = Subject {
+                    resource,
+                    namespace,
+                    name: request.name(),
+                };
                 let victims: Vec<u32> = subject
                     .candidates(ledger, vocabulary)
                     .into_iter()
@@ -86,7 +95,9 @@ impl Deaths {
 
     /// Returns what `credential` died of, with the death's index.
     pub fn of(&self, credential: u32) -> Option<(usize, &Death)> {
-        self.by_credential.get(&credential).map(|&index| (index, &self.deaths[index]))
+        self.by_credential
+            .get(&credential)
+            .map(|&index| (index, &self.deaths[index]))
     }
 
     /// Returns the death of that index.
@@ -114,19 +125,27 @@ impl Subject<'_> {
             return ledger.entries().iter().collect();
         }
         let of_user = |username: String| {
-            vocabulary.find(&username).into_iter().flat_map(|code| ledger.of_username(code))
+            vocabulary
+                .find(&username)
+                .into_iter()
+                .flat_map(|code| ledger.of_username(code))
         };
         let account = |name: &str| format!("system:serviceaccount:{}:{name}", self.namespace);
         match self.resource {
             "serviceaccounts" => of_user(account(self.name)).collect(),
             "pods" => {
                 let pod = vocabulary.find(self.name);
-                pod.into_iter().flat_map(|code| ledger.of_pod(code)).collect()
+                pod.into_iter()
+                    .flat_map(|code| ledger.of_pod(code))
+                    .collect()
             }
             _ => {
                 let secret = vocabulary.find(&format!("secret:{}/{}", self.namespace, self.name));
                 let token_id = self.name.strip_prefix("bootstrap-token-").unwrap_or("");
-                let owner = self.name.rsplit_once("-token-").map_or("", |(owner, _)| owner);
+                let owner = self
+                    .name
+                    .rsplit_once("-token-")
+                    .map_or("", |(owner, _)| owner);
                 secret
                     .and_then(|code| ledger.entry(code))
                     .into_iter()
@@ -144,7 +163,9 @@ impl Subject<'_> {
                 && self.namespace == "kube-system"
                 && self.name.strip_prefix("bootstrap-token-") == Some(token_id);
         }
-        let Some((namespace, account)) = service_account(username) else { return false };
+        let Some((namespace, account)) = service_account(username) else {
+            return false;
+        };
         if namespace != self.namespace {
             return false;
         }
@@ -162,9 +183,9 @@ impl Subject<'_> {
             _ => {
                 let credential = vocabulary.text(entry.credential);
                 match credential.strip_prefix("secret:") {
-                    Some(secret) => {
-                        secret.split_once('/').is_some_and(|(_, secret)| named(secret))
-                    }
+                    Some(secret) => secret
+                        .split_once('/')
+                        .is_some_and(|(_, secret)| named(secret)),
                     // Before 1.24 the log names the ServiceAccount of a Secret token, not the Secret;
                     // the tokens controller calls those `NAME-token-SUFFIX`.
                     None => {

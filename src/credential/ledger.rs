@@ -92,9 +92,15 @@ impl Ledger {
                 count: 0,
                 uses: Vec::new(),
             });
-            self.by_username.entry(request.username()).or_default().push(index);
+            self.by_username
+                .entry(request.username())
+                .or_default()
+                .push(index);
             if request.token_pod() != NULL {
-                self.by_pod.entry(request.token_pod()).or_default().push(index);
+                self.by_pod
+                    .entry(request.token_pod())
+                    .or_default()
+                    .push(index);
             }
             index
         });
@@ -103,7 +109,10 @@ impl Ledger {
         entry.last = entry.last.max(request.ts);
         entry.count += 1;
         let (peer, agent) = (request.peer_ip(), request.user_agent());
-        let known = entry.uses.iter_mut().find(|used| used.peer == peer && used.agent == agent);
+        let known = entry
+            .uses
+            .iter_mut()
+            .find(|used| used.peer == peer && used.agent == agent);
         let used = match known {
             Some(used) => used,
             None => {
@@ -142,7 +151,9 @@ impl Ledger {
 
     /// Returns the entry of a credential.
     pub fn entry(&self, credential: u32) -> Option<&Entry> {
-        self.by_credential.get(&credential).map(|&index| &self.entries[index as usize])
+        self.by_credential
+            .get(&credential)
+            .map(|&index| &self.entries[index as usize])
     }
 
     /// Returns the entries of a user.

@@ -23,7 +23,10 @@ impl Span {
     pub(super) fn of(part: &str, line: &str) -> Self {
         let start = part.as_ptr() as usize - line.as_ptr() as usize;
         debug_assert!(start + part.len() <= line.len(), "part of the line");
-        Self { start: offset(start), length: offset(part.len()) }
+        Self {
+            start: offset(start),
+            length: offset(part.len()),
+        }
     }
 
     /// Returns whether the event lacks it.
@@ -151,8 +154,6 @@ pub struct Annotations<'a> {
     pub legacy_secret: Text<'a>,
     /// `authentication.k8s.io/legacy-token-invalidated`: a refused token and its Secret.
     pub legacy_invalidated: Text<'a>,
-    /// `authentication.k8s.io/stale-token`
-    pub stale_token: Text<'a>,
 }
 
 impl<'a> User<'a> {
@@ -184,7 +185,6 @@ impl<'a> Annotations<'a> {
                 self.legacy_secret = value;
             }
             "authentication.k8s.io/legacy-token-invalidated" => self.legacy_invalidated = value,
-            "authentication.k8s.io/stale-token" => self.stale_token = value,
             _ => {}
         }
     }

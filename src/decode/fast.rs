@@ -169,10 +169,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Calls `member` with each key of an object, the cursor standing before the value.
-    fn object(
-        &mut self,
-        mut member: impl FnMut(&mut Self, Text<'a>) -> Option<()>,
-    ) -> Option<()> {
+    fn object(&mut self, mut member: impl FnMut(&mut Self, Text<'a>) -> Option<()>) -> Option<()> {
         self.literal("{")?;
         if self.peek()? == b'}' {
             self.at += 1;
@@ -287,7 +284,9 @@ impl<'a> Cursor<'a> {
     }
 
     fn code(&mut self) -> Option<u16> {
-        let digits = self.line.as_bytes()[self.at..].iter().take_while(|byte| byte.is_ascii_digit());
+        let digits = self.line.as_bytes()[self.at..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit());
         let end = self.at + digits.count();
         let text = self.line.get(self.at..end)?;
         if text.len() > 1 && text.starts_with('0') {
@@ -331,7 +330,10 @@ fn end_of_plain(bytes: &[u8]) -> Option<usize> {
         at += 8;
     }
     let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-    bytes[at..].iter().position(special).map(|position| at + position)
+    bytes[at..]
+        .iter()
+        .position(special)
+        .map(|position| at + position)
 }
 
 #[cfg(test)]
@@ -340,7 +342,14 @@ mod tests {
 
     #[test]
     fn plain_text_ends_at_the_first_special_byte() {
-        let texts = ["\"", "abcdefg\"", "abcdefgh\"", "abcdefghi\\", "é€𝄞\u{7f}\u{80}\"", "ab\n\""];
+        let texts = [
+            "\"",
+            "abcdefg\"",
+            "abcdefgh\"",
+            "abcdefghi\\",
+            "é€𝄞\u{7f}\u{80}\"",
+            "ab\n\"",
+        ];
         for text in texts {
             let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
             let expected = text.bytes().position(|byte| special(&byte));

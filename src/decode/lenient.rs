@@ -92,7 +92,11 @@ impl<'a> Visitor<'a> for EventSeed<'a> {
 
 impl<'a> EventSeed<'a> {
     fn body(self, raw: &'a RawValue) -> Span {
-        if raw.get() == "null" { Span::default() } else { Span::of(raw.get(), self.line) }
+        if raw.get() == "null" {
+            Span::default()
+        } else {
+            Span::of(raw.get(), self.line)
+        }
     }
 
     fn user(self, raw: &'a RawValue) -> User<'a> {
@@ -111,7 +115,10 @@ impl<'a> EventSeed<'a> {
     }
 
     fn annotations(self, raw: &'a RawValue) -> Annotations<'a> {
-        let mut annotations = Annotations { span: self.body(raw), ..Annotations::default() };
+        let mut annotations = Annotations {
+            span: self.body(raw),
+            ..Annotations::default()
+        };
         each_member(raw, |key, value| annotations.set(key, loose(value)));
         annotations
     }
@@ -165,7 +172,9 @@ fn each_member<'a>(raw: &'a RawValue, member: impl FnMut(&str, &'a RawValue)) ->
             Ok(())
         }
     }
-    serde_json::Deserializer::from_str(raw.get()).deserialize_map(Members(member)).is_ok()
+    serde_json::Deserializer::from_str(raw.get())
+        .deserialize_map(Members(member))
+        .is_ok()
 }
 
 fn text<'a, A: MapAccess<'a>>(map: &mut A) -> Result<Text<'a>, A::Error> {
@@ -182,7 +191,9 @@ fn first_text(raw: &RawValue) -> Text<'_> {
         return loose(raw);
     }
     let list: Vec<Loose<'_>> = serde_json::from_str(raw.get()).unwrap_or_default();
-    list.into_iter().next().map_or(Cow::Borrowed(""), |Loose(text)| text)
+    list.into_iter()
+        .next()
+        .map_or(Cow::Borrowed(""), |Loose(text)| text)
 }
 
 /// Returns a list of texts as compact JSON; what is no list becomes a list of one, or nothing.
@@ -283,6 +294,9 @@ mod tests {
         let line = r#"{"kind":"Pod","apiVersion":"v1"}"#;
         assert_eq!(decode(line), Err(Cause::OtherKind { kind: "Pod".into() }));
         assert!(matches!(decode("[1]"), Err(Cause::Json(_))));
-        assert!(matches!(decode(r#"{"auditID":"a"} x"#), Err(Cause::Json(_))));
+        assert!(matches!(
+            decode(r#"{"auditID":"a"} x"#),
+            Err(Cause::Json(_))
+        ));
     }
 }

@@ -66,6 +66,14 @@ impl fmt::Display for Cause {
     }
 }
 
+/// Returns `data` as text, after [`repair_utf8`] if it has to be.
+pub fn text_of(data: &mut [u8]) -> &str {
+    if simdutf8::basic::from_utf8(data).is_err() {
+        repair_utf8(data);
+    }
+    simdutf8::basic::from_utf8(data).expect("UTF-8 or just repaired")
+}
+
 /// Replaces the bytes of `data` that are not UTF-8 by `?`, in place, so that offsets stay true.
 ///
 /// Returns how many bytes were replaced. The API server writes UTF-8 only; other bytes are damage.
@@ -95,18 +103,25 @@ pub fn peek_time(data: &[u8]) -> Option<i64> {
 }
 
 /// Decodes the lines of `text`, the content of `chunk`, in file order; blank lines are no records.
-pub fn decode<'a>(chunk: &Chunk, text: &'a str) -> impl Iterator<Item = Record<'a>> {
-    let (mut line, mut offset) = (chunk.line, chunk.offset);
-    text.split_inclusive('\n').filter_map(move |raw| {
-        let (at_line, at_offset) = (line, offset);
+pub fn decode<'a>(chunk: &'a Chunk, text: &'a str) -> impl Iterator<Item = Record<'a>> {
+    let (mut line, mut at) = (chunk.line, 0);
+    let ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1);
+    let rest = (!text.is_empty() && !text.ends_with('\n')).then_some(text.len());
+    ends.chain(rest).filter_map(move |end| {
+        let (raw, at_line, at_offset) = (&text[at..end], line, chunk.offset + at as u64);
         line += 1;
-        offset += raw.len() as u64;
+        at = end;
         let text = raw.trim_end_matches(['\n', '\r']);
         if text.trim_ascii().is_empty() {
             return None;
         }
         let event = fast::decode(text).map_or_else(|| lenient::decode(text), Ok);
-        Some(Record { line: at_line, offset: at_offset, text, event })
+        Some(Record {
+            line: at_line,
+            offset: at_offset,
+            text,
+            event,
+        })
     })
 }
 

@@ -9,7 +9,13 @@ const EVENTS: &[&str] = &[
 ];
 
 fn records(text: &str) -> Vec<Record<'_>> {
-    decode(&Chunk { line: 1, ..Chunk::default() }, text).collect()
+    const CHUNK: &Chunk = &Chunk {
+        file: 0,
+        offset: 0,
+        line: 1,
+        data: Vec::new(),
+    };
+    decode(CHUNK, text).collect()
 }
 
 #[test]
@@ -30,7 +36,9 @@ fn fast_path_agrees_with_the_general_one_on_every_cut_and_flip() {
                 bytes
             });
             for bytes in flips.chain([line.as_bytes()[..at].to_vec()]) {
-                let Ok(damaged) = std::str::from_utf8(&bytes) else { continue };
+                let Ok(damaged) = std::str::from_utf8(&bytes) else {
+                    continue;
+                };
                 if let Some(event) = fast::decode(damaged) {
                     assert_eq!(Some(event), lenient::decode(damaged).ok(), "{damaged}");
                 }
@@ -50,7 +58,12 @@ fn values_land_in_their_fields() {
     let event = fast::decode(EVENTS[1]).unwrap();
     assert_eq!(event.user.credential_id, "X509SHA256=ab");
     assert_eq!(event.status.details_uid, "u-1");
-    assert!(event.request_object.slice(EVENTS[1]).starts_with(r#"{"kind":"DeleteOptions""#));
+    assert!(
+        event
+            .request_object
+            .slice(EVENTS[1])
+            .starts_with(r#"{"kind":"DeleteOptions""#)
+    );
     assert_eq!(event.annotations.decision, "allow");
 }
 
@@ -72,5 +85,8 @@ fn broken_utf8_costs_no_event() {
     data[at] = 0xff;
     assert_eq!(repair_utf8(&mut data), 2);
     let text = String::from_utf8(data).unwrap();
-    assert_eq!(records(&text)[0].event.as_ref().unwrap().user_agent, "c??rl/7.88.1");
+    assert_eq!(
+        records(&text)[0].event.as_ref().unwrap().user_agent,
+        "c??rl/7.88.1"
+    );
 }

@@ -4,14 +4,21 @@
 
 /// Parses any RFC 3339 time; digits past the microsecond are cut off.
 pub(super) fn parse(text: &str) -> Option<i64> {
-    parse_micro_time(text.as_bytes())
-        .or_else(|| Some(chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp_micros()))
+    parse_micro_time(text.as_bytes()).or_else(|| {
+        Some(
+            chrono::DateTime::parse_from_rfc3339(text)
+                .ok()?
+                .timestamp_micros(),
+        )
+    })
 }
 
 /// Parses the one form that kube-apiserver writes; `None` for every other.
 fn parse_micro_time(text: &[u8]) -> Option<i64> {
     let text: &[u8; 27] = text.try_into().ok()?;
-    let separators = [text[4], text[7], text[10], text[13], text[16], text[19], text[26]];
+    let separators = [
+        text[4], text[7], text[10], text[13], text[16], text[19], text[26],
+    ];
     if separators != *b"--T::.Z" {
         return None;
     }
@@ -72,12 +79,20 @@ mod tests {
     #[test]
     fn parses_other_rfc3339_times() {
         check("2026-11-22T04:55:27Z", Some(1_795_323_327_000_000));
-        check("2026-11-22T05:55:27.649211999+01:00", Some(1_795_323_327_649_211));
+        check(
+            "2026-11-22T05:55:27.649211999+01:00",
+            Some(1_795_323_327_649_211),
+        );
     }
 
     #[test]
     fn refuses_what_is_no_time() {
-        for text in ["", "now", "2026-13-01T00:00:00.000000Z", "2023-02-29T00:00:00.000000Z"] {
+        for text in [
+            "",
+            "now",
+            "2026-13-01T00:00:00.000000Z",
+            "2023-02-29T00:00:00.000000Z",
+        ] {
             check(text, None);
         }
     }
@@ -87,7 +102,10 @@ mod tests {
         for day in (-73_000..73_000_i64).step_by(13) {
             let micros = (day * 86_400 + 45_296) * 1_000_000 + 789;
             let time = chrono::DateTime::from_timestamp_micros(micros).unwrap();
-            check(&time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(), Some(micros));
+            check(
+                &time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
+                Some(micros),
+            );
         }
     }
 }

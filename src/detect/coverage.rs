@@ -44,11 +44,21 @@ impl Coverage {
                         RuleError::at(&meta.path, &meta.text, name, what)
                     })
             };
-            meta.requires.iter().map(column).collect::<Result<Vec<_>, _>>()
+            meta.requires
+                .iter()
+                .map(column)
+                .collect::<Result<Vec<_>, _>>()
         };
-        let required: Vec<Vec<Column>> =
-            rules.rules.iter().map(|rule| required(&rule.meta)).collect::<Result<_, _>>()?;
-        let seen = required.iter().flatten().map(|&column| (column, false)).collect();
+        let required: Vec<Vec<Column>> = rules
+            .rules
+            .iter()
+            .map(|rule| required(&rule.meta))
+            .collect::<Result<_, _>>()?;
+        let seen = required
+            .iter()
+            .flatten()
+            .map(|&column| (column, false))
+            .collect();
         Ok(Self {
             blind_meta: blind_meta.clone(),
             required,
@@ -74,7 +84,11 @@ impl Coverage {
         }
         let count = |column: Column, value: &str| {
             let code = frame.vocabulary().find(value).unwrap_or(NULL - 1);
-            frame.codes(column).iter().filter(|&&other| other == code).count() as u64
+            frame
+                .codes(column)
+                .iter()
+                .filter(|&&other| other == code)
+                .count() as u64
         };
         for level in ["Metadata", "Request", "RequestResponse"] {
             *self.levels.entry(level.to_owned()).or_default() += count(Column::Level, level);
@@ -95,7 +109,8 @@ impl Coverage {
             u64::from(credential.starts_with("JTI=") || credential.starts_with("X509SHA256="));
         self.secrets += u64::from(vocabulary.text(request.resource()) == "secrets");
         let within = request.received >= self.first;
-        if request.stage == Stage::Complete && within && vocabulary.text(request.verb()) == "watch" {
+        if request.stage == Stage::Complete && within && vocabulary.text(request.verb()) == "watch"
+        {
             self.long_running += 1;
         }
     }

@@ -164,12 +164,18 @@ impl<'r> Engine<'r> {
     /// Takes in one request.
     pub fn observe(&mut self, folded: &Folded<'_>) {
         let request = &folded.request;
-        let context = Context { vocabulary: self.vocabulary, evidence_limit: self.evidence_limit };
+        let context = Context {
+            vocabulary: self.vocabulary,
+            evidence_limit: self.evidence_limit,
+        };
         self.requests += 1;
         self.coverage.observe(request, self.vocabulary);
         // Before the ledger knows of the request: the question is whether the client is new.
-        let tied = self.token_reuse.observe(request, &context, &self.ledger, &self.deaths);
-        self.unauthorized.observe(request, &context, &self.ledger, tied);
+        let tied = self
+            .token_reuse
+            .observe(request, &context, &self.ledger, &self.deaths);
+        self.unauthorized
+            .observe(request, &context, &self.ledger, tied);
         if request.authenticated() {
             self.ledger.enter(request);
             self.shared_credential.observe(request, &context);
@@ -181,15 +187,35 @@ impl<'r> Engine<'r> {
             Hits::Row(hits, frame, row) => {
                 for &Hit { rule, .. } in *hits {
                     let why = || self.compiled.why(rule as usize, frame, *row);
-                    hit(&mut self.hits, &self.groups, self.rules, rule, request, &context, why);
-                    self.correlations.iter_mut().for_each(|c| c.observe(rule, request, &context));
+                    hit(
+                        &mut self.hits,
+                        &self.groups,
+                        self.rules,
+                        rule,
+                        request,
+                        &context,
+                        why,
+                    );
+                    self.correlations
+                        .iter_mut()
+                        .for_each(|c| c.observe(rule, request, &context));
                 }
             }
             Hits::Kept(hits) => {
                 for (rule, why) in hits {
                     let kept = || why.clone();
-                    hit(&mut self.hits, &self.groups, self.rules, *rule, request, &context, kept);
-                    self.correlations.iter_mut().for_each(|c| c.observe(*rule, request, &context));
+                    hit(
+                        &mut self.hits,
+                        &self.groups,
+                        self.rules,
+                        *rule,
+                        request,
+                        &context,
+                        kept,
+                    );
+                    self.correlations
+                        .iter_mut()
+                        .for_each(|c| c.observe(*rule, request, &context));
                 }
             }
         }
@@ -203,9 +229,14 @@ impl<'r> Engine<'r> {
     /// Draws the findings.
     pub fn finish(mut self) -> Outcome {
         let vocabulary = self.vocabulary;
-        let context = Context { vocabulary, evidence_limit: self.evidence_limit };
+        let context = Context {
+            vocabulary,
+            evidence_limit: self.evidence_limit,
+        };
         let mut findings = self.coverage.findings(vocabulary);
-        let notes = gateway_note(&self.ledger, vocabulary, 8).into_iter().collect();
+        let notes = gateway_note(&self.ledger, vocabulary, 8)
+            .into_iter()
+            .collect();
         self.hit_findings(&mut findings);
         for correlation in self.correlations {
             let meta = &self.rules.rules[correlation.rule].meta;
@@ -215,13 +246,23 @@ impl<'r> Engine<'r> {
         findings.extend(self.anonymous_grant.finish(&context));
         findings.extend(self.masters.finish(&context, &self.ledger));
         findings.extend(self.shared_credential.finish(&context, &self.ledger));
-        findings.extend(self.token_reuse.finish(&context, &self.ledger, &self.deaths));
+        findings.extend(
+            self.token_reuse
+                .finish(&context, &self.ledger, &self.deaths),
+        );
         findings.extend(self.unauthorized.finish(&context, &self.ledger, &tied));
         findings.sort_by(|a, b| {
             let key = |finding: &Finding| (std::cmp::Reverse(finding.severity), finding.first_seen);
-            key(a).cmp(&key(b)).then_with(|| a.finding_id.cmp(&b.finding_id))
+            key(a)
+                .cmp(&key(b))
+                .then_with(|| a.finding_id.cmp(&b.finding_id))
         });
-        Outcome { findings, blind: self.coverage.blind(), notes, requests: self.requests }
+        Outcome {
+            findings,
+            blind: self.coverage.blind(),
+            notes,
+            requests: self.requests,
+        }
     }
 
     fn hit_findings(&mut self, findings: &mut Vec<Finding>) {
@@ -232,7 +273,10 @@ impl<'r> Engine<'r> {
                 continue;
             }
             for tally in group.sessions.into_tallies() {
-                let texts = key.iter().map(|&code| vocabulary.text(code).to_owned()).collect();
+                let texts = key
+                    .iter()
+                    .map(|&code| vocabulary.text(code).to_owned())
+                    .collect();
                 let mut draft = Draft::new(meta, texts, &tally);
                 draft.summary = summary(meta, &tally, vocabulary);
                 draft.why.clone_from(&group.why);
@@ -251,18 +295,29 @@ fn hit(
     context: &Context<'_>,
     why: impl FnOnce() -> Vec<String>,
 ) {
-    let Context { vocabulary, evidence_limit } = *context;
+    let Context {
+        vocabulary,
+        evidence_limit,
+    } = *context;
     let key = key(request, &groups[rule as usize], vocabulary);
-    let group = hits
-        .entry((rule, key))
-        .or_insert_with(|| HitGroup { sessions: Sessions::default(), why: why() });
+    let group = hits.entry((rule, key)).or_insert_with(|| HitGroup {
+        sessions: Sessions::default(),
+        why: why(),
+    });
     let meta = &rules.rules[rule as usize].meta;
-    let gap = if meta.once { i64::MAX / 4 } else { meta.session_gap_us };
+    let gap = if meta.once {
+        i64::MAX / 4
+    } else {
+        meta.session_gap_us
+    };
     group.sessions.add(request, gap, vocabulary, evidence_limit);
 }
 
 fn key(request: &Request<'_>, columns: &[Column], vocabulary: &Vocabulary) -> Box<[u32]> {
-    columns.iter().map(|&column| request.code_of(column, vocabulary)).collect()
+    columns
+        .iter()
+        .map(|&column| request.code_of(column, vocabulary))
+        .collect()
 }
 
 /// Resolves the columns that a rule groups by, by column name or audit path.
@@ -272,7 +327,12 @@ fn columns(meta: &RuleMeta, names: &[String]) -> Result<Vec<Column>, RuleError> 
             .or_else(|| Column::by_path(name))
             .filter(|&column| Request::carries(column))
             .ok_or_else(|| {
-                RuleError::at(&meta.path, &meta.text, name, format!("cannot group by `{name}`"))
+                RuleError::at(
+                    &meta.path,
+                    &meta.text,
+                    name,
+                    format!("cannot group by `{name}`"),
+                )
             })
     };
     names.iter().map(column).collect()
@@ -303,7 +363,12 @@ fn analytic<'r>(
             _ => None,
         })
         .ok_or_else(|| {
-            RuleError::at("analytics", "", "", format!("there is no analytic named `{name}`"))
+            RuleError::at(
+                "analytics",
+                "",
+                "",
+                format!("there is no analytic named `{name}`"),
+            )
         })
 }
 
@@ -322,10 +387,13 @@ fn summary(meta: &RuleMeta, tally: &Tally, vocabulary: &Vocabulary) -> String {
         ("{served}", tally.succeeded.to_string()),
         ("{refused}", tally.refused.to_string()),
         ("{verbs}", listed(&tally.verbs(vocabulary))),
-        ("{resources}", match &tally.resources(vocabulary)[..] {
-            [] => "non-resource paths".to_owned(),
-            resources => listed(resources),
-        }),
+        (
+            "{resources}",
+            match &tally.resources(vocabulary)[..] {
+                [] => "non-resource paths".to_owned(),
+                resources => listed(resources),
+            },
+        ),
         ("{peers}", listed(&tally.peers(vocabulary))),
         ("{reasons}", listed(&tally.authz_reasons(vocabulary))),
     ];
@@ -360,15 +428,21 @@ impl Correlation {
             unreachable!("the caller passes correlations only");
         };
         let meta = &rule.meta;
-        let unsupported = |what: String| RuleError::at(&meta.path, &meta.text, "correlation:", what);
+        let unsupported =
+            |what: String| RuleError::at(&meta.path, &meta.text, "correlation:", what);
         if !matches!(
             correlation.correlation_type,
             CorrelationType::EventCount | CorrelationType::ValueCount
         ) {
             let name = correlation.correlation_type.as_str();
-            return Err(unsupported(format!("correlations of type `{name}` are not supported yet")));
+            return Err(unsupported(format!(
+                "correlations of type `{name}` are not supported yet"
+            )));
         }
-        let CorrelationCondition::Threshold { predicates, field, .. } = &correlation.condition else {
+        let CorrelationCondition::Threshold {
+            predicates, field, ..
+        } = &correlation.condition
+        else {
             return Err(unsupported("this correlation needs a threshold".to_owned()));
         };
         let bases = correlation
@@ -389,7 +463,8 @@ impl Correlation {
             bases,
             group_by: columns(meta, &correlation.group_by)?,
             value,
-            timespan_us: i64::try_from(correlation.timespan.seconds).unwrap_or(i64::MAX / 2_000_000)
+            timespan_us: i64::try_from(correlation.timespan.seconds)
+                .unwrap_or(i64::MAX / 2_000_000)
                 * 1_000_000,
             predicates: predicates.clone(),
             windows: HashMap::new(),
@@ -400,13 +475,18 @@ impl Correlation {
         if !self.bases.contains(&rule) {
             return;
         }
-        let Context { vocabulary, evidence_limit } = *context;
+        let Context {
+            vocabulary,
+            evidence_limit,
+        } = *context;
         let key = key(request, &self.group_by, vocabulary);
         // An event without the value it is grouped by belongs to no group (specification 2.1).
         if key.contains(&NULL) {
             return;
         }
-        let value = self.value.map_or(0, |column| request.code_of(column, vocabulary));
+        let value = self
+            .value
+            .map_or(0, |column| request.code_of(column, vocabulary));
         let window = self.windows.entry(key).or_default();
         let from = request.ts.saturating_sub(self.timespan_us);
         while window.recent.front().is_some_and(|&(ts, ..)| ts <= from) {
@@ -419,7 +499,10 @@ impl Correlation {
             }
         }
         *window.values.entry(value).or_default() += 1;
-        let running = window.episodes.last().is_some_and(|episode| episode.last > from);
+        let running = window
+            .episodes
+            .last()
+            .is_some_and(|episode| episode.last > from);
         let kept = (!running).then(|| request.to_owned());
         window.recent.push_back((request.ts, value, kept));
         let measure = match self.value {
@@ -430,9 +513,17 @@ impl Correlation {
         if running {
             let episode = window.episodes.last_mut().expect("it runs");
             episode.add(request, vocabulary, evidence_limit);
-        } else if self.predicates.iter().all(|&(operator, limit)| holds(measure, operator, limit)) {
+        } else if self
+            .predicates
+            .iter()
+            .all(|&(operator, limit)| holds(measure, operator, limit))
+        {
             let mut episode = Tally::empty();
-            for request in window.recent.iter_mut().filter_map(|(_, _, request)| request.take()) {
+            for request in window
+                .recent
+                .iter_mut()
+                .filter_map(|(_, _, request)| request.take())
+            {
                 episode.add(&request, vocabulary, evidence_limit);
             }
             window.episodes.push(episode);
@@ -443,8 +534,10 @@ impl Correlation {
         let counted = self.value.map_or("requests", Column::name);
         for (key, window) in self.windows {
             for tally in &window.episodes {
-                let texts: Vec<String> =
-                    key.iter().map(|&code| vocabulary.text(code).to_owned()).collect();
+                let texts: Vec<String> = key
+                    .iter()
+                    .map(|&code| vocabulary.text(code).to_owned())
+                    .collect();
                 let mut draft = Draft::new(meta, texts.clone(), tally);
                 draft.summary = summary(meta, tally, vocabulary);
                 draft.why = self
@@ -481,7 +574,13 @@ mod tests {
 
     #[test]
     fn values_are_not_read_as_templates() {
-        let values = [("{who}", "{peers}".to_owned()), ("{peers}", "10.0.0.1".to_owned())];
-        assert_eq!(fill("{who} from {peers} {x}", &values), "{peers} from 10.0.0.1 {x}");
+        let values = [
+            ("{who}", "{peers}".to_owned()),
+            ("{peers}", "10.0.0.1".to_owned()),
+        ];
+        assert_eq!(
+            fill("{who} from {peers} {x}", &values),
+            "{peers} from 10.0.0.1 {x}"
+        );
     }
 }

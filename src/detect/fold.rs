@@ -84,7 +84,11 @@ impl Fold {
     pub fn new(duplicate_window: usize) -> Self {
         Self {
             waiting: HashMap::new(),
-            seen: Seen { young: HashSet::new(), old: HashSet::new(), capacity: duplicate_window },
+            seen: Seen {
+                young: HashSet::new(),
+                old: HashSet::new(),
+                capacity: duplicate_window,
+            },
             latest: i64::MIN,
             sweep_at: WAITING,
         }
@@ -110,9 +114,18 @@ impl Fold {
             if !self.waiting.is_empty() {
                 self.waiting.remove(&detail.request);
             }
-            return (true, Some(Folded { request, hits: Hits::Row(hits, frame, row_idx) }));
+            return (
+                true,
+                Some(Folded {
+                    request,
+                    hits: Hits::Row(hits, frame, row_idx),
+                }),
+            );
         }
-        open.0.insert(detail.request, u32::try_from(row_idx).expect("a chunk is under 4 GiB"));
+        open.0.insert(
+            detail.request,
+            u32::try_from(row_idx).expect("a chunk is under 4 GiB"),
+        );
         (true, None)
     }
 
@@ -125,11 +138,21 @@ impl Fold {
     ) {
         for (key, row) in open.0 {
             let request = columns.request(row as usize);
-            if self.waiting.get(&key).is_some_and(|known| known.request.stage > request.stage) {
+            if self
+                .waiting
+                .get(&key)
+                .is_some_and(|known| known.request.stage > request.stage)
+            {
                 continue;
             }
             let hits = hits_of(row as usize);
-            self.waiting.insert(key, Waiting { request: request.to_owned(), hits });
+            self.waiting.insert(
+                key,
+                Waiting {
+                    request: request.to_owned(),
+                    hits,
+                },
+            );
         }
     }
 
@@ -139,7 +162,9 @@ impl Fold {
             return Vec::new();
         }
         let before = self.latest.saturating_sub(LONGEST_WAIT_US);
-        let overdue = self.waiting.extract_if(|_, waiting| waiting.request.ts < before);
+        let overdue = self
+            .waiting
+            .extract_if(|_, waiting| waiting.request.ts < before);
         let overdue = in_order(overdue.map(|(_, waiting)| waiting).collect());
         self.sweep_at = WAITING.max(self.waiting.len() * 2);
         overdue
@@ -158,7 +183,9 @@ fn in_order(mut waiting: Vec<Waiting>) -> Vec<Folded<'static>> {
     });
     waiting
         .into_iter()
-        .map(|waiting| Folded { request: waiting.request, hits: Hits::Kept(waiting.hits) })
+        .map(|waiting| Folded {
+            request: waiting.request,
+            hits: Hits::Kept(waiting.hits),
+        })
         .collect()
 }
-

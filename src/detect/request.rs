@@ -35,7 +35,7 @@ impl Stage {
 /// One request, read from the row of its final stage.
 ///
 /// Codes belong to the run's [`Vocabulary`]; times are microseconds since the Unix epoch, UTC.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Request<'a> {
     /// Key under which the stages of this request meet.
     pub key: u64,
@@ -49,8 +49,7 @@ pub struct Request<'a> {
     pub code: u32,
     /// Whether `system:masters` is among the groups of the user or the impersonated one.
     pub is_masters: bool,
-    codes: [u32; CODED.len()],
-    texts: Texts<'a>,
+    row: Row<'a>,
 }
 
 /// The coded columns that requests carry.
@@ -76,22 +75,16 @@ const CODED: [Column; 19] = [
     Column::File,
 ];
 
-/// What seldom repeats: read from the frame while there is one, owned when the request outlives it.
-#[derive(Debug, Clone)]
-enum Texts<'a> {
-    Row(&'a TextColumns<'a>, usize),
-    Owned(Box<OwnedTexts>),
+/// The rest: read from the frame while there is one, owned when the request outlives it.
+#[derive(Clone)]
+enum Row<'a> {
+    At(&'a RequestColumns<'a>, usize),
+    Owned(Box<OwnedRow>),
 }
 
-#[derive(Debug)]
-struct TextColumns<'a> {
-    texts: [&'a StringChunked; 6],
-    places: [&'a [u64]; 2],
-    lengths: &'a [u32],
-}
-
-#[derive(Debug, Clone)]
-struct OwnedTexts {
+#[derive(Clone)]
+struct OwnedRow {
+    codes: [u32; CODED.len()],
     texts: [Box<str>; 6],
     place: (u64, u64, u32),
 }
@@ -112,7 +105,9 @@ pub struct RequestColumns<'a> {
     stage_times: &'a [i64],
     received: &'a [i64],
     status: &'a [u32],
-    texts: TextColumns<'a>,
+    texts: [&'a StringChunked; TEXTS.len()],
+    places: [&'a [u64]; 2],
+    lengths: &'a [u32],
 }
 
 impl<'a> RequestColumns<'a> {
@@ -124,11 +119,9 @@ impl<'a> RequestColumns<'a> {
             stage_times: frame.times(Column::StageTs),
             received: frame.times(Column::Ts),
             status: frame.numbers(Column::Code),
-            texts: TextColumns {
-                texts: TEXTS.map(|column| frame.texts(column)),
-                places: [Column::Line, Column::Offset].map(|column| frame.longs(column)),
-                lengths: frame.numbers(Column::Length),
-            },
+            texts: TEXTS.map(|column| frame.texts(column)),
+            places: [Column::Line, Column::Offset].map(|column| frame.longs(column)),
+            lengths: frame.numbers(Column::Length),
         }
     }
 
@@ -142,18 +135,20 @@ impl<'a> RequestColumns<'a> {
 
     /// Reads row `row_idx` as the request it stands for, as far as that row tells.
     pub fn request(&'a self, row_idx: usize) -> Request<'a> {
-        let codes = self.codes.map(|codes| codes[row_idx]);
-        let stage = codes[position(Column::Stage)];
+        let stage = self.codes[position(Column::Stage)][row_idx];
         let ts = self.ts(row_idx);
+        let received = match self.received[row_idx] {
+            0 => ts,
+            received => received,
+        };
         Request {
             key: self.frame.detail(row_idx).request,
             stage: Stage::parse(self.frame.vocabulary().text(stage)),
             ts,
-            received: if self.received[row_idx] == 0 { ts } else { self.received[row_idx] },
+            received,
             code: self.status[row_idx],
             is_masters: self.frame.flag(Column::IsMasters, row_idx),
-            codes,
-            texts: Texts::Row(&self.texts, row_idx),
+            row: Row::At(self, row_idx),
         }
     }
 }
@@ -177,7 +172,7 @@ macro_rules! coded {
                 #[doc = concat!("Returns the code of column `", stringify!($name), "`.")]
                 pub fn $name(&self) -> u32 {
                     const POSITION: usize = position(Column::$column);
-                    self.codes[POSITION]
+                    self.coded(POSITION)
                 }
             )*
         }
@@ -247,7 +242,7 @@ impl Request<'_> {
     /// If requests do not carry the column; [`Self::carries`] tells.
     pub fn code_of(&self, column: Column, vocabulary: &Vocabulary) -> u32 {
         if let Some(position) = CODED.iter().position(|coded| *coded == column) {
-            return self.codes[position];
+            return self.coded(position);
         }
         let text = TEXTS.iter().position(|text| *text == column);
         vocabulary.code(self.text(text.expect("requests carry this column")))
@@ -278,9 +273,11 @@ impl Request<'_> {
         let (line, offset, length) = self.place();
         Evidence {
             audit_id: self.audit_id().to_owned(),
-            stage: vocabulary.text(self.codes[position(Column::Stage)]).to_owned(),
+            stage: vocabulary
+                .text(self.coded(position(Column::Stage)))
+                .to_owned(),
             ts: Timestamp(self.ts),
-            file: vocabulary.text(self.codes[position(Column::File)]).into(),
+            file: vocabulary.text(self.coded(position(Column::File))).into(),
             line,
             offset,
             length,
@@ -289,30 +286,44 @@ impl Request<'_> {
 
     /// Returns line, offset and length of the record in its file.
     pub fn place(&self) -> (u64, u64, u32) {
-        match &self.texts {
-            Texts::Row(columns, row) => {
-                (columns.places[0][*row], columns.places[1][*row], columns.lengths[*row])
+        match &self.row {
+            Row::At(columns, row) => {
+                let [lines, offsets] = columns.places;
+                (lines[*row], offsets[*row], columns.lengths[*row])
             }
-            Texts::Owned(owned) => owned.place,
+            Row::Owned(owned) => owned.place,
         }
     }
 
     /// Returns the request on its own, free of its frame.
     pub fn to_owned(&self) -> Request<'static> {
-        let owned = match &self.texts {
-            Texts::Row(columns, row) => Box::new(OwnedTexts {
-                texts: columns.texts.map(|texts| texts.get(*row).unwrap_or("").into()),
+        let owned = match &self.row {
+            Row::At(columns, row) => Box::new(OwnedRow {
+                codes: columns.codes.map(|codes| codes[*row]),
+                texts: columns
+                    .texts
+                    .map(|texts| texts.get(*row).unwrap_or("").into()),
                 place: self.place(),
             }),
-            Texts::Owned(owned) => owned.clone(),
+            Row::Owned(owned) => owned.clone(),
         };
-        Request { texts: Texts::Owned(owned), ..*self }
+        Request {
+            row: Row::Owned(owned),
+            ..*self
+        }
+    }
+
+    fn coded(&self, position: usize) -> u32 {
+        match &self.row {
+            Row::At(columns, row) => columns.codes[position][*row],
+            Row::Owned(owned) => owned.codes[position],
+        }
     }
 
     fn text(&self, index: usize) -> &str {
-        match &self.texts {
-            Texts::Row(columns, row) => columns.texts[index].get(*row).unwrap_or(""),
-            Texts::Owned(owned) => &owned.texts[index],
+        match &self.row {
+            Row::At(columns, row) => columns.texts[index].get(*row).unwrap_or(""),
+            Row::Owned(owned) => &owned.texts[index],
         }
     }
 }

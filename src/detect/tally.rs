@@ -58,8 +58,12 @@ impl Codes {
     }
 
     fn texts(&self, vocabulary: &Vocabulary) -> Vec<String> {
-        let mut texts: Vec<String> =
-            self.0.iter().filter(|&&code| code != NULL).map(|&code| vocabulary.text(code).to_owned()).collect();
+        let mut texts: Vec<String> = self
+            .0
+            .iter()
+            .filter(|&&code| code != NULL)
+            .map(|&code| vocabulary.text(code).to_owned())
+            .collect();
         texts.sort_unstable();
         texts
     }
@@ -75,7 +79,11 @@ impl Codes {
 impl Tally {
     /// Starts with nothing: `first` is after `last` until a request is added.
     pub fn empty() -> Self {
-        Self { first: i64::MAX, last: i64::MIN, ..Self::default() }
+        Self {
+            first: i64::MAX,
+            last: i64::MIN,
+            ..Self::default()
+        }
     }
 
     /// Starts with one request.
@@ -161,7 +169,10 @@ impl Tally {
 
     /// Returns where it came from.
     pub fn origin(&self, vocabulary: &Vocabulary) -> Origin {
-        Origin { ips: self.peers(vocabulary), user_agents: self.agents.texts(vocabulary) }
+        Origin {
+            ips: self.peers(vocabulary),
+            user_agents: self.agents.texts(vocabulary),
+        }
     }
 
     /// Returns the addresses, sorted.
@@ -217,7 +228,10 @@ impl Tally {
 
 /// Returns whether the verb changes something.
 pub fn is_write(verb: &str) -> bool {
-    matches!(verb, "create" | "update" | "patch" | "delete" | "deletecollection")
+    matches!(
+        verb,
+        "create" | "update" | "patch" | "delete" | "deletecollection"
+    )
 }
 
 /// The sessions of one group, in order of time.
@@ -226,13 +240,28 @@ pub struct Sessions(Vec<Tally>);
 
 impl Sessions {
     /// Adds a request to the session it belongs to, or starts one; joins two that it bridges.
-    pub fn add(&mut self, request: &Request<'_>, gap_us: i64, vocabulary: &Vocabulary, limit: usize) {
-        let at = self.0.partition_point(|session| session.first - gap_us <= request.ts);
+    pub fn add(
+        &mut self,
+        request: &Request<'_>,
+        gap_us: i64,
+        vocabulary: &Vocabulary,
+        limit: usize,
+    ) {
+        let at = self
+            .0
+            .partition_point(|session| session.first - gap_us <= request.ts);
         // Sessions before `at` start early enough; the last of them is the only candidate.
-        match at.checked_sub(1).filter(|&index| request.ts <= self.0[index].last + gap_us) {
+        match at
+            .checked_sub(1)
+            .filter(|&index| request.ts <= self.0[index].last + gap_us)
+        {
             Some(index) => {
                 self.0[index].add(request, vocabulary, limit);
-                if self.0.get(index + 1).is_some_and(|next| next.first - gap_us <= self.0[index].last) {
+                if self
+                    .0
+                    .get(index + 1)
+                    .is_some_and(|next| next.first - gap_us <= self.0[index].last)
+                {
                     let next = self.0.remove(index + 1);
                     self.0[index].merge(next, limit);
                 }

@@ -32,8 +32,13 @@ pub enum Severity {
 
 impl Severity {
     /// All severities, mildest first.
-    pub const ALL: [Self; 5] =
-        [Self::Informational, Self::Low, Self::Medium, Self::High, Self::Critical];
+    pub const ALL: [Self; 5] = [
+        Self::Informational,
+        Self::Low,
+        Self::Medium,
+        Self::High,
+        Self::Critical,
+    ];
 
     /// Returns the word used in rules and outputs.
     pub const fn as_str(self) -> &'static str {
@@ -57,7 +62,10 @@ impl FromStr for Severity {
     type Err = ();
 
     fn from_str(word: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|severity| severity.as_str() == word).ok_or(())
+        Self::ALL
+            .into_iter()
+            .find(|severity| severity.as_str() == word)
+            .ok_or(())
     }
 }
 
@@ -237,7 +245,10 @@ pub fn finding_id(rule_id: &str, group: &[&str], window_start: Timestamp) -> Str
         hash.update(part.as_bytes());
     }
     hash.update(window_start.0.to_le_bytes());
-    hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize()[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -255,6 +266,9 @@ mod tests {
 
     #[test]
     fn timestamps_print_like_the_api_server() {
-        assert_eq!(Timestamp(1_795_323_327_649_211).to_string(), "2026-11-22T04:55:27.649211Z");
+        assert_eq!(
+            Timestamp(1_795_323_327_649_211).to_string(),
+            "2026-11-22T04:55:27.649211Z"
+        );
     }
 }

@@ -6,9 +6,9 @@ use std::hash::{BuildHasher, Hasher};
 use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 use polars::prelude::{
-    BooleanChunked, Categorical32Type, CategoricalChunked, Column as Series, DataFrame, Int64Chunked,
-    IntoSeries, NewChunkedArray, PlSmallStr, StringChunkedBuilder, TimeUnit, TimeZone,
-    UInt32Chunked, UInt64Chunked,
+    BooleanChunked, Categorical32Type, CategoricalChunked, Column as Series, DataFrame,
+    Int64Chunked, IntoSeries, NewChunkedArray, PlSmallStr, StringChunkedBuilder, TimeUnit,
+    TimeZone, UInt32Chunked, UInt64Chunked,
 };
 
 use super::schema::{Column, ColumnType};
@@ -57,7 +57,9 @@ impl<'a> EventColumns<'a> {
         cluster: &str,
         capacity: usize,
     ) -> Self {
-        let texts = Column::ALL.iter().filter(|column| column.kind() == ColumnType::Text);
+        let texts = Column::ALL
+            .iter()
+            .filter(|column| column.kind() == ColumnType::Text);
         Self {
             vocabulary,
             request_hasher,
@@ -114,19 +116,31 @@ impl<'a> EventColumns<'a> {
         self.code(C::AuthzReason, &event.annotations.reason);
         let legacy_token = self.code(C::LegacyToken, &event.annotations.legacy_token);
         let legacy_secret = self.code(C::LegacySecret, &event.annotations.legacy_secret);
+        self.code(C::LegacyInvalidated, &event.annotations.legacy_invalidated);
 
         let identity_kind = self.identity_kind(username);
         self.push_code(C::IdentityKind, identity_kind);
         let kind = self.vocabulary.code(credential_kind(event));
         self.push_code(C::CredentialKind, kind);
         let credential = if credential_id == NULL {
-            let legacy = if legacy_secret == NULL { legacy_token } else { legacy_secret };
+            let legacy = if legacy_secret == NULL {
+                legacy_token
+            } else {
+                legacy_secret
+            };
             self.credential(event, [username, uid, pod_uid, legacy])
         } else {
             credential_id
         };
         self.push_code(C::Credential, credential);
-        self.push_code(C::Actor, if imp_username == NULL { username } else { imp_username });
+        self.push_code(
+            C::Actor,
+            if imp_username == NULL {
+                username
+            } else {
+                imp_username
+            },
+        );
         let (client, peer) = self.peers(source_ips);
         self.push_code(C::ClientIp, client);
         self.push_code(C::PeerIp, peer);
@@ -138,7 +152,11 @@ impl<'a> EventColumns<'a> {
         self.masters.push(masters);
 
         let uid = field(|object| &object.uid);
-        let object_uid = if uid.is_empty() { &event.status.details_uid } else { uid };
+        let object_uid = if uid.is_empty() {
+            &event.status.details_uid
+        } else {
+            uid
+        };
         let texts = [
             &event.audit_id,
             &event.request_uri,
@@ -155,7 +173,8 @@ impl<'a> EventColumns<'a> {
         self.codes.push(event.status.code.into());
         self.lines.push(record.line);
         self.offsets.push(record.offset);
-        self.lengths.push(u32::try_from(record.text.len()).expect("a line is under 4 GiB"));
+        self.lengths
+            .push(u32::try_from(record.text.len()).expect("a line is under 4 GiB"));
         self.details.push(RowDetail {
             start: u32::try_from(record.offset - chunk_start).expect("a chunk is under 4 GiB"),
             request_object: event.request_object,
@@ -185,9 +204,11 @@ impl<'a> EventColumns<'a> {
                     )
                     .into_series()
                 }
-                ColumnType::Text => {
-                    texts.next().expect("a builder per text column").finish().into_series()
-                }
+                ColumnType::Text => texts
+                    .next()
+                    .expect("a builder per text column")
+                    .finish()
+                    .into_series(),
                 ColumnType::Time => {
                     let time = times.next().expect("a buffer per time column");
                     Int64Chunked::from_slice_options(name, &time)
@@ -213,7 +234,11 @@ impl<'a> EventColumns<'a> {
             Series::from(series)
         });
         let frame = DataFrame::new(height, columns.collect()).expect("columns of one height");
-        EventFrame { frame, details: self.details, vocabulary: self.vocabulary.clone() }
+        EventFrame {
+            frame,
+            details: self.details,
+            vocabulary: self.vocabulary.clone(),
+        }
     }
 
     #[expect(clippy::ptr_arg, reason = "only borrowed text can stay in the memo")]
@@ -228,17 +253,23 @@ impl<'a> EventColumns<'a> {
     }
 
     fn identity_kind(&mut self, username: u32) -> u32 {
-        *self.derived.identity_kinds.entry(username).or_insert_with(|| {
-            self.vocabulary.code(identity_kind(self.vocabulary.text(username)))
-        })
+        *self
+            .derived
+            .identity_kinds
+            .entry(username)
+            .or_insert_with(|| {
+                self.vocabulary
+                    .code(identity_kind(self.vocabulary.text(username)))
+            })
     }
 
     fn has_masters(&mut self, groups: u32) -> bool {
-        *self
-            .derived
-            .masters
-            .entry(groups)
-            .or_insert_with(|| self.vocabulary.list(groups).iter().any(|group| group == MASTERS))
+        *self.derived.masters.entry(groups).or_insert_with(|| {
+            self.vocabulary
+                .list(groups)
+                .iter()
+                .any(|group| group == MASTERS)
+        })
     }
 
     /// Returns the first and the last address.
@@ -259,25 +290,32 @@ impl<'a> EventColumns<'a> {
             return NULL;
         }
         if !event.user.cloud_key.is_empty() {
-            return self.vocabulary.code(&format!("cloud:{}", event.user.cloud_key));
+            return self
+                .vocabulary
+                .code(&format!("cloud:{}", event.user.cloud_key));
         }
         let vocabulary = self.vocabulary;
-        *self.derived.credentials.entry([username, uid, pod_uid, legacy]).or_insert_with(|| {
-            let text = |code| vocabulary.text(code);
-            let key = if !event.annotations.legacy_secret.is_empty() {
-                let namespace = service_account(text(username)).map_or("", |(namespace, _)| namespace);
-                format!("secret:{namespace}/{}", text(legacy))
-            } else if legacy != NULL {
-                format!("legacy:{}#{}", text(username), text(uid))
-            } else if pod_uid != NULL {
-                format!("pod:{}", text(pod_uid))
-            } else if uid != NULL {
-                format!("user:{}#{}", text(username), text(uid))
-            } else {
-                format!("user:{}", text(username))
-            };
-            vocabulary.code(&key)
-        })
+        *self
+            .derived
+            .credentials
+            .entry([username, uid, pod_uid, legacy])
+            .or_insert_with(|| {
+                let text = |code| vocabulary.text(code);
+                let key = if !event.annotations.legacy_secret.is_empty() {
+                    let namespace =
+                        service_account(text(username)).map_or("", |(namespace, _)| namespace);
+                    format!("secret:{namespace}/{}", text(legacy))
+                } else if legacy != NULL {
+                    format!("legacy:{}#{}", text(username), text(uid))
+                } else if pod_uid != NULL {
+                    format!("pod:{}", text(pod_uid))
+                } else if uid != NULL {
+                    format!("user:{}#{}", text(username), text(uid))
+                } else {
+                    format!("user:{}", text(username))
+                };
+                vocabulary.code(&key)
+            })
     }
 
     fn vocabulary_outcome(&self, code: u16) -> u32 {
@@ -296,7 +334,12 @@ impl<'a> EventColumns<'a> {
     /// that nobody can craft two requests that meet.
     fn request_key(&self, event: &Event<'a>) -> u64 {
         let mut hasher = self.request_hasher.build_hasher();
-        let parts = [&event.audit_id, &event.verb, &event.request_uri, &event.user.username];
+        let parts = [
+            &event.audit_id,
+            &event.verb,
+            &event.request_uri,
+            &event.user.username,
+        ];
         for part in parts {
             hasher.write_usize(part.len());
             hasher.write(part.as_bytes());
@@ -308,7 +351,9 @@ impl<'a> EventColumns<'a> {
 
 /// Splits `system:serviceaccount:NAMESPACE:NAME`.
 pub fn service_account(username: &str) -> Option<(&str, &str)> {
-    username.strip_prefix("system:serviceaccount:")?.split_once(':')
+    username
+        .strip_prefix("system:serviceaccount:")?
+        .split_once(':')
 }
 
 /// Says what kind of identity a user name is, by the prefixes of kubernetes/apiserver

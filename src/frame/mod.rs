@@ -67,7 +67,11 @@ impl EventFrame {
     /// Returns the codes of a coded column; [`NULL`] is null.
     pub fn codes(&self, column: Column) -> &[u32] {
         let categorical = self.series(column).cat32().expect("a coded column");
-        let array = categorical.physical().downcast_iter().next().expect("one array a column");
+        let array = categorical
+            .physical()
+            .downcast_iter()
+            .next()
+            .expect("one array a column");
         array.values().as_slice()
     }
 
@@ -101,7 +105,11 @@ impl EventFrame {
     /// Returns a time column in microseconds; the value at a null is 0.
     pub fn times(&self, column: Column) -> &[i64] {
         let times = self.series(column).datetime().expect("a time column");
-        let array = times.physical().downcast_iter().next().expect("one array a column");
+        let array = times
+            .physical()
+            .downcast_iter()
+            .next()
+            .expect("one array a column");
         array.values().as_slice()
     }
 

@@ -103,6 +103,9 @@ columns! {
         "The ServiceAccount, if its credential is a long-lived Secret token.";
     LegacySecret "legacy_secret" Coded "annotations.authentication.k8s.io/legacy-token-manual-secret"
         "The Secret that holds that token.";
+    LegacyInvalidated "legacy_invalidated" Coded
+        "annotations.authentication.k8s.io/legacy-token-invalidated"
+        "The Secret whose token was refused because it had been invalidated.";
     IdentityKind "identity_kind" Coded ""
         "`user`, `serviceaccount`, `node`, `component`, `anonymous` or `none`.";
     CredentialKind "credential_kind" Coded "" "Authentication method, as far as the log can tell.";
@@ -123,12 +126,18 @@ impl Column {
 
     /// Returns the column of that name.
     pub fn by_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|column| column.name() == name)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|column| column.name() == name)
     }
 
     /// Returns the column that holds that path of an audit event.
     pub fn by_path(path: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|column| column.path() == path && !path.is_empty())
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|column| column.path() == path && !path.is_empty())
     }
 
     /// Returns the Polars type; `coded` is the type of the run's vocabulary.

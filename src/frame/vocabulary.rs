@@ -20,10 +20,15 @@ pub struct Vocabulary {
 impl Vocabulary {
     /// Returns an empty dictionary.
     pub fn new() -> Self {
-        let categories =
-            Categories::random(PlSmallStr::from_static("kubescry"), CategoricalPhysical::U32);
+        let categories = Categories::random(
+            PlSmallStr::from_static("kubescry"),
+            CategoricalPhysical::U32,
+        );
         let mapping = categories.mapping();
-        Self { data_type: DataType::Categorical(categories, mapping.clone()), mapping }
+        Self {
+            data_type: DataType::Categorical(categories, mapping.clone()),
+            mapping,
+        }
     }
 
     /// Returns the Polars type of the coded columns.
@@ -36,7 +41,9 @@ impl Vocabulary {
         if text.is_empty() {
             return NULL;
         }
-        self.mapping.insert_cat(text).expect("fewer than 2^32 distinct texts")
+        self.mapping
+            .insert_cat(text)
+            .expect("fewer than 2^32 distinct texts")
     }
 
     /// Returns the code of `text`, if it has one.
@@ -49,7 +56,9 @@ impl Vocabulary {
         if code == NULL {
             return "";
         }
-        self.mapping.cat_to_str(code).expect("code of this vocabulary")
+        self.mapping
+            .cat_to_str(code)
+            .expect("code of this vocabulary")
     }
 
     /// Returns the elements of a list column's value.
@@ -80,7 +89,9 @@ pub(super) struct Memo<'a> {
 
 impl<'a> Memo<'a> {
     pub(super) fn new() -> Self {
-        Self { slots: Box::new([("", NULL); SLOTS]) }
+        Self {
+            slots: Box::new([("", NULL); SLOTS]),
+        }
     }
 
     /// Returns the code of `text`.
@@ -100,11 +111,11 @@ impl<'a> Memo<'a> {
 
     /// Mixes the length and both ends of the text: enough to tell the values of one column apart.
     fn slot(text: &[u8]) -> usize {
-        let word = |bytes: &[u8]| {
-            u64::from_le_bytes(bytes.try_into().expect("eight bytes"))
-        };
+        let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
         let mixed = match text.len() {
-            length @ 0..8 => text.iter().fold(length as u64, |sum, &byte| sum << 8 | u64::from(byte)),
+            length @ 0..8 => text
+                .iter()
+                .fold(length as u64, |sum, &byte| sum << 8 | u64::from(byte)),
             length => {
                 word(&text[..8]) ^ word(&text[length - 8..]).rotate_left(29) ^ (length as u64) << 3
             }

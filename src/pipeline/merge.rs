@@ -43,8 +43,16 @@ impl<'r> Merge<'r> {
         counters.bytes += batch.bytes;
         self.engine.note_coverage(&batch.frame);
         let horizon = batch.horizon;
-        let started = Started { batch, row: 0, hit: 0, open: Open::default() };
-        self.lanes.entry(started.batch.lane).or_default().push_back(started);
+        let started = Started {
+            batch,
+            row: 0,
+            hit: 0,
+            open: Open::default(),
+        };
+        self.lanes
+            .entry(started.batch.lane)
+            .or_default()
+            .push_back(started);
         self.merge_until(horizon);
         for folded in self.fold.overdue() {
             self.engine.observe(&folded);
@@ -62,14 +70,23 @@ impl<'r> Merge<'r> {
 
     fn merge_until(&mut self, horizon: i64) {
         loop {
-            let mut heads: Vec<(i64, u32)> =
-                self.lanes.iter().filter_map(|(&lane, queue)| Some((queue.front()?.ts(), lane))).collect();
+            let mut heads: Vec<(i64, u32)> = self
+                .lanes
+                .iter()
+                .filter_map(|(&lane, queue)| Some((queue.front()?.ts(), lane)))
+                .collect();
             heads.sort_unstable();
-            let Some(&(ts, lane)) = heads.first() else { break };
+            let Some(&(ts, lane)) = heads.first() else {
+                break;
+            };
             if ts >= horizon && horizon != i64::MAX {
                 break;
             }
-            let limit = heads.get(1).copied().unwrap_or((i64::MAX, u32::MAX)).min((horizon, 0));
+            let limit = heads
+                .get(1)
+                .copied()
+                .unwrap_or((i64::MAX, u32::MAX))
+                .min((horizon, 0));
             self.run(lane, limit);
         }
     }
@@ -78,7 +95,12 @@ impl<'r> Merge<'r> {
     fn run(&mut self, lane: u32, limit: (i64, u32)) {
         let queue = self.lanes.get_mut(&lane).expect("the lane has a head");
         let started = queue.front_mut().expect("the lane has a head");
-        let Started { batch, row, hit, open } = started;
+        let Started {
+            batch,
+            row,
+            hit,
+            open,
+        } = started;
         let columns = RequestColumns::new(&batch.frame);
         let counters = &mut self.counters[batch.file as usize];
         let height = batch.frame.height();
@@ -89,7 +111,10 @@ impl<'r> Merge<'r> {
                 return;
             }
             let hits = &batch.hits[*hit..];
-            let of_row = hits.iter().take_while(|hit| hit.row_idx as usize == *row).count();
+            let of_row = hits
+                .iter()
+                .take_while(|hit| hit.row_idx as usize == *row)
+                .count();
             let hits = &hits[..of_row];
             let (new, folded) = self.fold.row(&batch.frame, &columns, hits, *row, open);
             if new {
@@ -107,9 +132,15 @@ impl<'r> Merge<'r> {
         }
         let open = std::mem::take(open);
         let hits_of = |row: usize| {
-            let start = batch.hits.partition_point(|hit| (hit.row_idx as usize) < row);
-            let of_row = batch.hits[start..].iter().take_while(|hit| hit.row_idx as usize == row);
-            of_row.map(|hit| (hit.rule, self.engine.why(hit.rule, &batch.frame, row))).collect()
+            let start = batch
+                .hits
+                .partition_point(|hit| (hit.row_idx as usize) < row);
+            let of_row = batch.hits[start..]
+                .iter()
+                .take_while(|hit| hit.row_idx as usize == row);
+            of_row
+                .map(|hit| (hit.rule, self.engine.why(hit.rule, &batch.frame, row)))
+                .collect()
         };
         self.fold.keep(&columns, open, hits_of);
         queue.pop_front();

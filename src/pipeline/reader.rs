@@ -65,9 +65,17 @@ impl<'a> Reader<'a> {
             if lanes.len() <= lane {
                 lanes.resize_with(lane + 1, Lane::default);
             }
-            lanes[lane].files.push_back(u32::try_from(index).expect("fewer than 2^32 files"));
+            lanes[lane]
+                .files
+                .push_back(u32::try_from(index).expect("fewer than 2^32 files"));
         }
-        Self { files, chunk_bytes, max_line_bytes, sequence: 0, lanes }
+        Self {
+            files,
+            chunk_bytes,
+            max_line_bytes,
+            sequence: 0,
+            lanes,
+        }
     }
 
     /// Sends jobs until all is read or the pipeline ends.
@@ -87,7 +95,9 @@ impl<'a> Reader<'a> {
     ) -> Result<(), Gone> {
         loop {
             let buffer = empty.recv().map_err(|_| Gone)?;
-            let Some(chunk) = self.next_chunk(0, buffer, jobs)? else { return Ok(()) };
+            let Some(chunk) = self.next_chunk(0, buffer, jobs)? else {
+                return Ok(());
+            };
             self.send(0, chunk, i64::MAX, jobs)?;
         }
     }
@@ -111,7 +121,10 @@ impl<'a> Reader<'a> {
             let Some(chunk) = chunk else { continue };
             let buffer = empty.recv().map_err(|_| Gone)?;
             let next = self.next_chunk(lane, buffer, jobs)?;
-            let ts = next.as_ref().and_then(|chunk| peek_time(&chunk.data)).unwrap_or(reached);
+            let ts = next
+                .as_ref()
+                .and_then(|chunk| peek_time(&chunk.data))
+                .unwrap_or(reached);
             let more = next.is_some();
             self.lanes[lane].next = next;
             self.lanes[lane].reached = ts.max(reached);
@@ -192,7 +205,8 @@ impl<'a> Reader<'a> {
                 Ok(reader) => {
                     let name = file.name.clone();
                     let (chunk, line) = (self.chunk_bytes, self.max_line_bytes);
-                    self.lanes[lane].open = Some(ChunkReader::new(index, name, reader, chunk, line));
+                    self.lanes[lane].open =
+                        Some(ChunkReader::new(index, name, reader, chunk, line));
                     return Ok(true);
                 }
                 Err(error) => self.fail(error, jobs)?,
@@ -213,7 +227,17 @@ impl<'a> Reader<'a> {
         jobs: &SyncSender<Message>,
     ) -> Result<(), Gone> {
         let lane = u32::try_from(lane).expect("fewer than 2^32 lanes");
-        self.report(|sequence| Message::Job(Job { sequence, chunk, lane, horizon }), jobs)
+        self.report(
+            |sequence| {
+                Message::Job(Job {
+                    sequence,
+                    chunk,
+                    lane,
+                    horizon,
+                })
+            },
+            jobs,
+        )
     }
 
     fn report(

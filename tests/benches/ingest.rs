@@ -27,7 +27,11 @@ fn main() {
                     .get(..1 << 21)
                     .and_then(|part| memchr::memrchr(b'\n', part))
                     .map_or(text.len(), |at| start + at + 1);
-                let chunk = Chunk { offset: start as u64, line: 1, ..Chunk::default() };
+                let chunk = Chunk {
+                    offset: start as u64,
+                    line: 1,
+                    ..Chunk::default()
+                };
                 let mut columns = EventColumns::new(&vocabulary, &hasher, "bench", "", 2048);
                 for record in decode(&chunk, &text[start..end]) {
                     if let Ok(event) = &record.event {

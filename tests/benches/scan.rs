@@ -45,7 +45,13 @@ fn scan(path: &Path, threads: usize, stats: &Path) -> u64 {
     let mut child = Command::new(env!("CARGO_BIN_EXE_kubescry"))
         .arg("scan")
         .arg(path)
-        .args(["--threads", &threads.to_string(), "--format", "jsonl", "--stats"])
+        .args([
+            "--threads",
+            &threads.to_string(),
+            "--format",
+            "jsonl",
+            "--stats",
+        ])
         .arg(stats)
         .stdout(Stdio::null())
         .spawn()

@@ -12,7 +12,9 @@ pub const LEVELS: [&str; 3] = ["metadata", "realistic", "full"];
 
 /// Returns how large the data should be, in bytes; `KUBESCRY_BENCH_MB` says otherwise.
 pub fn target_bytes() -> usize {
-    let megabytes = std::env::var("KUBESCRY_BENCH_MB").ok().and_then(|text| text.parse().ok());
+    let megabytes = std::env::var("KUBESCRY_BENCH_MB")
+        .ok()
+        .and_then(|text| text.parse().ok());
     megabytes.unwrap_or(200) << 20
 }
 
@@ -39,7 +41,9 @@ pub fn data(level: &str, bytes: usize) -> Vec<u8> {
         if all.len() >= bytes {
             break;
         }
-        let date = (day + chrono::Days::new(copy)).format("%Y-%m-%dT").to_string();
+        let date = (day + chrono::Days::new(copy))
+            .format("%Y-%m-%dT")
+            .to_string();
         let mut rest = &once[..];
         while let Some(at) = memchr::memmem::find(rest, b"2026-11-22T") {
             all.extend_from_slice(&rest[..at]);
@@ -129,7 +133,10 @@ struct BareStatus<'a> {
 /// Decodes every line with `serde_json` on `threads` threads; returns the events.
 pub fn bare(data: &[u8], threads: usize) -> usize {
     use rayon::prelude::*;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .expect("threads");
     let text = std::str::from_utf8(data).expect("recorded logs are UTF-8");
     let decode = |line: &&str| serde_json::from_str::<BareEvent<'_>>(line).is_ok();
     pool.install(|| text.par_lines().filter(decode).count())

@@ -31,10 +31,17 @@ fn findings(options: &Options) -> String {
 
 #[test]
 fn threads_change_nothing() {
-    for log in ["sample-logs/v1.36/token-reuse.log.gz", "sample-logs/v1.36/system-masters.log"] {
+    for log in [
+        "sample-logs/v1.36/token-reuse.log.gz",
+        "sample-logs/v1.36/system-masters.log",
+    ] {
         let path = root().join(log);
         let with = |threads| {
-            let found = run(&Options { threads, chunk_bytes: 50_000, ..options(&[&path]) });
+            let found = run(&Options {
+                threads,
+                chunk_bytes: 50_000,
+                ..options(&[&path])
+            });
             serde_json::to_string(&found.outcome.findings).unwrap()
         };
         assert_eq!(with(1), with(2), "{log}");
@@ -81,7 +88,13 @@ fn two_servers_in_two_folders_are_one_story() {
             let at = memchr::memmem::find(line, b"\"auditID\":\"").unwrap();
             line[at + 11] % 2 == parity
         };
-        lines.iter().filter(of).copied().flatten().copied().collect()
+        lines
+            .iter()
+            .filter(of)
+            .copied()
+            .flatten()
+            .copied()
+            .collect()
     };
     for (server, parity) in [("a", 0), ("b", 1)] {
         std::fs::create_dir(folder.path().join(server)).unwrap();
@@ -92,7 +105,10 @@ fn two_servers_in_two_folders_are_one_story() {
         let value = |line: &str| -> serde_json::Value { serde_json::from_str(line).unwrap() };
         let fact = |line: &str| {
             let value = value(line);
-            format!("{} {} {}", value["rule"]["name"], value["count"], value["finding_id"])
+            format!(
+                "{} {} {}",
+                value["rule"]["name"], value["count"], value["finding_id"]
+            )
         };
         text.lines().map(fact).collect()
     };
@@ -110,15 +126,25 @@ fn a_damaged_line_hides_no_other() {
     damaged.extend_from_slice(&content[..300]);
     let whole = run(&options(&[&write(folder.path(), "a.log", &content)]));
     let broken = run(&options(&[&write(folder.path(), "b.log", &damaged)]));
-    assert_eq!(json(&broken.outcome.findings), json(&whole.outcome.findings));
+    assert_eq!(
+        json(&broken.outcome.findings),
+        json(&whole.outcome.findings)
+    );
     let totals = broken.summary.totals;
     assert_eq!(totals.events, whole.summary.totals.events);
     assert_eq!((totals.bad, totals.other), (2, 1));
     assert!(totals.adds_up());
-    let places: Vec<(u64, u64)> =
-        broken.summary.rejects.iter().map(|reject| (reject.line, reject.offset)).collect();
+    let places: Vec<(u64, u64)> = broken
+        .summary
+        .rejects
+        .iter()
+        .map(|reject| (reject.line, reject.offset))
+        .collect();
     let lines = 3 + content.split(|&byte| byte == b'\n').count() as u64 - 1;
-    assert_eq!(places, [(1, 0), (2, 9), (lines, damaged.len() as u64 - 300)]);
+    assert_eq!(
+        places,
+        [(1, 0), (2, 9), (lines, damaged.len() as u64 - 300)]
+    );
 }
 
 proptest! {

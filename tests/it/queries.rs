@@ -11,7 +11,11 @@ fn every_rule_says_what_to_do() {
         assert!(!meta.description.is_empty(), "{}: description", meta.name);
         assert!(!meta.attack.is_empty(), "{}: ATT&CK tags", meta.name);
         let silent = ["anonymous-denied"].contains(&meta.name.as_str());
-        assert!(silent || !meta.next_steps.is_empty(), "{}: next steps", meta.name);
+        assert!(
+            silent || !meta.next_steps.is_empty(),
+            "{}: next steps",
+            meta.name
+        );
         let native = matches!(rule.body, RuleBody::Analytic(_));
         assert_eq!(native, meta.path.starts_with("analytics/"), "{}", meta.path);
     }
@@ -22,6 +26,9 @@ fn readme_explains_every_family() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     for rule in &RULES.0.rules {
         let family = &rule.meta.family;
-        assert!(readme.contains(&format!("`{family}`")), "README.md lacks {family}");
+        assert!(
+            readme.contains(&format!("`{family}`")),
+            "README.md lacks {family}"
+        );
     }
 }

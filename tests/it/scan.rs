@@ -24,16 +24,40 @@ fn text(bytes: &[u8]) -> &str {
 
 #[test]
 fn jsonl_keeps_its_contract() {
-    let output = kubescry(&["scan", "sample-logs/v1.36/anonymous.log", "--format", "jsonl"], b"");
+    let output = kubescry(
+        &[
+            "scan",
+            "sample-logs/v1.36/anonymous.log",
+            "--format",
+            "jsonl",
+        ],
+        b"",
+    );
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let mut lines = 0;
     for line in text(&output.stdout).lines() {
         let finding: Value = serde_json::from_str(line).unwrap();
         let keys: Vec<&String> = finding.as_object().unwrap().keys().collect();
         for key in [
-            "schema", "finding_id", "family", "severity", "confidence", "rule", "summary",
-            "first_seen", "last_seen", "count", "actor", "source", "target", "attack", "why",
-            "next_steps", "blind_spots", "evidence_total", "evidence",
+            "schema",
+            "finding_id",
+            "family",
+            "severity",
+            "confidence",
+            "rule",
+            "summary",
+            "first_seen",
+            "last_seen",
+            "count",
+            "actor",
+            "source",
+            "target",
+            "attack",
+            "why",
+            "next_steps",
+            "blind_spots",
+            "evidence_total",
+            "evidence",
         ] {
             assert!(keys.iter().any(|known| *known == key), "{key} is missing");
         }
@@ -47,12 +71,18 @@ fn jsonl_keeps_its_contract() {
 #[test]
 fn evidence_points_into_the_log() {
     let log = "sample-logs/v1.36/shared-credentials.log.gz";
-    let output = kubescry(&["scan", log, "--format", "jsonl", "--evidence", "all"], b"");
+    let output = kubescry(
+        &["scan", log, "--format", "jsonl", "--evidence", "all"],
+        b"",
+    );
     let content = read(&root().join(log));
     let mut checked = 0;
     for line in text(&output.stdout).lines() {
         let finding: Value = serde_json::from_str(line).unwrap();
-        assert_eq!(finding["evidence"].as_array().unwrap().len() as u64, finding["evidence_total"]);
+        assert_eq!(
+            finding["evidence"].as_array().unwrap().len() as u64,
+            finding["evidence_total"]
+        );
         for evidence in finding["evidence"].as_array().unwrap() {
             let place = |key: &str| usize::try_from(evidence[key].as_u64().unwrap()).unwrap();
             let record = &content[place("offset")..place("offset") + place("length")];
@@ -60,7 +90,10 @@ fn evidence_points_into_the_log() {
             assert_eq!(event["auditID"], evidence["audit_id"]);
             assert_eq!(event["stage"], evidence["stage"]);
             assert_eq!(event["stageTimestamp"], evidence["ts"]);
-            let line = content[..place("offset")].iter().filter(|&&byte| byte == b'\n').count();
+            let line = content[..place("offset")]
+                .iter()
+                .filter(|&&byte| byte == b'\n')
+                .count();
             assert_eq!(line + 1, place("line"));
             checked += 1;
         }
@@ -73,12 +106,26 @@ fn exit_codes_say_how_it_went() {
     let check = |arguments: &[&str], input: &[u8], expected: i32| {
         let output = kubescry(arguments, input);
         let code = output.status.code();
-        assert_eq!(code, Some(expected), "{arguments:?}: {}", text(&output.stderr));
+        assert_eq!(
+            code,
+            Some(expected),
+            "{arguments:?}: {}",
+            text(&output.stderr)
+        );
     };
     let log = "sample-logs/v1.36/anonymous.log";
     check(&["scan", log], b"", 0);
     check(&["scan", log, "--fail-on", "critical"], b"", 1);
-    check(&["scan", "sample-logs/v1.36/startup.log.gz", "--fail-on", "high"], b"", 0);
+    check(
+        &[
+            "scan",
+            "sample-logs/v1.36/startup.log.gz",
+            "--fail-on",
+            "high",
+        ],
+        b"",
+        0,
+    );
     check(&["scan"], b"", 2);
     check(&["scan", log, "--min-severity", "awful"], b"", 2);
     check(&["scan", log, "no-such-file"], b"", 3);
@@ -94,7 +141,15 @@ fn exit_codes_say_how_it_went() {
 #[test]
 fn standard_input_is_read_like_a_file() {
     let content = read(&root().join("sample-logs/v1.36/anonymous.log"));
-    let file = kubescry(&["scan", "sample-logs/v1.36/anonymous.log", "--format", "jsonl"], b"");
+    let file = kubescry(
+        &[
+            "scan",
+            "sample-logs/v1.36/anonymous.log",
+            "--format",
+            "jsonl",
+        ],
+        b"",
+    );
     let piped = kubescry(&["scan", "-", "--format", "jsonl"], &content);
     let same = text(&file.stdout).replace("sample-logs/v1.36/anonymous.log", "-");
     assert_eq!(text(&piped.stdout), same);
@@ -107,13 +162,23 @@ fn what_is_no_audit_log_is_named() {
         let path = folder.path().join("x.log");
         std::fs::write(&path, content).unwrap();
         let output = kubescry(&["scan", path.to_str().unwrap()], b"");
-        assert!(text(&output.stderr).contains(expected), "{}", text(&output.stderr));
+        assert!(
+            text(&output.stderr).contains(expected),
+            "{}",
+            text(&output.stderr)
+        );
         assert_ne!(output.status.code(), Some(0));
     };
     let event = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a"}"#;
-    check(&format!(r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[{event}]}}"#), "EventList");
+    check(
+        &format!(r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[{event}]}}"#),
+        "EventList",
+    );
     check(&format!("2024-01-01T00:00:00.0Z stdout F {event}\n"), "CRI");
-    check("I1122 05:00:00.000000       1 controller.go:1] hello\n", "klog");
+    check(
+        "I1122 05:00:00.000000       1 controller.go:1] hello\n",
+        "klog",
+    );
     check(&format!("[{event}]"), "array");
 }
 
@@ -130,10 +195,14 @@ fn hostile_text_stays_text() {
         "\n"
     );
     for format in ["table", "jsonl"] {
-        let output = kubescry(&["scan", "-", "--format", format, "--color", "never"], event.as_bytes());
+        let output = kubescry(
+            &["scan", "-", "--format", format, "--color", "never"],
+            event.as_bytes(),
+        );
         let out = text(&output.stdout);
         assert!(out.contains("anonymous"), "{out}");
-        let control = |c: char| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{202e}').contains(&c);
+        let control =
+            |c: char| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{202e}').contains(&c);
         assert_eq!(out.chars().find(|&c| control(c)), None, "{out:?}");
         assert!(!out.contains("eyJhbGci"), "{out}");
     }
@@ -143,10 +212,20 @@ fn hostile_text_stays_text() {
 fn no_secret_of_a_body_is_printed() {
     let log = root().join("tests/logs/v1.36-full-token-reuse.log.zst");
     let content = String::from_utf8(read(&log)).unwrap();
-    let tokens: Vec<&str> = content.split('"').filter(|text| text.starts_with("eyJ")).collect();
+    let tokens: Vec<&str> = content
+        .split('"')
+        .filter(|text| text.starts_with("eyJ"))
+        .collect();
     assert!(!tokens.is_empty(), "this recording logged tokens");
     let output = kubescry(
-        &["scan", "tests/logs/v1.36-full-token-reuse.log.zst", "--format", "jsonl", "--evidence", "all"],
+        &[
+            "scan",
+            "tests/logs/v1.36-full-token-reuse.log.zst",
+            "--format",
+            "jsonl",
+            "--evidence",
+            "all",
+        ],
         b"",
     );
     let out = text(&output.stdout);
@@ -158,10 +237,16 @@ fn no_secret_of_a_body_is_printed() {
 fn stats_add_up() {
     let folder = TempDir::new().unwrap();
     let stats = folder.path().join("stats.json");
-    kubescry(&["scan", "sample-logs", "--stats", stats.to_str().unwrap()], b"");
+    kubescry(
+        &["scan", "sample-logs", "--stats", stats.to_str().unwrap()],
+        b"",
+    );
     let stats: Value = serde_json::from_slice(&std::fs::read(stats).unwrap()).unwrap();
     let sum = |of: &Value| {
-        ["events", "duplicates", "bad", "oversize", "other"].map(|key| of[key].as_u64().unwrap()).iter().sum::<u64>()
+        ["events", "duplicates", "bad", "oversize", "other"]
+            .map(|key| of[key].as_u64().unwrap())
+            .iter()
+            .sum::<u64>()
     };
     assert_eq!(sum(&stats), stats["records"].as_u64().unwrap());
     let files = stats["files"].as_array().unwrap();

@@ -64,7 +64,9 @@ pub(crate) fn read(path: &Path) -> Vec<u8> {
     let mut content = Vec::new();
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("zst") => zstd::stream::copy_decode(file, &mut content).map(drop),
-        Some("gz") => flate2::read::MultiGzDecoder::new(file).read_to_end(&mut content).map(drop),
+        Some("gz") => flate2::read::MultiGzDecoder::new(file)
+            .read_to_end(&mut content)
+            .map(drop),
         _ => { file }.read_to_end(&mut content).map(drop),
     }
     .expect("the log can be read");
@@ -110,14 +112,25 @@ pub(crate) fn truths() -> BTreeMap<String, Truth> {
         .expect("the truth is there")
         .map(|entry| {
             let path = entry.expect("the folder can be read").path();
-            let name = path.file_stem().expect("a file name").to_string_lossy().into_owned();
+            let name = path
+                .file_stem()
+                .expect("a file name")
+                .to_string_lossy()
+                .into_owned();
             let text = std::fs::read(&path).expect("the truth can be read");
-            (name, serde_json::from_slice(&text).expect("the truth is JSON"))
+            (
+                name,
+                serde_json::from_slice(&text).expect("the truth is JSON"),
+            )
         })
         .collect()
 }
 
 /// Returns the audit IDs of a finding's evidence.
 pub(crate) fn evidence(finding: &Finding) -> BTreeSet<&str> {
-    finding.evidence.iter().map(|evidence| evidence.audit_id.as_str()).collect()
+    finding
+        .evidence
+        .iter()
+        .map(|evidence| evidence.audit_id.as_str())
+        .collect()
 }

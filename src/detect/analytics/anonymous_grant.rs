@@ -44,7 +44,12 @@ impl<'a> Grant<'a> {
         let (binding, rest) = rest.split_once("\" of ")?;
         let (role, subject) = rest.split_once(" to ")?;
         let unquoted = |text: &str| text.replace('"', "");
-        Some(Self { kind, binding, role: unquoted(role), subject: unquoted(subject) })
+        Some(Self {
+            kind,
+            binding,
+            role: unquoted(role),
+            subject: unquoted(subject),
+        })
     }
 }
 
@@ -64,11 +69,17 @@ impl AnonymousGrant {
 
     /// Takes in one request.
     pub fn observe(&mut self, request: &Request<'_>, context: &Context<'_>) {
-        let Context { vocabulary, evidence_limit } = *context;
+        let Context {
+            vocabulary,
+            evidence_limit,
+        } = *context;
         let resource = vocabulary.text(request.resource());
         if matches!(resource, "rolebindings" | "clusterrolebindings")
             && request.succeeded()
-            && matches!(vocabulary.text(request.verb()), "create" | "update" | "patch")
+            && matches!(
+                vocabulary.text(request.verb()),
+                "create" | "update" | "patch"
+            )
         {
             let binding = match vocabulary.text(request.namespace()) {
                 "" => request.name().to_owned(),
@@ -93,10 +104,15 @@ impl AnonymousGrant {
 
     /// Draws the findings.
     pub fn finish(self, context: &Context<'_>) -> Vec<Finding> {
-        let Context { vocabulary, evidence_limit } = *context;
+        let Context {
+            vocabulary,
+            evidence_limit,
+        } = *context;
         let mut findings = Vec::new();
         for (reason, used) in self.uses {
-            let Some(grant) = Grant::parse(vocabulary.text(reason)) else { continue };
+            let Some(grant) = Grant::parse(vocabulary.text(reason)) else {
+                continue;
+            };
             if self.harmless.iter().any(|binding| binding == grant.binding) {
                 continue;
             }
@@ -105,12 +121,18 @@ impl AnonymousGrant {
             let made = match written {
                 Some(writes) => {
                     tally.merge(writes.clone(), evidence_limit);
-                    format!(", written by {}", super::listed(&writes.usernames(vocabulary)))
+                    format!(
+                        ", written by {}",
+                        super::listed(&writes.usernames(vocabulary))
+                    )
                 }
                 None => String::new(),
             };
-            let mut draft =
-                Draft::new(&self.meta, vec![grant.kind.to_owned(), grant.binding.to_owned()], &tally);
+            let mut draft = Draft::new(
+                &self.meta,
+                vec![grant.kind.to_owned(), grant.binding.to_owned()],
+                &tally,
+            );
             draft.window_start = used.first;
             draft.summary = format!(
                 "{} `{}`{made} gives {} to {}: {} without credentials let through by it",
@@ -121,7 +143,10 @@ impl AnonymousGrant {
                 counted(used.count, "request"),
             );
             draft.why = vec![
-                format!("annotations.authorization.k8s.io/reason = {}", vocabulary.text(reason)),
+                format!(
+                    "annotations.authorization.k8s.io/reason = {}",
+                    vocabulary.text(reason)
+                ),
                 "user.username = system:anonymous".to_owned(),
             ];
             if written.is_none() {
@@ -144,7 +169,10 @@ mod tests {
     fn reasons_of_the_rbac_authorizer_are_read() {
         let reason = r#"RBAC: allowed by RoleBinding "flag-reader/orders" of Role "flag-reader" to Group "system:unauthenticated""#;
         let grant = Grant::parse(reason).unwrap();
-        assert_eq!((grant.kind, grant.binding), ("RoleBinding", "flag-reader/orders"));
+        assert_eq!(
+            (grant.kind, grant.binding),
+            ("RoleBinding", "flag-reader/orders")
+        );
         assert_eq!(grant.role, "Role flag-reader");
         assert_eq!(grant.subject, "Group system:unauthenticated");
         assert_eq!(Grant::parse(""), None);

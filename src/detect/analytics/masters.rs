@@ -59,21 +59,29 @@ impl Masters {
         if !request.is_masters || request.imp_username() != NULL {
             return;
         }
-        let Context { vocabulary, evidence_limit } = *context;
+        let Context {
+            vocabulary,
+            evidence_limit,
+        } = *context;
         let peer = request.peer_ip();
         if vocabulary.text(request.username()) == "system:apiserver"
             && LOOPBACK.contains(&vocabulary.text(peer))
         {
             return;
         }
-        let carrier = self.carriers.entry(request.credential()).or_insert_with(|| Carrier {
-            all: Tally::empty(),
-            by_peer: Vec::new(),
-        });
+        let carrier = self
+            .carriers
+            .entry(request.credential())
+            .or_insert_with(|| Carrier {
+                all: Tally::empty(),
+                by_peer: Vec::new(),
+            });
         carrier.all.add(request, vocabulary, evidence_limit);
         match carrier.by_peer.iter_mut().find(|(known, _)| *known == peer) {
             Some((_, tally)) => tally.add(request, vocabulary, evidence_limit),
-            None => carrier.by_peer.push((peer, Tally::new(request, vocabulary, evidence_limit))),
+            None => carrier
+                .by_peer
+                .push((peer, Tally::new(request, vocabulary, evidence_limit))),
         }
     }
 
@@ -92,7 +100,11 @@ impl Masters {
             let who = listed(&all.usernames(vocabulary));
             let group = vec![credential.clone()];
             let mut draft = Draft::new(
-                if index == 0 { &self.inventory } else { &self.second },
+                if index == 0 {
+                    &self.inventory
+                } else {
+                    &self.second
+                },
                 group.clone(),
                 all,
             );
@@ -119,8 +131,11 @@ impl Masters {
             let home = &carrier.by_peer[0];
             for (peer, tally) in &carrier.by_peer[1..] {
                 let address = vocabulary.text(*peer);
-                let mut draft =
-                    Draft::new(&self.new_source, vec![credential.clone(), address.to_owned()], tally);
+                let mut draft = Draft::new(
+                    &self.new_source,
+                    vec![credential.clone(), address.to_owned()],
+                    tally,
+                );
                 draft.summary = format!(
                     "`{who}` (system:masters) came from {address}, where it had not been before: {}, {} of them changes",
                     counted(tally.count, "request"),
@@ -134,7 +149,9 @@ impl Masters {
                     || ledger.is_shared_peer(home.0, self.shared_peer_users)
                 {
                     draft.severity = Severity::Low;
-                    draft.why.push("one of the addresses stands for many users".to_owned());
+                    draft
+                        .why
+                        .push("one of the addresses stands for many users".to_owned());
                 }
                 findings.push(draft.finish(vocabulary));
             }

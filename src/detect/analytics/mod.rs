@@ -10,8 +10,8 @@ pub mod token_reuse;
 pub mod unauthorized;
 
 use super::tally::Tally;
-use crate::finding::{Confidence, Finding, RuleRef, Severity, finding_id};
 use crate::finding::Timestamp;
+use crate::finding::{Confidence, Finding, RuleRef, Severity, finding_id};
 use crate::frame::Vocabulary;
 use crate::rules::RuleMeta;
 

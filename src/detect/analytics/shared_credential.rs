@@ -73,7 +73,10 @@ impl SharedCredential {
     ) -> Result<Self, RuleError> {
         let by_design = parameters.strings("by_design")?.into_iter().map(|text| {
             let (username, agent) = text.split_once(" with ").unwrap_or((&text, ""));
-            ByDesign { username: username.to_owned(), agent_prefix: agent.to_owned() }
+            ByDesign {
+                username: username.to_owned(),
+                agent_prefix: agent.to_owned(),
+            }
         });
         Ok(Self {
             sharing: sharing.clone(),
@@ -93,7 +96,10 @@ impl SharedCredential {
 
     /// Takes in one request whose credential was accepted.
     pub fn observe(&mut self, request: &Request<'_>, context: &Context<'_>) {
-        let Context { vocabulary, evidence_limit } = *context;
+        let Context {
+            vocabulary,
+            evidence_limit,
+        } = *context;
         let settings = &self.settings;
         let peer = request.peer_ip();
         let kind = vocabulary.text(request.identity_kind());
@@ -110,13 +116,21 @@ impl SharedCredential {
             return;
         }
         let holders = self.holders.entry(request.credential()).or_default();
-        let at = match holders.peers.get(holders.at).is_some_and(|known| known.code == peer) {
+        let at = match holders
+            .peers
+            .get(holders.at)
+            .is_some_and(|known| known.code == peer)
+        {
             true => Some(holders.at),
             false => holders.peers.iter().position(|known| known.code == peer),
         };
         let new = at.is_none();
         let at = at.unwrap_or_else(|| {
-            holders.peers.push(Peer { code: peer, last: request.ts, tally: Tally::empty() });
+            holders.peers.push(Peer {
+                code: peer,
+                last: request.ts,
+                tally: Tally::empty(),
+            });
             holders.peers.len() - 1
         });
         if holders.peers.len() == 1 {
@@ -126,7 +140,9 @@ impl SharedCredential {
         }
         // The first address of a bound token is its home; the others' requests are evidence.
         if at > 0 && request.token_pod_uid() != NULL {
-            holders.peers[at].tally.add(request, vocabulary, evidence_limit);
+            holders.peers[at]
+                .tally
+                .add(request, vocabulary, evidence_limit);
         }
         let from = request.ts - settings.window_us;
         if at != holders.at && !new && holders.peers[at].last >= from {
@@ -138,7 +154,11 @@ impl SharedCredential {
             holders.returns.pop_front();
         }
         holders.most_returns = holders.most_returns.max(holders.returns.len());
-        match holders.episodes.last_mut().filter(|episode| episode.last >= from) {
+        match holders
+            .episodes
+            .last_mut()
+            .filter(|episode| episode.last >= from)
+        {
             Some(episode) => episode.add(request, vocabulary, evidence_limit),
             None => {
                 let room = evidence_limit.saturating_mul(4).max(256);
@@ -163,7 +183,9 @@ impl SharedCredential {
     pub fn finish(mut self, context: &Context<'_>, ledger: &Ledger) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (credential, holders) in std::mem::take(&mut self.holders) {
-            let Some(entry) = ledger.entry(credential) else { continue };
+            let Some(entry) = ledger.entry(credential) else {
+                continue;
+            };
             if entry.token_pod_uid == NULL {
                 self.shared(credential, &holders, context, ledger, &mut findings);
             } else {
@@ -237,7 +259,9 @@ impl SharedCredential {
             } else if one_network(&own) {
                 draft.severity = Severity::Low;
                 draft.confidence = Confidence::Low;
-                draft.why.push("the addresses are neighbours: perhaps one gateway's".to_owned());
+                draft
+                    .why
+                    .push("the addresses are neighbours: perhaps one gateway's".to_owned());
             }
             findings.push(draft.finish(vocabulary));
         }
@@ -252,7 +276,9 @@ impl SharedCredential {
         findings: &mut Vec<Finding>,
     ) {
         let vocabulary = context.vocabulary;
-        let Some((home, others)) = holders.peers.split_first() else { return };
+        let Some((home, others)) = holders.peers.split_first() else {
+            return;
+        };
         let home = vocabulary.text(home.code);
         let mut all = Tally::empty();
         let mut own = false;
@@ -268,7 +294,9 @@ impl SharedCredential {
         if all.count == 0 {
             return;
         }
-        let Some(entry) = ledger.entry(credential) else { return };
+        let Some(entry) = ledger.entry(credential) else {
+            return;
+        };
         let key = vocabulary.text(credential);
         let mut draft = Draft::new(&self.away, vec![key.to_owned()], &all);
         draft.summary = format!(
@@ -287,7 +315,9 @@ impl SharedCredential {
         if !own {
             draft.severity = Severity::Low;
             draft.confidence = Confidence::Low;
-            draft.why.push("the other address stands for many users (a gateway)".to_owned());
+            draft
+                .why
+                .push("the other address stands for many users (a gateway)".to_owned());
         }
         findings.push(draft.finish(vocabulary));
     }
@@ -298,7 +328,9 @@ impl Settings {
     fn is_by_design(&self, usernames: &[String], agents: &[String]) -> bool {
         self.by_design.iter().any(|known| {
             usernames.iter().all(|username| *username == known.username)
-                && agents.iter().all(|agent| agent.starts_with(&known.agent_prefix))
+                && agents
+                    .iter()
+                    .all(|agent| agent.starts_with(&known.agent_prefix))
         })
     }
 }
@@ -328,7 +360,11 @@ fn one_network(addresses: &[String]) -> bool {
 }
 
 /// Returns the number of users that share the busiest address, in words, if it hides who is who.
-pub fn gateway_note(ledger: &Ledger, vocabulary: &Vocabulary, least_users: usize) -> Option<String> {
+pub fn gateway_note(
+    ledger: &Ledger,
+    vocabulary: &Vocabulary,
+    least_users: usize,
+) -> Option<String> {
     let (peer, users, all) = ledger.busiest_peer()?;
     (users >= least_users && users * 2 > all).then(|| {
         format!(

@@ -111,12 +111,17 @@ impl TokenReuse {
     /// A client that was refused comes back as the same user with a credential that lives.
     fn note_recovery(&mut self, request: &Request<'_>, ledger: &Ledger) {
         let client = (request.peer_ip(), request.user_agent());
-        let Some(keys) = self.waiting.remove(&client) else { return };
+        let Some(keys) = self.waiting.remove(&client) else {
+            return;
+        };
         for key in keys {
-            let Some(after) = self.after.get_mut(&key) else { continue };
+            let Some(after) = self.after.get_mut(&key) else {
+                continue;
+            };
             let last = after.refused.as_ref().map_or(i64::MIN, |tally| tally.last);
-            let same_user =
-                ledger.entry(key.0).is_some_and(|entry| entry.username == request.username());
+            let same_user = ledger
+                .entry(key.0)
+                .is_some_and(|entry| entry.username == request.username());
             if same_user && request.ts <= last.saturating_add(self.recovery_us) {
                 after.recovered.push(client);
             }
@@ -145,7 +150,9 @@ impl TokenReuse {
             let same_path = entry.uses.iter().any(|used| used.asked_for(request.path()));
             dead = Some((index, entry.credential, death, same_path));
         }
-        let Some((index, credential, _, same_path)) = dead else { return false };
+        let Some((index, credential, _, same_path)) = dead else {
+            return false;
+        };
         let after = self.after.entry((credential, index)).or_default();
         after.same_path += u64::from(same_path);
         after.ambiguous |= live;
@@ -180,7 +187,10 @@ impl TokenReuse {
     fn counts(&self, after: &After) -> bool {
         let refused = after.refused.as_ref().map_or(0, |tally| tally.count);
         let recovered = !after.clients.is_empty()
-            && after.clients.iter().all(|client| after.recovered.contains(client));
+            && after
+                .clients
+                .iter()
+                .all(|client| after.recovered.contains(client));
         after.late > 0 || (refused >= self.least_refused && !recovered)
     }
 
@@ -191,17 +201,31 @@ impl TokenReuse {
             if !self.counts(after) {
                 continue;
             }
-            let Some(entry) = ledger.entry(credential) else { continue };
+            let Some(entry) = ledger.entry(credential) else {
+                continue;
+            };
             let death = deaths.get(index);
-            findings.push(finding(&self.meta, entry, death, after, self.grace_us, context));
+            findings.push(finding(
+                &self.meta,
+                entry,
+                death,
+                after,
+                self.grace_us,
+                context,
+            ));
         }
         findings
     }
 }
 
 fn add(tally: &mut Option<Tally>, request: &Request<'_>, context: &Context<'_>) {
-    let Context { vocabulary, evidence_limit } = *context;
-    tally.get_or_insert_with(Tally::empty).add(request, vocabulary, evidence_limit);
+    let Context {
+        vocabulary,
+        evidence_limit,
+    } = *context;
+    tally
+        .get_or_insert_with(Tally::empty)
+        .add(request, vocabulary, evidence_limit);
 }
 
 fn finding(
@@ -212,7 +236,10 @@ fn finding(
     grace_us: i64,
     context: &Context<'_>,
 ) -> Finding {
-    let Context { vocabulary, evidence_limit } = *context;
+    let Context {
+        vocabulary,
+        evidence_limit,
+    } = *context;
     let mut all = Tally::empty();
     for tally in [&after.served, &after.refused].into_iter().flatten() {
         all.merge(tally.clone(), evidence_limit);
@@ -224,11 +251,18 @@ fn finding(
     let mut parts = Vec::new();
     let mut why = vec![
         format!("credential = {key}, of `{owner}`"),
-        format!("{} by `{}`", deletion(death), vocabulary.text(death.request.username())),
+        format!(
+            "{} by `{}`",
+            deletion(death),
+            vocabulary.text(death.request.username())
+        ),
     ];
     if let Some(served) = &after.served {
         let last = lasting(served.last - death.ts);
-        parts.push(format!("{} served until {last} after", counted(served.count, "request")));
+        parts.push(format!(
+            "{} served until {last} after",
+            counted(served.count, "request")
+        ));
         why.push(format!(
             "proved: {} accepted after the deletion name this credential by {}",
             counted(served.count, "request"),
@@ -247,7 +281,10 @@ fn finding(
     }
     if let Some(refused) = &after.refused {
         parts.push(format!("{} refused", refused.count));
-        draft.confidence = match (after.served.is_some() || after.same_path > 0, after.ambiguous) {
+        draft.confidence = match (
+            after.served.is_some() || after.same_path > 0,
+            after.ambiguous,
+        ) {
             (true, false) => Confidence::High,
             (true, true) | (false, false) => Confidence::Medium,
             (false, true) => Confidence::Low,
@@ -259,11 +296,15 @@ fn finding(
             after.same_path,
         ));
         draft.blind_spots.push(
-            "a 401 does not name its credential; from another address or program it cannot be tied".to_owned(),
+            "a 401 does not name its credential; from another address or program it cannot be tied"
+                .to_owned(),
         );
     }
     if death.recreated {
-        why.push("an object of the same name was made again: its new credentials are not meant".to_owned());
+        why.push(
+            "an object of the same name was made again: its new credentials are not meant"
+                .to_owned(),
+        );
     }
     draft.summary = format!(
         "the credential of `{owner}` went on being used after {}: {}",
@@ -273,13 +314,17 @@ fn finding(
     draft.why = why;
     let mut finding = draft.finish(vocabulary);
     finding.actor.username = Some(owner.to_owned());
-    finding.actor.kind = Some("serviceaccount".to_owned()).filter(|_| owner.contains(":serviceaccount:"));
+    finding.actor.kind =
+        Some("serviceaccount".to_owned()).filter(|_| owner.contains(":serviceaccount:"));
     finding.actor.credential_id = Some(key.to_owned());
     finding
 }
 
 fn deletion(death: &Death) -> String {
-    let (resource, name) = death.object.split_once(' ').unwrap_or(("object", &death.object));
+    let (resource, name) = death
+        .object
+        .split_once(' ')
+        .unwrap_or(("object", &death.object));
     let kind = match resource {
         "secrets" => "Secret",
         "serviceaccounts" => "ServiceAccount",

@@ -187,8 +187,14 @@ impl Unauthorized {
         ledger: &Ledger,
         tied: bool,
     ) {
-        let Context { vocabulary, evidence_limit } = *context;
-        *self.minutes.entry(request.ts.div_euclid(MINUTE_US)).or_default() += 1;
+        let Context {
+            vocabulary,
+            evidence_limit,
+        } = *context;
+        *self
+            .minutes
+            .entry(request.ts.div_euclid(MINUTE_US))
+            .or_default() += 1;
         let peer = request.peer_ip();
         let paused = |session: &Session| request.ts - session.tally.last > self.settings.pause_us;
         if self.open.get(&peer).is_some_and(paused) {
@@ -209,7 +215,9 @@ impl Unauthorized {
             success: None,
         });
         if session.tally.count > 0 {
-            session.gaps.add((request.ts - session.tally.last).max(0) as f64);
+            session
+                .gaps
+                .add((request.ts - session.tally.last).max(0) as f64);
         }
         session.tally.add(request, vocabulary, evidence_limit);
         session.recovered = false;
@@ -235,16 +243,25 @@ impl Unauthorized {
         if !tied {
             session.window.push_back(request.ts);
         }
-        while session.window.front().is_some_and(|&ts| ts < request.ts - self.settings.window_us) {
+        while session
+            .window
+            .front()
+            .is_some_and(|&ts| ts < request.ts - self.settings.window_us)
+        {
             session.window.pop_front();
         }
         session.peak = session.peak.max(session.window.len());
     }
 
     fn observe_accepted(&mut self, request: &Request<'_>, context: &Context<'_>, ledger: &Ledger) {
-        let Context { vocabulary, evidence_limit } = *context;
+        let Context {
+            vocabulary,
+            evidence_limit,
+        } = *context;
         let peer = request.peer_ip();
-        let Some(session) = self.open.get_mut(&peer) else { return };
+        let Some(session) = self.open.get_mut(&peer) else {
+            return;
+        };
         let in_time = request.ts - session.tally.last <= self.settings.success_window_us;
         if !in_time || request.received < session.tally.first {
             return;
@@ -262,7 +279,10 @@ impl Unauthorized {
             }
             session.newcomers.push(username);
         }
-        session.success.get_or_insert_with(Tally::empty).add(request, vocabulary, evidence_limit);
+        session
+            .success
+            .get_or_insert_with(Tally::empty)
+            .add(request, vocabulary, evidence_limit);
     }
 
     /// Draws the findings; `tied` counts per address the refusals that another finding explains.
@@ -276,7 +296,12 @@ impl Unauthorized {
         let mut sessions = std::mem::take(&mut self.closed);
         sessions.extend(self.open.drain().map(|(_, session)| session));
         sessions.sort_by(|a, b| {
-            let key = |session: &Session| (session.tally.first, vocabulary.text(session.peer).to_owned());
+            let key = |session: &Session| {
+                (
+                    session.tally.first,
+                    vocabulary.text(session.peer).to_owned(),
+                )
+            };
             key(a).cmp(&key(b))
         });
         let mut findings = Vec::new();
@@ -313,9 +338,15 @@ impl Unauthorized {
             lasting(settings.window_us),
         );
         draft.why = vec![
-            format!("401 within {} = {} (at least {})", lasting(settings.window_us), session.peak, settings.burst),
+            format!(
+                "401 within {} = {} (at least {})",
+                lasting(settings.window_us),
+                session.peak,
+                settings.burst
+            ),
             format!("distinct paths = {}", at_least(session.paths.len(), PATHS)),
-            "class = brute force: neither a steady retry nor paths this client was served before".to_owned(),
+            "class = brute force: neither a steady retry nor paths this client was served before"
+                .to_owned(),
         ];
         draft.finish(vocabulary)
     }
@@ -326,10 +357,18 @@ impl Unauthorized {
         success: &Tally,
         context: &Context<'_>,
     ) -> Finding {
-        let Context { vocabulary, evidence_limit } = *context;
+        let Context {
+            vocabulary,
+            evidence_limit,
+        } = *context;
         let address = vocabulary.text(session.peer);
         let mut tally = success.clone();
-        tally.merge(session.tally.clone(), evidence_limit.saturating_sub(success.evidence.len()).max(success.evidence.len()));
+        tally.merge(
+            session.tally.clone(),
+            evidence_limit
+                .saturating_sub(success.evidence.len())
+                .max(success.evidence.len()),
+        );
         // The success matters most: it comes first, and what room is left shows the refusals.
         let mut evidence = success.evidence.clone();
         evidence.extend(session.tally.evidence.iter().cloned());
@@ -365,8 +404,9 @@ impl Unauthorized {
         ledger: &Ledger,
         findings: &mut Vec<Finding>,
     ) -> Vec<Session> {
-        let (known, unknown): (Vec<Session>, Vec<Session>) =
-            sessions.into_iter().partition(|session| session.is_known_client());
+        let (known, unknown): (Vec<Session>, Vec<Session>) = sessions
+            .into_iter()
+            .partition(|session| session.is_known_client());
         let mut left = unknown;
         for group in overlapping(known, self.settings.spray_window_us) {
             if group.len() < self.settings.storm_peers {
@@ -379,7 +419,11 @@ impl Unauthorized {
             let all = ledger.peers();
             let outage = group.len() as f64 >= self.settings.outage_share * all as f64;
             let mut draft = Draft::new(&self.storm, vec![], &tally);
-            let class = if outage { "authenticator outage" } else { "rotation storm" };
+            let class = if outage {
+                "authenticator outage"
+            } else {
+                "rotation storm"
+            };
             draft.summary = format!(
                 "{} known clients were refused at once ({}, {}); {recovered} of them were accepted again: {class}",
                 group.len(),
@@ -407,10 +451,14 @@ impl Unauthorized {
         let mut left = sessions;
         type Fingerprint = fn(&Session, &Vocabulary) -> Option<String>;
         let fingerprints: [(&str, Fingerprint); 2] = [
-            ("network", |session, vocabulary| network(vocabulary.text(session.peer))),
-            ("program and path", |session, vocabulary| match (&session.agents[..], &session.paths[..]) {
-                ([agent], [path]) => Some(format!("{} {path}", vocabulary.text(*agent))),
-                _ => None,
+            ("network", |session, vocabulary| {
+                network(vocabulary.text(session.peer))
+            }),
+            ("program and path", |session, vocabulary| {
+                match (&session.agents[..], &session.paths[..]) {
+                    ([agent], [path]) => Some(format!("{} {path}", vocabulary.text(*agent))),
+                    _ => None,
+                }
             }),
         ];
         for (what, fingerprint) in fingerprints {
@@ -426,17 +474,24 @@ impl Unauthorized {
             for (key, group) in groups {
                 for group in overlapping(group, self.settings.spray_window_us) {
                     let total: u64 = group.iter().map(|session| session.tally.count).sum();
-                    if group.len() < self.settings.spray_peers || total < self.settings.spray_requests {
+                    if group.len() < self.settings.spray_peers
+                        || total < self.settings.spray_requests
+                    {
                         rest.extend(group);
                         continue;
                     }
                     let tally = merged(&group, context);
-                    let mut draft = Draft::new(&self.spray, vec![what.to_owned(), key.clone()], &tally);
+                    let mut draft =
+                        Draft::new(&self.spray, vec![what.to_owned(), key.clone()], &tally);
                     draft.summary = format!(
                         "{} addresses with the same {what} ({key}) were refused {total} times in {}, {} at most each",
                         group.len(),
                         lasting(tally.last - tally.first),
-                        group.iter().map(|session| session.tally.count).max().unwrap_or(0),
+                        group
+                            .iter()
+                            .map(|session| session.tally.count)
+                            .max()
+                            .unwrap_or(0),
                     );
                     draft.why = vec![
                         format!("addresses = {} (at least {})", group.len(), self.settings.spray_peers),
@@ -495,7 +550,11 @@ impl Unauthorized {
             }
             draft.summary = format!(
                 "{address} was refused {} in {}; likely cause: {cause}",
-                if tally.count == 1 { "once".to_owned() } else { format!("{} times", tally.count) },
+                if tally.count == 1 {
+                    "once".to_owned()
+                } else {
+                    format!("{} times", tally.count)
+                },
                 lasting(tally.last - tally.first),
             );
             draft.why = vec![format!("401 from {address} = {}", tally.count)];
@@ -504,9 +563,15 @@ impl Unauthorized {
                     "accepted before from this address with the same program: {}",
                     listed(&users)
                 ));
-                draft.confidence = if users.len() == 1 { Confidence::Medium } else { Confidence::Low };
+                draft.confidence = if users.len() == 1 {
+                    Confidence::Medium
+                } else {
+                    Confidence::Low
+                };
             } else if !ledger.usernames_of(peer).is_empty() {
-                draft.why.push("the address is known, the program is not".to_owned());
+                draft
+                    .why
+                    .push("the address is known, the program is not".to_owned());
             }
             findings.push(draft.finish(vocabulary));
         }
@@ -517,7 +582,10 @@ impl Unauthorized {
         if self.minutes.is_empty() {
             return;
         }
-        let (from, to) = (self.first.div_euclid(MINUTE_US), self.last.div_euclid(MINUTE_US));
+        let (from, to) = (
+            self.first.div_euclid(MINUTE_US),
+            self.last.div_euclid(MINUTE_US),
+        );
         let span = usize::try_from(to - from + 1).unwrap_or(0);
         if span < self.settings.rate_minutes {
             return;
@@ -529,12 +597,15 @@ impl Unauthorized {
         let quantile = |values: &[f64]| median(values, zeros);
         let values: Vec<f64> = counts.iter().map(|&count| count as f64).collect();
         let middle = quantile(&values);
-        let mut deviations: Vec<f64> =
-            values.iter().map(|value| (value - middle).abs()).collect();
+        let mut deviations: Vec<f64> = values.iter().map(|value| (value - middle).abs()).collect();
         deviations.extend(std::iter::repeat_n(middle, zeros));
         deviations.sort_by(f64::total_cmp);
         let deviation = median(&deviations, 0).max(1.0).max(middle.sqrt());
-        let mut minutes: Vec<(i64, u64)> = self.minutes.iter().map(|(&at, &count)| (at, count)).collect();
+        let mut minutes: Vec<(i64, u64)> = self
+            .minutes
+            .iter()
+            .map(|(&at, &count)| (at, count))
+            .collect();
         minutes.sort_unstable();
         let high: Vec<(i64, u64)> = minutes
             .into_iter()
@@ -543,8 +614,14 @@ impl Unauthorized {
                 count >= self.settings.rate_least && score >= self.settings.rate_score
             })
             .collect();
-        let Some(&(first, _)) = high.first() else { return };
-        let (worst, count) = high.iter().copied().max_by_key(|&(at, count)| (count, -at)).expect("not empty");
+        let Some(&(first, _)) = high.first() else {
+            return;
+        };
+        let (worst, count) = high
+            .iter()
+            .copied()
+            .max_by_key(|&(at, count)| (count, -at))
+            .expect("not empty");
         let mut tally = Tally::empty();
         tally.first = first * MINUTE_US;
         tally.last = (high.last().expect("not empty").0 + 1) * MINUTE_US - 1;
@@ -557,7 +634,10 @@ impl Unauthorized {
         );
         draft.why = vec![
             format!("median of {span} minutes = {middle}, MAD (floored) = {deviation:.1}"),
-            format!("robust z >= {} and 401 in a minute >= {}", self.settings.rate_score, self.settings.rate_least),
+            format!(
+                "robust z >= {} and 401 in a minute >= {}",
+                self.settings.rate_score, self.settings.rate_least
+            ),
         ];
         draft.blind_spots.push("a rate has no single requests as evidence; the other findings of this family name them".to_owned());
         let mut finding = draft.finish(context.vocabulary);
@@ -574,7 +654,10 @@ impl Settings {
     /// One program, the same path or two, at a steady pace or as it was served before; not too fast.
     fn is_retry_loop(&self, session: &Session) -> bool {
         let served_before = session.known_paths * 5 >= session.tally.count * 4;
-        let steady = session.gaps.variation().is_some_and(|variation| variation <= self.steady);
+        let steady = session
+            .gaps
+            .variation()
+            .is_some_and(|variation| variation <= self.steady);
         session.repeats_itself() && session.peak < self.high_burst && (served_before || steady)
     }
 }
@@ -608,7 +691,10 @@ fn overlapping(mut sessions: Vec<Session>, window_us: i64) -> Vec<Vec<Session>> 
     let mut end = i64::MIN;
     for session in sessions {
         let (first, last) = (session.tally.first, session.tally.last);
-        match runs.last_mut().filter(|_| first <= end.saturating_add(window_us)) {
+        match runs
+            .last_mut()
+            .filter(|_| first <= end.saturating_add(window_us))
+        {
             Some(run) => run.push(session),
             None => runs.push(vec![session]),
         }
@@ -640,7 +726,11 @@ fn network(address: &str) -> Option<String> {
 }
 
 fn at_least(count: usize, limit: usize) -> String {
-    if count < limit { count.to_string() } else { format!("{limit} or more") }
+    if count < limit {
+        count.to_string()
+    } else {
+        format!("{limit} or more")
+    }
 }
 
 #[cfg(test)]
@@ -657,7 +747,10 @@ mod tests {
     #[test]
     fn networks_are_cut_by_family() {
         assert_eq!(network("10.1.2.3").as_deref(), Some("10.1.2.0/24"));
-        assert_eq!(network("2001:db8:7:8::1").as_deref(), Some("2001:db8:7::/48"));
+        assert_eq!(
+            network("2001:db8:7:8::1").as_deref(),
+            Some("2001:db8:7::/48")
+        );
         assert_eq!(network("private"), None);
     }
 

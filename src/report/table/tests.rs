@@ -1,0 +1,253 @@
+//! What the table shows.
+
+use super::*;
+use crate::report::clean::is_hidden;
+use crate::report::tests::{HOSTILE, finding, rendered, summary};
+use crate::report::{Counters, Format};
+
+fn table(findings: &[Finding], summary: &Summary, options: &Options) -> String {
+    rendered(Format::Table, findings, summary, options)
+}
+
+#[test]
+fn report_reads_well() {
+    let mut high = finding(Severity::High, "x");
+    high.summary = "The token of system:serviceaccount:ci:builder was used 12 times from an \
+                        address it never came from before, 7 minutes after its deletion."
+        .to_owned();
+    high.actor.username = Some("system:serviceaccount:ci:builder".to_owned());
+    high.actor.kind = Some("serviceaccount".to_owned());
+    high.actor.credential_id = Some("JTI=0c1f2a3b-6d5e-4f60-8a7b-9c0d1e2f3a4b".to_owned());
+    high.actor.impersonated = None;
+    high.source.ips = ["198.51.100.7", "203.0.113.9"].map(str::to_owned).to_vec();
+    high.source.user_agents.truncate(1);
+    high.target.subresource = None;
+    high.why = vec!["stageTimestamp → 2026-11-22T05:01:02Z, after the deletion".to_owned()];
+    high.next_steps.truncate(1);
+    high.blind_spots.clear();
+    let low = finding(Severity::Low, "curl/8.5.0");
+    let mut summary = summary("audit.log");
+    summary.rejects.truncate(1);
+    assert_eq!(
+        table(
+            &[low, high],
+            &summary,
+            &Options {
+                width: 80,
+                ..Options::default()
+            }
+        ),
+        "\
+What was read
+  files     audit.log
+  size      31.3 MiB, 18190 events in 6101 requests
+  records   18204 = 18190 events + 10 duplicates + 3 bad + 1 oversize + 0 other
+  span      2026-11-22 04:55:27 .. 09:12:44 UTC (4h 17m)
+  findings  1 high, 1 low
+  missing   audit.log
+  skipped   4 records; the first is audit.log:512: audit.log
+  blind to  audit.log
+  note      audit.log
+
+HIGH  token-reuse: Token used after its service account was deleted
+  what      The token of system:serviceaccount:ci:builder was used 12 times from
+            an address it never came from before, 7 minutes after its deletion.
+  when      2026-11-22 05:01:02 .. 05:44:10 UTC (43m 7s), 12 requests
+  who       system:serviceaccount:ci:builder (serviceaccount), credential
+            JTI=0c1f2a3b-6d5e-4f60-8a7b-9c0d1e2f3a4b
+  from      198.51.100.7
+            203.0.113.9
+  agent     x
+  on        x x in namespace x
+  why       stageTimestamp → 2026-11-22T05:01:02Z, after the deletion
+  evidence  logs/audit.log:17 x
+            logs/audit.log:18 x
+            logs/audit.log:19 x
+            +9 more
+  next      x
+  rule      token-reused-after-deletion, confidence high, T1550.001
+  id        9b2c5f0e9b2c5f0e9b2c5f0e9b2c5f0e
+
+LOW  token-reuse: Token used after its service account was deleted
+  what      curl/8.5.0 was used 12 times after its deletion, by curl/8.5.0.
+  evidence  logs/audit.log:17 curl/8.5.0
+            +11 more
+
+More: --format jsonl prints every field, --evidence all every reference,
+  --min-severity LEVEL only what is at least as bad.
+"
+    );
+}
+
+#[test]
+fn hostile_text_neither_widens_nor_acts_nor_forges() {
+    /// What stands where only our words may: the heading, or the label.
+    fn ours(report: &str) -> Vec<String> {
+        let starts = report.lines().filter(|line| !line.starts_with(&lead("")));
+        starts
+            .map(|line| line.chars().take(VALUES).collect())
+            .collect()
+    }
+    let long = "wide 監査 \u{1b}[31m".repeat(10_000);
+    for text in HOSTILE.into_iter().chain([long.as_str()]) {
+        let findings = |text| {
+            [Severity::Critical, Severity::High, Severity::Low]
+                .map(|severity| finding(severity, text))
+        };
+        for width in (60..=160).step_by(if text == long { 25 } else { 1 }) {
+            let options = Options {
+                width,
+                ..Options::default()
+            };
+            let report = table(&findings(text), &summary(text), &options);
+            for line in report.lines() {
+                assert!(columns(line) <= width, "{width}: {line}");
+                assert!(!line.chars().any(is_hidden), "{line:?}");
+            }
+            let harmless = table(&findings("x"), &summary("x"), &options);
+            assert_eq!(ours(&report), ours(&harmless), "{report}");
+        }
+    }
+}
+
+#[test]
+fn blanks_cannot_line_text_up_with_ours() {
+    let mut finding = finding(Severity::High, "x");
+    finding.actor.username = Some("x          who       admin".to_owned());
+    let report = table(&[finding], &summary("x"), &Options::default());
+    assert!(
+        report.contains("  who       x[10 blanks]who[7 blanks]admin (x)"),
+        "{report}"
+    );
+}
+
+#[test]
+fn color_marks_the_severity_and_nothing_else() {
+    let findings = Severity::ALL.map(|severity| finding(severity, "x"));
+    let plain = table(&findings, &summary("x"), &Options::default());
+    let colored = table(
+        &findings,
+        &summary("x"),
+        &Options {
+            color: true,
+            ..Options::default()
+        },
+    );
+    assert!(!plain.contains('\x1b'));
+    assert_eq!(colored.matches('\x1b').count(), 2 * findings.len());
+    let mut stripped = colored;
+    for severity in Severity::ALL {
+        stripped = stripped.replace(paint(severity), "");
+    }
+    assert_eq!(stripped.replace("\x1b[0m", ""), plain);
+}
+
+#[test]
+fn no_findings_says_what_was_looked_at() {
+    fn check(findings: &[Finding], summary: &Summary, expected: &str) {
+        let options = Options {
+            min_severity: Severity::High,
+            ..Options::default()
+        };
+        let report = table(findings, summary, &options);
+        let lines = report.split("\n\n").nth(1).unwrap().replace("\n  ", " ");
+        assert_eq!(lines, expected);
+    }
+    let mut whole = summary("x");
+    whole.blind.clear();
+    check(
+        &[],
+        &whole,
+        "No findings in 18190 events, 2026-11-22 04:55:27 .. 09:12:44 UTC (4h 17m).",
+    );
+    check(
+        &[finding(Severity::Low, "x")],
+        &summary("x"),
+        "No findings of severity high or worse in 18190 events, 2026-11-22 04:55:27 .. 09:12:44 \
+             UTC (4h 17m). What this log cannot show is listed above under \"blind to\".",
+    );
+    check(
+        &[],
+        &Summary::default(),
+        "No findings in 0 events. Nothing was looked at.",
+    );
+}
+
+#[test]
+fn milder_findings_are_counted_when_not_printed() {
+    let findings = Severity::ALL.map(|severity| finding(severity, "x"));
+    let options = Options {
+        min_severity: Severity::High,
+        ..Options::default()
+    };
+    let report = table(&findings, &summary("x"), &options);
+    assert!(report.contains(
+        "findings  1 critical, 1 high, 1 medium, 1 low, 1 informational (3 below high not printed)"
+    ));
+    assert!(!report.contains("\nMEDIUM"));
+}
+
+#[test]
+fn evidence_follows_the_option() {
+    fn check(severity: Severity, evidence: Option<usize>, shown: usize) {
+        let options = Options {
+            evidence,
+            ..Options::default()
+        };
+        let report = table(&[finding(severity, "x")], &summary("x"), &options);
+        assert_eq!(report.matches("logs/audit.log:").count(), shown);
+        assert!(report.contains(&format!("+{} more", 12 - shown)));
+    }
+    check(Severity::High, Some(EVIDENCE_DEFAULT), 3);
+    check(Severity::Low, Some(EVIDENCE_DEFAULT), 1);
+    check(Severity::High, Some(4), 4);
+    check(Severity::High, Some(0), 0);
+    check(Severity::High, None, 5);
+}
+
+#[test]
+fn numbers_that_do_not_add_up_are_admitted() {
+    let mut summary = summary("x");
+    summary.totals = Counters {
+        records: 1,
+        ..summary.totals
+    };
+    assert!(table(&[], &summary, &Options::default()).contains("this is a bug in kubescry"));
+}
+
+#[test]
+fn blanks_at_the_ends_of_a_name_are_seen() {
+    let mut finding = finding(Severity::High, "x");
+    finding.actor.username = Some("admin ".to_owned());
+    assert!(who(&finding).starts_with("\"admin \""));
+}
+
+#[test]
+fn sizes_and_times_read_well() {
+    assert_eq!(bytes(0), "0 bytes");
+    assert_eq!(bytes(1), "1 byte");
+    assert_eq!(bytes(1023), "1023 bytes");
+    assert_eq!(bytes(1024), "1.0 KiB");
+    assert_eq!(bytes(1_048_575), "1023.9 KiB");
+    assert_eq!(bytes(u64::MAX), "16383.9 PiB");
+    assert_eq!(duration(0), "0.0s");
+    assert_eq!(duration(1_250_000), "1.2s");
+    assert_eq!(duration(61_000_000), "1m 1s");
+    assert_eq!(duration(90_000_000_000), "1d 1h");
+    let time = |seconds: i64| Timestamp(seconds * 1_000_000);
+    assert_eq!(span(time(0), time(0)), "1970-01-01 00:00:00 UTC");
+    assert_eq!(
+        span(time(0), time(60)),
+        "1970-01-01 00:00:00 .. 00:01:00 UTC (1m 0s)"
+    );
+    assert_eq!(
+        span(time(86_399), time(86_400)),
+        "1970-01-01 23:59:59 .. 1970-01-02 00:00:00 UTC (1.0s)"
+    );
+    assert_eq!(
+        span(Timestamp(i64::MIN), Timestamp(i64::MAX))
+            .matches("us")
+            .count(),
+        2
+    );
+}
