@@ -35,7 +35,7 @@ use merge::Merge;
 use reader::{Message, Reader};
 
 /// Bytes of a chunk unless asked otherwise.
-pub const CHUNK_BYTES: usize = 2 << 20;
+pub const CHUNK_BYTES: usize = 1 << 20;
 
 /// Longest line unless asked otherwise: kube-apiserver refuses objects far smaller.
 pub const MAX_LINE_BYTES: usize = 64 << 20;

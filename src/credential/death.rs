@@ -23,6 +23,9 @@ pub struct Death {
     pub request: Request<'static>,
     /// Whether an object of that name was made again after.
     pub recreated: bool,
+    /// Whether the object was gone at that time. A Pod that a person or controller deletes may run on
+    /// for as long as its grace period; it is gone when its kubelet deletes it.
+    pub is_final: bool,
 }
 
 /// All deaths, and which credential died of which.
@@ -60,6 +63,14 @@ impl Deaths {
                 false
             }
             "delete" | "deletecollection" => {
+                // Nothing was deleted, or nobody knows what.
+                let uri = request.request_uri();
+                if ["dryRun=", "labelSelector=", "fieldSelector="]
+                    .iter()
+                    .any(|part| uri.contains(part))
+                {
+                    return false;
+                }
                 let subject = Subject {
                     resource,
                     namespace,
@@ -80,6 +91,8 @@ impl Deaths {
                     ts: request.ts,
                     request: request.to_owned(),
                     recreated: false,
+                    is_final: resource != "pods"
+                        || vocabulary.text(request.identity_kind()) == "node",
                 });
                 self.by_object.insert(object, index);
                 for credential in victims {
@@ -98,6 +111,11 @@ impl Deaths {
         self.by_credential
             .get(&credential)
             .map(|&index| (index, &self.deaths[index]))
+    }
+
+    /// Takes back a death: the credential was accepted when it could not have been.
+    pub fn disprove(&mut self, credential: u32) {
+        self.by_credential.remove(&credential);
     }
 
     /// Returns the death of that index.

@@ -3,7 +3,7 @@
 use hashbrown::HashMap;
 
 use crate::detect::request::Request;
-use crate::frame::NULL;
+use crate::frame::{NULL, Vocabulary};
 
 /// How many distinct paths a use remembers, to recognise the same program by what it asks for.
 const PATHS: usize = 32;
@@ -17,6 +17,8 @@ pub struct Ledger {
     by_credential: HashMap<u32, u32>,
     by_username: HashMap<u32, Vec<u32>>,
     by_pod: HashMap<u32, Vec<u32>>,
+    /// Where an entry's use of an address and agent stands.
+    by_use: HashMap<(u32, u32, u32), u32>,
     /// Which entries came from an address with an agent: where a refused one may belong.
     by_client: HashMap<(u32, u32), Vec<u32>>,
     usernames_by_peer: HashMap<u32, Vec<u32>>,
@@ -64,8 +66,8 @@ pub struct Use {
 }
 
 impl Use {
-    /// Returns whether the same path was asked for here before, as far as this use remembers.
-    pub fn asked_for(&self, path: &str) -> bool {
+    /// Returns whether the same path was served here before, as far as this use remembers.
+    pub fn was_served(&self, path: &str) -> bool {
         self.paths.contains(&path_key(path))
     }
 }
@@ -109,18 +111,17 @@ impl Ledger {
         entry.last = entry.last.max(request.ts);
         entry.count += 1;
         let (peer, agent) = (request.peer_ip(), request.user_agent());
-        let known = entry
-            .uses
-            .iter_mut()
-            .find(|used| used.peer == peer && used.agent == agent);
-        let used = match known {
-            Some(used) => used,
+        let at = match self.by_use.get(&(index, peer, agent)) {
+            Some(&at) => at as usize,
             None => {
                 self.by_client.entry((peer, agent)).or_default().push(index);
                 let usernames = self.usernames_by_peer.entry(peer).or_default();
                 if !usernames.contains(&request.username()) {
                     usernames.push(request.username());
                 }
+                let at = entry.uses.len();
+                let narrow = u32::try_from(at).expect("fewer than 2^32 uses");
+                self.by_use.insert((index, peer, agent), narrow);
                 entry.uses.push(Use {
                     peer,
                     agent,
@@ -129,13 +130,14 @@ impl Ledger {
                     count: 0,
                     paths: Vec::new(),
                 });
-                entry.uses.last_mut().expect("just pushed")
+                at
             }
         };
+        let used = &mut entry.uses[at];
         used.first = used.first.min(request.ts);
         used.last = used.last.max(request.ts);
         used.count += 1;
-        if used.paths.len() < PATHS {
+        if used.paths.len() < PATHS && request.succeeded() {
             let key = path_key(request.path());
             if !used.paths.contains(&key) {
                 used.paths.push(key);
@@ -194,10 +196,10 @@ impl Ledger {
     }
 
     /// Returns the busiest address by users, with its users and the users of the whole log.
-    pub fn busiest_peer(&self) -> Option<(u32, usize, usize)> {
+    pub fn busiest_peer<'v>(&self, vocabulary: &'v Vocabulary) -> Option<(&'v str, usize, usize)> {
         self.usernames_by_peer
             .iter()
-            .map(|(&peer, users)| (peer, users.len(), self.by_username.len()))
+            .map(|(&peer, users)| (vocabulary.text(peer), users.len(), self.by_username.len()))
             .max_by_key(|&(peer, users, _)| (users, std::cmp::Reverse(peer)))
     }
 }

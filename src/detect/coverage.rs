@@ -100,10 +100,12 @@ impl Coverage {
     /// Takes in one request.
     pub fn observe(&mut self, request: &Request<'_>, vocabulary: &Vocabulary) {
         self.requests += 1;
-        self.first = self.first.min(request.ts);
-        self.last = self.last.max(request.ts);
+        if request.ts != 0 {
+            self.first = self.first.min(request.ts);
+            self.last = self.last.max(request.ts);
+        }
         self.refused += u64::from(request.code == 401);
-        self.authenticated += u64::from(request.authenticated());
+        self.authenticated += u64::from(request.authenticated(vocabulary));
         let credential = vocabulary.text(request.credential());
         self.with_credential_id +=
             u64::from(credential.starts_with("JTI=") || credential.starts_with("X509SHA256="));

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 use rsigma_parser::{ConditionOperator, CorrelationCondition, CorrelationType};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::analytics::anonymous_grant::AnonymousGrant;
 use super::analytics::masters::Masters;
@@ -65,8 +66,8 @@ struct Correlation {
 
 #[derive(Default)]
 struct Window {
-    recent: VecDeque<(i64, u32, Option<Request<'static>>)>,
-    values: HashMap<u32, u32>,
+    recent: VecDeque<(i64, u64, Option<Request<'static>>)>,
+    values: HashMap<u64, u32>,
     most: u64,
     episodes: Vec<Tally>,
 }
@@ -171,15 +172,21 @@ impl<'r> Engine<'r> {
         self.requests += 1;
         self.coverage.observe(request, self.vocabulary);
         // Before the ledger knows of the request: the question is whether the client is new.
-        let tied = self
-            .token_reuse
-            .observe(request, &context, &self.ledger, &self.deaths);
-        self.unauthorized
-            .observe(request, &context, &self.ledger, tied);
-        if request.authenticated() {
+        // What never got its final stage comes last, with a time long past: no clue to an order.
+        let in_order = matches!(folded.hits, Hits::Row(..));
+        if in_order {
+            let tied = self
+                .token_reuse
+                .observe(request, &context, &self.ledger, &mut self.deaths);
+            self.unauthorized
+                .observe(request, &context, &self.ledger, tied);
+        }
+        if request.authenticated(self.vocabulary) {
             self.ledger.enter(request);
-            self.shared_credential.observe(request, &context);
             self.masters.observe(request, &context);
+            if in_order {
+                self.shared_credential.observe(request, &context);
+            }
         }
         self.anonymous_grant.observe(request, &context);
         self.deaths.note(request, &self.ledger, self.vocabulary);
@@ -242,7 +249,7 @@ impl<'r> Engine<'r> {
             let meta = &self.rules.rules[correlation.rule].meta;
             correlation.findings(meta, vocabulary, &mut findings);
         }
-        let tied = self.token_reuse.tied();
+        let tied = self.token_reuse.tied(&self.deaths);
         findings.extend(self.anonymous_grant.finish(&context));
         findings.extend(self.masters.finish(&context, &self.ledger));
         findings.extend(self.shared_credential.finish(&context, &self.ledger));
@@ -484,9 +491,10 @@ impl Correlation {
         if key.contains(&NULL) {
             return;
         }
+        // A hash: clients choose these texts, and the dictionary would keep them all.
         let value = self
             .value
-            .map_or(0, |column| request.code_of(column, vocabulary));
+            .map_or(0, |column| xxh3_64(request.value_of(column, vocabulary)));
         let window = self.windows.entry(key).or_default();
         let from = request.ts.saturating_sub(self.timespan_us);
         while window.recent.front().is_some_and(|&(ts, ..)| ts <= from) {

@@ -179,7 +179,8 @@ impl Fold {
 fn in_order(mut waiting: Vec<Waiting>) -> Vec<Folded<'static>> {
     waiting.sort_by(|a, b| {
         let key = |waiting: &Waiting| (waiting.request.ts, waiting.request.place());
-        key(a).cmp(&key(b))
+        let id = |waiting: &Waiting| waiting.request.audit_id().to_owned();
+        key(a).cmp(&key(b)).then_with(|| id(a).cmp(&id(b)))
     });
     waiting
         .into_iter()

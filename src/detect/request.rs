@@ -248,6 +248,22 @@ impl Request<'_> {
         vocabulary.code(self.text(text.expect("requests carry this column")))
     }
 
+    /// Returns the bytes of the value in `column`; of a request URI, its path.
+    ///
+    /// # Panics
+    /// If requests do not carry the column; [`Self::carries`] tells.
+    pub fn value_of<'s>(&'s self, column: Column, vocabulary: &'s Vocabulary) -> &'s [u8] {
+        if let Some(position) = CODED.iter().position(|coded| *coded == column) {
+            return vocabulary.text(self.coded(position)).as_bytes();
+        }
+        if column == Column::RequestUri {
+            return self.path().as_bytes();
+        }
+        let text = TEXTS.iter().position(|text| *text == column);
+        self.text(text.expect("requests carry this column"))
+            .as_bytes()
+    }
+
     /// Returns whether requests carry `column`.
     pub fn carries(column: Column) -> bool {
         CODED.contains(&column) || TEXTS.contains(&column)
@@ -263,9 +279,12 @@ impl Request<'_> {
         (100..400).contains(&self.code)
     }
 
-    /// Returns whether it is known that the credential was accepted, whatever came after.
-    pub fn authenticated(&self) -> bool {
-        self.username() != NULL && self.code != 401
+    /// Returns whether a credential was presented and accepted, whatever came after; anonymous requests
+    /// have none.
+    pub fn authenticated(&self, vocabulary: &Vocabulary) -> bool {
+        self.username() != NULL
+            && self.code != 401
+            && vocabulary.text(self.identity_kind()) != "anonymous"
     }
 
     /// Returns where the log says so.

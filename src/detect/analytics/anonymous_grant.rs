@@ -18,6 +18,7 @@ use crate::rules::{Parameters, RuleError, RuleMeta};
 pub struct AnonymousGrant {
     meta: RuleMeta,
     harmless: Vec<String>,
+    harmless_for_paths: Vec<String>,
     /// Per authorizer's reason.
     uses: HashMap<u32, Tally>,
     /// Per binding, as the reason names it.
@@ -62,6 +63,7 @@ impl AnonymousGrant {
         Ok(Self {
             meta: meta.clone(),
             harmless: parameters.strings("harmless_bindings")?,
+            harmless_for_paths: parameters.strings("harmless_for_paths")?,
             uses: HashMap::new(),
             writes: HashMap::new(),
         })
@@ -113,7 +115,9 @@ impl AnonymousGrant {
             let Some(grant) = Grant::parse(vocabulary.text(reason)) else {
                 continue;
             };
-            if self.harmless.iter().any(|binding| binding == grant.binding) {
+            let among = |bindings: &[String]| bindings.iter().any(|name| name == grant.binding);
+            let paths_only = used.resources(vocabulary).is_empty();
+            if among(&self.harmless) || (paths_only && among(&self.harmless_for_paths)) {
                 continue;
             }
             let mut tally = used.clone();

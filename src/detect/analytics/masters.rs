@@ -8,12 +8,13 @@
 
 use hashbrown::HashMap;
 
+use super::address::are_neighbours;
 use super::{Context, Draft, counted, listed};
 use crate::credential::Ledger;
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::{Finding, Severity};
-use crate::frame::NULL;
+use crate::frame::{NULL, Vocabulary};
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// State of the analytics.
@@ -22,10 +23,12 @@ pub struct Masters {
     second: RuleMeta,
     new_source: RuleMeta,
     shared_peer_users: usize,
+    managed: Vec<String>,
     /// Per credential: all, and per address in order of first use.
     carriers: HashMap<u32, Carrier>,
 }
 
+#[derive(Clone)]
 struct Carrier {
     all: Tally,
     by_peer: Vec<(u32, Tally)>,
@@ -48,7 +51,8 @@ impl Masters {
             inventory: inventory.clone(),
             second: second.clone(),
             new_source: new_source.clone(),
-            shared_peer_users: parameters.number("shared_peer_users")? as usize,
+            shared_peer_users: parameters.count("shared_peer_users")? as usize,
+            managed: parameters.strings("managed_control_planes")?,
             carriers: HashMap::new(),
         })
     }
@@ -64,9 +68,7 @@ impl Masters {
             evidence_limit,
         } = *context;
         let peer = request.peer_ip();
-        if vocabulary.text(request.username()) == "system:apiserver"
-            && LOOPBACK.contains(&vocabulary.text(peer))
-        {
+        if peer == NULL || Self::is_api_server(request, vocabulary) {
             return;
         }
         let carrier = self
@@ -85,77 +87,134 @@ impl Masters {
         }
     }
 
+    /// Tells the API server's client to itself: by name and address, or, where the server listens on
+    /// another address than loopback, by name, its own program, a uid, and no credential of its own.
+    fn is_api_server(request: &Request<'_>, vocabulary: &Vocabulary) -> bool {
+        let credential = vocabulary.text(request.credential());
+        vocabulary.text(request.username()) == "system:apiserver"
+            && (LOOPBACK.contains(&vocabulary.text(request.peer_ip()))
+                || (request.user_uid() != NULL
+                    && credential.starts_with("user:")
+                    && vocabulary
+                        .text(request.user_agent())
+                        .starts_with("kube-apiserver/")))
+    }
+
     /// Draws the findings.
     pub fn finish(self, context: &Context<'_>, ledger: &Ledger) -> Vec<Finding> {
         let vocabulary = context.vocabulary;
         let mut carriers: Vec<(String, Carrier)> = self
             .carriers
-            .into_iter()
-            .map(|(credential, carrier)| (vocabulary.text(credential).to_owned(), carrier))
+            .iter()
+            .map(|(&credential, carrier)| (vocabulary.text(credential).to_owned(), carrier.clone()))
             .collect();
         carriers.sort_by(|a, b| (a.1.all.first, &a.0).cmp(&(b.1.all.first, &b.0)));
         let mut findings = Vec::new();
-        for (index, (credential, carrier)) in carriers.iter().enumerate() {
-            let all = &carrier.all;
-            let who = listed(&all.usernames(vocabulary));
-            let group = vec![credential.clone()];
-            let mut draft = Draft::new(
-                if index == 0 {
-                    &self.inventory
-                } else {
-                    &self.second
-                },
-                group.clone(),
-                all,
-            );
-            draft.summary = format!(
-                "`{who}` carries system:masters: {}, {} of them changes, from {}",
-                counted(all.count, "request"),
-                all.writes,
-                listed(&all.peers(vocabulary)),
-            );
-            draft.why = vec![
-                "user.groups holds system:masters".to_owned(),
-                format!("credential = {credential}"),
-            ];
-            if index > 0 {
-                let known = &carriers[0];
-                draft.why.push(format!(
-                    "first used after that of `{}` ({})",
-                    listed(&known.1.all.usernames(vocabulary)),
-                    known.0
-                ));
-            }
-            findings.push(draft.finish(vocabulary));
-
-            let home = &carrier.by_peer[0];
-            for (peer, tally) in &carrier.by_peer[1..] {
-                let address = vocabulary.text(*peer);
-                let mut draft = Draft::new(
-                    &self.new_source,
-                    vec![credential.clone(), address.to_owned()],
-                    tally,
-                );
-                draft.summary = format!(
-                    "`{who}` (system:masters) came from {address}, where it had not been before: {}, {} of them changes",
-                    counted(tally.count, "request"),
-                    tally.writes,
-                );
-                draft.why = vec![
-                    format!("credential = {credential}"),
-                    format!("address = {address}; before: {}", vocabulary.text(home.0)),
-                ];
-                if ledger.is_shared_peer(*peer, self.shared_peer_users)
-                    || ledger.is_shared_peer(home.0, self.shared_peer_users)
-                {
-                    draft.severity = Severity::Low;
-                    draft
-                        .why
-                        .push("one of the addresses stands for many users".to_owned());
-                }
-                findings.push(draft.finish(vocabulary));
+        let mut before: Vec<&(String, Carrier)> = Vec::new();
+        for carrier in &carriers {
+            let users = carrier.1.all.usernames(vocabulary);
+            let managed = users.iter().all(|user| self.managed.contains(user));
+            let known = if managed { &[][..] } else { &before[..] };
+            findings.push(self.carrier_finding(carrier, managed, known, vocabulary));
+            if !managed {
+                findings.extend(self.source_findings(carrier, context, ledger));
+                before.push(carrier);
             }
         }
         findings
+    }
+
+    /// Says that a credential carries the group; worse if others were known `before`.
+    fn carrier_finding(
+        &self,
+        (credential, carrier): &(String, Carrier),
+        managed: bool,
+        before: &[&(String, Carrier)],
+        vocabulary: &Vocabulary,
+    ) -> Finding {
+        let all = &carrier.all;
+        let users = all.usernames(vocabulary);
+        let meta = if before.is_empty() {
+            &self.inventory
+        } else {
+            &self.second
+        };
+        let mut draft = Draft::new(meta, vec![credential.clone()], all);
+        draft.summary = format!(
+            "`{}` carries system:masters: {}, {} of them changes, from {}",
+            listed(&users),
+            counted(all.count, "request"),
+            all.writes,
+            listed(&all.peers(vocabulary)),
+        );
+        draft.why = vec![
+            "user.groups holds system:masters".to_owned(),
+            format!("credential = {credential}"),
+        ];
+        if let Some((key, known)) = before.first() {
+            let names = listed(&known.all.usernames(vocabulary));
+            draft
+                .why
+                .push(format!("first used after that of `{names}` ({key})"));
+        }
+        let renewed = before.iter().any(|(_, known)| {
+            known.all.usernames(vocabulary) == users
+                && known.all.last <= all.first
+                && known.all.origin(vocabulary) == all.origin(vocabulary)
+        });
+        if managed {
+            draft.severity = Severity::Informational;
+            draft
+                .why
+                .push("known as part of a managed control plane".to_owned());
+        } else if renewed {
+            draft.severity = Severity::Low;
+            draft.why.push(
+                "took over from one of the same user, address and program: a renewal".to_owned(),
+            );
+        }
+        draft.finish(vocabulary)
+    }
+
+    /// Says where a credential came from besides the first address.
+    fn source_findings(
+        &self,
+        (credential, carrier): &(String, Carrier),
+        context: &Context<'_>,
+        ledger: &Ledger,
+    ) -> Vec<Finding> {
+        let vocabulary = context.vocabulary;
+        let who = listed(&carrier.all.usernames(vocabulary));
+        let home = carrier.by_peer[0].0;
+        let finding = |(peer, tally): &(u32, Tally)| {
+            let address = vocabulary.text(*peer);
+            let group = vec![credential.clone(), address.to_owned()];
+            let mut draft = Draft::new(&self.new_source, group, tally);
+            draft.summary = format!(
+                "`{who}` (system:masters) came from {address}, where it had not been before: {}, {} of them changes",
+                counted(tally.count, "request"),
+                tally.writes,
+            );
+            draft.why = vec![
+                format!("credential = {credential}"),
+                format!("address = {address}; before: {}", vocabulary.text(home)),
+            ];
+            let doubt = if [*peer, home]
+                .iter()
+                .any(|&peer| ledger.is_shared_peer(peer, self.shared_peer_users))
+            {
+                Some("one of the addresses stands for many users")
+            } else if are_neighbours([address, vocabulary.text(home)]) {
+                Some("the addresses may be one host's: one network, or one of each family")
+            } else {
+                None
+            };
+            if let Some(doubt) = doubt {
+                draft.severity = Severity::Low;
+                draft.why.push(doubt.to_owned());
+            }
+            draft.finish(vocabulary)
+        };
+        carrier.by_peer[1..].iter().map(finding).collect()
     }
 }

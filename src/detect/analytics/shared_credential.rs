@@ -11,6 +11,7 @@ use std::net::IpAddr;
 
 use hashbrown::HashMap;
 
+use super::address::are_neighbours;
 use super::{Context, Draft, counted, lasting, listed};
 use crate::credential::Ledger;
 use crate::detect::request::Request;
@@ -53,6 +54,7 @@ struct Holders {
     recent: VecDeque<Request<'static>>,
     returns: VecDeque<i64>,
     most_returns: usize,
+    returned_home: u64,
     episodes: Vec<Tally>,
 }
 
@@ -83,10 +85,10 @@ impl SharedCredential {
             away: away.clone(),
             settings: Settings {
                 window_us: parameters.duration_us("window")?,
-                least_returns: parameters.number("least_returns")? as usize,
-                high_returns: parameters.number("high_returns")? as usize,
+                least_returns: parameters.count("least_returns")? as usize,
+                high_returns: parameters.count("high_returns")? as usize,
                 longest_request_us: parameters.duration_us("longest_request")?,
-                shared_peer_users: parameters.number("shared_peer_users")? as usize,
+                shared_peer_users: parameters.count("shared_peer_users")? as usize,
                 by_design: by_design.collect(),
             },
             holders: HashMap::new(),
@@ -138,6 +140,10 @@ impl SharedCredential {
             holders.at = 0;
             return;
         }
+        let (username, agent) = (request.username(), request.user_agent());
+        if settings.is_by_design(vocabulary.text(username), vocabulary.text(agent)) {
+            return;
+        }
         // The first address of a bound token is its home; the others' requests are evidence.
         if at > 0 && request.token_pod_uid() != NULL {
             holders.peers[at]
@@ -148,6 +154,7 @@ impl SharedCredential {
         if at != holders.at && !new && holders.peers[at].last >= from {
             holders.returns.push_back(request.ts);
         }
+        holders.returned_home += u64::from(at == 0 && holders.at != 0);
         holders.peers[at].last = request.ts;
         holders.at = at;
         while holders.returns.front().is_some_and(|&ts| ts < from) {
@@ -216,9 +223,6 @@ impl SharedCredential {
                 .collect();
             let usernames = episode.usernames(vocabulary);
             let agents = episode.origin(vocabulary).user_agents;
-            if self.settings.is_by_design(&usernames, &agents) {
-                continue;
-            }
             let key = vocabulary.text(credential);
             let mut draft = Draft::new(&self.sharing, vec![key.to_owned()], episode);
             draft.summary = format!(
@@ -250,18 +254,30 @@ impl SharedCredential {
                         .to_owned(),
                 );
             }
-            if own.len() < 2 {
+            let node = |peer: &String| {
+                vocabulary
+                    .find(peer)
+                    .is_some_and(|code| self.nodes.contains(&code))
+            };
+            let by_nodes = usernames.iter().all(|user| user.starts_with("system:"));
+            let doubt = if own.len() < 2 {
+                Some("all addresses but one stand for many users (a gateway or proxy)")
+            } else if are_neighbours(own.iter().map(String::as_str)) {
+                Some("the addresses may be one gateway's: one network, or one of each family")
+            } else if by_nodes && own.iter().all(node) {
+                Some("all addresses are nodes: agents that share a credential by design")
+            } else if usernames
+                .iter()
+                .all(|user| user.starts_with("system:bootstrap:"))
+            {
+                Some("a bootstrap token joins many nodes")
+            } else {
+                None
+            };
+            if let Some(doubt) = doubt {
                 draft.severity = Severity::Low;
                 draft.confidence = Confidence::Low;
-                draft.why.push(
-                    "all addresses but one stand for many users (a gateway or proxy)".to_owned(),
-                );
-            } else if one_network(&own) {
-                draft.severity = Severity::Low;
-                draft.confidence = Confidence::Low;
-                draft
-                    .why
-                    .push("the addresses are neighbours: perhaps one gateway's".to_owned());
+                draft.why.push(doubt.to_owned());
             }
             findings.push(draft.finish(vocabulary));
         }
@@ -279,24 +295,35 @@ impl SharedCredential {
         let Some((home, others)) = holders.peers.split_first() else {
             return;
         };
+        let Some(entry) = ledger.entry(credential) else {
+            return;
+        };
+        let uses_at_home = entry.uses.iter().filter(|used| used.peer == home.code);
+        let home_agents: Vec<u32> = uses_at_home.map(|used| used.agent).collect();
+        // The same program, at one new address, and never back: the Pod's sandbox was made anew.
+        let mut moved = others.len() == 1 && holders.returned_home == 0;
         let home = vocabulary.text(home.code);
         let mut all = Tally::empty();
         let mut own = false;
         for peer in others {
             let address = vocabulary.text(peer.code);
             let gateway = ledger.is_shared_peer(peer.code, self.settings.shared_peer_users);
-            if self.nodes.contains(&peer.code) || is_other_family(home, address) {
+            let familiar = entry
+                .uses
+                .iter()
+                .filter(|used| used.peer == peer.code)
+                .all(|used| home_agents.contains(&used.agent));
+            // A Pod on its host's network or behind its node; the other family of a dual stack.
+            if (self.nodes.contains(&peer.code) || is_other_family(home, address)) && familiar {
                 continue;
             }
+            moved &= familiar;
             own |= !gateway;
             all.merge(peer.tally.clone(), context.evidence_limit);
         }
         if all.count == 0 {
             return;
         }
-        let Some(entry) = ledger.entry(credential) else {
-            return;
-        };
         let key = vocabulary.text(credential);
         let mut draft = Draft::new(&self.away, vec![key.to_owned()], &all);
         draft.summary = format!(
@@ -312,6 +339,14 @@ impl SharedCredential {
             format!("pod-uid = {}", vocabulary.text(entry.token_pod_uid)),
             format!("first seen at {home}"),
         ];
+        if moved {
+            draft.severity = Severity::Low;
+            draft.confidence = Confidence::Low;
+            draft.why.push(
+                "the same program moved and never came back: perhaps the Pod's sandbox was made anew"
+                    .to_owned(),
+            );
+        }
         if !own {
             draft.severity = Severity::Low;
             draft.confidence = Confidence::Low;
@@ -325,13 +360,10 @@ impl SharedCredential {
 
 impl Settings {
     /// Names identity and program together: neither alone makes sharing harmless.
-    fn is_by_design(&self, usernames: &[String], agents: &[String]) -> bool {
-        self.by_design.iter().any(|known| {
-            usernames.iter().all(|username| *username == known.username)
-                && agents
-                    .iter()
-                    .all(|agent| agent.starts_with(&known.agent_prefix))
-        })
+    fn is_by_design(&self, username: &str, agent: &str) -> bool {
+        self.by_design
+            .iter()
+            .any(|known| username == known.username && agent.starts_with(&known.agent_prefix))
     }
 }
 
@@ -342,52 +374,17 @@ fn is_other_family(one: &str, other: &str) -> bool {
     }
 }
 
-/// Returns whether all addresses lie in one /24 (IPv4) or /64 (IPv6), or are one of each family.
-fn one_network(addresses: &[String]) -> bool {
-    let parsed: Option<Vec<IpAddr>> = addresses.iter().map(|text| text.parse().ok()).collect();
-    let Some(parsed) = parsed else { return false };
-    let mut networks: Vec<Vec<u8>> = parsed
-        .iter()
-        .map(|address| match address {
-            IpAddr::V4(address) => address.octets()[..3].to_vec(),
-            IpAddr::V6(address) => address.octets()[..8].to_vec(),
-        })
-        .collect();
-    networks.sort_unstable();
-    networks.dedup();
-    let both_families = parsed.len() == 2 && parsed[0].is_ipv4() != parsed[1].is_ipv4();
-    networks.len() == 1 || both_families
-}
-
 /// Returns the number of users that share the busiest address, in words, if it hides who is who.
 pub fn gateway_note(
     ledger: &Ledger,
     vocabulary: &Vocabulary,
     least_users: usize,
 ) -> Option<String> {
-    let (peer, users, all) = ledger.busiest_peer()?;
+    let (peer, users, all) = ledger.busiest_peer(vocabulary)?;
     (users >= least_users && users * 2 > all).then(|| {
         format!(
             "{users} of {all} users come from the one address {}: addresses tell little here; look at credentials and agents",
-            vocabulary.text(peer)
+            peer
         )
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn neighbours_are_one_network() {
-        let check = |addresses: &[&str], expected: bool| {
-            let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-            assert_eq!(one_network(&addresses), expected, "{addresses:?}");
-        };
-        check(&["10.0.0.1", "10.0.0.200"], true);
-        check(&["10.0.0.1", "10.0.1.1"], false);
-        check(&["10.0.0.1", "fd00::1"], true);
-        check(&["2001:db8::1", "2001:db8::2"], true);
-        check(&["gce-internal-ip", "10.0.0.1"], false);
-    }
 }

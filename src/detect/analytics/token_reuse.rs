@@ -25,11 +25,29 @@ pub struct TokenReuse {
     grace_us: i64,
     tie_us: i64,
     least_refused: u64,
+    least_served: u64,
+    shared_peer_users: usize,
     recovery_us: i64,
     after: HashMap<Key, After>,
     /// Clients that were refused, and what they are tied to.
     waiting: HashMap<Client, Vec<Key>>,
 }
+
+/// How much there is after a death.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Weight {
+    /// What every rollout shows.
+    Noise,
+    /// Served from the cache, and no more: somebody should know.
+    Trace,
+    /// The credential stayed in use.
+    Reuse,
+    /// It even works.
+    Proved,
+}
+
+/// How long API servers remember a good token (kubernetes/apiserver, success cache: 10 s), and a little.
+const CACHE_US: i64 = 12_000_000;
 
 /// Dead credential and index of its death.
 type Key = (u32, usize);
@@ -61,7 +79,9 @@ impl TokenReuse {
             meta: meta.clone(),
             grace_us: parameters.duration_us("grace")?,
             tie_us: parameters.duration_us("tie_window")?,
-            least_refused: parameters.number("least_refused")? as u64,
+            least_refused: parameters.count("least_refused")?.into(),
+            least_served: parameters.count("least_served")?.into(),
+            shared_peer_users: parameters.count("shared_peer_users")? as usize,
             recovery_us: parameters.duration_us("recovery")?,
             after: HashMap::new(),
             waiting: HashMap::new(),
@@ -74,7 +94,7 @@ impl TokenReuse {
         request: &Request<'_>,
         context: &Context<'_>,
         ledger: &Ledger,
-        deaths: &Deaths,
+        deaths: &mut Deaths,
     ) -> bool {
         if deaths.is_empty() {
             return false;
@@ -82,7 +102,7 @@ impl TokenReuse {
         if request.code == 401 {
             return self.observe_refused(request, context, ledger, deaths);
         }
-        if request.authenticated() {
+        if request.authenticated(context.vocabulary) {
             self.observe_accepted(request, context, ledger, deaths);
         }
         false
@@ -93,7 +113,7 @@ impl TokenReuse {
         request: &Request<'_>,
         context: &Context<'_>,
         ledger: &Ledger,
-        deaths: &Deaths,
+        deaths: &mut Deaths,
     ) {
         let Some((index, death)) = deaths.of(request.credential()) else {
             self.note_recovery(request, ledger);
@@ -103,20 +123,28 @@ impl TokenReuse {
         if request.received <= death.ts {
             return;
         }
+        let late = request.received > death.ts + self.grace_us;
+        // Before 1.24 all Secret tokens of a ServiceAccount have one key: this one is another.
+        let key = context.vocabulary.text(request.credential());
+        if late && key.starts_with("legacy:") {
+            self.after.remove(&(request.credential(), index));
+            deaths.disprove(request.credential());
+            return;
+        }
         let after = self.after.entry((request.credential(), index)).or_default();
-        after.late += u64::from(request.received > death.ts + self.grace_us);
+        after.late += u64::from(late && death.is_final);
         add(&mut after.served, request, context);
     }
 
     /// A client that was refused comes back as the same user with a credential that lives.
     fn note_recovery(&mut self, request: &Request<'_>, ledger: &Ledger) {
         let client = (request.peer_ip(), request.user_agent());
-        let Some(keys) = self.waiting.remove(&client) else {
+        let Some(keys) = self.waiting.get_mut(&client) else {
             return;
         };
-        for key in keys {
+        keys.retain(|&key| {
             let Some(after) = self.after.get_mut(&key) else {
-                continue;
+                return false;
             };
             let last = after.refused.as_ref().map_or(i64::MIN, |tally| tally.last);
             let same_user = ledger
@@ -125,7 +153,8 @@ impl TokenReuse {
             if same_user && request.ts <= last.saturating_add(self.recovery_us) {
                 after.recovered.push(client);
             }
-        }
+            !same_user
+        });
     }
 
     fn observe_refused(
@@ -147,7 +176,10 @@ impl TokenReuse {
             if !in_time || dead.is_some_and(|(known, ..)| known > index) {
                 continue;
             }
-            let same_path = entry.uses.iter().any(|used| used.asked_for(request.path()));
+            let same_path = entry
+                .uses
+                .iter()
+                .any(|used| used.was_served(request.path()));
             dead = Some((index, entry.credential, death, same_path));
         }
         let Some((index, credential, _, same_path)) = dead else {
@@ -173,46 +205,77 @@ impl TokenReuse {
     }
 
     /// Returns how many refusals of each address the findings to come explain.
-    pub fn tied(&self) -> HashMap<u32, u64> {
+    pub fn tied(&self, deaths: &Deaths) -> HashMap<u32, u64> {
         let mut tied: HashMap<u32, u64> = HashMap::new();
-        for after in self.after.values().filter(|after| self.counts(after)) {
-            for &(peer, count) in &after.by_peer {
-                *tied.entry(peer).or_default() += count;
+        for (key, after) in &self.after {
+            if self.weight(*key, after, deaths) != Weight::Noise {
+                for &(peer, count) in &after.by_peer {
+                    *tied.entry(peer).or_default() += count;
+                }
             }
         }
         tied
     }
 
-    /// Returns whether there is more than noise after a death.
-    fn counts(&self, after: &After) -> bool {
+    /// Weighs what came after a death.
+    fn weight(&self, key: Key, after: &After, deaths: &Deaths) -> Weight {
+        let death = deaths.get(key.1);
+        let served = after.served.as_ref().map_or(0, |tally| tally.count);
         let refused = after.refused.as_ref().map_or(0, |tally| tally.count);
+        if let Some((index, newer)) = deaths.of(key.0)
+            && index != key.1
+        {
+            // Its object died again, so it lived until then: a Pod that drains, whose ServiceAccount
+            // may have gone before it. What ends with the Pod is the Pod's own.
+            let last = after.refused.as_ref().map_or(i64::MIN, |tally| tally.last);
+            if last <= newer.ts + CACHE_US {
+                return Weight::Noise;
+            }
+        }
         let recovered = !after.clients.is_empty()
             && after
                 .clients
                 .iter()
                 .all(|client| after.recovered.contains(client));
-        after.late > 0 || (refused >= self.least_refused && !recovered)
+        if after.late > 0 {
+            Weight::Proved
+        } else if recovered {
+            Weight::Noise
+        } else if refused >= self.least_refused {
+            Weight::Reuse
+        } else if served >= self.least_served && death.is_final {
+            // It was in use when it died and stopped at once, or nearly so.
+            if refused > 0 {
+                Weight::Reuse
+            } else {
+                Weight::Trace
+            }
+        } else {
+            Weight::Noise
+        }
     }
 
     /// Draws the findings.
     pub fn finish(self, context: &Context<'_>, ledger: &Ledger, deaths: &Deaths) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (&(credential, index), after) in &self.after {
-            if !self.counts(after) {
+            let weight = self.weight((credential, index), after, deaths);
+            if weight == Weight::Noise {
                 continue;
             }
             let Some(entry) = ledger.entry(credential) else {
                 continue;
             };
             let death = deaths.get(index);
-            findings.push(finding(
-                &self.meta,
-                entry,
-                death,
-                after,
-                self.grace_us,
-                context,
-            ));
+            let mut found = finding(&self.meta, entry, death, after, self.grace_us, context);
+            let shared = |&(peer, _): &Client| ledger.is_shared_peer(peer, self.shared_peer_users);
+            let doubtful = after.served.is_none()
+                && (after.ambiguous || after.clients.iter().any(shared))
+                && after.same_path == 0;
+            if weight == Weight::Trace || doubtful {
+                found.severity = Severity::Low;
+            }
+            findings.push(found);
         }
         findings
     }

@@ -10,10 +10,10 @@
 //! one low finding per address.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 
 use hashbrown::HashMap;
 
+use super::address::network;
 use super::{Context, Draft, counted, lasting, listed};
 use crate::credential::Ledger;
 use crate::detect::request::Request;
@@ -59,11 +59,13 @@ struct Settings {
     window_us: i64,
     burst: usize,
     high_burst: usize,
+    total: u64,
     steady: f64,
     spray_window_us: i64,
     spray_peers: usize,
     spray_requests: u64,
     success_window_us: i64,
+    success_refused: u64,
     storm_peers: usize,
     outage_share: f64,
     rate_minutes: usize,
@@ -81,6 +83,8 @@ struct Session {
     peak: usize,
     /// On a path that the same client was served before.
     known_paths: u64,
+    /// Tied to a deleted credential.
+    tied: u64,
     /// Who was served before at this address by the same program.
     known_users: Vec<u32>,
     gaps: Gaps,
@@ -112,8 +116,15 @@ impl Gaps {
     }
 }
 
-/// How many distinct paths a session remembers.
+/// How many distinct paths and agents a session remembers; clients choose both.
 const PATHS: usize = 16;
+const AGENTS: usize = 64;
+
+/// Credentials that can be guessed: what is signed (tokens, certificates) cannot.
+const GUESSABLE: [&str; 2] = ["unknown", "bootstrap-token"];
+
+/// Programs that retry pause at least this long, on average.
+const RETRY_PAUSE_US: f64 = 2e6;
 
 /// How many minutes a finding of the rate names.
 const MINUTE_US: i64 = 60_000_000;
@@ -141,18 +152,20 @@ impl Unauthorized {
             settings: Settings {
                 pause_us: brute.duration_us("pause")?,
                 window_us: brute.duration_us("window")?,
-                burst: brute.number("least_refused")? as usize,
-                high_burst: brute.number("high_refused")? as usize,
+                burst: brute.count("least_refused")? as usize,
+                high_burst: brute.count("high_refused")? as usize,
+                total: brute.count("total_refused")?.into(),
                 steady: brute.number("steady_variation")?,
                 spray_window_us: spray.duration_us("window")?,
-                spray_peers: spray.number("least_addresses")? as usize,
-                spray_requests: spray.number("least_refused")? as u64,
+                spray_peers: spray.count("least_addresses")? as usize,
+                spray_requests: spray.count("least_refused")?.into(),
                 success_window_us: success.duration_us("window")?,
-                storm_peers: storm.number("least_addresses")? as usize,
+                success_refused: success.count("least_refused")?.into(),
+                storm_peers: storm.count("least_addresses")? as usize,
                 outage_share: storm.number("outage_share")?,
-                rate_minutes: rate.number("least_minutes")? as usize,
+                rate_minutes: rate.count("least_minutes")? as usize,
                 rate_score: rate.number("least_score")?,
-                rate_least: rate.number("least_refused")? as u64,
+                rate_least: rate.count("least_refused")?.into(),
             },
             open: HashMap::new(),
             closed: Vec::new(),
@@ -171,11 +184,15 @@ impl Unauthorized {
         ledger: &Ledger,
         tied: bool,
     ) {
+        // Without a time there is neither session nor rate.
+        if request.ts == 0 {
+            return;
+        }
         self.first = self.first.min(request.ts);
         self.last = self.last.max(request.ts);
         if request.code == 401 {
             self.observe_refused(request, context, ledger, tied);
-        } else if request.authenticated() && !self.open.is_empty() {
+        } else if request.authenticated(context.vocabulary) && !self.open.is_empty() {
             self.observe_accepted(request, context, ledger);
         }
     }
@@ -208,6 +225,7 @@ impl Unauthorized {
             window: VecDeque::new(),
             peak: 0,
             known_paths: 0,
+            tied: 0,
             known_users: Vec::new(),
             gaps: Gaps::default(),
             recovered: false,
@@ -222,7 +240,7 @@ impl Unauthorized {
         session.tally.add(request, vocabulary, evidence_limit);
         session.recovered = false;
         let agent = request.user_agent();
-        if !session.agents.contains(&agent) {
+        if session.agents.len() < AGENTS && !session.agents.contains(&agent) {
             session.agents.push(agent);
         }
         let path = request.path();
@@ -237,12 +255,11 @@ impl Unauthorized {
             served_before |= entry
                 .uses
                 .iter()
-                .any(|used| used.peer == peer && used.agent == agent && used.asked_for(path));
+                .any(|used| used.peer == peer && used.agent == agent && used.was_served(path));
         }
         session.known_paths += u64::from(served_before);
-        if !tied {
-            session.window.push_back(request.ts);
-        }
+        session.tied += u64::from(tied);
+        session.window.push_back(request.ts);
         while session
             .window
             .front()
@@ -266,17 +283,18 @@ impl Unauthorized {
         if !in_time || request.received < session.tally.first {
             return;
         }
-        if vocabulary.text(request.identity_kind()) == "anonymous"
-            || !session.agents.contains(&request.user_agent())
-        {
+        if !session.agents.contains(&request.user_agent()) {
             return;
         }
-        session.recovered = true;
         let username = request.username();
-        if !session.newcomers.contains(&username) {
-            if ledger.usernames_of(peer).contains(&username) {
-                return;
-            }
+        let guessable = GUESSABLE.contains(&vocabulary.text(request.credential_kind()));
+        let known = ledger.usernames_of(peer).contains(&username);
+        let newcomer = session.newcomers.contains(&username);
+        if !guessable || (known && !newcomer) {
+            session.recovered = true;
+            return;
+        }
+        if !newcomer {
             session.newcomers.push(username);
         }
         session
@@ -307,14 +325,19 @@ impl Unauthorized {
         let mut findings = Vec::new();
         let mut quiet = Vec::new();
         for session in sessions {
-            if self.settings.is_burst(&session) {
+            let burst = self.settings.is_burst(&session);
+            if burst {
                 findings.push(self.brute_force_finding(&session, vocabulary));
-                if let Some(success) = &session.success {
-                    findings.push(self.success_finding(&session, success, context));
-                }
-                continue;
             }
-            quiet.push(session);
+            if let Some(success) = &session.success
+                && session.tally.count >= self.settings.success_refused
+                && (burst || !session.is_known_client())
+            {
+                findings.push(self.success_finding(&session, success, burst, context));
+            }
+            if !burst {
+                quiet.push(session);
+            }
         }
         let quiet = self.storms(quiet, context, ledger, &mut findings);
         let quiet = self.sprays(quiet, context, &mut findings);
@@ -355,6 +378,7 @@ impl Unauthorized {
         &self,
         session: &Session,
         success: &Tally,
+        burst: bool,
         context: &Context<'_>,
     ) -> Finding {
         let Context {
@@ -377,6 +401,10 @@ impl Unauthorized {
         tally.evidence = evidence;
         let users = listed(&success.usernames(vocabulary));
         let mut draft = Draft::new(&self.then_success, vec![address.to_owned()], &tally);
+        if !burst {
+            draft.severity = Severity::Medium;
+            draft.confidence = Confidence::Low;
+        }
         draft.window_start = session.tally.first;
         draft.summary = format!(
             "after {} refusals {address} was let in as `{users}`, who had not come from there before: {}",
@@ -436,7 +464,7 @@ impl Unauthorized {
             ];
             findings.push(draft.finish(vocabulary));
         }
-        left.sort_by_key(|session| (session.tally.first, session.peer));
+        left.sort_by_key(|session| session.tally.first);
         left
     }
 
@@ -590,17 +618,13 @@ impl Unauthorized {
         if span < self.settings.rate_minutes {
             return;
         }
-        // Minutes without a 401 count too: those are most.
-        let mut counts: Vec<u64> = self.minutes.values().copied().collect();
-        counts.sort_unstable();
-        let zeros = span - counts.len().min(span);
-        let quantile = |values: &[f64]| median(values, zeros);
-        let values: Vec<f64> = counts.iter().map(|&count| count as f64).collect();
-        let middle = quantile(&values);
-        let mut deviations: Vec<f64> = values.iter().map(|value| (value - middle).abs()).collect();
-        deviations.extend(std::iter::repeat_n(middle, zeros));
-        deviations.sort_by(f64::total_cmp);
-        let deviation = median(&deviations, 0).max(1.0).max(middle.sqrt());
+        // Minutes without a 401 count too: those are most. They are counted, not listed.
+        let empty = span.saturating_sub(self.minutes.len());
+        let counts = self.minutes.values().map(|&count| (count as f64, 1));
+        let middle = median(counts.clone().chain([(0.0, empty)]).collect());
+        let deviations = counts.map(|(count, weight)| ((count - middle).abs(), weight));
+        let deviation = median(deviations.chain([(middle, empty)]).collect());
+        let deviation = deviation.max(1.0).max(middle.sqrt());
         let mut minutes: Vec<(i64, u64)> = self
             .minutes
             .iter()
@@ -647,18 +671,23 @@ impl Unauthorized {
 }
 
 impl Settings {
+    /// Many at once, or very many in all by what is no program in a loop.
     fn is_burst(&self, session: &Session) -> bool {
-        session.peak >= self.burst && !self.is_retry_loop(session)
+        let many = session.peak >= self.burst
+            || (session.tally.count >= self.total && !session.repeats_itself());
+        // No excuse is good enough for so many at once.
+        let excused = session.peak < self.high_burst
+            && (session.recovered || session.is_mostly_tied() || self.is_retry_loop(session));
+        many && !excused
     }
 
-    /// One program, the same path or two, at a steady pace or as it was served before; not too fast.
+    /// Paths that this client was served before; or the same one or two at a steady pace.
     fn is_retry_loop(&self, session: &Session) -> bool {
         let served_before = session.known_paths * 5 >= session.tally.count * 4;
-        let steady = session
-            .gaps
-            .variation()
-            .is_some_and(|variation| variation <= self.steady);
-        session.repeats_itself() && session.peak < self.high_burst && (served_before || steady)
+        let variation = session.gaps.variation();
+        let steady = variation.is_some_and(|variation| variation <= self.steady)
+            && session.gaps.mean >= RETRY_PAUSE_US;
+        served_before || (steady && session.repeats_itself())
     }
 }
 
@@ -668,20 +697,28 @@ impl Session {
         self.agents.len() == 1 && self.paths.len() <= 2 && self.tally.count >= 5
     }
 
+    fn is_mostly_tied(&self) -> bool {
+        self.tied * 2 > self.tally.count
+    }
+
+    /// Served before or again after, not as somebody new.
     fn is_known_client(&self) -> bool {
         self.recovered || self.known_paths * 2 > self.tally.count
     }
 }
 
-/// Returns the median of sorted `values` with `zeros` more zeros before them.
-fn median(values: &[f64], zeros: usize) -> f64 {
-    let length = values.len() + zeros;
-    let at = |index: usize| index.checked_sub(zeros).map_or(0.0, |index| values[index]);
-    match length {
-        0 => 0.0,
-        _ if length % 2 == 1 => at(length / 2),
-        _ => f64::midpoint(at(length / 2 - 1), at(length / 2)),
+/// Returns the lower median of values with the number of times each occurs.
+fn median(mut values: Vec<(f64, usize)>) -> f64 {
+    values.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let total: usize = values.iter().map(|(_, weight)| weight).sum();
+    let mut below = 0;
+    for (value, weight) in values {
+        below += weight;
+        if below * 2 >= total {
+            return value;
+        }
     }
+    0.0
 }
 
 /// Splits sessions into runs in which each starts at most `window_us` after the one before it ended.
@@ -711,20 +748,6 @@ fn merged(sessions: &[Session], context: &Context<'_>) -> Tally {
     all
 }
 
-/// Returns the /24 (IPv4) or /48 (IPv6) of an address.
-fn network(address: &str) -> Option<String> {
-    match address.parse().ok()? {
-        IpAddr::V4(address) => {
-            let [a, b, c, _] = address.octets();
-            Some(format!("{a}.{b}.{c}.0/24"))
-        }
-        IpAddr::V6(address) => {
-            let [a, b, c, ..] = address.segments();
-            Some(format!("{a:x}:{b:x}:{c:x}::/48"))
-        }
-    }
-}
-
 fn at_least(count: usize, limit: usize) -> String {
     if count < limit {
         count.to_string()
@@ -739,19 +762,16 @@ mod tests {
 
     #[test]
     fn medians_count_the_empty_minutes() {
-        assert!((median(&[1.0, 2.0, 3.0], 0) - 2.0).abs() < 1e-9);
-        assert!((median(&[1.0, 2.0, 3.0], 4) - 0.0).abs() < 1e-9);
-        assert!((median(&[2.0, 4.0], 0) - 3.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn networks_are_cut_by_family() {
-        assert_eq!(network("10.1.2.3").as_deref(), Some("10.1.2.0/24"));
-        assert_eq!(
-            network("2001:db8:7:8::1").as_deref(),
-            Some("2001:db8:7::/48")
-        );
-        assert_eq!(network("private"), None);
+        let check = |values: &[(f64, usize)], expected: f64| {
+            assert!(
+                (median(values.to_vec()) - expected).abs() < 1e-9,
+                "{values:?}"
+            );
+        };
+        check(&[(3.0, 1), (1.0, 1), (2.0, 1)], 2.0);
+        check(&[(1.0, 1), (2.0, 1), (3.0, 1), (0.0, 4)], 0.0);
+        check(&[(5.0, 3), (0.0, 2)], 5.0);
+        check(&[], 0.0);
     }
 
     #[test]
