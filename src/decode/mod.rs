@@ -103,12 +103,12 @@ pub fn peek_time(data: &[u8]) -> Option<i64> {
 }
 
 /// Decodes the lines of `text`, the content of `chunk`, in file order; blank lines are no records.
-pub fn decode<'a>(chunk: &'a Chunk, text: &'a str) -> impl Iterator<Item = Record<'a>> {
-    let (mut line, mut at) = (chunk.line, 0);
+pub fn decode<'a>(chunk: &Chunk, text: &'a str) -> impl Iterator<Item = Record<'a>> + use<'a> {
+    let (mut line, mut at, start) = (chunk.line, 0, chunk.offset);
     let ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1);
     let rest = (!text.is_empty() && !text.ends_with('\n')).then_some(text.len());
     ends.chain(rest).filter_map(move |end| {
-        let (raw, at_line, at_offset) = (&text[at..end], line, chunk.offset + at as u64);
+        let (raw, at_line, at_offset) = (&text[at..end], line, start + at as u64);
         line += 1;
         at = end;
         let text = raw.trim_end_matches(['\n', '\r']);

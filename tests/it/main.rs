@@ -4,4 +4,5 @@ mod corpus;
 mod laws;
 mod queries;
 mod scan;
+mod stories;
 mod support;

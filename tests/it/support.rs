@@ -93,6 +93,39 @@ pub(crate) struct Step {
     pub(crate) ids: BTreeSet<String>,
 }
 
+impl Truth {
+    /// Reads the truth as it was recorded, of which `tests/truth` holds what tests need.
+    pub(crate) fn of_recording(recorded: &serde_json::Value, log: PathBuf) -> Self {
+        let ids = |step: &serde_json::Value| {
+            let rows = ["requests", "matched_from_log"]
+                .into_iter()
+                .flat_map(|key| step[key].as_array().into_iter().flatten())
+                .filter_map(|row| row[1].as_str());
+            let listed = step["ids"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|id| id.as_str());
+            rows.chain(listed).map(str::to_owned).collect()
+        };
+        let steps = recorded["steps"].as_array().into_iter().flatten();
+        let steps = steps.map(|step| Step {
+            step: step["step"].as_str().unwrap_or_default().to_owned(),
+            attack: step["attack"].clone(),
+            // What the policy dropped is not in the log.
+            ids: if step["in_log"] == 0 {
+                BTreeSet::new()
+            } else {
+                ids(step)
+            },
+        });
+        Self {
+            log,
+            steps: steps.collect(),
+        }
+    }
+}
+
 impl Step {
     /// Returns whether a finding has to be there.
     pub(crate) fn is_attack(&self) -> bool {

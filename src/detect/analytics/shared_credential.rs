@@ -26,6 +26,8 @@ pub struct SharedCredential {
     away: RuleMeta,
     settings: Settings,
     holders: HashMap<u32, Holders>,
+    /// Per user agent.
+    platforms: HashMap<u32, u32>,
     /// Addresses that kubelets come from: Pods on the host's network share them.
     nodes: Vec<u32>,
 }
@@ -60,6 +62,9 @@ struct Holders {
 
 struct Peer {
     code: u32,
+    /// What the agents say they run on, as `linux/amd64`; null until one says so. Two of them are two
+    /// hosts behind one address. Programs alone are not: people use several.
+    platform: u32,
     last: i64,
     tally: Tally,
 }
@@ -92,6 +97,7 @@ impl SharedCredential {
                 by_design: by_design.collect(),
             },
             holders: HashMap::new(),
+            platforms: HashMap::new(),
             nodes: Vec::new(),
         })
     }
@@ -118,23 +124,34 @@ impl SharedCredential {
             return;
         }
         let holders = self.holders.entry(request.credential()).or_default();
-        let at = match holders
-            .peers
-            .get(holders.at)
-            .is_some_and(|known| known.code == peer)
-        {
-            true => Some(holders.at),
-            false => holders.peers.iter().position(|known| known.code == peer),
+        let platform = *self
+            .platforms
+            .entry(request.user_agent())
+            .or_insert_with_key(|&agent| {
+                platform(vocabulary.text(agent)).map_or(NULL, |text| vocabulary.code(text))
+            });
+        let is_here = |known: &Peer| {
+            let either = [platform, known.platform];
+            known.code == peer && (either.contains(&NULL) || known.platform == platform)
+        };
+        let at = if holders.peers.get(holders.at).is_some_and(is_here) {
+            Some(holders.at)
+        } else {
+            holders.peers.iter().position(is_here)
         };
         let new = at.is_none();
         let at = at.unwrap_or_else(|| {
             holders.peers.push(Peer {
                 code: peer,
+                platform,
                 last: request.ts,
                 tally: Tally::empty(),
             });
             holders.peers.len() - 1
         });
+        if holders.peers[at].platform == NULL {
+            holders.peers[at].platform = platform;
+        }
         if holders.peers.len() == 1 {
             holders.peers[0].last = request.ts;
             holders.at = 0;
@@ -145,7 +162,7 @@ impl SharedCredential {
             return;
         }
         // The first address of a bound token is its home; the others' requests are evidence.
-        if at > 0 && request.token_pod_uid() != NULL {
+        if peer != holders.peers[0].code && request.token_pod_uid() != NULL {
             holders.peers[at]
                 .tally
                 .add(request, vocabulary, evidence_limit);
@@ -224,17 +241,33 @@ impl SharedCredential {
             let usernames = episode.usernames(vocabulary);
             let agents = episode.origin(vocabulary).user_agents;
             let key = vocabulary.text(credential);
+            let mut platforms: Vec<String> = agents
+                .iter()
+                .filter_map(|agent| platform(agent))
+                .map(str::to_owned)
+                .collect();
+            platforms.sort_unstable();
+            platforms.dedup();
+            let one_address = peers.len() == 1 && platforms.len() > 1;
+            let places = if one_address {
+                format!("hosts ({}) behind {}", listed(&platforms), listed(&peers))
+            } else {
+                listed(&peers)
+            };
             let mut draft = Draft::new(&self.sharing, vec![key.to_owned()], episode);
             draft.summary = format!(
-                "the credential of `{}` went back and forth between {} within {}: {}",
+                "the credential of `{}` went back and forth between {places} within {}: {}",
                 listed(&usernames),
-                listed(&peers),
                 lasting(episode.last - episode.first),
                 counted(episode.count, "request"),
             );
             draft.why = vec![
                 format!("credential = {key}"),
-                format!("addresses = {} at a time", peers.len()),
+                format!(
+                    "addresses = {}, platforms = {}",
+                    peers.len(),
+                    platforms.len()
+                ),
                 format!(
                     "ways back = {} within {}",
                     holders.most_returns,
@@ -260,7 +293,11 @@ impl SharedCredential {
                     .is_some_and(|code| self.nodes.contains(&code))
             };
             let by_nodes = usernames.iter().all(|user| user.starts_with("system:"));
-            let doubt = if own.len() < 2 {
+            let doubt = if one_address {
+                draft.severity = self.sharing.severity;
+                draft.confidence = Confidence::Medium;
+                None
+            } else if own.len() < 2 {
                 Some("all addresses but one stand for many users (a gateway or proxy)")
             } else if are_neighbours(own.iter().map(String::as_str)) {
                 Some("the addresses may be one gateway's: one network, or one of each family")
@@ -367,6 +404,16 @@ impl Settings {
     }
 }
 
+/// Returns what client-go's user agents say of the host: `kubectl/v1.36.2 (linux/amd64) ...`.
+fn platform(agent: &str) -> Option<&str> {
+    let (_, rest) = agent.split_once(" (")?;
+    let (platform, _) = rest.split_once(')')?;
+    let (os, arch) = platform.split_once('/')?;
+    let is_word =
+        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (is_word(os) && is_word(arch)).then_some(platform)
+}
+
 fn is_other_family(one: &str, other: &str) -> bool {
     match (one.parse::<IpAddr>(), other.parse::<IpAddr>()) {
         (Ok(one), Ok(other)) => one.is_ipv4() != other.is_ipv4(),
@@ -387,4 +434,24 @@ pub fn gateway_note(
             peer
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn platforms_are_read_from_user_agents() {
+        let check = |agent: &str, expected: Option<&str>| assert_eq!(platform(agent), expected);
+        check(
+            "kubectl/v1.36.2 (linux/amd64) kubernetes/8e16b12",
+            Some("linux/amd64"),
+        );
+        check(
+            "app/1.4.2 (darwin/arm64) kubernetes/$Format",
+            Some("darwin/arm64"),
+        );
+        check("Mozilla/5.0 (X11; Linux x86_64)", None);
+        check("curl/8.5.0", None);
+    }
 }

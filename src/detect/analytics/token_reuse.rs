@@ -224,9 +224,10 @@ impl TokenReuse {
         let refused = after.refused.as_ref().map_or(0, |tally| tally.count);
         if let Some((index, newer)) = deaths.of(key.0)
             && index != key.1
+            && newer.object.starts_with("pods ")
         {
-            // Its object died again, so it lived until then: a Pod that drains, whose ServiceAccount
-            // may have gone before it. What ends with the Pod is the Pod's own.
+            // Its Pod died later, so it lived until then: it drained, and its ServiceAccount may have
+            // gone before it. What ends with the Pod is the Pod's own.
             let last = after.refused.as_ref().map_or(i64::MIN, |tally| tally.last);
             if last <= newer.ts + CACHE_US {
                 return Weight::Noise;

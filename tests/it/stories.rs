@@ -1,0 +1,482 @@
+//! Stories that the recordings do not tell: ordinary work that looks like an attack, and attacks that
+//! look like ordinary work. Events have the shape that kube-apiserver 1.36 writes.
+
+use kubescry::finding::{Finding, Severity};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{options, run};
+
+/// A log in the making: events in the order of their time.
+#[derive(Default)]
+struct Story {
+    events: Vec<(u64, Value)>,
+}
+
+/// Who asks: user, its groups and `extra`, address, agent.
+#[derive(Clone)]
+struct Client {
+    user: Value,
+    ip: &'static str,
+    agent: &'static str,
+}
+
+fn person(name: &str, ip: &'static str) -> Client {
+    let extra =
+        json!({"authentication.kubernetes.io/credential-id": [format!("X509SHA256={name}")]});
+    let user = json!({"username": name, "groups": ["dev", "system:authenticated"], "extra": extra});
+    Client {
+        user,
+        ip,
+        agent: "kubectl/v1.36.2 (linux/amd64) kubernetes/8e16b12",
+    }
+}
+
+fn master(name: &str, fingerprint: &str, ip: &'static str) -> Client {
+    let mut client = person(name, ip);
+    client.user["groups"] = json!(["system:masters", "system:authenticated"]);
+    client.user["extra"]["authentication.kubernetes.io/credential-id"][0] =
+        json!(format!("X509SHA256={fingerprint}"));
+    client
+}
+
+fn pod(account: &str, pod: &str, ip: &'static str) -> Client {
+    let extra = json!({
+        "authentication.kubernetes.io/credential-id": [format!("JTI={pod}")],
+        "authentication.kubernetes.io/pod-name": [pod],
+        "authentication.kubernetes.io/pod-uid": [format!("uid-{pod}")],
+    });
+    let username = format!("system:serviceaccount:prod:{account}");
+    let user = json!({"username": username, "uid": format!("uid-{account}"), "extra": extra});
+    Client {
+        user,
+        ip,
+        agent: "app/1.0",
+    }
+}
+
+fn nobody(ip: &'static str, agent: &'static str) -> Client {
+    Client {
+        user: json!({}),
+        ip,
+        agent,
+    }
+}
+
+fn anonymous(ip: &'static str) -> Client {
+    let user = json!({"username": "system:anonymous", "groups": ["system:unauthenticated"]});
+    Client {
+        user,
+        ip,
+        agent: "curl/8",
+    }
+}
+
+impl Story {
+    /// Adds one request, `millis` after the start of the log.
+    fn request(
+        &mut self,
+        millis: u64,
+        client: &Client,
+        verb: &str,
+        uri: &str,
+        code: u16,
+    ) -> &mut Value {
+        let at = 1_795_323_600_000_000 + i64::try_from(millis).unwrap() * 1000;
+        let time = kubescry::finding::Timestamp(at).to_string();
+        let refused = code == 401;
+        let mut event = json!({
+            "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata",
+            "auditID": format!("00000000-0000-4000-8000-{:012}", self.events.len()),
+            "stage": if refused { "ResponseStarted" } else { "ResponseComplete" },
+            "requestURI": uri, "verb": verb, "user": client.user,
+            "sourceIPs": [client.ip], "userAgent": client.agent,
+            "responseStatus": {"metadata": {}, "code": code},
+            "requestReceivedTimestamp": time, "stageTimestamp": time,
+        });
+        if !refused {
+            let decision = if code == 403 { "forbid" } else { "allow" };
+            event["annotations"] = json!({"authorization.k8s.io/decision": decision});
+        }
+        let path = uri.split('?').next().unwrap();
+        if let Some(rest) = path.strip_prefix("/api/v1/namespaces/") {
+            let parts: Vec<&str> = rest.split('/').collect();
+            let mut object = json!({"namespace": parts[0], "apiVersion": "v1"});
+            for (key, part) in ["resource", "name", "subresource"].iter().zip(&parts[1..]) {
+                object[*key] = json!(part);
+            }
+            event["objectRef"] = object;
+        }
+        self.events.push((millis, event));
+        &mut self.events.last_mut().unwrap().1
+    }
+
+    fn findings(mut self) -> Vec<Finding> {
+        self.events.sort_by_key(|(millis, _)| *millis);
+        let lines: Vec<String> = self
+            .events
+            .iter()
+            .map(|(_, event)| event.to_string())
+            .collect();
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("audit.log");
+        std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+        let scan = run(&options(&[&path]));
+        assert_eq!(scan.summary.totals.events as usize, self.events.len());
+        scan.outcome.findings
+    }
+
+    /// Asserts that nothing of medium or higher is said.
+    fn is_calm(self) {
+        let loud: Vec<String> = self
+            .findings()
+            .into_iter()
+            .filter(|finding| finding.severity >= Severity::Medium)
+            .map(|finding| {
+                format!(
+                    "{} [{}] {}",
+                    finding.rule.name, finding.severity, finding.summary
+                )
+            })
+            .collect();
+        assert!(loud.is_empty(), "{loud:#?}");
+    }
+
+    /// Asserts that the rule says something, and how bad it is.
+    fn raises(self, rule: &str, severity: Severity) -> Finding {
+        let findings = self.findings();
+        let names: Vec<&str> = findings
+            .iter()
+            .map(|finding| finding.rule.name.as_str())
+            .collect();
+        let found = findings.iter().find(|finding| finding.rule.name == rule);
+        let found = found.unwrap_or_else(|| panic!("{rule} is not among {names:?}"));
+        assert_eq!(found.severity, severity, "{}", found.summary);
+        found.clone()
+    }
+}
+
+const SECRETS: &str = "/api/v1/namespaces/prod/secrets";
+const PODS: &str = "/api/v1/namespaces/prod/pods";
+
+#[test]
+fn a_pod_that_drains_uses_its_token_rightly() {
+    let mut story = Story::default();
+    let web = pod("web", "web-1", "10.1.0.7");
+    for second in 0..400 {
+        story.request(second * 1000, &web, "list", PODS, 200);
+    }
+    story.request(
+        50_000,
+        &person("dev", "10.9.0.1"),
+        "delete",
+        &format!("{PODS}/web-1"),
+        200,
+    );
+    let kubelet = Client {
+        user: json!({"username": "system:node:n1"}),
+        ..person("n1", "10.0.0.1")
+    };
+    story.request(401_000, &kubelet, "delete", &format!("{PODS}/web-1"), 200);
+    story.is_calm();
+}
+
+#[test]
+fn deletions_that_delete_nothing_kill_nothing() {
+    let mut story = Story::default();
+    let web = pod("web", "web-1", "10.1.0.7");
+    for second in 0..400 {
+        story.request(second * 1000, &web, "list", PODS, 200);
+    }
+    let dev = person("dev", "10.9.0.1");
+    story.request(
+        50_500,
+        &dev,
+        "delete",
+        "/api/v1/namespaces/prod/serviceaccounts/web?dryRun=All",
+        200,
+    );
+    story.request(
+        51_500,
+        &dev,
+        "deletecollection",
+        &format!("{PODS}?labelSelector=app%3Dx"),
+        200,
+    );
+    story.is_calm();
+}
+
+#[test]
+fn a_deleted_account_that_is_served_for_minutes_is_critical() {
+    let mut story = Story::default();
+    let web = pod("web", "web-1", "10.1.0.7");
+    for second in 0..400 {
+        story.request(second * 1000, &web, "list", SECRETS, 200);
+    }
+    let dev = person("dev", "10.9.0.1");
+    story.request(
+        50_500,
+        &dev,
+        "delete",
+        "/api/v1/namespaces/prod/serviceaccounts/web",
+        200,
+    );
+    let found = story.raises("token-reuse-after-deletion", Severity::Critical);
+    assert!(
+        found
+            .why
+            .iter()
+            .any(|why| why.contains("later than the grace")),
+        "{:?}",
+        found.why
+    );
+}
+
+#[test]
+fn refusals_after_a_deletion_are_tied_to_the_dead() {
+    let mut story = Story::default();
+    let web = pod("web", "web-1", "10.1.0.7");
+    for second in 0..50 {
+        story.request(second * 1000, &web, "list", SECRETS, 200);
+    }
+    let dev = person("dev", "10.9.0.1");
+    story.request(
+        50_500,
+        &dev,
+        "delete",
+        "/api/v1/namespaces/prod/serviceaccounts/web",
+        200,
+    );
+    for second in 61..70 {
+        story.request(
+            second * 1000,
+            &nobody("10.1.0.7", "app/1.0"),
+            "list",
+            SECRETS,
+            401,
+        );
+    }
+    let found = story.raises("token-reuse-after-deletion", Severity::Medium);
+    assert_eq!(
+        found.actor.username.as_deref(),
+        Some("system:serviceaccount:prod:web")
+    );
+    assert_eq!(found.count, 9);
+}
+
+#[test]
+fn a_client_that_gets_a_new_token_was_only_late() {
+    let mut story = Story::default();
+    let web = pod("web", "web-1", "10.1.0.7");
+    for second in 0..50 {
+        story.request(second * 1000, &web, "list", SECRETS, 200);
+    }
+    let dev = person("dev", "10.9.0.1");
+    story.request(
+        50_500,
+        &dev,
+        "delete",
+        "/api/v1/namespaces/prod/serviceaccounts/web",
+        200,
+    );
+    for second in 61..70 {
+        story.request(
+            second * 1000,
+            &nobody("10.1.0.7", "app/1.0"),
+            "list",
+            SECRETS,
+            401,
+        );
+    }
+    let mut renewed = pod("web", "web-2", "10.1.0.7");
+    renewed.user["uid"] = json!("another");
+    for second in 71..80 {
+        story.request(second * 1000, &renewed, "list", SECRETS, 200);
+    }
+    story.is_calm();
+}
+
+#[test]
+fn a_laptop_that_moves_is_no_sharing() {
+    let mut story = Story::default();
+    for second in 0..60 {
+        let ip = if second < 30 { "10.9.0.1" } else { "192.0.2.7" };
+        story.request(second * 1000, &person("dev", ip), "list", PODS, 200);
+    }
+    story.is_calm();
+}
+
+#[test]
+fn a_certificate_that_goes_back_and_forth_is_shared() {
+    let mut story = Story::default();
+    for second in 0..60 {
+        let ip = if second % 5 == 0 {
+            "10.9.0.1"
+        } else {
+            "192.0.2.7"
+        };
+        story.request(second * 1000, &person("dev", ip), "list", PODS, 200);
+    }
+    story.raises("shared-credential", Severity::High);
+}
+
+#[test]
+fn two_platforms_behind_one_address_share_a_credential() {
+    let mut story = Story::default();
+    for second in 0..60 {
+        let mut client = person("dev", "10.9.0.1");
+        if second % 5 == 0 {
+            client.agent = "kubectl/v1.36.2 (darwin/arm64) kubernetes/8e16b12";
+        }
+        story.request(second * 1000, &client, "list", PODS, 200);
+    }
+    story.raises("shared-credential", Severity::Medium);
+}
+
+#[test]
+fn several_programs_of_one_laptop_are_no_sharing() {
+    let mut story = Story::default();
+    for second in 0..60 {
+        let mut client = person("dev", "10.9.0.1");
+        client.agent =
+            ["kubectl/v1.36.2 (linux/amd64)", "Helm/3.16.2", "k9s/v0.40"][second as usize % 3];
+        story.request(second * 1000, &client, "list", PODS, 200);
+    }
+    story.is_calm();
+}
+
+#[test]
+fn pods_have_a_token_each() {
+    let mut story = Story::default();
+    for second in 0..60 {
+        story.request(
+            second * 1000,
+            &pod("web", "web-1", "10.1.0.7"),
+            "list",
+            PODS,
+            200,
+        );
+        story.request(
+            second * 1000,
+            &pod("web", "web-2", "10.2.0.8"),
+            "list",
+            PODS,
+            200,
+        );
+    }
+    story.is_calm();
+}
+
+#[test]
+fn a_pods_token_elsewhere_is_stolen() {
+    let mut story = Story::default();
+    for second in 0..60 {
+        story.request(
+            second * 1000,
+            &pod("web", "web-1", "10.1.0.7"),
+            "list",
+            PODS,
+            200,
+        );
+    }
+    let thief = Client {
+        agent: "curl/8",
+        ..pod("web", "web-1", "203.0.113.9")
+    };
+    story.request(30_500, &thief, "list", SECRETS, 200);
+    let found = story.raises("pod-token-away", Severity::High);
+    assert_eq!(found.source.ips, ["203.0.113.9"]);
+}
+
+#[test]
+fn a_renewed_certificate_is_no_second_one() {
+    let mut story = Story::default();
+    for second in 0..60 {
+        let fingerprint = if second < 30 { "old" } else { "new" };
+        let admin = master("kubernetes-admin", fingerprint, "10.9.0.1");
+        story.request(second * 1000, &admin, "list", PODS, 200);
+    }
+    story.raises("masters-second-credential", Severity::Low);
+}
+
+#[test]
+fn a_program_that_retries_is_no_brute_force() {
+    let mut story = Story::default();
+    for attempt in 0..400 {
+        story.request(
+            attempt * 3000,
+            &nobody("10.1.0.7", "fluent-bit/3.1"),
+            "list",
+            PODS,
+            401,
+        );
+    }
+    story.is_calm();
+}
+
+#[test]
+fn informers_of_an_expired_operator_are_no_brute_force() {
+    let mut story = Story::default();
+    let operator = pod("operator", "operator-1", "10.1.0.7");
+    for second in 0..100 {
+        let uri = format!("/api/v1/namespaces/ns{}/pods", second % 15);
+        let late = nobody("10.1.0.7", "app/1.0");
+        story.request(second * 200, &operator, "list", &uri, 200);
+        story.request(100_000 + second * 500, &late, "list", &uri, 401);
+    }
+    story.is_calm();
+}
+
+#[test]
+fn a_guess_that_fits_is_found_however_steady() {
+    let mut story = Story::default();
+    // One request without a credential must not make the guesser a known client.
+    story.request(0, &anonymous("203.0.113.9"), "list", SECRETS, 403);
+    for attempt in 1..450 {
+        story.request(
+            attempt * 500,
+            &nobody("203.0.113.9", "curl/8"),
+            "list",
+            SECRETS,
+            401,
+        );
+    }
+    let mut bot = Client {
+        agent: "curl/8",
+        ..person("build-bot", "203.0.113.9")
+    };
+    bot.user["extra"] = json!({});
+    story.request(226_000, &bot, "list", SECRETS, 200);
+    let found = story.raises("unauthorized-then-success", Severity::High);
+    assert_eq!(found.actor.username.as_deref(), Some("build-bot"));
+}
+
+#[test]
+fn a_stray_date_costs_neither_memory_nor_findings() {
+    let mut story = Story::default();
+    for attempt in 0..300 {
+        story.request(
+            attempt * 100,
+            &nobody("203.0.113.9", "curl/8"),
+            "list",
+            SECRETS,
+            401,
+        );
+    }
+    let stray = story.request(40_000, &person("dev", "10.9.0.1"), "list", PODS, 200);
+    stray["requestReceivedTimestamp"] = json!("9999-01-01T00:00:00.000000Z");
+    stray["stageTimestamp"] = json!("9999-01-01T00:00:00.000000Z");
+    let timeless = story.request(41_000, &person("dev", "10.9.0.1"), "list", PODS, 200);
+    timeless["requestReceivedTimestamp"] = json!("soon");
+    timeless["stageTimestamp"] = json!(null);
+    story.raises("unauthorized-brute-force", Severity::High);
+}
+
+#[test]
+fn a_tampered_default_role_is_no_default() {
+    let mut story = Story::default();
+    let reason = r#"RBAC: allowed by ClusterRoleBinding "system:public-info-viewer" of ClusterRole "system:public-info-viewer" to Group "system:unauthenticated""#;
+    let event = story.request(0, &anonymous("203.0.113.9"), "list", SECRETS, 200);
+    event["annotations"]["authorization.k8s.io/reason"] = json!(reason);
+    story.raises("anonymous-grant-in-use", Severity::Critical);
+}
