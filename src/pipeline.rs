@@ -280,7 +280,9 @@ fn collect(
         counter.bytes += line.length;
     }
     let mut totals = Counters::default();
-    counters.iter().for_each(|counter| totals.merge(counter));
+    for counter in &counters {
+        totals.merge(counter);
+    }
     totals.requests = outcome.requests;
     let stats = files
         .iter()

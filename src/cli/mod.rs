@@ -36,7 +36,7 @@ pub enum Command {
 /// Options of every command.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// Color the output [default: auto, which is on a terminal and without NO_COLOR]
+    /// Color the output [default: auto, which is on a terminal and without `NO_COLOR`]
     #[arg(
         long,
         global = true,
@@ -66,6 +66,6 @@ pub fn run() -> Exit {
     };
     let printer = Printer::new(cli.global.color, cli.global.quiet);
     match cli.command {
-        Command::Scan(args) => scan::run(&args, &cli.global, &printer),
+        Command::Scan(args) => scan::run(&args, &cli.global, printer),
     }
 }

@@ -75,7 +75,7 @@ fn parse_severity(text: &str) -> Result<Severity, String> {
 }
 
 /// Scans, prints, and says how it went.
-pub(super) fn run(args: &ScanArgs, global: &Global, printer: &Printer) -> Exit {
+pub(super) fn run(args: &ScanArgs, global: &Global, printer: Printer) -> Exit {
     let rules = match RuleSet::embedded() {
         Ok(rules) => rules,
         Err(errors) => {
@@ -88,7 +88,9 @@ pub(super) fn run(args: &ScanArgs, global: &Global, printer: &Printer) -> Exit {
     let compiled = match CompiledRules::compile(&rules) {
         Ok(compiled) => compiled,
         Err(errors) => {
-            errors.iter().for_each(|error| printer.error(error));
+            for error in errors {
+                printer.error(error);
+            }
             return Exit::Usage;
         }
     };
@@ -149,7 +151,7 @@ fn write_stats(scan: &Scan, path: &PathBuf) -> io::Result<()> {
 }
 
 /// Reports what is missing, and chooses the exit code.
-fn judge(scan: &Scan, args: &ScanArgs, printer: &Printer) -> Exit {
+fn judge(scan: &Scan, args: &ScanArgs, printer: Printer) -> Exit {
     let totals = &scan.summary.totals;
     for error in &scan.errors {
         printer.print(&with_hint(

@@ -25,13 +25,13 @@ pub struct Death {
     pub recreated: bool,
     /// Whether the object was gone at that time. A Pod that a person or controller deletes may run on
     /// for as long as its grace period; it is gone when its kubelet deletes it.
-    pub is_final: bool,
+    pub is_gone: bool,
 }
 
 /// All deaths, and which credential died of which.
 #[derive(Default)]
 pub struct Deaths {
-    deaths: Vec<Death>,
+    all: Vec<Death>,
     by_object: HashMap<String, usize>,
     by_credential: HashMap<u32, usize>,
 }
@@ -58,7 +58,7 @@ impl Deaths {
         match vocabulary.text(request.verb()) {
             "create" => {
                 if let Some(&index) = self.by_object.get(&object) {
-                    self.deaths[index].recreated = true;
+                    self.all[index].recreated = true;
                 }
                 false
             }
@@ -85,13 +85,13 @@ impl Deaths {
                 if victims.is_empty() {
                     return false;
                 }
-                let index = self.deaths.len();
-                self.deaths.push(Death {
+                let index = self.all.len();
+                self.all.push(Death {
                     object: object.clone(),
                     ts: request.ts,
                     request: request.to_owned(),
                     recreated: false,
-                    is_final: resource != "pods"
+                    is_gone: resource != "pods"
                         || vocabulary.text(request.identity_kind()) == "node",
                 });
                 self.by_object.insert(object, index);
@@ -110,7 +110,7 @@ impl Deaths {
     pub fn of(&self, credential: u32) -> Option<(usize, &Death)> {
         self.by_credential
             .get(&credential)
-            .map(|&index| (index, &self.deaths[index]))
+            .map(|&index| (index, &self.all[index]))
     }
 
     /// Takes back a death: the credential was accepted when it could not have been.
@@ -120,12 +120,12 @@ impl Deaths {
 
     /// Returns the death of that index.
     pub fn get(&self, index: usize) -> &Death {
-        &self.deaths[index]
+        &self.all[index]
     }
 
     /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.deaths.is_empty()
+        self.all.is_empty()
     }
 }
 

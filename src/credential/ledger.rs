@@ -18,7 +18,7 @@ pub struct Ledger {
     by_username: HashMap<u32, Vec<u32>>,
     by_pod: HashMap<u32, Vec<u32>>,
     /// Where an entry's use of an address and agent stands.
-    by_use: HashMap<(u32, u32, u32), u32>,
+    by_use: HashMap<(u32, u32, u32), usize>,
     /// Which entries came from an address with an agent: where a refused one may belong.
     by_client: HashMap<(u32, u32), Vec<u32>>,
     usernames_by_peer: HashMap<u32, Vec<u32>>,
@@ -111,28 +111,22 @@ impl Ledger {
         entry.last = entry.last.max(request.ts);
         entry.count += 1;
         let (peer, agent) = (request.peer_ip(), request.user_agent());
-        let at = match self.by_use.get(&(index, peer, agent)) {
-            Some(&at) => at as usize,
-            None => {
-                self.by_client.entry((peer, agent)).or_default().push(index);
-                let usernames = self.usernames_by_peer.entry(peer).or_default();
-                if !usernames.contains(&request.username()) {
-                    usernames.push(request.username());
-                }
-                let at = entry.uses.len();
-                let narrow = u32::try_from(at).expect("fewer than 2^32 uses");
-                self.by_use.insert((index, peer, agent), narrow);
-                entry.uses.push(Use {
-                    peer,
-                    agent,
-                    first: request.ts,
-                    last: request.ts,
-                    count: 0,
-                    paths: Vec::new(),
-                });
-                at
+        let at = *self.by_use.entry((index, peer, agent)).or_insert_with(|| {
+            self.by_client.entry((peer, agent)).or_default().push(index);
+            let usernames = self.usernames_by_peer.entry(peer).or_default();
+            if !usernames.contains(&request.username()) {
+                usernames.push(request.username());
             }
-        };
+            entry.uses.push(Use {
+                peer,
+                agent,
+                first: request.ts,
+                last: request.ts,
+                count: 0,
+                paths: Vec::new(),
+            });
+            entry.uses.len() - 1
+        });
         let used = &mut entry.uses[at];
         used.first = used.first.min(request.ts);
         used.last = used.last.max(request.ts);

@@ -137,9 +137,8 @@ impl Coverage {
         tally.first = self.first;
         tally.last = self.last;
         let mut draft = Draft::new(&self.blind_meta, Vec::new(), &tally);
-        draft.summary =
-            "this log cannot hold failed logins: its policy leaves out the stage ResponseStarted"
-                .to_owned();
+        let fact = "its policy leaves out the stage ResponseStarted";
+        draft.summary = format!("this log cannot hold failed logins: {fact}");
         draft.why = vec![
             format!("watches that end in the log = {}", self.long_running),
             "events at stage ResponseStarted = 0".to_owned(),

@@ -245,10 +245,9 @@ pub fn finding_id(rule_id: &str, group: &[&str], window_start: Timestamp) -> Str
         hash.update(part.as_bytes());
     }
     hash.update(window_start.0.to_le_bytes());
-    hash.finalize()[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let digest = hash.finalize();
+    let half = digest[..16].try_into().expect("SHA-256 has 32 bytes");
+    format!("{:032x}", u128::from_be_bytes(half))
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ impl<'a> Reader<'a> {
         jobs: &SyncSender<Message>,
     ) -> Result<(), Gone> {
         loop {
-            let buffer = empty.recv().map_err(|_| Gone)?;
+            let buffer = empty.recv().or(Err(Gone))?;
             let Some(chunk) = self.next_chunk(0, buffer, jobs)? else {
                 return Ok(());
             };
@@ -119,7 +119,7 @@ impl<'a> Reader<'a> {
                 None => self.next_chunk(lane, Vec::new(), jobs)?,
             };
             let Some(chunk) = chunk else { continue };
-            let buffer = empty.recv().map_err(|_| Gone)?;
+            let buffer = empty.recv().or(Err(Gone))?;
             let next = self.next_chunk(lane, buffer, jobs)?;
             let ts = next
                 .as_ref()
@@ -204,9 +204,9 @@ impl<'a> Reader<'a> {
             match open(file) {
                 Ok(reader) => {
                     let name = file.name.clone();
-                    let (chunk, line) = (self.chunk_bytes, self.max_line_bytes);
+                    let (chunk_bytes, max_line) = (self.chunk_bytes, self.max_line_bytes);
                     self.lanes[lane].open =
-                        Some(ChunkReader::new(index, name, reader, chunk, line));
+                        Some(ChunkReader::new(index, name, reader, chunk_bytes, max_line));
                     return Ok(true);
                 }
                 Err(error) => self.fail(error, jobs)?,
@@ -247,6 +247,6 @@ impl<'a> Reader<'a> {
     ) -> Result<(), Gone> {
         let message = message(self.sequence);
         self.sequence += 1;
-        jobs.send(message).map_err(|_| Gone)
+        jobs.send(message).or(Err(Gone))
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! `cargo bench --bench ingest`; `KUBESCRY_BENCH_MB=1000` for more data.
 
+#![expect(clippy::print_stdout, reason = "figures are what a benchmark prints")]
+#![expect(clippy::cast_precision_loss, reason = "figures are rounded anyway")]
+
 mod support;
 
 use foldhash::quality::RandomState;
@@ -22,8 +25,7 @@ fn main() {
             let hasher = RandomState::default();
             let mut start = 0;
             while start < text.len() {
-                let end = text[start..]
-                    .as_bytes()
+                let end = text.as_bytes()[start..]
                     .get(..1 << 21)
                     .and_then(|part| memchr::memrchr(b'\n', part))
                     .map_or(text.len(), |at| start + at + 1);

@@ -4,6 +4,9 @@
 //! `cargo bench --bench scan`; `KUBESCRY_BENCH_MB=1000` for more data. The program is run as a process
 //! of its own, so that time and memory are what a user sees.
 
+#![expect(clippy::print_stdout, reason = "figures are what a benchmark prints")]
+#![expect(clippy::cast_precision_loss, reason = "figures are rounded anyway")]
+
 mod support;
 
 use std::path::Path;
@@ -56,15 +59,15 @@ fn scan(path: &Path, threads: usize, stats: &Path) -> u64 {
         .stdout(Stdio::null())
         .spawn()
         .expect("the program runs");
-    let status = format!("/proc/{}/status", child.id());
+    let proc_status = format!("/proc/{}/status", child.id());
     let mut peak = 0;
     loop {
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let text = std::fs::read_to_string(&proc_status).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let value = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
         peak = peak.max(value.unwrap_or(0));
-        if let Some(status) = child.try_wait().expect("the program can be waited for") {
-            assert!(status.success(), "{status}");
+        if let Some(exit) = child.try_wait().expect("the program can be waited for") {
+            assert!(exit.success(), "{exit}");
             return peak;
         }
         std::thread::sleep(Duration::from_millis(2));

@@ -8,10 +8,10 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 /// The recorded logs that are repeated, by audit level.
-pub const LEVELS: [&str; 3] = ["metadata", "realistic", "full"];
+pub(crate) const LEVELS: [&str; 3] = ["metadata", "realistic", "full"];
 
 /// Returns how large the data should be, in bytes; `KUBESCRY_BENCH_MB` says otherwise.
-pub fn target_bytes() -> usize {
+pub(crate) fn target_bytes() -> usize {
     let megabytes = std::env::var("KUBESCRY_BENCH_MB")
         .ok()
         .and_then(|text| text.parse().ok());
@@ -19,7 +19,7 @@ pub fn target_bytes() -> usize {
 }
 
 /// Returns recorded logs of one level, repeated day after day, so that no record is a duplicate.
-pub fn data(level: &str, bytes: usize) -> Vec<u8> {
+pub(crate) fn data(level: &str, bytes: usize) -> Vec<u8> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let mut once = Vec::new();
     for scenario in ["benign", "token-reuse", "shared-credentials"] {
@@ -59,7 +59,7 @@ pub fn data(level: &str, bytes: usize) -> Vec<u8> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(dead_code, reason = "decoding is what is measured")]
-pub struct BareEvent<'a> {
+pub(crate) struct BareEvent<'a> {
     #[serde(borrow)]
     level: Cow<'a, str>,
     #[serde(borrow, rename = "auditID")]
@@ -131,7 +131,7 @@ struct BareStatus<'a> {
 }
 
 /// Decodes every line with `serde_json` on `threads` threads; returns the events.
-pub fn bare(data: &[u8], threads: usize) -> usize {
+pub(crate) fn bare(data: &[u8], threads: usize) -> usize {
     use rayon::prelude::*;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
@@ -143,7 +143,7 @@ pub fn bare(data: &[u8], threads: usize) -> usize {
 }
 
 /// Runs `work` some times and returns the median time.
-pub fn median_time(mut work: impl FnMut()) -> Duration {
+pub(crate) fn median_time(mut work: impl FnMut()) -> Duration {
     let mut times: Vec<Duration> = (0..5)
         .map(|_| {
             let start = Instant::now();
@@ -156,6 +156,6 @@ pub fn median_time(mut work: impl FnMut()) -> Duration {
 }
 
 /// Returns megabytes (10^6 bytes) a second.
-pub fn megabytes_per_second(bytes: usize, time: Duration) -> f64 {
+pub(crate) fn megabytes_per_second(bytes: usize, time: Duration) -> f64 {
     bytes as f64 / 1e6 / time.as_secs_f64()
 }

@@ -34,7 +34,7 @@ fn findings(truth: &Truth) -> Vec<Finding> {
 }
 
 fn family_fits(step: &Step, family: &str, found: &Finding) -> bool {
-    let isolated = ISOLATED.contains(&step.step.as_str());
+    let isolated = ISOLATED.contains(&step.name.as_str());
     found.family == family
         || (isolated && ["unauthorized-spike", "token-reuse"].contains(&found.family.as_str()))
 }
@@ -50,9 +50,9 @@ fn missed(truth: &Truth, findings: &[Finding], family: &str, prefix: &str) -> Ve
     truth
         .steps
         .iter()
-        .filter(|step| step.is_attack() && !step.ids.is_empty() && step.step.starts_with(prefix))
+        .filter(|step| step.is_attack() && !step.ids.is_empty() && step.name.starts_with(prefix))
         .filter(|step| !is_found(step))
-        .map(|step| step.step.clone())
+        .map(|step| step.name.clone())
         .collect()
 }
 

@@ -86,7 +86,8 @@ pub(crate) struct Truth {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Step {
     /// Its name.
-    pub(crate) step: String,
+    #[serde(rename = "step")]
+    pub(crate) name: String,
     /// True, false, or "notable".
     pub(crate) attack: serde_json::Value,
     /// The audit IDs of its requests that the log holds.
@@ -110,7 +111,7 @@ impl Truth {
         };
         let steps = recorded["steps"].as_array().into_iter().flatten();
         let steps = steps.map(|step| Step {
-            step: step["step"].as_str().unwrap_or_default().to_owned(),
+            name: step["step"].as_str().unwrap_or_default().to_owned(),
             attack: step["attack"].clone(),
             // What the policy dropped is not in the log.
             ids: if step["in_log"] == 0 {

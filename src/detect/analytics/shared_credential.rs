@@ -178,28 +178,24 @@ impl SharedCredential {
             holders.returns.pop_front();
         }
         holders.most_returns = holders.most_returns.max(holders.returns.len());
-        match holders
-            .episodes
-            .last_mut()
-            .filter(|episode| episode.last >= from)
+        let episode = holders.episodes.last_mut();
+        if let Some(episode) = episode.filter(|episode| episode.last >= from) {
+            episode.add(request, vocabulary, evidence_limit);
+            return;
+        }
+        let room = evidence_limit.saturating_mul(4).max(256);
+        while holders.recent.front().is_some_and(|old| old.ts < from)
+            || holders.recent.len() >= room
         {
-            Some(episode) => episode.add(request, vocabulary, evidence_limit),
-            None => {
-                let room = evidence_limit.saturating_mul(4).max(256);
-                while holders.recent.front().is_some_and(|old| old.ts < from)
-                    || holders.recent.len() >= room
-                {
-                    holders.recent.pop_front();
-                }
-                holders.recent.push_back(request.to_owned());
-                if holders.returns.len() >= settings.least_returns {
-                    let mut episode = Tally::empty();
-                    for request in holders.recent.drain(..) {
-                        episode.add(&request, vocabulary, evidence_limit);
-                    }
-                    holders.episodes.push(episode);
-                }
+            holders.recent.pop_front();
+        }
+        holders.recent.push_back(request.to_owned());
+        if holders.returns.len() >= settings.least_returns {
+            let mut episode = Tally::empty();
+            for request in holders.recent.drain(..) {
+                episode.add(&request, vocabulary, evidence_limit);
             }
+            holders.episodes.push(episode);
         }
     }
 
@@ -430,8 +426,7 @@ pub fn gateway_note(
     let (peer, users, all) = ledger.busiest_peer(vocabulary)?;
     (users >= least_users && users * 2 > all).then(|| {
         format!(
-            "{users} of {all} users come from the one address {}: addresses tell little here; look at credentials and agents",
-            peer
+            "{users} of {all} users come from the one address {peer}: addresses tell little here; look at credentials and agents"
         )
     })
 }

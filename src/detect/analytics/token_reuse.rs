@@ -132,7 +132,7 @@ impl TokenReuse {
             return;
         }
         let after = self.after.entry((request.credential(), index)).or_default();
-        after.late += u64::from(late && death.is_final);
+        after.late += u64::from(late && death.is_gone);
         add(&mut after.served, request, context);
     }
 
@@ -244,7 +244,7 @@ impl TokenReuse {
             Weight::Noise
         } else if refused >= self.least_refused {
             Weight::Reuse
-        } else if served >= self.least_served && death.is_final {
+        } else if served >= self.least_served && death.is_gone {
             // It was in use when it died and stopped at once, or nearly so.
             if refused > 0 {
                 Weight::Reuse

@@ -9,7 +9,10 @@
 //! a **rotation**, or an **outage** of the authenticator if most clients are among them. What is left is
 //! one low finding per address.
 
-use std::collections::VecDeque;
+mod rate;
+mod session;
+
+use std::collections::{BTreeMap, VecDeque};
 
 use hashbrown::HashMap;
 
@@ -21,6 +24,10 @@ use crate::detect::tally::Tally;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::frame::Vocabulary;
 use crate::rules::{Parameters, RuleError, RuleMeta};
+use session::{Gaps, Session, merged, overlapping};
+
+/// Says which sessions belong together, if the session can tell.
+type Fingerprint = fn(&Session, &Vocabulary) -> Option<String>;
 
 /// The rules that share this state.
 pub struct Metas<'a> {
@@ -67,53 +74,10 @@ struct Settings {
     success_window_us: i64,
     success_refused: u64,
     storm_peers: usize,
-    outage_share: f64,
+    outage_percent: usize,
     rate_minutes: usize,
     rate_score: f64,
     rate_least: u64,
-}
-
-/// The 401s of one address without a long pause.
-struct Session {
-    peer: u32,
-    tally: Tally,
-    agents: Vec<u32>,
-    paths: Vec<Box<str>>,
-    window: VecDeque<i64>,
-    peak: usize,
-    /// On a path that the same client was served before.
-    known_paths: u64,
-    /// Tied to a deleted credential.
-    tied: u64,
-    /// Who was served before at this address by the same program.
-    known_users: Vec<u32>,
-    gaps: Gaps,
-    recovered: bool,
-    newcomers: Vec<u32>,
-    success: Option<Tally>,
-}
-
-/// Running mean and variance of the pauses between refusals (Welford 1962).
-#[derive(Default)]
-struct Gaps {
-    count: f64,
-    mean: f64,
-    squares: f64,
-}
-
-impl Gaps {
-    fn add(&mut self, gap: f64) {
-        self.count += 1.0;
-        let delta = gap - self.mean;
-        self.mean += delta / self.count;
-        self.squares += delta * (gap - self.mean);
-    }
-
-    /// Returns the standard deviation over the mean; none below ten pauses.
-    fn variation(&self) -> Option<f64> {
-        (self.count >= 10.0 && self.mean > 0.0)
-            .then(|| (self.squares / self.count).sqrt() / self.mean)
-    }
 }
 
 /// How many distinct paths and agents a session remembers; clients choose both.
@@ -162,7 +126,7 @@ impl Unauthorized {
                 success_window_us: success.duration_us("window")?,
                 success_refused: success.count("least_refused")?.into(),
                 storm_peers: storm.count("least_addresses")? as usize,
-                outage_share: storm.number("outage_share")?,
+                outage_percent: storm.count("outage_percent")? as usize,
                 rate_minutes: rate.count("least_minutes")? as usize,
                 rate_score: rate.number("least_score")?,
                 rate_least: rate.count("least_refused")?.into(),
@@ -233,9 +197,7 @@ impl Unauthorized {
             success: None,
         });
         if session.tally.count > 0 {
-            session
-                .gaps
-                .add((request.ts - session.tally.last).max(0) as f64);
+            session.gaps.add(request.ts - session.tally.last);
         }
         session.tally.add(request, vocabulary, evidence_limit);
         session.recovered = false;
@@ -342,7 +304,7 @@ impl Unauthorized {
         let quiet = self.storms(quiet, context, ledger, &mut findings);
         let quiet = self.sprays(quiet, context, &mut findings);
         self.left_over(quiet, context, ledger, tied, &mut findings);
-        self.rate(context, &mut findings);
+        self.rate(context.vocabulary, &mut findings);
         findings
     }
 
@@ -432,9 +394,8 @@ impl Unauthorized {
         ledger: &Ledger,
         findings: &mut Vec<Finding>,
     ) -> Vec<Session> {
-        let (known, unknown): (Vec<Session>, Vec<Session>) = sessions
-            .into_iter()
-            .partition(|session| session.is_known_client());
+        let (known, unknown): (Vec<Session>, Vec<Session>) =
+            sessions.into_iter().partition(Session::is_known_client);
         let mut left = unknown;
         for group in overlapping(known, self.settings.spray_window_us) {
             if group.len() < self.settings.storm_peers {
@@ -445,7 +406,7 @@ impl Unauthorized {
             let tally = merged(&group, context);
             let recovered = group.iter().filter(|session| session.recovered).count();
             let all = ledger.peers();
-            let outage = group.len() as f64 >= self.settings.outage_share * all as f64;
+            let outage = group.len() * 100 >= self.settings.outage_percent * all;
             let mut draft = Draft::new(&self.storm, vec![], &tally);
             let class = if outage {
                 "authenticator outage"
@@ -477,7 +438,6 @@ impl Unauthorized {
     ) -> Vec<Session> {
         let vocabulary = context.vocabulary;
         let mut left = sessions;
-        type Fingerprint = fn(&Session, &Vocabulary) -> Option<String>;
         let fingerprints: [(&str, Fingerprint); 2] = [
             ("network", |session, vocabulary| {
                 network(vocabulary.text(session.peer))
@@ -490,7 +450,7 @@ impl Unauthorized {
             }),
         ];
         for (what, fingerprint) in fingerprints {
-            let mut groups: std::collections::BTreeMap<String, Vec<Session>> = Default::default();
+            let mut groups: BTreeMap<String, Vec<Session>> = BTreeMap::new();
             let mut rest = Vec::new();
             for session in left {
                 let suspect = !session.is_known_client() && !self.settings.is_retry_loop(&session);
@@ -604,70 +564,6 @@ impl Unauthorized {
             findings.push(draft.finish(vocabulary));
         }
     }
-
-    /// Compares each minute with the log's own: robust z by median and MAD (Iglewicz and Hoaglin 1993).
-    fn rate(&self, context: &Context<'_>, findings: &mut Vec<Finding>) {
-        if self.minutes.is_empty() {
-            return;
-        }
-        let (from, to) = (
-            self.first.div_euclid(MINUTE_US),
-            self.last.div_euclid(MINUTE_US),
-        );
-        let span = usize::try_from(to - from + 1).unwrap_or(0);
-        if span < self.settings.rate_minutes {
-            return;
-        }
-        // Minutes without a 401 count too: those are most. They are counted, not listed.
-        let empty = span.saturating_sub(self.minutes.len());
-        let counts = self.minutes.values().map(|&count| (count as f64, 1));
-        let middle = median(counts.clone().chain([(0.0, empty)]).collect());
-        let deviations = counts.map(|(count, weight)| ((count - middle).abs(), weight));
-        let deviation = median(deviations.chain([(middle, empty)]).collect());
-        let deviation = deviation.max(1.0).max(middle.sqrt());
-        let mut minutes: Vec<(i64, u64)> = self
-            .minutes
-            .iter()
-            .map(|(&at, &count)| (at, count))
-            .collect();
-        minutes.sort_unstable();
-        let high: Vec<(i64, u64)> = minutes
-            .into_iter()
-            .filter(|&(_, count)| {
-                let score = 0.6745 * (count as f64 - middle) / deviation;
-                count >= self.settings.rate_least && score >= self.settings.rate_score
-            })
-            .collect();
-        let Some(&(first, _)) = high.first() else {
-            return;
-        };
-        let (worst, count) = high
-            .iter()
-            .copied()
-            .max_by_key(|&(at, count)| (count, -at))
-            .expect("not empty");
-        let mut tally = Tally::empty();
-        tally.first = first * MINUTE_US;
-        tally.last = (high.last().expect("not empty").0 + 1) * MINUTE_US - 1;
-        tally.count = high.iter().map(|&(_, count)| count).sum();
-        let mut draft = Draft::new(&self.rate, vec![], &tally);
-        draft.summary = format!(
-            "{} of {span} minutes have far more refusals than the rest; the worst, from {}, has {count} where {middle} is usual",
-            high.len(),
-            crate::finding::Timestamp(worst * MINUTE_US),
-        );
-        draft.why = vec![
-            format!("median of {span} minutes = {middle}, MAD (floored) = {deviation:.1}"),
-            format!(
-                "robust z >= {} and 401 in a minute >= {}",
-                self.settings.rate_score, self.settings.rate_least
-            ),
-        ];
-        draft.blind_spots.push("a rate has no single requests as evidence; the other findings of this family name them".to_owned());
-        let mut finding = draft.finish(context.vocabulary);
-        finding.evidence_total = 0;
-        findings.push(finding);
-    }
 }
 
 impl Settings {
@@ -691,98 +587,10 @@ impl Settings {
     }
 }
 
-impl Session {
-    /// One program asks the same path or two over and over.
-    fn repeats_itself(&self) -> bool {
-        self.agents.len() == 1 && self.paths.len() <= 2 && self.tally.count >= 5
-    }
-
-    fn is_mostly_tied(&self) -> bool {
-        self.tied * 2 > self.tally.count
-    }
-
-    /// Served before or again after, not as somebody new.
-    fn is_known_client(&self) -> bool {
-        self.recovered || self.known_paths * 2 > self.tally.count
-    }
-}
-
-/// Returns the lower median of values with the number of times each occurs.
-fn median(mut values: Vec<(f64, usize)>) -> f64 {
-    values.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let total: usize = values.iter().map(|(_, weight)| weight).sum();
-    let mut below = 0;
-    for (value, weight) in values {
-        below += weight;
-        if below * 2 >= total {
-            return value;
-        }
-    }
-    0.0
-}
-
-/// Splits sessions into runs in which each starts at most `window_us` after the one before it ended.
-fn overlapping(mut sessions: Vec<Session>, window_us: i64) -> Vec<Vec<Session>> {
-    sessions.sort_by_key(|session| session.tally.first);
-    let mut runs: Vec<Vec<Session>> = Vec::new();
-    let mut end = i64::MIN;
-    for session in sessions {
-        let (first, last) = (session.tally.first, session.tally.last);
-        match runs
-            .last_mut()
-            .filter(|_| first <= end.saturating_add(window_us))
-        {
-            Some(run) => run.push(session),
-            None => runs.push(vec![session]),
-        }
-        end = end.max(last);
-    }
-    runs
-}
-
-fn merged(sessions: &[Session], context: &Context<'_>) -> Tally {
-    let mut all = Tally::empty();
-    for session in sessions {
-        all.merge(session.tally.clone(), context.evidence_limit);
-    }
-    all
-}
-
 fn at_least(count: usize, limit: usize) -> String {
     if count < limit {
         count.to_string()
     } else {
         format!("{limit} or more")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn medians_count_the_empty_minutes() {
-        let check = |values: &[(f64, usize)], expected: f64| {
-            assert!(
-                (median(values.to_vec()) - expected).abs() < 1e-9,
-                "{values:?}"
-            );
-        };
-        check(&[(3.0, 1), (1.0, 1), (2.0, 1)], 2.0);
-        check(&[(1.0, 1), (2.0, 1), (3.0, 1), (0.0, 4)], 0.0);
-        check(&[(5.0, 3), (0.0, 2)], 5.0);
-        check(&[], 0.0);
-    }
-
-    #[test]
-    fn steady_pauses_vary_little() {
-        let mut steady = Gaps::default();
-        let mut wild = Gaps::default();
-        for index in 0..20 {
-            steady.add(100.0 + f64::from(index % 2));
-            wild.add(if index % 2 == 0 { 1.0 } else { 400.0 });
-        }
-        assert!(steady.variation().unwrap() < 0.1);
-        assert!(wild.variation().unwrap() > 0.9);
     }
 }

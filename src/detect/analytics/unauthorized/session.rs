@@ -1,0 +1,114 @@
+//! Sessions: the refusals of one address without a long pause, and what they show.
+
+use std::collections::VecDeque;
+
+use super::super::Context;
+use crate::detect::tally::Tally;
+
+/// The 401s of one address without a long pause.
+pub(super) struct Session {
+    pub(super) peer: u32,
+    pub(super) tally: Tally,
+    pub(super) agents: Vec<u32>,
+    pub(super) paths: Vec<Box<str>>,
+    pub(super) window: VecDeque<i64>,
+    pub(super) peak: usize,
+    /// On a path that the same client was served before.
+    pub(super) known_paths: u64,
+    /// Tied to a deleted credential.
+    pub(super) tied: u64,
+    /// Who was served before at this address by the same program.
+    pub(super) known_users: Vec<u32>,
+    pub(super) gaps: Gaps,
+    pub(super) recovered: bool,
+    pub(super) newcomers: Vec<u32>,
+    pub(super) success: Option<Tally>,
+}
+
+/// Running mean and variance of the pauses between refusals (Welford 1962).
+#[derive(Default)]
+pub(super) struct Gaps {
+    pub(super) count: f64,
+    pub(super) mean: f64,
+    pub(super) squares: f64,
+}
+
+impl Gaps {
+    pub(super) fn add(&mut self, gap_us: i64) {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "2^52 microseconds are a century"
+        )]
+        let gap = gap_us.max(0) as f64;
+        self.count += 1.0;
+        let delta = gap - self.mean;
+        self.mean += delta / self.count;
+        self.squares += delta * (gap - self.mean);
+    }
+
+    /// Returns the standard deviation over the mean; none below ten pauses.
+    pub(super) fn variation(&self) -> Option<f64> {
+        (self.count >= 10.0 && self.mean > 0.0)
+            .then(|| (self.squares / self.count).sqrt() / self.mean)
+    }
+}
+
+impl Session {
+    /// One program asks the same path or two over and over.
+    pub(super) fn repeats_itself(&self) -> bool {
+        self.agents.len() == 1 && self.paths.len() <= 2 && self.tally.count >= 5
+    }
+
+    pub(super) fn is_mostly_tied(&self) -> bool {
+        self.tied * 2 > self.tally.count
+    }
+
+    /// Served before or again after, not as somebody new.
+    pub(super) fn is_known_client(&self) -> bool {
+        self.recovered || self.known_paths * 2 > self.tally.count
+    }
+}
+
+/// Splits sessions into runs in which each starts at most `window_us` after the one before it ended.
+pub(super) fn overlapping(mut sessions: Vec<Session>, window_us: i64) -> Vec<Vec<Session>> {
+    sessions.sort_by_key(|session| session.tally.first);
+    let mut runs: Vec<Vec<Session>> = Vec::new();
+    let mut end = i64::MIN;
+    for session in sessions {
+        let (first, last) = (session.tally.first, session.tally.last);
+        match runs
+            .last_mut()
+            .filter(|_| first <= end.saturating_add(window_us))
+        {
+            Some(run) => run.push(session),
+            None => runs.push(vec![session]),
+        }
+        end = end.max(last);
+    }
+    runs
+}
+
+pub(super) fn merged(sessions: &[Session], context: &Context<'_>) -> Tally {
+    let mut all = Tally::empty();
+    for session in sessions {
+        all.merge(session.tally.clone(), context.evidence_limit);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steady_pauses_vary_little() {
+        let mut steady = Gaps::default();
+        let mut wild = Gaps::default();
+        for index in 0..20 {
+            steady.add(100 + index % 2);
+            wild.add(if index % 2 == 0 { 1 } else { 400 });
+        }
+        assert!(steady.variation().unwrap() < 0.1);
+        assert!(wild.variation().unwrap() > 0.9);
+    }
+}
