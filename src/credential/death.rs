@@ -59,6 +59,14 @@ impl Deaths {
             "create" => {
                 if let Some(&index) = self.by_object.get(&object) {
                     self.all[index].recreated = true;
+                    // What is known by the object's name only may be the new one from now on; a uid
+                    // or token id is never given twice.
+                    self.by_credential.retain(|&credential, &mut death| {
+                        let key = vocabulary.text(credential);
+                        let by_name =
+                            key.starts_with("secret:") || key.starts_with("user:system:bootstrap:");
+                        death != index || !by_name
+                    });
                 }
                 false
             }

@@ -280,6 +280,12 @@ impl<'r> Engine<'r> {
                 continue;
             }
             for tally in group.sessions.into_tallies() {
+                let said = |correlation: &Correlation| {
+                    correlation.says(rule, &self.groups[rule as usize], &key, &tally)
+                };
+                if self.correlations.iter().any(said) {
+                    continue;
+                }
                 let texts = key
                     .iter()
                     .map(|&code| vocabulary.text(code).to_owned())
@@ -381,7 +387,8 @@ fn analytic<'r>(
 
 /// Fills the rule's template, or says the facts in a plain sentence.
 fn summary(meta: &RuleMeta, tally: &Tally, vocabulary: &Vocabulary) -> String {
-    const PLAIN: &str = "{who} made {requests} ({verbs} {resources}) from {peers}, {served} served";
+    const PLAIN: &str =
+        "{who} made {requests} from {peers}, {served} served: {verbs} on {resources}";
     let template = meta.summary.as_deref().unwrap_or(PLAIN);
     let who = match &tally.usernames(vocabulary)[..] {
         [] => "somebody without a name".to_owned(),
@@ -533,6 +540,23 @@ impl Correlation {
             }
             window.episodes.push(episode);
         }
+    }
+
+    /// Returns whether an episode of this correlation holds all of a session of its base rule.
+    fn says(&self, rule: u32, columns: &[Column], key: &[u32], session: &Tally) -> bool {
+        let part = |column: &Column| {
+            let at = columns.iter().position(|other| other == column)?;
+            Some(key[at])
+        };
+        let group: Option<Box<[u32]>> = self.group_by.iter().map(part).collect();
+        let window = group.and_then(|group| self.windows.get(&group));
+        self.bases.contains(&rule)
+            && window.is_some_and(|window| {
+                let holds = |episode: &Tally| {
+                    episode.first <= session.first && session.last <= episode.last
+                };
+                window.episodes.iter().any(holds)
+            })
     }
 
     fn findings(self, meta: &RuleMeta, vocabulary: &Vocabulary, findings: &mut Vec<Finding>) {

@@ -233,6 +233,25 @@ fn a_deleted_account_that_is_served_for_minutes_is_critical() {
 }
 
 #[test]
+fn a_bootstrap_token_made_again_is_another() {
+    let mut story = Story::default();
+    let node = Client {
+        user: json!({"username": "system:bootstrap:abcdef", "groups": ["system:bootstrappers"]}),
+        ip: "10.0.0.9",
+        agent: "kubelet/v1.36.2",
+    };
+    let admin = person("dev", "10.9.0.1");
+    let secret = "/api/v1/namespaces/kube-system/secrets/bootstrap-token-abcdef";
+    story.request(0, &node, "get", PODS, 200);
+    story.request(1_000, &admin, "delete", secret, 200);
+    story.request(300_000, &admin, "create", secret, 201);
+    for second in 301..310 {
+        story.request(second * 1000, &node, "get", PODS, 200);
+    }
+    story.stays_calm();
+}
+
+#[test]
 fn refusals_after_a_deletion_are_tied_to_the_dead() {
     let mut story = Story::default();
     let web = pod("web", "web-1", "10.1.0.7");

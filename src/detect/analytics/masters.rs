@@ -162,6 +162,11 @@ impl Masters {
                 && known.all.last <= all.first
                 && known.all.origin(vocabulary) == all.origin(vocabulary)
         });
+        // A server before 1.32, or a log across an upgrade: one user with and without a fingerprint.
+        let without_id = |key: &str| key.starts_with("user:");
+        let same_user = before.iter().any(|(key, known)| {
+            known.all.usernames(vocabulary) == users && without_id(key) != without_id(credential)
+        });
         if managed {
             draft.severity = Severity::Informational;
             draft
@@ -171,6 +176,11 @@ impl Masters {
             draft.severity = Severity::Low;
             draft.why.push(
                 "took over from one of the same user, address and program: a renewal".to_owned(),
+            );
+        } else if same_user {
+            draft.severity = Severity::Low;
+            draft.why.push(
+                "the same user, once with and once without a fingerprint in the log".to_owned(),
             );
         }
         draft.finish(vocabulary)

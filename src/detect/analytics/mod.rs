@@ -117,7 +117,8 @@ pub fn listed(texts: &[String]) -> String {
 pub fn lasting(micros: i64) -> String {
     let seconds = micros / 1_000_000;
     match seconds {
-        ..10 => format!("{}.{} s", seconds, micros.rem_euclid(1_000_000) / 100_000),
+        ..1 => format!("{} ms", micros / 1000),
+        1..10 => format!("{seconds}.{} s", micros % 1_000_000 / 100_000),
         10..120 => format!("{seconds} s"),
         120..7_200 => format!("{} min", seconds / 60),
         7_200..172_800 => format!("{} h", seconds / 3_600),

@@ -313,14 +313,11 @@ fn finding(
     let mut draft = Draft::new(meta, vec![key.to_owned(), death.object.clone()], &all);
     draft.window_start = death.ts;
     let mut parts = Vec::new();
-    let mut why = vec![
-        format!("credential = {key}, of `{owner}`"),
-        format!(
-            "{} by `{}`",
-            deletion(death),
-            vocabulary.text(death.request.username())
-        ),
-    ];
+    let mut why = vec![format!(
+        "{} by `{}`",
+        deletion(death),
+        vocabulary.text(death.request.username())
+    )];
     if let Some(served) = &after.served {
         let last = lasting(served.last - death.ts);
         parts.push(format!(

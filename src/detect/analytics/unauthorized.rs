@@ -194,6 +194,7 @@ impl Unauthorized {
             gaps: Gaps::default(),
             recovered: false,
             newcomers: Vec::new(),
+            until_success: 0,
             success: None,
         });
         if session.tally.count > 0 {
@@ -257,6 +258,9 @@ impl Unauthorized {
             return;
         }
         if !newcomer {
+            if session.newcomers.is_empty() {
+                session.until_success = request.ts - session.tally.last;
+            }
             session.newcomers.push(username);
         }
         session
@@ -377,7 +381,7 @@ impl Unauthorized {
             format!("401 from {address} = {}", session.tally.count),
             format!(
                 "first accepted {} after the last refusal",
-                lasting((success.first - session.tally.last).max(0))
+                lasting(session.until_success)
             ),
             format!("`{users}` is new at this address, with the same program"),
         ];

@@ -22,6 +22,8 @@ pub(super) struct Session {
     pub(super) gaps: Gaps,
     pub(super) recovered: bool,
     pub(super) newcomers: Vec<u32>,
+    /// From the last refusal to the first success of a newcomer.
+    pub(super) until_success: i64,
     pub(super) success: Option<Tally>,
 }
 
