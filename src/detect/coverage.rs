@@ -9,6 +9,9 @@ use crate::finding::Finding;
 use crate::frame::{Column, ColumnType, EventFrame, NULL, Vocabulary};
 use crate::rules::{RuleError, RuleMeta, RuleSet};
 
+/// How far records may stand behind later ones; kube-apiserver itself keeps to fractions of a second.
+const DISORDER_US: i64 = 60_000_000;
+
 /// What was seen of the log's abilities.
 pub struct Coverage {
     blind_meta: RuleMeta,
@@ -21,6 +24,8 @@ pub struct Coverage {
     started: u64,
     first: i64,
     last: i64,
+    /// Requests that stand far behind later ones.
+    late: u64,
     /// Long-running requests that began and ended within the log.
     long_running: u64,
     requests: u64,
@@ -69,6 +74,7 @@ impl Coverage {
             started: 0,
             first: i64::MAX,
             last: i64::MIN,
+            late: 0,
             long_running: 0,
             requests: 0,
             authenticated: 0,
@@ -97,11 +103,13 @@ impl Coverage {
         self.started += count(Column::Stage, "ResponseStarted");
     }
 
-    /// Takes in one request.
-    pub fn observe(&mut self, request: &Request<'_>, vocabulary: &Vocabulary) {
+    /// Takes in one request; `in_order` says that it stands at its place in the log.
+    pub fn observe(&mut self, request: &Request<'_>, in_order: bool, vocabulary: &Vocabulary) {
         self.requests += 1;
         if request.ts != 0 {
             self.first = self.first.min(request.ts);
+            let late = request.ts < self.last.saturating_sub(DISORDER_US);
+            self.late += u64::from(late && in_order);
             self.last = self.last.max(request.ts);
         }
         self.refused += u64::from(request.code == 401);
@@ -144,6 +152,16 @@ impl Coverage {
             "events at stage ResponseStarted = 0".to_owned(),
         ];
         vec![draft.finish(vocabulary)]
+    }
+
+    /// Returns how much of the log is out of order, in words, if it matters.
+    pub fn disorder(&self) -> Option<String> {
+        (self.late * 100 > self.requests).then(|| {
+            format!(
+                "{} of {} requests stand more than a minute behind later ones: sort the log by stageTimestamp, or findings that rest on the order of events may be missing or wrong",
+                self.late, self.requests
+            )
+        })
     }
 
     /// Returns what the log cannot show, in words.

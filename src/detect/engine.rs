@@ -3,11 +3,7 @@
 //! Feeds every request to the ledger, the rules' sessions, the correlations and the analytics, and
 //! draws the findings at the end. Nothing here depends on chunks, threads or the order of hash maps.
 
-use std::collections::VecDeque;
-
 use hashbrown::HashMap;
-use rsigma_parser::{ConditionOperator, CorrelationCondition, CorrelationType};
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::analytics::anonymous_grant::AnonymousGrant;
 use super::analytics::masters::Masters;
@@ -16,6 +12,7 @@ use super::analytics::token_reuse::TokenReuse;
 use super::analytics::unauthorized::{Metas, Unauthorized};
 use super::analytics::{Context, Draft, counted, listed};
 use super::compile::CompiledRules;
+use super::correlate::Correlation;
 use super::coverage::Coverage;
 use super::evaluate::Hit;
 use super::fold::{Folded, Hits};
@@ -23,8 +20,8 @@ use super::request::Request;
 use super::tally::{Sessions, Tally};
 use crate::credential::{Deaths, Ledger};
 use crate::finding::Finding;
-use crate::frame::{Column, EventFrame, NULL, Vocabulary};
-use crate::rules::{Parameters, Rule, RuleBody, RuleError, RuleMeta, RuleSet};
+use crate::frame::{Column, EventFrame, Vocabulary};
+use crate::rules::{Parameters, RuleBody, RuleError, RuleMeta, RuleSet};
 
 /// Everything that is remembered between requests.
 pub struct Engine<'r> {
@@ -51,25 +48,6 @@ pub struct Engine<'r> {
 struct HitGroup {
     sessions: Sessions,
     why: Vec<String>,
-}
-
-/// A Sigma correlation (specification 2.1) that counts events or values in a sliding window.
-struct Correlation {
-    rule: usize,
-    bases: Vec<u32>,
-    group_by: Vec<Column>,
-    value: Option<Column>,
-    timespan_us: i64,
-    predicates: Vec<(ConditionOperator, u64)>,
-    windows: HashMap<Box<[u32]>, Window>,
-}
-
-#[derive(Default)]
-struct Window {
-    recent: VecDeque<(i64, u64, Option<Request<'static>>)>,
-    values: HashMap<u64, u32>,
-    most: u64,
-    episodes: Vec<Tally>,
 }
 
 /// What a scan comes to.
@@ -170,10 +148,10 @@ impl<'r> Engine<'r> {
             evidence_limit: self.evidence_limit,
         };
         self.requests += 1;
-        self.coverage.observe(request, self.vocabulary);
-        // Before the ledger knows of the request: the question is whether the client is new.
         // What never got its final stage comes last, with a time long past: no clue to an order.
         let in_order = matches!(folded.hits, Hits::Row(..));
+        self.coverage.observe(request, in_order, self.vocabulary);
+        // Before the ledger knows of the request: the question is whether the client is new.
         if in_order {
             let tied = self
                 .token_reuse
@@ -190,41 +168,49 @@ impl<'r> Engine<'r> {
         }
         self.anonymous_grant.observe(request, &context);
         self.deaths.note(request, &self.ledger, self.vocabulary);
+        let compiled = self.compiled;
         match &folded.hits {
             Hits::Row(hits, frame, row) => {
                 for &Hit { rule, .. } in *hits {
-                    let why = || self.compiled.why(rule as usize, frame, *row);
-                    hit(
-                        &mut self.hits,
-                        &self.groups,
-                        self.rules,
-                        rule,
-                        request,
-                        &context,
-                        why,
-                    );
-                    self.correlations
-                        .iter_mut()
-                        .for_each(|c| c.observe(rule, request, &context));
+                    let why = || compiled.why(rule as usize, frame, *row);
+                    self.hit(rule, request, &context, why);
                 }
             }
             Hits::Kept(hits) => {
                 for (rule, why) in hits {
-                    let kept = || why.clone();
-                    hit(
-                        &mut self.hits,
-                        &self.groups,
-                        self.rules,
-                        *rule,
-                        request,
-                        &context,
-                        kept,
-                    );
-                    self.correlations
-                        .iter_mut()
-                        .for_each(|c| c.observe(*rule, request, &context));
+                    self.hit(*rule, request, &context, || why.clone());
                 }
             }
+        }
+    }
+
+    /// Takes in that `rule` hits a request; `why` is asked for the first of a group only.
+    fn hit(
+        &mut self,
+        rule: u32,
+        request: &Request<'_>,
+        context: &Context<'_>,
+        why: impl FnOnce() -> Vec<String>,
+    ) {
+        let Context {
+            vocabulary,
+            evidence_limit,
+        } = *context;
+        let key = key(request, &self.groups[rule as usize], vocabulary);
+        let new = || HitGroup {
+            sessions: Sessions::default(),
+            why: why(),
+        };
+        let group = self.hits.entry((rule, key)).or_insert_with(new);
+        let meta = &self.rules.rules[rule as usize].meta;
+        let gap = if meta.once {
+            i64::MAX / 4
+        } else {
+            meta.session_gap_us
+        };
+        group.sessions.add(request, gap, vocabulary, evidence_limit);
+        for correlation in &mut self.correlations {
+            correlation.observe(rule, request, context);
         }
     }
 
@@ -241,8 +227,10 @@ impl<'r> Engine<'r> {
             evidence_limit: self.evidence_limit,
         };
         let mut findings = self.coverage.findings(vocabulary);
-        let notes = gateway_note(&self.ledger, vocabulary, 8)
+        let gateway = gateway_note(&self.ledger, vocabulary);
+        let notes = gateway
             .into_iter()
+            .chain(self.coverage.disorder())
             .collect();
         self.hit_findings(&mut findings);
         for correlation in self.correlations {
@@ -299,34 +287,11 @@ impl<'r> Engine<'r> {
     }
 }
 
-fn hit(
-    hits: &mut HashMap<(u32, Box<[u32]>), HitGroup>,
-    groups: &[Vec<Column>],
-    rules: &RuleSet,
-    rule: u32,
+pub(super) fn key(
     request: &Request<'_>,
-    context: &Context<'_>,
-    why: impl FnOnce() -> Vec<String>,
-) {
-    let Context {
-        vocabulary,
-        evidence_limit,
-    } = *context;
-    let key = key(request, &groups[rule as usize], vocabulary);
-    let group = hits.entry((rule, key)).or_insert_with(|| HitGroup {
-        sessions: Sessions::default(),
-        why: why(),
-    });
-    let meta = &rules.rules[rule as usize].meta;
-    let gap = if meta.once {
-        i64::MAX / 4
-    } else {
-        meta.session_gap_us
-    };
-    group.sessions.add(request, gap, vocabulary, evidence_limit);
-}
-
-fn key(request: &Request<'_>, columns: &[Column], vocabulary: &Vocabulary) -> Box<[u32]> {
+    columns: &[Column],
+    vocabulary: &Vocabulary,
+) -> Box<[u32]> {
     columns
         .iter()
         .map(|&column| request.code_of(column, vocabulary))
@@ -334,7 +299,7 @@ fn key(request: &Request<'_>, columns: &[Column], vocabulary: &Vocabulary) -> Bo
 }
 
 /// Resolves the columns that a rule groups by, by column name or audit path.
-fn columns(meta: &RuleMeta, names: &[String]) -> Result<Vec<Column>, RuleError> {
+pub(super) fn columns(meta: &RuleMeta, names: &[String]) -> Result<Vec<Column>, RuleError> {
     let column = |name: &String| {
         Column::by_name(name)
             .or_else(|| Column::by_path(name))
@@ -351,7 +316,11 @@ fn columns(meta: &RuleMeta, names: &[String]) -> Result<Vec<Column>, RuleError> 
     names.iter().map(column).collect()
 }
 
-fn position(rules: &RuleSet, meta: &RuleMeta, reference: &str) -> Result<usize, RuleError> {
+pub(super) fn position(
+    rules: &RuleSet,
+    meta: &RuleMeta,
+    reference: &str,
+) -> Result<usize, RuleError> {
     rules
         .rules
         .iter()
@@ -386,7 +355,7 @@ fn analytic<'r>(
 }
 
 /// Fills the rule's template, or says the facts in a plain sentence.
-fn summary(meta: &RuleMeta, tally: &Tally, vocabulary: &Vocabulary) -> String {
+pub(super) fn summary(meta: &RuleMeta, tally: &Tally, vocabulary: &Vocabulary) -> String {
     const PLAIN: &str =
         "{who} made {requests} from {peers}, {served} served: {verbs} on {resources}";
     let template = meta.summary.as_deref().unwrap_or(PLAIN);
@@ -431,170 +400,6 @@ fn fill(template: &str, values: &[(&str, String)]) -> String {
     }
     text.push_str(rest);
     text
-}
-
-impl Correlation {
-    fn new(index: usize, rule: &Rule, rules: &RuleSet) -> Result<Self, RuleError> {
-        let RuleBody::Correlation(correlation) = &rule.body else {
-            unreachable!("the caller passes correlations only");
-        };
-        let meta = &rule.meta;
-        let unsupported =
-            |what: String| RuleError::at(&meta.path, &meta.text, "correlation:", what);
-        if !matches!(
-            correlation.correlation_type,
-            CorrelationType::EventCount | CorrelationType::ValueCount
-        ) {
-            let name = correlation.correlation_type.as_str();
-            return Err(unsupported(format!(
-                "correlations of type `{name}` are not supported yet"
-            )));
-        }
-        let CorrelationCondition::Threshold {
-            predicates, field, ..
-        } = &correlation.condition
-        else {
-            return Err(unsupported("this correlation needs a threshold".to_owned()));
-        };
-        let bases = correlation
-            .rules
-            .iter()
-            .map(|base| {
-                let index = position(rules, meta, base)?;
-                Ok(u32::try_from(index).expect("fewer than 2^32 rules"))
-            })
-            .collect::<Result<_, RuleError>>()?;
-        let value = match field.as_deref() {
-            Some([field]) => columns(meta, std::slice::from_ref(field))?.pop(),
-            Some(_) => return Err(unsupported("only one field can be counted yet".to_owned())),
-            None => None,
-        };
-        Ok(Self {
-            rule: index,
-            bases,
-            group_by: columns(meta, &correlation.group_by)?,
-            value,
-            timespan_us: i64::try_from(correlation.timespan.seconds)
-                .unwrap_or(i64::MAX / 2_000_000)
-                * 1_000_000,
-            predicates: predicates.clone(),
-            windows: HashMap::new(),
-        })
-    }
-
-    fn observe(&mut self, rule: u32, request: &Request<'_>, context: &Context<'_>) {
-        if !self.bases.contains(&rule) {
-            return;
-        }
-        let Context {
-            vocabulary,
-            evidence_limit,
-        } = *context;
-        let key = key(request, &self.group_by, vocabulary);
-        // An event without the value it is grouped by belongs to no group (specification 2.1).
-        if key.contains(&NULL) {
-            return;
-        }
-        // A hash: clients choose these texts, and the dictionary would keep them all.
-        let value = self
-            .value
-            .map_or(0, |column| xxh3_64(request.value_of(column, vocabulary)));
-        let window = self.windows.entry(key).or_default();
-        let from = request.ts.saturating_sub(self.timespan_us);
-        while window.recent.front().is_some_and(|&(ts, ..)| ts <= from) {
-            let (_, value, _) = window.recent.pop_front().expect("not empty");
-            if let Some(count) = window.values.get_mut(&value) {
-                *count -= 1;
-                if *count == 0 {
-                    window.values.remove(&value);
-                }
-            }
-        }
-        *window.values.entry(value).or_default() += 1;
-        let running = window
-            .episodes
-            .last()
-            .is_some_and(|episode| episode.last > from);
-        let kept = (!running).then(|| request.to_owned());
-        window.recent.push_back((request.ts, value, kept));
-        let measure = match self.value {
-            Some(_) => window.values.len(),
-            None => window.recent.len(),
-        } as u64;
-        window.most = window.most.max(measure);
-        if running {
-            let episode = window.episodes.last_mut().expect("it runs");
-            episode.add(request, vocabulary, evidence_limit);
-        } else if self
-            .predicates
-            .iter()
-            .all(|&(operator, limit)| holds(measure, operator, limit))
-        {
-            let mut episode = Tally::empty();
-            for request in window
-                .recent
-                .iter_mut()
-                .filter_map(|(_, _, request)| request.take())
-            {
-                episode.add(&request, vocabulary, evidence_limit);
-            }
-            window.episodes.push(episode);
-        }
-    }
-
-    /// Returns whether an episode of this correlation holds all of a session of its base rule.
-    fn says(&self, rule: u32, columns: &[Column], key: &[u32], session: &Tally) -> bool {
-        let part = |column: &Column| {
-            let at = columns.iter().position(|other| other == column)?;
-            Some(key[at])
-        };
-        let group: Option<Box<[u32]>> = self.group_by.iter().map(part).collect();
-        let window = group.and_then(|group| self.windows.get(&group));
-        self.bases.contains(&rule)
-            && window.is_some_and(|window| {
-                let holds = |episode: &Tally| {
-                    episode.first <= session.first && session.last <= episode.last
-                };
-                window.episodes.iter().any(holds)
-            })
-    }
-
-    fn findings(self, meta: &RuleMeta, vocabulary: &Vocabulary, findings: &mut Vec<Finding>) {
-        let counted = self.value.map_or("requests", Column::name);
-        for (key, window) in self.windows {
-            for tally in &window.episodes {
-                let texts: Vec<String> = key
-                    .iter()
-                    .map(|&code| vocabulary.text(code).to_owned())
-                    .collect();
-                let mut draft = Draft::new(meta, texts.clone(), tally);
-                draft.summary = summary(meta, tally, vocabulary);
-                draft.why = self
-                    .group_by
-                    .iter()
-                    .zip(&texts)
-                    .map(|(column, text)| format!("{} = {text}", column.name()))
-                    .collect();
-                draft.why.push(format!(
-                    "distinct {counted} within {} = up to {}",
-                    super::analytics::lasting(self.timespan_us),
-                    window.most
-                ));
-                findings.push(draft.finish(vocabulary));
-            }
-        }
-    }
-}
-
-fn holds(measure: u64, operator: ConditionOperator, limit: u64) -> bool {
-    match operator {
-        ConditionOperator::Lt => measure < limit,
-        ConditionOperator::Lte => measure <= limit,
-        ConditionOperator::Gt => measure > limit,
-        ConditionOperator::Gte => measure >= limit,
-        ConditionOperator::Eq => measure == limit,
-        ConditionOperator::Neq => measure != limit,
-    }
 }
 
 #[cfg(test)]

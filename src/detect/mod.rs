@@ -21,6 +21,7 @@
 pub mod analytics;
 pub mod bitmap;
 pub mod compile;
+mod correlate;
 pub mod coverage;
 pub mod engine;
 pub mod evaluate;

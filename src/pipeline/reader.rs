@@ -14,6 +14,9 @@ use crate::source::{Chunk, InputFile, Oversize, SourceError};
 /// How far into a file the look ahead goes, and the shape is looked for.
 const PREFIX_BYTES: usize = 64 << 10;
 
+/// How much all lanes together may read ahead, if they have no more than 256 files open at a time.
+const READ_AHEAD_BYTES: usize = 16 << 20;
+
 /// What travels through the pipeline, in one sequence.
 pub(super) enum Message {
     /// To decode.
@@ -69,6 +72,13 @@ impl<'a> Reader<'a> {
                 .files
                 .push_back(u32::try_from(index).expect("fewer than 2^32 files"));
         }
+        // Every open lane has a chunk read ahead: many lanes have to do with small ones.
+        let share = (READ_AHEAD_BYTES / lanes.len().max(1)).max(PREFIX_BYTES);
+        let chunk_bytes = if lanes.len() > 1 {
+            chunk_bytes.min(share)
+        } else {
+            chunk_bytes
+        };
         Self {
             files,
             chunk_bytes,

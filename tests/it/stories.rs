@@ -73,6 +73,30 @@ fn anonymous(ip: &'static str) -> Client {
 }
 
 impl Story {
+    /// Starts with the Pod `web-1`, which asks for the same once a second.
+    fn of_a_pod(seconds: u64, uri: &str) -> Self {
+        let mut story = Self::default();
+        let web = pod("web", "web-1", "10.1.0.7");
+        for second in 0..seconds {
+            story.request(second * 1000, &web, "list", uri, 200);
+        }
+        story
+    }
+
+    /// Deletes that Pod's ServiceAccount.
+    fn delete_account(&mut self, millis: u64) {
+        let account = "/api/v1/namespaces/prod/serviceaccounts/web";
+        self.request(millis, &person("dev", "10.9.0.1"), "delete", account, 200);
+    }
+
+    /// Refuses that Pod's requests, once a second.
+    fn refuse(&mut self, seconds: std::ops::Range<u64>) {
+        for second in seconds {
+            let late = nobody("10.1.0.7", "app/1.0");
+            self.request(second * 1000, &late, "list", SECRETS, 401);
+        }
+    }
+
     /// Adds one request, `millis` after the start of the log.
     fn request(
         &mut self,
@@ -161,11 +185,7 @@ const PODS: &str = "/api/v1/namespaces/prod/pods";
 
 #[test]
 fn a_pod_that_drains_uses_its_token_rightly() {
-    let mut story = Story::default();
-    let web = pod("web", "web-1", "10.1.0.7");
-    for second in 0..400 {
-        story.request(second * 1000, &web, "list", PODS, 200);
-    }
+    let mut story = Story::of_a_pod(400, PODS);
     story.request(
         50_000,
         &person("dev", "10.9.0.1"),
@@ -183,11 +203,7 @@ fn a_pod_that_drains_uses_its_token_rightly() {
 
 #[test]
 fn deletions_that_delete_nothing_kill_nothing() {
-    let mut story = Story::default();
-    let web = pod("web", "web-1", "10.1.0.7");
-    for second in 0..400 {
-        story.request(second * 1000, &web, "list", PODS, 200);
-    }
+    let mut story = Story::of_a_pod(400, PODS);
     let dev = person("dev", "10.9.0.1");
     story.request(
         50_500,
@@ -208,19 +224,8 @@ fn deletions_that_delete_nothing_kill_nothing() {
 
 #[test]
 fn a_deleted_account_that_is_served_for_minutes_is_critical() {
-    let mut story = Story::default();
-    let web = pod("web", "web-1", "10.1.0.7");
-    for second in 0..400 {
-        story.request(second * 1000, &web, "list", SECRETS, 200);
-    }
-    let dev = person("dev", "10.9.0.1");
-    story.request(
-        50_500,
-        &dev,
-        "delete",
-        "/api/v1/namespaces/prod/serviceaccounts/web",
-        200,
-    );
+    let mut story = Story::of_a_pod(400, SECRETS);
+    story.delete_account(50_500);
     let found = story.raises("token-reuse-after-deletion", Severity::Critical);
     assert!(
         found
@@ -253,28 +258,9 @@ fn a_bootstrap_token_made_again_is_another() {
 
 #[test]
 fn refusals_after_a_deletion_are_tied_to_the_dead() {
-    let mut story = Story::default();
-    let web = pod("web", "web-1", "10.1.0.7");
-    for second in 0..50 {
-        story.request(second * 1000, &web, "list", SECRETS, 200);
-    }
-    let dev = person("dev", "10.9.0.1");
-    story.request(
-        50_500,
-        &dev,
-        "delete",
-        "/api/v1/namespaces/prod/serviceaccounts/web",
-        200,
-    );
-    for second in 61..70 {
-        story.request(
-            second * 1000,
-            &nobody("10.1.0.7", "app/1.0"),
-            "list",
-            SECRETS,
-            401,
-        );
-    }
+    let mut story = Story::of_a_pod(50, SECRETS);
+    story.delete_account(50_500);
+    story.refuse(61..70);
     let found = story.raises("token-reuse-after-deletion", Severity::Medium);
     assert_eq!(
         found.actor.username.as_deref(),
@@ -285,28 +271,9 @@ fn refusals_after_a_deletion_are_tied_to_the_dead() {
 
 #[test]
 fn a_client_that_gets_a_new_token_was_only_late() {
-    let mut story = Story::default();
-    let web = pod("web", "web-1", "10.1.0.7");
-    for second in 0..50 {
-        story.request(second * 1000, &web, "list", SECRETS, 200);
-    }
-    let dev = person("dev", "10.9.0.1");
-    story.request(
-        50_500,
-        &dev,
-        "delete",
-        "/api/v1/namespaces/prod/serviceaccounts/web",
-        200,
-    );
-    for second in 61..70 {
-        story.request(
-            second * 1000,
-            &nobody("10.1.0.7", "app/1.0"),
-            "list",
-            SECRETS,
-            401,
-        );
-    }
+    let mut story = Story::of_a_pod(50, SECRETS);
+    story.delete_account(50_500);
+    story.refuse(61..70);
     let mut renewed = pod("web", "web-2", "10.1.0.7");
     renewed.user["uid"] = json!("another");
     for second in 71..80 {

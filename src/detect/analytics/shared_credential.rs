@@ -417,14 +417,13 @@ fn is_other_family(one: &str, other: &str) -> bool {
     }
 }
 
+/// From how many users on a log can tell that they all come from one address.
+const GATEWAY_USERS: usize = 8;
+
 /// Returns the number of users that share the busiest address, in words, if it hides who is who.
-pub fn gateway_note(
-    ledger: &Ledger,
-    vocabulary: &Vocabulary,
-    least_users: usize,
-) -> Option<String> {
+pub fn gateway_note(ledger: &Ledger, vocabulary: &Vocabulary) -> Option<String> {
     let (peer, users, all) = ledger.busiest_peer(vocabulary)?;
-    (users >= least_users && users * 2 > all).then(|| {
+    (users >= GATEWAY_USERS && users * 2 > all).then(|| {
         format!(
             "{users} of {all} users come from the one address {peer}: addresses tell little here; look at credentials and agents"
         )
