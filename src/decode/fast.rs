@@ -7,11 +7,8 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use super::event::{Annotations, Event, ObjectRef, Span, Status, Text, User};
-use super::time;
+use super::{skip, time};
 
 /// Decodes one line, without its line end.
 pub(super) fn decode(line: &str) -> Option<Event<'_>> {
@@ -94,7 +91,7 @@ impl<'a> Cursor<'a> {
 
     /// Reads a key after its opening quote, and the colon; keys of the API have no escapes.
     fn key(&mut self) -> Option<&'a str> {
-        let end = self.at + end_of_plain(&self.line.as_bytes()[self.at..])?;
+        let end = self.at + skip::end_of_plain(&self.line.as_bytes()[self.at..])?;
         let key = self.line.get(self.at..end)?;
         self.at = end;
         self.literal("\":")?;
@@ -110,7 +107,7 @@ impl<'a> Cursor<'a> {
         self.literal("\"")?;
         let bytes = self.line.as_bytes();
         let start = self.at;
-        let mut end = start + end_of_plain(&bytes[start..])?;
+        let mut end = start + skip::end_of_plain(&bytes[start..])?;
         match bytes[end] {
             b'"' => {
                 self.at = end + 1;
@@ -119,7 +116,7 @@ impl<'a> Cursor<'a> {
             b'\\' => {
                 while bytes[end] == b'\\' {
                     end += 2;
-                    end += end_of_plain(bytes.get(end..)?)?;
+                    end += skip::end_of_plain(bytes.get(end..)?)?;
                 }
                 if bytes[end] != b'"' {
                     return None;
@@ -132,17 +129,11 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Reads any value whole; `serde_json` checks it.
+    /// Reads any value whole, checking it as JSON (RFC 8259) without white space.
     fn raw(&mut self) -> Option<&'a str> {
-        let rest = self.line.get(self.at..)?;
-        let value = <&RawValue>::deserialize(&mut serde_json::Deserializer::from_str(rest)).ok()?;
-        let value = value.get();
-        // Leading white space is not part of the value, and never written by the API server.
-        if !rest.starts_with(value) {
-            return None;
-        }
-        self.at += value.len();
-        Some(value)
+        let start = self.at;
+        self.at = skip::value(self.line.as_bytes(), start)?;
+        self.line.get(start..self.at)
     }
 
     /// Reads a list of strings as text, if none of them has an escape.
@@ -306,55 +297,5 @@ impl<'a> Cursor<'a> {
         })?;
         annotations.span = Span::of(self.line.get(start..self.at)?, self.line);
         Some(annotations)
-    }
-}
-
-/// Returns the index of the first quote, backslash or control character: eight bytes at a time.
-///
-/// The usual test for a zero byte, `(x - 0x01..) & !x & 0x80..`, may also flag bytes above a true
-/// match, never below it, so the lowest flag is exact.
-fn end_of_plain(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let zero_byte = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-    let mut at = 0;
-    while let Some(word) = bytes.get(at..at + 8) {
-        let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let quote = zero_byte(word ^ (ONES * u64::from(b'"')));
-        let backslash = zero_byte(word ^ (ONES * u64::from(b'\\')));
-        let found = control | quote | backslash;
-        if found != 0 {
-            return Some(at + (found.trailing_zeros() / 8) as usize);
-        }
-        at += 8;
-    }
-    let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-    bytes[at..]
-        .iter()
-        .position(special)
-        .map(|position| at + position)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn plain_text_ends_at_the_first_special_byte() {
-        let texts = [
-            "\"",
-            "abcdefg\"",
-            "abcdefgh\"",
-            "abcdefghi\\",
-            "é€𝄞\u{7f}\u{80}\"",
-            "ab\n\"",
-        ];
-        for text in texts {
-            let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-            let expected = text.bytes().position(|byte| special(&byte));
-            assert_eq!(end_of_plain(text.as_bytes()), expected, "{text:?}");
-        }
-        assert_eq!(end_of_plain(b"nothing special here"), None);
     }
 }

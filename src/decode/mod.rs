@@ -11,6 +11,7 @@
 pub mod event;
 mod fast;
 mod lenient;
+mod skip;
 mod time;
 
 use std::fmt;

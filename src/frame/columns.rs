@@ -65,7 +65,13 @@ impl<'a> EventColumns<'a> {
             request_hasher,
             file: vocabulary.code(file),
             cluster: vocabulary.code(cluster),
-            coded: Column::ALL.iter().map(|_| Vec::new()).collect(),
+            coded: Column::ALL
+                .iter()
+                .map(|column| match column.kind() {
+                    ColumnType::Coded | ColumnType::CodedList => Vec::with_capacity(capacity),
+                    _ => Vec::new(),
+                })
+                .collect(),
             memos: Column::ALL.iter().map(|_| Memo::new()).collect(),
             texts: texts
                 .map(|column| StringChunkedBuilder::new(column.name().into(), capacity))
@@ -120,8 +126,7 @@ impl<'a> EventColumns<'a> {
 
         let identity_kind = self.identity_kind(username);
         self.push_code(C::IdentityKind, identity_kind);
-        let kind = self.vocabulary.code(credential_kind(event));
-        self.push_code(C::CredentialKind, kind);
+        self.code(C::CredentialKind, &Cow::Borrowed(credential_kind(event)));
         let credential = if credential_id == NULL {
             let legacy = if legacy_secret == NULL {
                 legacy_token
@@ -144,8 +149,7 @@ impl<'a> EventColumns<'a> {
         let (client, peer) = self.peers(source_ips);
         self.push_code(C::ClientIp, client);
         self.push_code(C::PeerIp, peer);
-        let outcome = self.vocabulary_outcome(event.status.code);
-        self.push_code(C::Outcome, outcome);
+        self.code(C::Outcome, &Cow::Borrowed(outcome(event.status.code)));
         self.push_code(C::Cluster, self.cluster);
         self.push_code(C::File, self.file);
         let masters = self.has_masters(groups) || self.has_masters(imp_groups);
@@ -264,6 +268,9 @@ impl<'a> EventColumns<'a> {
     }
 
     fn has_masters(&mut self, groups: u32) -> bool {
+        if groups == NULL {
+            return false;
+        }
         *self.derived.masters.entry(groups).or_insert_with(|| {
             self.vocabulary
                 .list(groups)
@@ -318,16 +325,6 @@ impl<'a> EventColumns<'a> {
             })
     }
 
-    fn vocabulary_outcome(&self, code: u16) -> u32 {
-        match code {
-            0 => NULL,
-            1..=399 => self.vocabulary.code("ok"),
-            401 => self.vocabulary.code("unauthenticated"),
-            403 => self.vocabulary.code("denied"),
-            _ => self.vocabulary.code("error"),
-        }
-    }
-
     /// Returns the key under which the stages of one request meet.
     ///
     /// Not the audit ID alone: a client may give all its requests the same one. Seeded per run, so
@@ -367,6 +364,17 @@ pub fn identity_kind(username: &str) -> &'static str {
         _ if username.starts_with("system:bootstrap:") => "user",
         _ if username.starts_with("system:") => "component",
         _ => "user",
+    }
+}
+
+/// Says how a request ended; nothing if it has no response yet.
+fn outcome(code: u16) -> &'static str {
+    match code {
+        0 => "",
+        1..=399 => "ok",
+        401 => "unauthenticated",
+        403 => "denied",
+        _ => "error",
     }
 }
 

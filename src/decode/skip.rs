@@ -1,0 +1,221 @@
+//! Skipping JSON values: as strict as a parser, and building nothing.
+//!
+//! Bodies are most of a log at the higher audit levels, and few rules look at them. `None` is for what is
+//! no JSON, and for what this does not take on though it may be JSON: white space between tokens, and
+//! more than 64 containers open around a value. The general path decides about both.
+
+/// Returns the end of the value that starts at `at`.
+pub(super) fn value(bytes: &[u8], mut at: usize) -> Option<usize> {
+    // One bit per open container, the innermost lowest: 1 is an object.
+    let (mut kinds, mut depth) = (0_u64, 0_u32);
+    loop {
+        match *bytes.get(at)? {
+            open @ (b'{' | b'[') => {
+                let is_object = open == b'{';
+                at += 1;
+                if *bytes.get(at)? == open + 2 {
+                    at += 1; // `}` and `]` stand two behind their openers.
+                } else {
+                    if depth == 64 {
+                        return None;
+                    }
+                    kinds = kinds << 1 | u64::from(is_object);
+                    depth += 1;
+                    if is_object {
+                        at = key(bytes, at)?;
+                    }
+                    continue;
+                }
+            }
+            b'"' => at = string(bytes, at + 1)?,
+            b't' => at = literal(bytes, at, b"true")?,
+            b'f' => at = literal(bytes, at, b"false")?,
+            b'n' => at = literal(bytes, at, b"null")?,
+            _ => at = number(bytes, at)?,
+        }
+        // After a value: the next member, or the ends of containers.
+        loop {
+            if depth == 0 {
+                return Some(at);
+            }
+            let is_object = kinds & 1 == 1;
+            match *bytes.get(at)? {
+                b',' => {
+                    at += 1;
+                    if is_object {
+                        at = key(bytes, at)?;
+                    }
+                    break;
+                }
+                b'}' if is_object => {}
+                b']' if !is_object => {}
+                _ => return None,
+            }
+            at += 1;
+            kinds >>= 1;
+            depth -= 1;
+        }
+    }
+}
+
+/// Returns where the value of the member that starts at `at` starts.
+fn key(bytes: &[u8], at: usize) -> Option<usize> {
+    if *bytes.get(at)? != b'"' {
+        return None;
+    }
+    let end = string(bytes, at + 1)?;
+    (*bytes.get(end)? == b':').then_some(end + 1)
+}
+
+/// Returns the end of a string behind its closing quote; `at` is behind the opening one.
+fn string(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += end_of_plain(bytes.get(at..)?)?;
+        match bytes[at] {
+            b'"' => return Some(at + 1),
+            b'\\' => match *bytes.get(at + 1)? {
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => at += 2,
+                b'u' if bytes.get(at + 2..at + 6)?.iter().all(u8::is_ascii_hexdigit) => at += 6,
+                _ => return None,
+            },
+            _ => return None,
+        }
+    }
+}
+
+fn literal(bytes: &[u8], at: usize, word: &[u8]) -> Option<usize> {
+    let end = at + word.len();
+    (bytes.get(at..end)? == word).then_some(end)
+}
+
+fn number(bytes: &[u8], at: usize) -> Option<usize> {
+    let digits = |from: usize| {
+        let rest = bytes.get(from..).unwrap_or_default();
+        from + rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
+    };
+    let is = |at: usize, set: &[u8]| bytes.get(at).is_some_and(|byte| set.contains(byte));
+    let start = at + usize::from(is(at, b"-"));
+    let mut end = if is(start, b"0") {
+        start + 1
+    } else {
+        digits(start)
+    };
+    if end == start {
+        return None;
+    }
+    if is(end, b".") {
+        let fraction = digits(end + 1);
+        if fraction == end + 1 {
+            return None;
+        }
+        end = fraction;
+    }
+    if is(end, b"eE") {
+        let first = end + 1 + usize::from(is(end + 1, b"+-"));
+        end = digits(first);
+        if end == first {
+            return None;
+        }
+    }
+    Some(end)
+}
+
+/// Returns the index of the first quote, backslash or control character: eight bytes at a time.
+///
+/// The usual test for a zero byte, `(x - 0x01..) & !x & 0x80..`, may also flag bytes above a true
+/// match, never below it, so the lowest flag is exact.
+pub(super) fn end_of_plain(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let zero_byte = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let mut at = 0;
+    while let Some(word) = bytes.get(at..at + 8) {
+        let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
+        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+        let quote = zero_byte(word ^ (ONES * u64::from(b'"')));
+        let backslash = zero_byte(word ^ (ONES * u64::from(b'\\')));
+        let found = control | quote | backslash;
+        if found != 0 {
+            return Some(at + (found.trailing_zeros() / 8) as usize);
+        }
+        at += 8;
+    }
+    let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    bytes[at..]
+        .iter()
+        .position(special)
+        .map(|position| at + position)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_ends_at_the_first_special_byte() {
+        let texts = [
+            "\"",
+            "abcdefg\"",
+            "abcdefgh\"",
+            "abcdefghi\\",
+            "é€𝄞\u{7f}\u{80}\"",
+            "ab\n\"",
+        ];
+        for text in texts {
+            let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+            let expected = text.bytes().position(|byte| special(&byte));
+            assert_eq!(end_of_plain(text.as_bytes()), expected, "{text:?}");
+        }
+        assert_eq!(end_of_plain(b"nothing special here"), None);
+    }
+
+    /// What `serde_json` takes is skipped to its end, and nothing else is.
+    #[test]
+    fn values_end_where_serde_json_says() {
+        let texts = [
+            "{}",
+            "[]",
+            "[[],{}]",
+            r#"{"a":[1,{"b":"}\""},null,true,false]}"#,
+            r#""\u00e9\n""#,
+            "0",
+            "-0",
+            "10",
+            "-1.5e+3",
+            "1E9",
+            "01",
+            "1.",
+            "-",
+            "1e",
+            "+1",
+            ".5",
+            "[1,]",
+            r#"{"a":1,}"#,
+            r#"{"a"}"#,
+            r#"{1:2}"#,
+            r#"["a" ]"#,
+            "[1}",
+            "{]",
+            r#""\x""#,
+            r#""\u12g4""#,
+            "tru",
+            "nulls",
+            "[",
+            r#"{"a":"#,
+            "",
+            r#"{"a":{"b":[{"c":[]}]}}"#,
+            "\"\u{1}\"",
+            "1.0.0",
+            "[1 2]",
+        ];
+        for text in texts {
+            let parsed = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+            let skipped = value(text.as_bytes(), 0) == Some(text.len());
+            let has_space = text.contains(' ');
+            assert_eq!(skipped, parsed && !has_space, "{text}");
+        }
+        let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        assert_eq!(value(deep(65).as_bytes(), 0), Some(130));
+        assert_eq!(value(deep(66).as_bytes(), 0), None);
+    }
+}
