@@ -63,7 +63,9 @@ impl Seen {
             return false;
         }
         if self.young.len() >= self.capacity {
-            self.old = std::mem::take(&mut self.young);
+            // The older one's room serves again: growing anew costs more than the look-ups.
+            std::mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
         }
         true
     }
