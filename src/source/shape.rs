@@ -61,7 +61,7 @@ pub enum Shape {
     Rancher,
     /// Objects of `kubectl get events`.
     CoreEvents,
-    /// The text log of Kubernetes 1.7 and before.
+    /// The text that `--audit-log-format=legacy` writes.
     LegacyText,
     /// Log lines of a Kubernetes component.
     Klog,
@@ -106,7 +106,7 @@ impl fmt::Display for Shape {
             Self::Otlp => "OpenTelemetry log records",
             Self::Rancher => "Rancher's own audit log",
             Self::CoreEvents => "Event objects of the cluster (as in `kubectl get events`)",
-            Self::LegacyText => "the audit log text format of Kubernetes 1.7 and before",
+            Self::LegacyText => "the legacy text format of the audit log",
             Self::Klog => "the log of a Kubernetes component (klog text)",
             Self::Syslog => "syslog lines",
             Self::Utf16 => "UTF-16 text",

@@ -11,8 +11,7 @@ pub mod token_reuse;
 pub mod unauthorized;
 
 use super::tally::Tally;
-use crate::finding::Timestamp;
-use crate::finding::{Confidence, Finding, RuleRef, Severity, finding_id};
+use crate::finding::{Confidence, Finding, Severity, Timestamp, finding_id};
 use crate::frame::Vocabulary;
 use crate::rules::RuleMeta;
 
@@ -72,12 +71,7 @@ impl<'a> Draft<'a> {
             family: self.meta.family.clone(),
             severity: self.severity,
             confidence: self.confidence,
-            rule: RuleRef {
-                id: self.meta.id.clone(),
-                name: self.meta.name.clone(),
-                title: self.meta.title.clone(),
-                kind: self.meta.kind,
-            },
+            rule: self.meta.rule_ref(),
             summary: self.summary,
             first_seen,
             last_seen,
