@@ -5,6 +5,8 @@
 //! token that token. The API server remembers a good token for about ten seconds, so uses shortly after
 //! are served still.
 
+use std::fmt;
+
 use hashbrown::HashMap;
 
 use super::ledger::{Entry, Ledger};
@@ -19,8 +21,8 @@ pub struct Death {
     pub object: String,
     /// Stage time of the deletion.
     pub ts: i64,
-    /// The deletion.
-    pub request: Request<'static>,
+    /// User who deleted it.
+    pub by: u32,
     /// Whether an object of that name was made again after.
     pub recreated: bool,
     /// Whether the object was gone at that time. A Pod that a person or controller deletes may run on
@@ -38,79 +40,85 @@ pub struct Deaths {
 
 impl Deaths {
     /// Notes what `request` does to credentials: a deletion ends some, a creation is remembered.
-    ///
-    /// Returns whether `request` ended a credential that is in the ledger.
-    pub fn note(
+    pub fn note(&mut self, request: &Request<'_>, ledger: &Ledger, vocabulary: &Vocabulary) {
+        // Most requests read: they are done with after one look.
+        let verb = vocabulary.text(request.verb());
+        let made = verb == "create";
+        if !made && !matches!(verb, "delete" | "deletecollection") {
+            return;
+        }
+        let resource = vocabulary.text(request.resource());
+        if !matches!(resource, "secrets" | "serviceaccounts" | "pods")
+            || !request.succeeded()
+            || !vocabulary.text(request.subresource()).is_empty()
+        {
+            return;
+        }
+        let subject = Subject {
+            resource,
+            namespace: vocabulary.text(request.namespace()),
+            name: request.name(),
+        };
+        if made {
+            self.note_creation(&subject, vocabulary);
+        } else {
+            self.note_deletion(&subject, request, ledger, vocabulary);
+        }
+    }
+
+    fn note_creation(&mut self, subject: &Subject<'_>, vocabulary: &Vocabulary) {
+        let Some(&index) = self.by_object.get(&subject.to_string()) else {
+            return;
+        };
+        self.all[index].recreated = true;
+        // What is known by the object's name only may be the new one from now on; a uid or token id is
+        // never given twice.
+        self.by_credential.retain(|&credential, &mut death| {
+            let key = vocabulary.text(credential);
+            let by_name = key.starts_with("secret:") || key.starts_with("user:system:bootstrap:");
+            death != index || !by_name
+        });
+    }
+
+    fn note_deletion(
         &mut self,
+        subject: &Subject<'_>,
         request: &Request<'_>,
         ledger: &Ledger,
         vocabulary: &Vocabulary,
-    ) -> bool {
-        if !request.succeeded() || !vocabulary.text(request.subresource()).is_empty() {
-            return false;
+    ) {
+        // Nothing was deleted, or nobody knows what.
+        let uri = request.request_uri();
+        if ["dryRun=", "labelSelector=", "fieldSelector="]
+            .iter()
+            .any(|part| uri.contains(part))
+        {
+            return;
         }
-        let resource = vocabulary.text(request.resource());
-        if !matches!(resource, "secrets" | "serviceaccounts" | "pods") {
-            return false;
+        let victims: Vec<u32> = subject
+            .candidates(ledger, vocabulary)
+            .into_iter()
+            .filter(|entry| subject.ends(entry, request.object_uid(), vocabulary))
+            .map(|entry| entry.credential)
+            .collect();
+        if victims.is_empty() {
+            return;
         }
-        let namespace = vocabulary.text(request.namespace());
-        let object = format!("{resource} {namespace}/{}", request.name());
-        match vocabulary.text(request.verb()) {
-            "create" => {
-                if let Some(&index) = self.by_object.get(&object) {
-                    self.all[index].recreated = true;
-                    // What is known by the object's name only may be the new one from now on; a uid
-                    // or token id is never given twice.
-                    self.by_credential.retain(|&credential, &mut death| {
-                        let key = vocabulary.text(credential);
-                        let by_name =
-                            key.starts_with("secret:") || key.starts_with("user:system:bootstrap:");
-                        death != index || !by_name
-                    });
-                }
-                false
-            }
-            "delete" | "deletecollection" => {
-                // Nothing was deleted, or nobody knows what.
-                let uri = request.request_uri();
-                if ["dryRun=", "labelSelector=", "fieldSelector="]
-                    .iter()
-                    .any(|part| uri.contains(part))
-                {
-                    return false;
-                }
-                let subject = Subject {
-                    resource,
-                    namespace,
-                    name: request.name(),
-                };
-                let victims: Vec<u32> = subject
-                    .candidates(ledger, vocabulary)
-                    .into_iter()
-                    .filter(|entry| subject.ends(entry, request.object_uid(), vocabulary))
-                    .map(|entry| entry.credential)
-                    .collect();
-                if victims.is_empty() {
-                    return false;
-                }
-                let index = self.all.len();
-                self.all.push(Death {
-                    object: object.clone(),
-                    ts: request.ts,
-                    request: request.to_owned(),
-                    recreated: false,
-                    is_gone: resource != "pods"
-                        || vocabulary.text(request.identity_kind()) == "node",
-                });
-                self.by_object.insert(object, index);
-                for credential in victims {
-                    // A Pod is deleted twice, by whoever wants it gone and then by its kubelet; until
-                    // the second it may use its token. The last deletion counts.
-                    self.by_credential.insert(credential, index);
-                }
-                true
-            }
-            _ => false,
+        let index = self.all.len();
+        let object = subject.to_string();
+        self.all.push(Death {
+            object: object.clone(),
+            ts: request.ts,
+            by: request.username(),
+            recreated: false,
+            is_gone: subject.resource != "pods"
+                || vocabulary.text(request.identity_kind()) == "node",
+        });
+        self.by_object.insert(object, index);
+        for credential in victims {
+            // A Pod is deleted twice, by whoever wants it gone and then by its kubelet; until the second
+            // it may use its token. The last deletion counts.
+            self.by_credential.insert(credential, index);
         }
     }
 
@@ -142,6 +150,12 @@ struct Subject<'a> {
     resource: &'a str,
     namespace: &'a str,
     name: &'a str,
+}
+
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.resource, self.namespace, self.name)
+    }
 }
 
 impl Subject<'_> {

@@ -77,8 +77,8 @@ fn path_key(path: &str) -> u64 {
 }
 
 impl Ledger {
-    /// Enters one request whose credential was accepted; returns the entry's index.
-    pub fn enter(&mut self, request: &Request<'_>) -> usize {
+    /// Enters one request whose credential was accepted.
+    pub fn enter(&mut self, request: &Request<'_>) {
         let credential = request.credential();
         let index = *self.by_credential.entry(credential).or_insert_with(|| {
             let index = u32::try_from(self.entries.len()).expect("fewer than 2^32 credentials");
@@ -137,7 +137,6 @@ impl Ledger {
                 used.paths.push(key);
             }
         }
-        index as usize
     }
 
     /// Returns all entries in order of first use.

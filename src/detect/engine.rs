@@ -321,14 +321,10 @@ pub(super) fn position(
     meta: &RuleMeta,
     reference: &str,
 ) -> Result<usize, RuleError> {
-    rules
-        .rules
-        .iter()
-        .position(|rule| rule.meta.name == reference || rule.meta.id == reference)
-        .ok_or_else(|| {
-            let what = format!("no rule has the name or id `{reference}`");
-            RuleError::at(&meta.path, &meta.text, reference, what)
-        })
+    rules.find(reference).ok_or_else(|| {
+        let what = format!("no rule has the name or id `{reference}`");
+        RuleError::at(&meta.path, &meta.text, reference, what)
+    })
 }
 
 fn analytic<'r>(

@@ -127,10 +127,7 @@ impl<'a> RequestColumns<'a> {
 
     /// Returns the time by which row `row_idx` has its place in the log.
     pub fn ts(&self, row_idx: usize) -> i64 {
-        match (self.stage_times[row_idx], self.received[row_idx]) {
-            (0, received) => received,
-            (stage, _) => stage,
-        }
+        place_in_time(self.stage_times[row_idx], self.received[row_idx])
     }
 
     /// Reads row `row_idx` as the request it stands for, as far as that row tells.
@@ -150,6 +147,21 @@ impl<'a> RequestColumns<'a> {
             is_masters: self.frame.flag(Column::IsMasters, row_idx),
             row: Row::At(self, row_idx),
         }
+    }
+}
+
+/// Returns the time by which row `row_idx` has its place in the log.
+pub fn row_ts(frame: &EventFrame, row_idx: usize) -> i64 {
+    let [stage_times, received] = [Column::StageTs, Column::Ts].map(|column| frame.times(column));
+    place_in_time(stage_times[row_idx], received[row_idx])
+}
+
+/// Prefers the stage's time; 0 is null.
+fn place_in_time(stage_time: i64, received: i64) -> i64 {
+    if stage_time == 0 {
+        received
+    } else {
+        stage_time
     }
 }
 

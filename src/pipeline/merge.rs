@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::{Batch, span};
 use crate::detect::engine::{Engine, Outcome};
 use crate::detect::fold::{Fold, Open};
-use crate::detect::request::RequestColumns;
+use crate::detect::request::{RequestColumns, row_ts};
 use crate::report::Counters;
 
 /// Batches of each lane that are not used up.
@@ -151,7 +151,7 @@ impl Started {
     /// Returns the time of the next row; a batch without rows counts as the earliest.
     fn ts(&self) -> i64 {
         if self.row < self.batch.frame.height() {
-            RequestColumns::new(&self.batch.frame).ts(self.row)
+            row_ts(&self.batch.frame, self.row)
         } else {
             i64::MIN
         }

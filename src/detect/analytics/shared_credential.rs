@@ -113,7 +113,7 @@ impl SharedCredential {
         let kind = vocabulary.text(request.identity_kind());
         let secret_of_all_pods = request.legacy_token() != NULL
             && vocabulary.text(request.credential()).starts_with("legacy:");
-        if peer == NULL || kind == "anonymous" || secret_of_all_pods {
+        if peer == NULL || secret_of_all_pods {
             return;
         }
         if kind == "node" && !self.nodes.contains(&peer) {

@@ -166,7 +166,7 @@ impl TokenReuse {
     ) -> bool {
         let client = (request.peer_ip(), request.user_agent());
         let mut live = false;
-        let mut dead: Option<(usize, u32, &Death, bool)> = None;
+        let mut dead: Option<(usize, u32, bool)> = None;
         for entry in ledger.of_client(client.0, client.1) {
             let Some((index, death)) = deaths.of(entry.credential) else {
                 live = true;
@@ -180,9 +180,9 @@ impl TokenReuse {
                 .uses
                 .iter()
                 .any(|used| used.was_served(request.path()));
-            dead = Some((index, entry.credential, death, same_path));
+            dead = Some((index, entry.credential, same_path));
         }
-        let Some((index, credential, _, same_path)) = dead else {
+        let Some((index, credential, same_path)) = dead else {
             return false;
         };
         let after = self.after.entry((credential, index)).or_default();
@@ -316,7 +316,7 @@ fn finding(
     let mut why = vec![format!(
         "{} by `{}`",
         deletion(death),
-        vocabulary.text(death.request.username())
+        vocabulary.text(death.by)
     )];
     if let Some(served) = &after.served {
         let last = lasting(served.last - death.ts);

@@ -353,12 +353,7 @@ impl Unauthorized {
         } = *context;
         let address = vocabulary.text(session.peer);
         let mut tally = success.clone();
-        tally.merge(
-            session.tally.clone(),
-            evidence_limit
-                .saturating_sub(success.evidence.len())
-                .max(success.evidence.len()),
-        );
+        tally.merge(session.tally.clone(), evidence_limit);
         // The success matters most: it comes first, and what room is left shows the refusals.
         let mut evidence = success.evidence.clone();
         evidence.extend(session.tally.evidence.iter().cloned());
