@@ -16,18 +16,18 @@ mod reader;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use foldhash::quality::RandomState;
 use rayon::iter::{ParallelBridge, ParallelIterator};
 
-use crate::decode::{Cause, decode, text_of};
+use crate::decode::{Cause, decode, lines, text_of};
 use crate::detect::engine::{Engine, Outcome};
 use crate::detect::{CompiledRules, Hits};
 use crate::finding::Timestamp;
-use crate::frame::{EventColumns, EventFrame, Vocabulary};
+use crate::frame::{Coder, EventColumns, EventFrame, EventText, Place, Vocabulary};
 use crate::report::{Counters, FileStats, RejectLine, Summary};
 use crate::rules::{RuleError, RuleSet};
 use crate::source::{Chunk, InputFile, Oversize, SourceError, discover};
@@ -35,7 +35,7 @@ use merge::Merge;
 use reader::{Message, Reader};
 
 /// Bytes of a chunk unless asked otherwise.
-pub const CHUNK_BYTES: usize = 1 << 20;
+pub const CHUNK_BYTES: usize = 1 << 18;
 
 /// Longest line unless asked otherwise: kube-apiserver refuses objects far smaller.
 pub const MAX_LINE_BYTES: usize = 64 << 20;
@@ -109,7 +109,27 @@ struct Batch {
     bad: u64,
     other: u64,
     bytes: u64,
-    buffer: Vec<u8>,
+}
+
+/// What can serve again, so that a chunk costs no fresh memory.
+#[derive(Default)]
+struct Recycled {
+    coders: Mutex<Vec<Coder>>,
+    frames: Mutex<Vec<EventFrame>>,
+}
+
+impl Recycled {
+    fn take<T>(pool: &Mutex<Vec<T>>) -> Option<T> {
+        pool.lock().expect("no thread panics in here").pop()
+    }
+
+    /// Puts `thing` back, unless there are `most` already.
+    fn put<T>(pool: &Mutex<Vec<T>>, thing: T, most: usize) {
+        let mut pool = pool.lock().expect("no thread panics in here");
+        if pool.len() < most {
+            pool.push(thing);
+        }
+    }
 }
 
 /// Reads, decodes and detects.
@@ -129,8 +149,10 @@ pub fn scan(
         .num_threads(threads)
         .build()
         .map_err(|cause| ScanError::Threads { threads, cause })?;
+    let recycled = Recycled::default();
     let worker = Worker {
         files: &files,
+        recycled: &recycled,
         vocabulary: &vocabulary,
         request_hasher: RandomState::default(),
         compiled,
@@ -158,7 +180,8 @@ pub fn scan(
                     });
             });
         });
-        collect(&files, engine, batches, &to_reader, errors)
+        let merge = Merge::new(files.len(), engine, &recycled.frames);
+        collect(&files, merge, batches, &to_reader, errors)
     });
     Ok(collected)
 }
@@ -166,6 +189,7 @@ pub fn scan(
 /// What the pool's threads share.
 struct Worker<'a> {
     files: &'a [InputFile],
+    recycled: &'a Recycled,
     vocabulary: &'a Vocabulary,
     request_hasher: RandomState,
     compiled: &'a CompiledRules,
@@ -187,24 +211,28 @@ impl Worker<'_> {
             lane,
             horizon,
         } = job;
-        let mut buffer = std::mem::take(&mut chunk.data);
-        let text = text_of(&mut buffer);
+        let mut data = std::mem::take(&mut chunk.data);
+        let text = text_of(&mut data);
         let name = &self.files[chunk.file as usize].name;
-        // Few logs have smaller events on average; a little room too much costs nothing.
-        let capacity = text.len() / 768 + 16;
-        let mut columns = EventColumns::new(
-            self.vocabulary,
-            &self.request_hasher,
-            name,
-            self.cluster,
-            capacity,
-        );
+        let mut coder =
+            Recycled::take(&self.recycled.coders).unwrap_or_else(|| Coder::new(self.vocabulary));
+        let frame = Recycled::take(&self.recycled.frames);
+        let mut columns = EventColumns::new(&self.request_hasher, &coder, name, frame);
         let mut rejects = Vec::new();
         let (mut records, mut bad, mut other) = (0, 0, 0);
-        for record in decode(&chunk, text) {
+        for line in lines(&chunk, text) {
             records += 1;
-            match &record.event {
-                Ok(event) => columns.push(event, &record, chunk.offset),
+            match decode(line.text, &mut coder) {
+                Ok(event) => {
+                    let place = Place {
+                        line: line.line,
+                        offset: line.offset,
+                        length: narrow(line.text.len()),
+                        cluster: self.cluster,
+                        text: EventText::InChunk(line.start),
+                    };
+                    columns.push(&event, line.text, &place, &mut coder);
+                }
                 Err(cause) => {
                     match cause {
                         Cause::Json(_) => bad += 1,
@@ -213,17 +241,18 @@ impl Worker<'_> {
                     if rejects.len() < NAMED_REJECTS {
                         rejects.push(RejectLine {
                             file: name.clone(),
-                            line: record.line,
-                            offset: record.offset,
+                            line: line.line,
+                            offset: line.offset,
                             cause: cause.to_string(),
                         });
                     }
                 }
             }
         }
-        let frame = columns.finish();
-        let hits = self.compiled.evaluate(&frame, text);
+        Recycled::put(&self.recycled.coders, coder, usize::MAX);
         let bytes = text.len() as u64;
+        let frame = columns.finish(data);
+        let hits = self.compiled.evaluate(&frame);
         Batch {
             sequence,
             lane,
@@ -236,20 +265,23 @@ impl Worker<'_> {
             bad,
             other,
             bytes,
-            buffer,
         }
     }
+}
+
+/// Chunks are far shorter than 4 GiB.
+fn narrow(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("a chunk is shorter than 4 GiB")
 }
 
 /// Puts batches into order, merges their rows, and feeds the engine.
 fn collect(
     files: &[InputFile],
-    engine: Engine<'_>,
+    mut merge: Merge<'_>,
     batches: Receiver<Message>,
     to_reader: &SyncSender<Vec<u8>>,
     mut errors: Vec<SourceError>,
 ) -> Scan {
-    let mut merge = Merge::new(files.len(), engine);
     let mut early: BTreeMap<u64, Message> = BTreeMap::new();
     let mut next = 0;
     let mut oversize: Vec<Oversize> = Vec::new();
@@ -262,9 +294,10 @@ fn collect(
                 Message::Batch(mut batch) => {
                     let room = NAMED_REJECTS.saturating_sub(rejects.len());
                     rejects.extend(batch.rejects.drain(..).take(room));
-                    // The reader may be gone, or have made buffers of its own; then this one goes.
-                    let _ = to_reader.try_send(std::mem::take(&mut batch.buffer));
                     merge.add(*batch);
+                    // A buffer for each batch, be it one still in use: lanes wait for each other in
+                    // there. The reader may be gone; then nobody needs it.
+                    let _ = to_reader.try_send(merge.take_buffer());
                 }
                 Message::Error { error, .. } => errors.push(error),
                 Message::Oversize { lines, .. } => oversize.extend(lines),

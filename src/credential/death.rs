@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use super::ledger::{Entry, Ledger};
 use crate::detect::request::Request;
 use crate::frame::Vocabulary;
-use crate::frame::columns::service_account;
+use crate::frame::coder::service_account;
 
 /// An object whose deletion ended credentials.
 #[derive(Clone)]

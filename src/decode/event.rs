@@ -20,12 +20,34 @@ pub struct Span {
 
 impl Span {
     /// Returns the span of `part`, which must be a slice of `line`.
-    pub(super) fn of(part: &str, line: &str) -> Self {
+    pub(crate) fn of(part: &str, line: &str) -> Self {
         let start = part.as_ptr() as usize - line.as_ptr() as usize;
         debug_assert!(start + part.len() <= line.len(), "part of the line");
         Self {
             start: offset(start),
             length: offset(part.len()),
+        }
+    }
+
+    /// Returns where the text `part` stands in `whole`; the empty span if it does not, as when it is the
+    /// empty default of an absent field.
+    pub(crate) fn within(part: &str, whole: &str) -> Self {
+        if part.is_empty() {
+            Self::default()
+        } else {
+            Self::of(part, whole)
+        }
+    }
+
+    /// Returns the span moved by `by` bytes; the empty one stays as it is.
+    pub(crate) fn shifted(self, by: usize) -> Self {
+        if self.is_empty() {
+            self
+        } else {
+            Self {
+                start: self.start + offset(by),
+                ..self
+            }
         }
     }
 

@@ -1,77 +1,116 @@
-//! The fast path: one line as kube-apiserver writes it to an [`Event`], without a general parser.
+//! The fast path: one line as kube-apiserver writes it to a [`CodedEvent`], without a general parser.
 //!
 //! The encoder writes the keys of an event in the order of the Go struct, with no white space, and
 //! leaves out what is empty. This path follows that order with a cursor and refuses (`None`) whatever
 //! differs: another order, an unknown key, white space, a cut line. What it refuses is decoded by
 //! [`super::lenient`]; what it accepts, it must read just as that one does (`tests` below).
+//!
+//! Whole pieces (the user, the object, the annotations) repeat from line to line. The text up to where
+//! such a piece seems to end is looked up among those read before; a JSON value ends where it ends, so
+//! equal text is the same piece, and a wrong guess is found nowhere.
 
 use std::borrow::Cow;
 
-use super::event::{Annotations, Event, ObjectRef, Span, Status, Text, User};
+use super::event::{Annotations, ObjectRef, Span, Status, Text, User};
 use super::{skip, time};
+use crate::frame::coder::{
+    AddressCodes, AnnotationCodes, CodedEvent, Coder, ObjectCodes, UserCodes, Word,
+};
 
 /// Decodes one line, without its line end.
-pub(super) fn decode(line: &str) -> Option<Event<'_>> {
+pub(super) fn decode<'a>(line: &'a str, coder: &mut Coder) -> Option<CodedEvent<'a>> {
     let mut cursor = Cursor { line, at: 0 };
-    let mut event = Event::default();
+    let mut event = CodedEvent::default();
     cursor.literal("{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\",\"level\":")?;
-    event.level = cursor.string()?;
+    event.level = cursor.word(Word::Level, coder)?;
     cursor.literal(",\"auditID\":")?;
     event.audit_id = cursor.string()?;
     cursor.literal(",\"stage\":")?;
-    event.stage = cursor.string()?;
+    event.stage = cursor.word(Word::Stage, coder)?;
     cursor.literal(",\"requestURI\":")?;
     event.request_uri = cursor.string()?;
     cursor.literal(",\"verb\":")?;
-    event.verb = cursor.string()?;
+    event.verb = cursor.word(Word::Verb, coder)?;
     cursor.literal(",\"user\":")?;
-    event.user = cursor.user()?;
-    cursor.literal(",\"")?;
-    let mut key = cursor.key()?;
-    if key == "impersonatedUser" {
-        event.impersonated = Some(cursor.user()?);
-        key = cursor.next_key()?;
+    (event.user, event.extra_span) = cursor.coded_user(coder)?;
+    if cursor.has(",\"impersonatedUser\":") {
+        (event.impersonated, _) = cursor.coded_user(coder)?;
     }
-    if key == "authenticationMetadata" {
+    if cursor.has(",\"authenticationMetadata\":") {
         cursor.raw()?;
-        key = cursor.next_key()?;
     }
-    if key == "sourceIPs" {
-        event.source_ips = Cow::Borrowed(cursor.string_list()?);
-        key = cursor.next_key()?;
+    if cursor.has(",\"sourceIPs\":") {
+        event.addresses = cursor.addresses(coder)?;
     }
-    if key == "userAgent" {
-        event.user_agent = cursor.string()?;
-        key = cursor.next_key()?;
+    if cursor.has(",\"userAgent\":") {
+        event.user_agent = cursor.word(Word::UserAgent, coder)?;
     }
-    if key == "objectRef" {
-        event.object = Some(cursor.object_ref()?);
-        key = cursor.next_key()?;
+    if cursor.has(",\"objectRef\":") {
+        (event.object, event.name, event.object_uid) = cursor.coded_object(coder)?;
     }
-    if key == "responseStatus" {
-        event.status = cursor.status()?;
-        key = cursor.next_key()?;
+    if cursor.has(",\"responseStatus\":") {
+        let status = cursor.status()?;
+        event.code = status.code;
+        event.reason = coder.code(&status.reason);
+        event.message = status.message;
+        event.details_uid = status.details_uid;
     }
-    if key == "requestObject" {
+    if cursor.has(",\"requestObject\":") {
         event.request_object = Span::of(cursor.raw()?, line);
-        key = cursor.next_key()?;
     }
-    if key == "responseObject" {
+    if cursor.has(",\"responseObject\":") {
         event.response_object = Span::of(cursor.raw()?, line);
-        key = cursor.next_key()?;
     }
-    if key != "requestReceivedTimestamp" {
-        return None;
-    }
+    cursor.literal(",\"requestReceivedTimestamp\":")?;
     event.received = Some(time::parse(&cursor.string()?)?);
     cursor.literal(",\"stageTimestamp\":")?;
     event.stage_time = Some(time::parse(&cursor.string()?)?);
-    if cursor.peek()? == b',' {
-        cursor.literal(",\"annotations\":")?;
-        event.annotations = cursor.annotations()?;
+    if cursor.has(",\"annotations\":") {
+        event.annotations_span = Span::of(line.get(cursor.at..line.len() - 1)?, line);
+        (event.annotations, event.issued_credential_id) = cursor.coded_annotations(coder)?;
     }
     cursor.literal("}")?;
     (cursor.at == line.len()).then_some(event)
+}
+
+/// Resolves the escapes of a JSON string (RFC 8259, section 7), given without its quotes; `None` for what
+/// is no escape and for lone surrogates.
+fn unescape(json: &str) -> Option<String> {
+    let hex = |from: usize| {
+        let digits = json.get(from..from + 4)?;
+        let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        is_hex.then(|| u32::from_str_radix(digits, 16).ok())?
+    };
+    let mut text = String::with_capacity(json.len());
+    let mut start = 0;
+    while let Some(length) = memchr::memchr(b'\\', &json.as_bytes()[start..]) {
+        let at = start + length;
+        text.push_str(&json[start..at]);
+        start = at + 2;
+        text.push(match *json.as_bytes().get(at + 1)? {
+            byte @ (b'"' | b'\\' | b'/') => char::from(byte),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let high = hex(start)?;
+                start += 4;
+                if (0xd800..0xdc00).contains(&high) {
+                    let low = hex(start + 2).filter(|low| (0xdc00..0xe000).contains(low))?;
+                    (json.get(start..start + 2)? == "\\u").then_some(())?;
+                    start += 6;
+                    char::from_u32(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00))?
+                } else {
+                    char::from_u32(high)?
+                }
+            }
+            _ => return None,
+        });
+    }
+    text.push_str(&json[start..]);
+    Some(text)
 }
 
 struct Cursor<'a> {
@@ -89,18 +128,92 @@ impl<'a> Cursor<'a> {
         (self.line.as_bytes().get(self.at..end)? == text.as_bytes()).then(|| self.at = end)
     }
 
-    /// Reads a key after its opening quote, and the colon; keys of the API have no escapes.
-    fn key(&mut self) -> Option<&'a str> {
-        let end = self.at + skip::end_of_plain(&self.line.as_bytes()[self.at..])?;
-        let key = self.line.get(self.at..end)?;
-        self.at = end;
-        self.literal("\":")?;
-        Some(key)
+    /// Passes over `text`, if it comes next.
+    fn has(&mut self, text: &str) -> bool {
+        self.literal(text).is_some()
     }
 
-    fn next_key(&mut self) -> Option<&'a str> {
-        self.literal(",\"")?;
-        self.key()
+    /// Returns the text up to the first `close` and this included: where a value without one in its
+    /// strings ends. Only to look a value up by its text; nothing rests on it.
+    fn guess(&self, close: u8) -> Option<&'a str> {
+        let end = self.at + memchr::memchr(close, self.line.as_bytes().get(self.at..)?)?;
+        self.line.get(self.at..=end)
+    }
+
+    /// Reads a string that repeats from line to line.
+    fn word(&mut self, word: Word, coder: &mut Coder) -> Option<u32> {
+        self.literal("\"")?;
+        if let Some(guess) = self.guess(b'"')
+            && let Some(code) = coder.known_word(word, &guess[..guess.len() - 1])
+        {
+            self.at += guess.len();
+            return Some(code);
+        }
+        self.at -= 1;
+        let text = self.string()?;
+        Some(coder.word(word, &text))
+    }
+
+    fn addresses(&mut self, coder: &mut Coder) -> Option<AddressCodes> {
+        if let Some(guess) = self.guess(b']')
+            && let Some(codes) = coder.known_addresses(guess)
+        {
+            self.at += guess.len();
+            return Some(codes);
+        }
+        let json = self.string_list()?;
+        Some(coder.addresses(json))
+    }
+
+    /// Reads a user, and where its `extra` stands in the line.
+    fn coded_user(&mut self, coder: &mut Coder) -> Option<(UserCodes, Span)> {
+        let start = self.at;
+        if let Some(guess) = self.guess(b'}') {
+            // The first brace closes `extra`, if there is one.
+            let end = start + guess.len();
+            let end = end + usize::from(self.line.as_bytes().get(end) == Some(&b'}'));
+            if let Some(piece) = coder.known_user(self.line.get(start..end)?) {
+                self.at = end;
+                return Some((piece.codes, piece.spans[0].shifted(start)));
+            }
+        }
+        let (user, extra) = self.user()?;
+        let json = self.line.get(start..self.at)?;
+        let extra = extra.map_or(Span::default(), |extra| Span::of(extra, json));
+        Some((coder.user(json, &user, extra), extra.shifted(start)))
+    }
+
+    /// Reads an object reference: codes, name and uid.
+    fn coded_object(&mut self, coder: &mut Coder) -> Option<(ObjectCodes, Text<'a>, Text<'a>)> {
+        let start = self.at;
+        if let Some(guess) = self.guess(b'}')
+            && let Some(piece) = coder.known_object(guess)
+        {
+            self.at += guess.len();
+            let [name, uid] = piece.spans.map(|span| Cow::Borrowed(span.slice(guess)));
+            return Some((piece.codes, name, uid));
+        }
+        let object = self.object_ref()?;
+        let json = self.line.get(start..self.at)?;
+        Some((coder.object(json, &object), object.name, object.uid))
+    }
+
+    /// Reads the annotations, which are the last of an event: codes and the issued credential.
+    fn coded_annotations(&mut self, coder: &mut Coder) -> Option<(AnnotationCodes, Text<'a>)> {
+        let json = self.line.get(self.at..self.line.len() - 1)?;
+        if let Some(piece) = coder.known_annotations(json) {
+            self.at += json.len();
+            return Some((piece.codes, Cow::Borrowed(piece.spans[0].slice(json))));
+        }
+        let annotations = self.annotations()?;
+        // What stands behind them, if anything, the caller refuses; it must not be learned.
+        if self.at != self.line.len() - 1 {
+            return None;
+        }
+        Some((
+            coder.annotations(json, &annotations),
+            annotations.issued_credential_id,
+        ))
     }
 
     fn string(&mut self) -> Option<Text<'a>> {
@@ -122,8 +235,7 @@ impl<'a> Cursor<'a> {
                     return None;
                 }
                 self.at = end + 1;
-                let quoted = self.line.get(start - 1..self.at)?;
-                Some(Cow::Owned(serde_json::from_str(quoted).ok()?))
+                Some(Cow::Owned(unescape(self.line.get(start..end)?)?))
             }
             _ => None,
         }
@@ -180,8 +292,10 @@ impl<'a> Cursor<'a> {
         Some(())
     }
 
-    fn user(&mut self) -> Option<User<'a>> {
+    /// Reads a user, and the text of its `extra`.
+    fn user(&mut self) -> Option<(User<'a>, Option<&'a str>)> {
         let mut user = User::default();
+        let mut extra = None;
         self.object(|cursor, key| {
             match &*key {
                 "username" => user.username = cursor.string()?,
@@ -193,13 +307,13 @@ impl<'a> Cursor<'a> {
                         user.set_extra(&key, cursor.first_string()?);
                         Some(())
                     })?;
-                    user.extra_span = Span::of(cursor.line.get(start..cursor.at)?, cursor.line);
+                    extra = Some(cursor.line.get(start..cursor.at)?);
                 }
                 _ => return None,
             }
             Some(())
         })?;
-        Some(user)
+        Some((user, extra))
     }
 
     /// Reads a list of strings and returns the first; an empty list gives the empty string.
@@ -248,6 +362,12 @@ impl<'a> Cursor<'a> {
 
     fn status(&mut self) -> Option<Status<'a>> {
         let mut status = Status::default();
+        // How nearly all requests end.
+        if self.has("{\"metadata\":{},\"code\":") {
+            status.code = self.code()?;
+            self.literal("}")?;
+            return Some(status);
+        }
         self.object(|cursor, key| {
             match &*key {
                 "metadata" => {
@@ -290,12 +410,41 @@ impl<'a> Cursor<'a> {
 
     fn annotations(&mut self) -> Option<Annotations<'a>> {
         let mut annotations = Annotations::default();
-        let start = self.at;
         self.object(|cursor, key| {
             annotations.set(&key, cursor.string()?);
             Some(())
         })?;
-        annotations.span = Span::of(self.line.get(start..self.at)?, self.line);
         Some(annotations)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unescapes_as_serde_json() {
+        let texts = [
+            r"a\u0026b",
+            r#"\"\\\/\b\f\n\r\t"#,
+            r"\u00e9\u20ac",
+            r"\ud834\udd1e!",
+            r"\uD834\uDD1E",
+            r"\ud834",
+            r"\ud834x",
+            r"\ud834\n",
+            r"\ud834\u0041",
+            r"\udd1e",
+            r"\u12g4",
+            r"\u+123",
+            r"\u123",
+            r"\x",
+            r"é\u0000é",
+            r"\u12é",
+        ];
+        for text in texts {
+            let expected = serde_json::from_str::<String>(&format!("\"{text}\"")).ok();
+            assert_eq!(unescape(text), expected, "{text}");
+        }
     }
 }

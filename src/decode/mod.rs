@@ -1,8 +1,8 @@
 //! Decoding: one [`Chunk`] of lines to events and rejects.
 //!
-//! Comes in: whole lines. Goes out: a [`Record`] per line that is not blank, in file order. Promised:
-//! a line that does not decode hides no other, and is never dropped in silence. Left out on purpose:
-//! columns and rules.
+//! Comes in: whole lines. Goes out: for each that is not blank an event, its repeating texts coded by a
+//! [`Coder`] on the way, or the cause why it is none. Promised: a line that does not decode hides no
+//! other, and is never dropped in silence. Left out on purpose: columns and rules.
 //!
 //! Surprises of the format (kubernetes/apiserver `pkg/apis/audit/v1`): one request logs up to three
 //! stages; a failed authentication only one, `ResponseStarted`, with an empty `user`; the client may
@@ -16,31 +16,21 @@ mod time;
 
 use std::fmt;
 
-use xxhash_rust::xxh3::xxh3_64;
-
+use crate::frame::coder::{CodedEvent, Coder};
 use crate::source::Chunk;
 pub use event::Event;
 
-/// One line of the log that is not blank.
-#[derive(Debug)]
-pub struct Record<'a> {
+/// One line of a chunk that is not blank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line<'a> {
     /// Line number in the file, from 1.
     pub line: u64,
     /// Offset of the first byte in the decompressed file.
     pub offset: u64,
+    /// The same within the chunk.
+    pub start: u32,
     /// The line without its end.
     pub text: &'a str,
-    /// The event, or why there is none.
-    pub event: Result<Event<'a>, Cause>,
-}
-
-impl Record<'_> {
-    /// Returns a hash of the record's content: two records with the same content are duplicates.
-    ///
-    /// Content, because nothing else identifies a record: clients may reuse an audit ID.
-    pub fn content_hash(&self) -> u64 {
-        xxh3_64(self.text.as_bytes())
-    }
 }
 
 /// Why a line is not an event.
@@ -103,27 +93,33 @@ pub fn peek_time(data: &[u8]) -> Option<i64> {
     })
 }
 
-/// Decodes the lines of `text`, the content of `chunk`, in file order; blank lines are no records.
-pub fn decode<'a>(chunk: &Chunk, text: &'a str) -> impl Iterator<Item = Record<'a>> + use<'a> {
+/// Returns the lines of `text`, the content of `chunk`, in file order; blank ones are left out.
+pub fn lines<'a>(chunk: &Chunk, text: &'a str) -> impl Iterator<Item = Line<'a>> + use<'a> {
     let (mut line, mut at, start) = (chunk.line, 0, chunk.offset);
     let ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1);
     let rest = (!text.is_empty() && !text.ends_with('\n')).then_some(text.len());
     ends.chain(rest).filter_map(move |end| {
-        let (raw, at_line, at_offset) = (&text[at..end], line, start + at as u64);
+        let found = Line {
+            line,
+            offset: start + at as u64,
+            start: u32::try_from(at).expect("a chunk is shorter than 4 GiB"),
+            text: text[at..end].trim_end_matches(['\n', '\r']),
+        };
         line += 1;
         at = end;
-        let text = raw.trim_end_matches(['\n', '\r']);
-        if text.trim_ascii().is_empty() {
-            return None;
-        }
-        let event = fast::decode(text).map_or_else(|| lenient::decode(text), Ok);
-        Some(Record {
-            line: at_line,
-            offset: at_offset,
-            text,
-            event,
-        })
+        (!found.text.trim_ascii().is_empty()).then_some(found)
     })
+}
+
+/// Decodes the text of one event.
+///
+/// # Errors
+/// When it is no JSON object, or no audit event.
+pub fn decode<'a>(text: &'a str, coder: &mut Coder) -> Result<CodedEvent<'a>, Cause> {
+    match fast::decode(text, coder) {
+        Some(event) => Ok(event),
+        None => lenient::decode(text).map(|event| coder.event(&event)),
+    }
 }
 
 #[cfg(test)]

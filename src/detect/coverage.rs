@@ -6,6 +6,7 @@ use super::analytics::Draft;
 use super::request::{Request, Stage};
 use super::tally::Tally;
 use crate::finding::Finding;
+use crate::frame::vocabulary::known;
 use crate::frame::{Column, ColumnType, EventFrame, NULL, Vocabulary};
 use crate::rules::{RuleError, RuleMeta, RuleSet};
 
@@ -30,7 +31,7 @@ pub struct Coverage {
     long_running: u64,
     requests: u64,
     authenticated: u64,
-    with_credential_id: u64,
+    has_credential_id: bool,
     secrets: u64,
 }
 
@@ -78,7 +79,7 @@ impl Coverage {
             long_running: 0,
             requests: 0,
             authenticated: 0,
-            with_credential_id: 0,
+            has_credential_id: false,
             secrets: 0,
         })
     }
@@ -96,6 +97,8 @@ impl Coverage {
                 .filter(|&&other| other == code)
                 .count() as u64
         };
+        let has_code = |column: Column| frame.codes(column).iter().any(|&code| code != NULL);
+        self.has_credential_id = self.has_credential_id || has_code(Column::CredentialId);
         for level in ["Metadata", "Request", "RequestResponse"] {
             *self.levels.entry(level.to_owned()).or_default() += count(Column::Level, level);
         }
@@ -104,7 +107,7 @@ impl Coverage {
     }
 
     /// Takes in one request; `in_order` says that it stands at its place in the log.
-    pub fn observe(&mut self, request: &Request<'_>, in_order: bool, vocabulary: &Vocabulary) {
+    pub fn observe(&mut self, request: &Request<'_>, in_order: bool) {
         self.requests += 1;
         if request.ts != 0 {
             self.first = self.first.min(request.ts);
@@ -113,16 +116,11 @@ impl Coverage {
             self.last = self.last.max(request.ts);
         }
         self.refused += u64::from(request.code == 401);
-        self.authenticated += u64::from(request.authenticated(vocabulary));
-        let credential = vocabulary.text(request.credential());
-        self.with_credential_id +=
-            u64::from(credential.starts_with("JTI=") || credential.starts_with("X509SHA256="));
-        self.secrets += u64::from(vocabulary.text(request.resource()) == "secrets");
+        self.authenticated += u64::from(request.authenticated());
+        self.secrets += u64::from(request.resource() == known::SECRETS);
         let within = request.received >= self.first;
-        if request.stage == Stage::Complete && within && vocabulary.text(request.verb()) == "watch"
-        {
-            self.long_running += 1;
-        }
+        self.long_running +=
+            u64::from(request.stage == Stage::Complete && within && request.verb() == known::WATCH);
     }
 
     /// Returns whether the log fills what rule number `rule` needs.
@@ -187,7 +185,7 @@ impl Coverage {
                 "what was written: every event is at level Metadata, without bodies".to_owned(),
             );
         }
-        if self.authenticated > 0 && self.with_credential_id == 0 {
+        if self.authenticated > 0 && !self.has_credential_id {
             blind.push(
                 "which credential was used: no event has a credential-id (Kubernetes before 1.32, or stripped)"
                     .to_owned(),

@@ -150,7 +150,7 @@ impl<'r> Engine<'r> {
         self.requests += 1;
         // What never got its final stage comes last, with a time long past: no clue to an order.
         let in_order = matches!(folded.hits, Hits::Row(..));
-        self.coverage.observe(request, in_order, self.vocabulary);
+        self.coverage.observe(request, in_order);
         // Before the ledger knows of the request: the question is whether the client is new.
         if in_order {
             let tied = self
@@ -159,7 +159,7 @@ impl<'r> Engine<'r> {
             self.unauthorized
                 .observe(request, &context, &self.ledger, tied);
         }
-        if request.authenticated(self.vocabulary) {
+        if request.authenticated() {
             self.ledger.enter(request);
             self.masters.observe(request, &context);
             if in_order {

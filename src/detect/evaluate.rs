@@ -43,13 +43,13 @@ pub(super) struct Scratch {
 impl CompiledRules {
     /// Evaluates all detection rules over the events of one chunk.
     ///
-    /// `text` is the chunk's data, in which the frame's records stand. Order: by row, then by rule.
-    pub fn evaluate(&self, frame: &EventFrame, text: &str) -> Hits {
+    /// Order: by row, then by rule.
+    pub fn evaluate(&self, frame: &EventFrame) -> Hits {
         if frame.height() == 0 || self.leaves.is_empty() {
             return Hits::new();
         }
         let mut scratch = self.take_scratch(frame.vocabulary());
-        let mut pass = Pass::new(self, frame, text);
+        let mut pass = Pass::new(self, frame);
         for (column_idx, (column, leaf_idxs)) in self.coded.iter().enumerate() {
             pass.spread(*column, leaf_idxs, column_idx, &mut scratch);
         }
@@ -117,8 +117,6 @@ enum Bound {
 pub(super) struct Pass<'e> {
     pub(super) rules: &'e CompiledRules,
     pub(super) frame: &'e EventFrame,
-    text: &'e str,
-    lengths: &'e [u32],
     /// Per leaf of a coded column: the rows where it holds; `None` is no row.
     pub(super) coded: Vec<Option<Bitmap>>,
     /// Per other leaf: the rows that were tested, and those of them where it holds.
@@ -126,14 +124,11 @@ pub(super) struct Pass<'e> {
 }
 
 impl<'e> Pass<'e> {
-    fn new(rules: &'e CompiledRules, frame: &'e EventFrame, text: &'e str) -> Self {
+    fn new(rules: &'e CompiledRules, frame: &'e EventFrame) -> Self {
         let none = || rules.leaves.iter().map(|_| None).collect();
-        let lengths = frame.numbers(Column::Length);
         Self {
             rules,
             frame,
-            text,
-            lengths,
             coded: none(),
             tested: rules.leaves.iter().map(|_| None).collect(),
         }
@@ -149,11 +144,7 @@ impl<'e> Pass<'e> {
     ) {
         let frame = self.frame;
         let is_number = column.kind() == ColumnType::Number;
-        let codes = if is_number {
-            frame.numbers(column)
-        } else {
-            frame.codes(column)
-        };
+        let codes = frame.codes(column);
         let Scratch {
             verdicts, slots, ..
         } = scratch;
@@ -301,21 +292,8 @@ impl<'e> Pass<'e> {
         let (mut tested, mut holding) = self.tested[leaf_idx].take().unwrap_or_else(empty);
         let mut left = rows.clone();
         left.remove(&tested);
-        let texts = match &leaf.field {
-            Field::Column(column) if column.kind() == ColumnType::Text => {
-                Some(self.frame.texts(*column))
-            }
-            _ => None,
-        };
         for row_idx in left.rows() {
-            let is_met = match (texts, &leaf.test) {
-                (_, LeafTest::Related(..)) | (None, _) => self.holds_at(leaf, row_idx),
-                (Some(column), test) => test.matches(&match column.get(row_idx) {
-                    Some(value) => Values::Single(Scalar::Text(value)),
-                    None => Values::MISSING,
-                }),
-            };
-            if is_met {
+            if self.holds_at(leaf, row_idx) {
                 holding.set(row_idx);
             }
         }
@@ -328,7 +306,7 @@ impl<'e> Pass<'e> {
     pub(super) fn holds_at(&self, leaf: &Leaf, row_idx: usize) -> bool {
         let values = |field: &Field| match field {
             Field::Column(column) => column_values(self.frame, *column, row_idx),
-            Field::Record => Values::Single(Scalar::Text(self.record(row_idx))),
+            Field::Record => Values::Single(Scalar::Text(self.frame.record(row_idx))),
             Field::Body(..) => Values::MISSING,
         };
         match &leaf.test {
@@ -339,11 +317,5 @@ impl<'e> Pass<'e> {
             }
             test => test.matches(&values(&leaf.field)),
         }
-    }
-
-    /// Returns the record of a row.
-    pub(super) fn record(&self, row_idx: usize) -> &'e str {
-        let start = self.frame.detail(row_idx).start as usize;
-        &self.text[start..start + self.lengths[row_idx] as usize]
     }
 }

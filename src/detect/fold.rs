@@ -5,10 +5,11 @@
 //! log. Records that were seen before are left out: within a window of records, since their number has
 //! no bound.
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
 use super::evaluate::Hit;
 use super::request::{Request, RequestColumns};
+use super::seen::Seen;
 use crate::frame::EventFrame;
 
 /// How many records back a duplicate is recognised, at least.
@@ -49,28 +50,6 @@ struct Waiting {
     hits: Vec<(u32, Vec<String>)>,
 }
 
-/// A set of hashes that forgets: two generations, the older dropped when the younger is full.
-struct Seen {
-    young: HashSet<u64>,
-    old: HashSet<u64>,
-    capacity: usize,
-}
-
-impl Seen {
-    /// Returns whether `hash` is new.
-    fn insert(&mut self, hash: u64) -> bool {
-        if self.old.contains(&hash) || !self.young.insert(hash) {
-            return false;
-        }
-        if self.young.len() >= self.capacity {
-            // The older one's room serves again: growing anew costs more than the look-ups.
-            std::mem::swap(&mut self.young, &mut self.old);
-            self.young.clear();
-        }
-        true
-    }
-}
-
 /// Rows of one chunk that wait for a later row of the same chunk.
 #[derive(Default)]
 pub struct Open(HashMap<u64, u32>);
@@ -86,11 +65,7 @@ impl Fold {
     pub fn new(duplicate_window: usize) -> Self {
         Self {
             waiting: HashMap::new(),
-            seen: Seen {
-                young: HashSet::new(),
-                old: HashSet::new(),
-                capacity: duplicate_window,
-            },
+            seen: Seen::new(duplicate_window),
             latest: i64::MIN,
             sweep_at: WAITING,
         }
@@ -106,7 +81,7 @@ impl Fold {
         open: &mut Open,
     ) -> (bool, Option<Folded<'a>>) {
         let detail = frame.detail(row_idx);
-        if !self.seen.insert(detail.content) {
+        if !self.seen.insert(columns.ts(row_idx), detail.content) {
             return (false, None);
         }
         let request = columns.request(row_idx);

@@ -35,6 +35,7 @@ pub mod modifier;
 pub mod path;
 pub mod request;
 mod row;
+mod seen;
 pub mod tally;
 pub mod tree;
 pub mod value;

@@ -3,9 +3,8 @@
 //! A request logs up to three events (kubernetes/apiserver `pkg/apis/audit/v1`, `Stage`), a failed
 //! authentication only one, at `ResponseStarted`. What is counted and judged is the request.
 
-use polars::prelude::StringChunked;
-
 use crate::finding::{Evidence, Timestamp};
+use crate::frame::vocabulary::known;
 use crate::frame::{Column, EventFrame, NULL, Vocabulary};
 
 /// How far a request got; later is more final.
@@ -22,11 +21,11 @@ pub enum Stage {
 }
 
 impl Stage {
-    fn parse(text: &str) -> Self {
-        match text {
-            "ResponseStarted" => Self::Started,
-            "ResponseComplete" => Self::Complete,
-            "Panic" => Self::Panic,
+    fn of(code: u32) -> Self {
+        match code {
+            known::RESPONSE_STARTED => Self::Started,
+            known::RESPONSE_COMPLETE => Self::Complete,
+            known::PANIC => Self::Panic,
             _ => Self::Received,
         }
     }
@@ -105,9 +104,9 @@ pub struct RequestColumns<'a> {
     stage_times: &'a [i64],
     received: &'a [i64],
     status: &'a [u32],
-    texts: [&'a StringChunked; TEXTS.len()],
     places: [&'a [u64]; 2],
     lengths: &'a [u32],
+    masters: &'a [bool],
 }
 
 impl<'a> RequestColumns<'a> {
@@ -118,10 +117,10 @@ impl<'a> RequestColumns<'a> {
             codes: CODED.map(|column| frame.codes(column)),
             stage_times: frame.times(Column::StageTs),
             received: frame.times(Column::Ts),
-            status: frame.numbers(Column::Code),
-            texts: TEXTS.map(|column| frame.texts(column)),
+            status: frame.codes(Column::Code),
             places: [Column::Line, Column::Offset].map(|column| frame.longs(column)),
-            lengths: frame.numbers(Column::Length),
+            lengths: frame.codes(Column::Length),
+            masters: frame.flags(Column::IsMasters),
         }
     }
 
@@ -140,11 +139,11 @@ impl<'a> RequestColumns<'a> {
         };
         Request {
             key: self.frame.detail(row_idx).request,
-            stage: Stage::parse(self.frame.vocabulary().text(stage)),
+            stage: Stage::of(stage),
             ts,
             received,
             code: self.status[row_idx],
-            is_masters: self.frame.flag(Column::IsMasters, row_idx),
+            is_masters: self.masters[row_idx],
             row: Row::At(self, row_idx),
         }
     }
@@ -293,10 +292,8 @@ impl Request<'_> {
 
     /// Returns whether a credential was presented and accepted, whatever came after; anonymous requests
     /// have none.
-    pub fn authenticated(&self, vocabulary: &Vocabulary) -> bool {
-        self.username() != NULL
-            && self.code != 401
-            && vocabulary.text(self.identity_kind()) != "anonymous"
+    pub fn authenticated(&self) -> bool {
+        self.username() != NULL && self.code != 401 && self.identity_kind() != known::ANONYMOUS
     }
 
     /// Returns where the log says so.
@@ -331,9 +328,7 @@ impl Request<'_> {
         let owned = match &self.row {
             Row::At(columns, row) => Box::new(OwnedRow {
                 codes: columns.codes.map(|codes| codes[*row]),
-                texts: columns
-                    .texts
-                    .map(|texts| texts.get(*row).unwrap_or("").into()),
+                texts: TEXTS.map(|column| columns.frame.text(column, *row).into()),
                 place: self.place(),
             }),
             Row::Owned(owned) => owned.clone(),
@@ -353,7 +348,7 @@ impl Request<'_> {
 
     fn text(&self, index: usize) -> &str {
         match &self.row {
-            Row::At(columns, row) => columns.texts[index].get(*row).unwrap_or(""),
+            Row::At(columns, row) => columns.frame.text(TEXTS[index], *row),
             Row::Owned(owned) => &owned.texts[index],
         }
     }

@@ -28,7 +28,7 @@ pub(super) struct Row<'p, 'e> {
 
 impl<'p, 'e> Row<'p, 'e> {
     pub(super) fn new(pass: &'p Pass<'e>, idx: usize) -> Self {
-        let record = pass.record(idx);
+        let record = pass.frame.record(idx);
         Self {
             pass,
             idx,
@@ -152,9 +152,9 @@ pub(super) fn column_values(frame: &EventFrame, column: Column, row_idx: usize) 
         ColumnType::Coded | ColumnType::CodedList => {
             coded(frame.vocabulary(), column, frame.codes(column)[row_idx])
         }
-        ColumnType::Text => match frame.texts(column).get(row_idx) {
-            Some(text) => Values::Single(Scalar::Text(text)),
-            None => Values::MISSING,
+        ColumnType::Text => match frame.text(column, row_idx) {
+            "" => Values::MISSING,
+            text => Values::Single(Scalar::Text(text)),
         },
         // As the API server writes it: RFC 3339 with six decimals.
         ColumnType::Time => match frame.times(column)[row_idx] {
@@ -164,12 +164,12 @@ pub(super) fn column_values(frame: &EventFrame, column: Column, row_idx: usize) 
                 Values::Texts(vec![Cow::Owned(text)])
             }),
         },
-        ColumnType::Number => number(frame.numbers(column)[row_idx]),
+        ColumnType::Number => number(frame.codes(column)[row_idx]),
         ColumnType::Long => {
             let number = Number::Integer(frame.longs(column)[row_idx].into());
             Values::Single(Scalar::Number(number))
         }
-        ColumnType::Flag => Values::Single(Scalar::Bool(frame.flag(column, row_idx))),
+        ColumnType::Flag => Values::Single(Scalar::Bool(frame.flags(column)[row_idx])),
     }
 }
 

@@ -10,8 +10,8 @@ use super::leaf::LeafTest;
 use super::row::column_values;
 use super::value::Values;
 use super::*;
-use crate::decode::decode;
-use crate::frame::{EventColumns, EventFrame, Vocabulary};
+use crate::decode::{decode, lines};
+use crate::frame::{Coder, EventColumns, EventFrame, EventText, Place, Vocabulary};
 use crate::rules::RuleSet;
 use crate::source::Chunk;
 
@@ -25,18 +25,25 @@ const REFUSED: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":
 const ANONYMOUS: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a3","stage":"ResponseComplete","requestURI":"/api/v1/secrets","verb":"list","user":{"username":"system:anonymous","groups":["system:unauthenticated"]},"sourceIPs":["10.9.9.9"],"userAgent":"curl/8","objectRef":{"resource":"secrets","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":200},"requestReceivedTimestamp":"2026-11-22T04:55:29.000000Z","stageTimestamp":"2026-11-22T04:55:29.000001Z","annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":""}}"#;
 
 fn frame(text: &str) -> EventFrame {
-    let (vocabulary, hasher) = (Vocabulary::new(), RandomState::default());
-    let mut columns = EventColumns::new(&vocabulary, &hasher, "audit.log", "", 4);
-    for record in decode(
-        &Chunk {
-            line: 1,
-            ..Chunk::default()
-        },
-        text,
-    ) {
-        columns.push(record.event.as_ref().unwrap(), &record, 0);
+    let mut coder = Coder::new(&Vocabulary::new());
+    let hasher = RandomState::default();
+    let mut columns = EventColumns::new(&hasher, &coder, "audit.log", None);
+    let chunk = Chunk {
+        line: 1,
+        ..Chunk::default()
+    };
+    for line in lines(&chunk, text) {
+        let event = decode(line.text, &mut coder).unwrap();
+        let place = Place {
+            line: line.line,
+            offset: line.offset,
+            length: u32::try_from(line.text.len()).unwrap(),
+            cluster: "",
+            text: EventText::InChunk(line.start),
+        };
+        columns.push(&event, line.text, &place, &mut coder);
     }
-    columns.finish()
+    columns.finish(text.as_bytes().to_vec())
 }
 
 fn rule(detection: &str, number: usize) -> String {
@@ -67,7 +74,7 @@ fn check(event: &str, body: &str, expected: bool) {
 #[track_caller]
 fn check_rule(event: &str, detection: &str, expected: bool) {
     let rules = compile(&[detection]).unwrap_or_else(|errors| panic!("{errors:#?}"));
-    let hits = rules.evaluate(&frame(event), event);
+    let hits = rules.evaluate(&frame(event));
     assert_eq!(!hits.is_empty(), expected, "{detection}");
 }
 
@@ -319,11 +326,11 @@ fn hits_come_by_row_then_by_rule() {
     ]);
     let rules = rules.unwrap();
     for _ in 0..2 {
-        let hits = rules.evaluate(&frame(&text), &text);
+        let hits = rules.evaluate(&frame(&text));
         let hits: Vec<_> = hits.iter().map(|hit| (hit.row_idx, hit.rule)).collect();
         assert_eq!(hits, [(0, 0), (0, 1), (1, 0), (2, 0), (2, 1)]);
     }
-    assert!(rules.evaluate(&frame(""), "").is_empty());
+    assert!(rules.evaluate(&frame("")).is_empty());
 }
 
 #[test]
@@ -333,7 +340,7 @@ fn embedded_rules_compile_and_fire() {
     let text = format!("{POD}\n{REFUSED}\n{ANONYMOUS}\n");
     let rule = set.find("anonymous-resource-allowed").unwrap();
     let frame = frame(&text);
-    let hits = rules.evaluate(&frame, &text);
+    let hits = rules.evaluate(&frame);
     let rows: Vec<_> = hits
         .iter()
         .filter(|hit| hit.rule as usize == rule)
@@ -511,8 +518,8 @@ proptest! {
         let rules = compile(&detections).unwrap_or_else(|errors| panic!("{errors:#?}"));
         let text = events.join("\n");
         let frame = frame(&text);
-        let hits = rules.evaluate(&frame, &text);
+        let hits = rules.evaluate(&frame);
         prop_assert_eq!(&hits, &evaluate_slowly(&rules, &frame, &text));
-        prop_assert_eq!(hits, rules.evaluate(&frame, &text));
+        prop_assert_eq!(hits, rules.evaluate(&frame));
     }
 }

@@ -10,6 +10,29 @@ use polars::prelude::{CategoricalMapping, CategoricalPhysical, Categories, DataT
 /// The code of null.
 pub const NULL: u32 = u32::MAX;
 
+macro_rules! known {
+    ($($name:ident $text:literal;)*) => {
+        /// Codes that are the same in every run, so that a comparison needs no look-up.
+        pub mod known {
+            #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "numbers the words")]
+            enum Word { $($name,)* }
+            $(#[doc = concat!("The code of `", $text, "`.")] pub const $name: u32 = Word::$name as u32;)*
+        }
+
+        const KNOWN: &[&str] = &[$($text,)*];
+    };
+}
+
+known! {
+    ANONYMOUS "anonymous";
+    REQUEST_RECEIVED "RequestReceived";
+    RESPONSE_STARTED "ResponseStarted";
+    RESPONSE_COMPLETE "ResponseComplete";
+    PANIC "Panic";
+    WATCH "watch";
+    SECRETS "secrets";
+}
+
 /// A dictionary of texts that threads share. Cloning it is cheap and gives the same dictionary.
 #[derive(Clone)]
 pub struct Vocabulary {
@@ -25,10 +48,14 @@ impl Vocabulary {
             CategoricalPhysical::U32,
         );
         let mapping = categories.mapping();
-        Self {
+        let vocabulary = Self {
             data_type: DataType::Categorical(categories, mapping.clone()),
             mapping,
+        };
+        for (code, word) in (0..).zip(KNOWN) {
+            assert_eq!(vocabulary.code(word), code, "codes count from zero");
         }
+        vocabulary
     }
 
     /// Returns the Polars type of the coded columns.
@@ -76,51 +103,4 @@ impl Default for Vocabulary {
 /// Returns the elements of a list column's text.
 pub fn parse_list(text: &str) -> Vec<Cow<'_, str>> {
     serde_json::from_str(text).unwrap_or_default()
-}
-
-/// Slots of a [`Memo`].
-const SLOTS: usize = 128;
-
-/// A small cache in front of the dictionary, one per column: values repeat from line to line, and a
-/// comparison is much cheaper than a look-up that threads share.
-pub(super) struct Memo<'a> {
-    slots: Box<[(&'a str, u32); SLOTS]>,
-}
-
-impl<'a> Memo<'a> {
-    pub(super) fn new() -> Self {
-        Self {
-            slots: Box::new([("", NULL); SLOTS]),
-        }
-    }
-
-    /// Returns the code of `text`.
-    #[expect(clippy::ptr_arg, reason = "only borrowed text can stay in the memo")]
-    pub(super) fn code(&mut self, vocabulary: &Vocabulary, text: &Cow<'a, str>) -> u32 {
-        match text {
-            Cow::Borrowed(text) => {
-                let slot = &mut self.slots[Self::slot(text.as_bytes())];
-                if slot.0 != *text {
-                    *slot = (text, vocabulary.code(text));
-                }
-                slot.1
-            }
-            Cow::Owned(text) => vocabulary.code(text),
-        }
-    }
-
-    /// Mixes the length and both ends of the text: enough to tell the values of one column apart.
-    fn slot(text: &[u8]) -> usize {
-        let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
-        let mixed = match text.len() {
-            length @ 0..8 => text
-                .iter()
-                .fold(length as u64, |sum, &byte| sum << 8 | u64::from(byte)),
-            length => {
-                word(&text[..8]) ^ word(&text[length - 8..]).rotate_left(29) ^ (length as u64) << 3
-            }
-        };
-        // 2^64 divided by the golden ratio (Knuth, The Art of Computer Programming 3, 6.4).
-        (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 57) as usize
-    }
 }

@@ -1,11 +1,13 @@
 //! The last side: rows of all lanes in the order of time, folded and fed to the engine.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Mutex;
 
-use super::{Batch, span};
+use super::{Batch, Recycled, span};
 use crate::detect::engine::{Engine, Outcome};
 use crate::detect::fold::{Fold, Open};
 use crate::detect::request::{RequestColumns, row_ts};
+use crate::frame::EventFrame;
 use crate::report::Counters;
 
 /// Batches of each lane that are not used up.
@@ -14,7 +16,14 @@ pub(super) struct Merge<'r> {
     fold: Fold,
     lanes: BTreeMap<u32, VecDeque<Started>>,
     counters: Vec<Counters>,
+    /// Where used up frames go.
+    frames: &'r Mutex<Vec<EventFrame>>,
+    /// Their buffers.
+    buffers: Vec<Vec<u8>>,
 }
+
+/// How many used up frames and buffers are kept to serve again.
+const KEPT: usize = 16;
 
 struct Started {
     batch: Batch,
@@ -25,13 +34,24 @@ struct Started {
 }
 
 impl<'r> Merge<'r> {
-    pub(super) fn new(files: usize, engine: Engine<'r>) -> Self {
+    pub(super) fn new(
+        files: usize,
+        engine: Engine<'r>,
+        frames: &'r Mutex<Vec<EventFrame>>,
+    ) -> Self {
         Self {
             engine,
             fold: Fold::default(),
             lanes: BTreeMap::new(),
             counters: vec![Counters::default(); files],
+            frames,
+            buffers: Vec::new(),
         }
+    }
+
+    /// Returns a buffer that is used up, or a new one.
+    pub(super) fn take_buffer(&mut self) -> Vec<u8> {
+        self.buffers.pop().unwrap_or_default()
     }
 
     /// Takes in the next batch in reading order, and merges what no later batch can come before.
@@ -143,7 +163,13 @@ impl<'r> Merge<'r> {
                 .collect()
         };
         self.fold.keep(&columns, open, hits_of);
-        queue.pop_front();
+        if let Some(started) = queue.pop_front() {
+            let mut frame = started.batch.frame;
+            if self.buffers.len() < KEPT {
+                self.buffers.push(frame.take_data());
+            }
+            Recycled::put(self.frames, frame, KEPT);
+        }
     }
 }
 

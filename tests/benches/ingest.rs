@@ -8,8 +8,9 @@
 mod support;
 
 use foldhash::quality::RandomState;
-use kubescry::decode::decode;
-use kubescry::frame::{EventColumns, Vocabulary};
+use kubescry::decode::{decode, lines};
+use kubescry::frame::{Coder, EventColumns, EventText, Place, Vocabulary};
+use kubescry::pipeline::CHUNK_BYTES;
 use kubescry::source::Chunk;
 use support::{LEVELS, bare, data, median_time, megabytes_per_second, target_bytes};
 
@@ -21,26 +22,35 @@ fn main() {
         let mut events = 0;
         let ours = median_time(|| {
             events = 0;
-            let vocabulary = Vocabulary::new();
+            let mut coder = Coder::new(&Vocabulary::new());
             let hasher = RandomState::default();
+            let mut recycled = None;
             let mut start = 0;
             while start < text.len() {
                 let end = text.as_bytes()[start..]
-                    .get(..1 << 21)
+                    .get(..CHUNK_BYTES)
                     .and_then(|part| memchr::memrchr(b'\n', part))
                     .map_or(text.len(), |at| start + at + 1);
                 let chunk = Chunk {
-                    offset: start as u64,
                     line: 1,
                     ..Chunk::default()
                 };
-                let mut columns = EventColumns::new(&vocabulary, &hasher, "bench", "", 2048);
-                for record in decode(&chunk, &text[start..end]) {
-                    if let Ok(event) = &record.event {
-                        columns.push(event, &record, chunk.offset);
+                let mut columns = EventColumns::new(&hasher, &coder, "bench", recycled.take());
+                for line in lines(&chunk, &text[start..end]) {
+                    if let Ok(event) = decode(line.text, &mut coder) {
+                        let place = Place {
+                            line: line.line,
+                            offset: line.offset,
+                            length: u32::try_from(line.text.len()).expect("a short line"),
+                            cluster: "",
+                            text: EventText::InChunk(line.start),
+                        };
+                        columns.push(&event, line.text, &place, &mut coder);
                     }
                 }
-                events += columns.finish().height();
+                let frame = columns.finish(Vec::new());
+                events += frame.height();
+                recycled = Some(frame);
                 start = end;
             }
         });

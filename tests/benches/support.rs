@@ -18,33 +18,35 @@ pub(crate) fn target_bytes() -> usize {
     megabytes.unwrap_or(200) << 20
 }
 
-/// Returns recorded logs of one level, repeated day after day, so that no record is a duplicate.
+/// Returns recorded logs of one level, each repetition a day later: in order, without duplicates.
 pub(crate) fn data(level: &str, bytes: usize) -> Vec<u8> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let mut once = Vec::new();
+    let mut logs = Vec::new();
     for scenario in ["benign", "token-reuse", "shared-credentials"] {
         let path = match level {
             "metadata" => root.join(format!("sample-logs/v1.36/{scenario}.log.gz")),
             _ => root.join(format!("tests/logs/v1.36-{level}-{scenario}.log.zst")),
         };
         let file = std::fs::File::open(&path).expect("the log is there");
+        let mut log = Vec::new();
         if level == "metadata" {
             let mut reader = flate2::read::MultiGzDecoder::new(file);
-            std::io::Read::read_to_end(&mut reader, &mut once).expect("the log can be read");
+            std::io::Read::read_to_end(&mut reader, &mut log).expect("the log can be read");
         } else {
-            zstd::stream::copy_decode(file, &mut once).expect("the log can be read");
+            zstd::stream::copy_decode(file, &mut log).expect("the log can be read");
         }
+        logs.push(log);
     }
-    let mut all = Vec::with_capacity(bytes + once.len());
+    let mut all = Vec::with_capacity(bytes + (64 << 20));
     let day = chrono::NaiveDate::from_ymd_opt(2026, 11, 22).expect("a day");
-    for copy in 0.. {
+    for (copy, log) in (0..).zip(logs.iter().cycle()) {
         if all.len() >= bytes {
             break;
         }
         let date = (day + chrono::Days::new(copy))
             .format("%Y-%m-%dT")
             .to_string();
-        let mut rest = &once[..];
+        let mut rest = &log[..];
         while let Some(at) = memchr::memmem::find(rest, b"2026-11-22T") {
             all.extend_from_slice(&rest[..at]);
             all.extend_from_slice(date.as_bytes());

@@ -102,7 +102,7 @@ impl TokenReuse {
         if request.code == 401 {
             return self.observe_refused(request, context, ledger, deaths);
         }
-        if request.authenticated(context.vocabulary) {
+        if request.authenticated() {
             self.observe_accepted(request, context, ledger, deaths);
         }
         false

@@ -156,7 +156,7 @@ impl Unauthorized {
         self.last = self.last.max(request.ts);
         if request.code == 401 {
             self.observe_refused(request, context, ledger, tied);
-        } else if request.authenticated(context.vocabulary) && !self.open.is_empty() {
+        } else if request.authenticated() && !self.open.is_empty() {
             self.observe_accepted(request, context, ledger);
         }
     }

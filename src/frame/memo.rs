@@ -1,0 +1,107 @@
+//! A cache from pieces of a record to what they mean: most pieces repeat from line to line.
+
+use std::hash::{BuildHasher, Hasher};
+
+use foldhash::fast::RandomState;
+
+/// Pieces of a [`Memo`]; a power of two.
+const SLOTS: usize = 2048;
+
+/// Longest piece that is kept, so that a memo stays under 4 MiB.
+const LONGEST: usize = 2048;
+
+/// A two-way associative cache, keyed by the exact text of a piece.
+///
+/// Comparing a piece with the one seen before is much cheaper than reading it. Hash collisions cost
+/// time only: a value is returned for equal text alone.
+pub(super) struct Memo<T> {
+    slots: Box<[Slot<T>]>,
+    hasher: RandomState,
+}
+
+#[derive(Clone)]
+struct Slot<T> {
+    hash: u64,
+    text: String,
+    value: T,
+}
+
+impl<T: Copy + Default> Memo<T> {
+    pub(super) fn new() -> Self {
+        let empty = Slot {
+            hash: 0,
+            text: String::new(),
+            value: T::default(),
+        };
+        Self {
+            slots: vec![empty; SLOTS].into_boxed_slice(),
+            hasher: RandomState::default(),
+        }
+    }
+
+    /// Returns what `text` means, if it is known.
+    pub(super) fn get(&self, text: &str) -> Option<T> {
+        let (hash, at) = self.place(text);
+        for slot in [&self.slots[at], &self.slots[at ^ 1]] {
+            if slot.hash == hash && slot.text == text {
+                return Some(slot.value);
+            }
+        }
+        None
+    }
+
+    /// Keeps what `text` means.
+    pub(super) fn insert(&mut self, text: &str, value: T) {
+        // The empty text is what an empty slot holds.
+        if text.len() > LONGEST || text.is_empty() {
+            return;
+        }
+        let (hash, at) = self.place(text);
+        self.slots.swap(at, at ^ 1);
+        let slot = &mut self.slots[at];
+        slot.hash = hash;
+        slot.text.clear();
+        slot.text.push_str(text);
+        slot.value = value;
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the low bits are meant")]
+    fn place(&self, text: &str) -> (u64, usize) {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(text.as_bytes());
+        let hash = hasher.finish();
+        (hash, hash as usize % SLOTS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_exactly_what_it_was_told() {
+        let mut memo = Memo::new();
+        let mut known = 0;
+        for round in 0..2 {
+            for number in 0..5_000_u32 {
+                let text = format!("text {number}");
+                if let Some(value) = memo.get(&text) {
+                    assert_eq!(value, number);
+                    known += round;
+                }
+                memo.insert(&text, number);
+                assert_eq!(memo.get(&text), Some(number), "round {round}");
+            }
+        }
+        assert!((1..5_000).contains(&known), "bounded, and of use: {known}");
+    }
+
+    #[test]
+    fn long_and_empty_texts_are_not_kept() {
+        let mut memo = Memo::new();
+        for text in [String::new(), "x".repeat(LONGEST + 1)] {
+            memo.insert(&text, 1_u32);
+            assert_ne!(memo.get(&text), Some(1));
+        }
+    }
+}
