@@ -1,38 +1,35 @@
 //! The pipeline: joins the stages; the only place that knows about threads and memory.
 //!
 //! ```text
-//! reader thread ──Job──▶ rayon pool: decode, frame, rules ──Batch──▶ this thread: fold, detect
-//!       ▲                                                                   │
-//!       └───────────────────────── empty buffers ──────────────────────────┘
+//! each thread of the pool:   next chunk ──▶ decode, frame, rules ──▶ inbox
+//! whoever finds the next in order there:           inbox ──▶ merge lanes, fold, detect
 //! ```
 //!
-//! As many chunk buffers exist as may be under way at once; the reader waits for an empty one, so
-//! memory follows chunk size and threads, never the log. Batches are put back into the order in which
-//! they were read, and rows of several lanes (API servers) are merged by stage time; so the findings
-//! depend on neither threads nor chunk size.
+//! All threads do all work, so none waits for another while there is any: a thread reads a chunk (one at
+//! a time may), works on it while it is still in the cache, and puts the batch into the inbox. The batch
+//! that is next in the order of reading, and what follows it, is merged by the first thread that can.
+//! When the merge falls behind, threads wait for it, so memory follows chunk size and threads, never the
+//! log. Rows of several lanes (API servers) are merged by stage time; so the findings depend on neither
+//! threads nor chunk size.
 
 mod merge;
 mod reader;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::sync::{Mutex, MutexGuard};
 
 use foldhash::quality::RandomState;
-use rayon::iter::{ParallelBridge, ParallelIterator};
 
 use crate::decode::{Cause, decode, lines, text_of};
 use crate::detect::engine::{Engine, Outcome};
 use crate::detect::{CompiledRules, Hits};
-use crate::finding::Timestamp;
 use crate::frame::{Coder, EventColumns, EventFrame, EventText, Place, Vocabulary};
-use crate::report::{Counters, FileStats, RejectLine, Summary};
+use crate::report::{RejectLine, Summary};
 use crate::rules::{RuleError, RuleSet};
-use crate::source::{Chunk, InputFile, Oversize, SourceError, discover};
+use crate::source::{Chunk, InputFile, SourceError, discover};
 use merge::Merge;
-use reader::{Message, Reader};
+use reader::{Notes, Reader};
 
 /// Bytes of a chunk unless asked otherwise.
 pub const CHUNK_BYTES: usize = 1 << 18;
@@ -87,20 +84,28 @@ pub struct Scan {
     pub errors: Vec<SourceError>,
 }
 
-/// A chunk on its way to the pool.
+/// A piece of work.
 struct Job {
+    /// Place in the order of reading, from 0.
     sequence: u64,
-    chunk: Chunk,
     lane: u32,
     /// Rows before this time may be merged: all chunks to come start later.
     horizon: i64,
+    /// `None` behind the last chunk, if there is something to note.
+    chunk: Option<Chunk>,
+    notes: Notes,
+}
+
+/// The same, done.
+struct Done {
+    lane: u32,
+    horizon: i64,
+    batch: Option<Batch>,
+    notes: Notes,
 }
 
 /// A chunk's events and what the rules say of them.
 struct Batch {
-    sequence: u64,
-    lane: u32,
-    horizon: i64,
     file: u32,
     frame: EventFrame,
     hits: Hits,
@@ -111,25 +116,50 @@ struct Batch {
     bytes: u64,
 }
 
+/// Batches that wait for their turn.
+#[derive(Default)]
+struct Inbox {
+    waiting: BTreeMap<u64, Done>,
+    next: u64,
+}
+
+impl Inbox {
+    fn take_next(&mut self) -> Option<Done> {
+        let done = self.waiting.remove(&self.next)?;
+        self.next += 1;
+        Some(done)
+    }
+}
+
 /// What can serve again, so that a chunk costs no fresh memory.
 #[derive(Default)]
 struct Recycled {
     coders: Mutex<Vec<Coder>>,
     frames: Mutex<Vec<EventFrame>>,
+    buffers: Mutex<Vec<Vec<u8>>>,
 }
 
-impl Recycled {
-    fn take<T>(pool: &Mutex<Vec<T>>) -> Option<T> {
-        pool.lock().expect("no thread panics in here").pop()
-    }
+/// How many frames and buffers are kept to serve again.
+const RECYCLED: usize = 64;
 
-    /// Puts `thing` back, unless there are `most` already.
-    fn put<T>(pool: &Mutex<Vec<T>>, thing: T, most: usize) {
-        let mut pool = pool.lock().expect("no thread panics in here");
-        if pool.len() < most {
-            pool.push(thing);
+impl Recycled {
+    fn put_frame(&self, frame: EventFrame) {
+        let mut frames = lock(&self.frames);
+        if frames.len() < RECYCLED {
+            frames.push(frame);
         }
     }
+
+    fn put_buffer(&self, buffer: Vec<u8>) {
+        let mut buffers = lock(&self.buffers);
+        if buffers.len() < RECYCLED {
+            buffers.push(buffer);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("a thread that panics ends the program")
 }
 
 /// Reads, decodes and detects.
@@ -158,32 +188,49 @@ pub fn scan(
         compiled,
         cluster: &options.cluster,
     };
-
-    let buffers = threads * 2 + 1;
-    let (to_reader, empty) = sync_channel::<Vec<u8>>(buffers);
-    let (to_pool, jobs) = sync_channel::<Message>(buffers);
-    let (to_merge, batches) = sync_channel::<Message>(buffers);
-    for _ in 0..buffers {
-        to_reader.send(Vec::new()).expect("room for every buffer");
-    }
-    let collected = thread::scope(|scope| {
-        let reader = Reader::new(&files, options.chunk_bytes, options.max_line_bytes);
-        scope.spawn(move || reader.run(&empty, &to_pool));
-        scope.spawn(|| {
-            let worker = &worker;
-            pool.install(move || {
-                jobs.into_iter()
-                    .par_bridge()
-                    .for_each_with(to_merge, |to_merge, message| {
-                        // The receiver lives until all senders are gone.
-                        let _ = to_merge.send(worker.process(message));
-                    });
-            });
-        });
-        let merge = Merge::new(files.len(), engine, &recycled.frames);
-        collect(&files, merge, batches, &to_reader, errors)
+    let reader = Reader::new(&files, options.chunk_bytes, options.max_line_bytes);
+    let reader = Mutex::new(reader);
+    let inbox = Mutex::new(Inbox::default());
+    let merge = Mutex::new(Merge::new(&files, &recycled, engine, errors));
+    pool.broadcast(|_| {
+        loop {
+            let buffer = lock(&recycled.buffers).pop().unwrap_or_default();
+            let Some(job) = lock(&reader).next(buffer) else {
+                break;
+            };
+            let sequence = job.sequence;
+            let done = worker.work(job);
+            let waiting = {
+                let mut inbox = lock(&inbox);
+                inbox.waiting.insert(sequence, done);
+                inbox.waiting.len()
+            };
+            merge_in_order(&merge, &inbox, waiting > threads * 2);
+        }
     });
-    Ok(collected)
+    let mut merge = merge.into_inner().expect("all threads have ended well");
+    while let Some(done) = lock(&inbox).take_next() {
+        merge.take(done);
+    }
+    Ok(merge.finish())
+}
+
+/// Merges what is next in order, unless another thread is at it; waits for that one if told to.
+fn merge_in_order(merge: &Mutex<Merge<'_>>, inbox: &Mutex<Inbox>, wait: bool) {
+    let mut guard = if wait {
+        lock(merge)
+    } else {
+        match merge.try_lock() {
+            Ok(guard) => guard,
+            Err(_) => return,
+        }
+    };
+    loop {
+        // Taken out first, so that the inbox is free while the batch is merged.
+        let next = lock(inbox).take_next();
+        let Some(done) = next else { return };
+        guard.take(done);
+    }
 }
 
 /// What the pool's threads share.
@@ -197,26 +244,22 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    fn process(&self, message: Message) -> Message {
-        match message {
-            Message::Job(job) => Message::Batch(Box::new(self.batch(job))),
-            other => other,
+    fn work(&self, job: Job) -> Done {
+        Done {
+            lane: job.lane,
+            horizon: job.horizon,
+            batch: job.chunk.map(|chunk| self.batch(chunk)),
+            notes: job.notes,
         }
     }
 
-    fn batch(&self, job: Job) -> Batch {
-        let Job {
-            sequence,
-            mut chunk,
-            lane,
-            horizon,
-        } = job;
+    fn batch(&self, mut chunk: Chunk) -> Batch {
         let mut data = std::mem::take(&mut chunk.data);
         let text = text_of(&mut data);
         let name = &self.files[chunk.file as usize].name;
-        let mut coder =
-            Recycled::take(&self.recycled.coders).unwrap_or_else(|| Coder::new(self.vocabulary));
-        let frame = Recycled::take(&self.recycled.frames);
+        let coder = lock(&self.recycled.coders).pop();
+        let mut coder = coder.unwrap_or_else(|| Coder::new(self.vocabulary));
+        let frame = lock(&self.recycled.frames).pop();
         let mut columns = EventColumns::new(&self.request_hasher, &coder, name, frame);
         let mut rejects = Vec::new();
         let (mut records, mut bad, mut other) = (0, 0, 0);
@@ -249,14 +292,11 @@ impl Worker<'_> {
                 }
             }
         }
-        Recycled::put(&self.recycled.coders, coder, usize::MAX);
+        lock(&self.recycled.coders).push(coder);
         let bytes = text.len() as u64;
         let frame = columns.finish(data);
         let hits = self.compiled.evaluate(&frame);
         Batch {
-            sequence,
-            lane,
-            horizon,
             file: chunk.file,
             frame,
             hits,
@@ -272,95 +312,4 @@ impl Worker<'_> {
 /// Chunks are far shorter than 4 GiB.
 fn narrow(bytes: usize) -> u32 {
     u32::try_from(bytes).expect("a chunk is shorter than 4 GiB")
-}
-
-/// Puts batches into order, merges their rows, and feeds the engine.
-fn collect(
-    files: &[InputFile],
-    mut merge: Merge<'_>,
-    batches: Receiver<Message>,
-    to_reader: &SyncSender<Vec<u8>>,
-    mut errors: Vec<SourceError>,
-) -> Scan {
-    let mut early: BTreeMap<u64, Message> = BTreeMap::new();
-    let mut next = 0;
-    let mut oversize: Vec<Oversize> = Vec::new();
-    let mut rejects: Vec<RejectLine> = Vec::new();
-    for message in batches {
-        early.insert(message.sequence(), message);
-        while let Some(message) = early.remove(&next) {
-            next += 1;
-            match message {
-                Message::Batch(mut batch) => {
-                    let room = NAMED_REJECTS.saturating_sub(rejects.len());
-                    rejects.extend(batch.rejects.drain(..).take(room));
-                    merge.add(*batch);
-                    // A buffer for each batch, be it one still in use: lanes wait for each other in
-                    // there. The reader may be gone; then nobody needs it.
-                    let _ = to_reader.try_send(merge.take_buffer());
-                }
-                Message::Error { error, .. } => errors.push(error),
-                Message::Oversize { lines, .. } => oversize.extend(lines),
-                Message::Job(_) => unreachable!("the pool turns jobs into batches"),
-            }
-        }
-    }
-    let (outcome, mut counters) = merge.finish();
-    for line in &oversize {
-        let counter = &mut counters[line.file as usize];
-        counter.records += 1;
-        counter.oversize += 1;
-        counter.bytes += line.length;
-    }
-    let mut totals = Counters::default();
-    for counter in &counters {
-        totals.merge(counter);
-    }
-    totals.requests = outcome.requests;
-    let stats = files
-        .iter()
-        .zip(counters)
-        .map(|(file, counters)| FileStats {
-            path: file.name.clone(),
-            counters,
-        })
-        .collect();
-    let summary = Summary {
-        files: stats,
-        totals,
-        problems: errors
-            .iter()
-            .map(ToString::to_string)
-            .chain(too_long(files, &oversize))
-            .collect(),
-        rejects,
-        blind: outcome.blind.clone(),
-        notes: outcome.notes.clone(),
-    };
-    Scan {
-        outcome,
-        summary,
-        errors,
-    }
-}
-
-fn too_long<'a>(files: &'a [InputFile], lines: &'a [Oversize]) -> impl Iterator<Item = String> {
-    lines.iter().map(|line| {
-        format!(
-            "skipped line {} of `{}`: {} bytes are over the limit for a line",
-            line.line, files[line.file as usize].name, line.length
-        )
-    })
-}
-
-/// Returns the earlier and the later of what two counters span.
-fn span(counters: &mut Counters, ts: i64) {
-    let ts = Timestamp(ts);
-    counters.first = Some(counters.first.map_or(ts, |first| first.min(ts)));
-    counters.last = Some(counters.last.map_or(ts, |last| last.max(ts)));
-}
-
-/// Returns the name of a file for messages.
-fn name(files: &[InputFile], file: u32) -> Arc<str> {
-    files[file as usize].name.clone()
 }

@@ -1,29 +1,27 @@
 //! The last side: rows of all lanes in the order of time, folded and fed to the engine.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Mutex;
 
-use super::{Batch, Recycled, span};
-use crate::detect::engine::{Engine, Outcome};
+use super::{Batch, Done, NAMED_REJECTS, Recycled, Scan};
+use crate::detect::engine::Engine;
 use crate::detect::fold::{Fold, Open};
 use crate::detect::request::{RequestColumns, row_ts};
-use crate::frame::EventFrame;
-use crate::report::Counters;
+use crate::finding::Timestamp;
+use crate::report::{Counters, FileStats, RejectLine, Summary};
+use crate::source::{InputFile, Oversize, SourceError};
 
-/// Batches of each lane that are not used up.
+/// What was read so far, and batches of each lane that are not used up.
 pub(super) struct Merge<'r> {
+    files: &'r [InputFile],
+    recycled: &'r Recycled,
     engine: Engine<'r>,
     fold: Fold,
     lanes: BTreeMap<u32, VecDeque<Started>>,
     counters: Vec<Counters>,
-    /// Where used up frames go.
-    frames: &'r Mutex<Vec<EventFrame>>,
-    /// Their buffers.
-    buffers: Vec<Vec<u8>>,
+    errors: Vec<SourceError>,
+    oversize: Vec<Oversize>,
+    rejects: Vec<RejectLine>,
 }
-
-/// How many used up frames and buffers are kept to serve again.
-const KEPT: usize = 16;
 
 struct Started {
     batch: Batch,
@@ -35,57 +33,99 @@ struct Started {
 
 impl<'r> Merge<'r> {
     pub(super) fn new(
-        files: usize,
+        files: &'r [InputFile],
+        recycled: &'r Recycled,
         engine: Engine<'r>,
-        frames: &'r Mutex<Vec<EventFrame>>,
+        errors: Vec<SourceError>,
     ) -> Self {
         Self {
+            files,
+            recycled,
             engine,
             fold: Fold::default(),
             lanes: BTreeMap::new(),
-            counters: vec![Counters::default(); files],
-            frames,
-            buffers: Vec::new(),
+            counters: vec![Counters::default(); files.len()],
+            errors,
+            oversize: Vec::new(),
+            rejects: Vec::new(),
         }
     }
 
-    /// Returns a buffer that is used up, or a new one.
-    pub(super) fn take_buffer(&mut self) -> Vec<u8> {
-        self.buffers.pop().unwrap_or_default()
-    }
-
-    /// Takes in the next batch in reading order, and merges what no later batch can come before.
-    pub(super) fn add(&mut self, batch: Batch) {
+    /// Takes in what is next in reading order, and merges what nothing later can come before.
+    pub(super) fn take(&mut self, done: Done) {
+        self.errors.extend(done.notes.errors);
+        for line in done.notes.oversize {
+            let counters = &mut self.counters[line.file as usize];
+            counters.records += 1;
+            counters.oversize += 1;
+            counters.bytes += line.length;
+            self.oversize.push(line);
+        }
+        let Some(mut batch) = done.batch else { return };
         let counters = &mut self.counters[batch.file as usize];
         counters.records += batch.records;
         counters.bad += batch.bad;
         counters.other += batch.other;
         counters.bytes += batch.bytes;
+        let room = NAMED_REJECTS.saturating_sub(self.rejects.len());
+        self.rejects.extend(batch.rejects.drain(..).take(room));
         self.engine.note_coverage(&batch.frame);
-        let horizon = batch.horizon;
         let started = Started {
             batch,
             row: 0,
             hit: 0,
             open: Open::default(),
         };
-        self.lanes
-            .entry(started.batch.lane)
-            .or_default()
-            .push_back(started);
-        self.merge_until(horizon);
+        self.lanes.entry(done.lane).or_default().push_back(started);
+        self.merge_until(done.horizon);
         for folded in self.fold.overdue() {
             self.engine.observe(&folded);
         }
     }
 
     /// Merges the rest and draws the findings.
-    pub(super) fn finish(mut self) -> (Outcome, Vec<Counters>) {
+    pub(super) fn finish(mut self) -> Scan {
         self.merge_until(i64::MAX);
         for folded in self.fold.unfinished() {
             self.engine.observe(&folded);
         }
-        (self.engine.finish(), self.counters)
+        let outcome = self.engine.finish();
+        let mut totals = Counters::default();
+        for counters in &self.counters {
+            totals.merge(counters);
+        }
+        totals.requests = outcome.requests;
+        let files = self.files.iter().zip(self.counters);
+        let too_long = self.oversize.iter().map(|line| {
+            let name = &self.files[line.file as usize].name;
+            format!(
+                "skipped line {} of `{name}`: {} bytes are over the limit for a line",
+                line.line, line.length
+            )
+        });
+        let summary = Summary {
+            files: files
+                .map(|(file, counters)| FileStats {
+                    path: file.name.clone(),
+                    counters,
+                })
+                .collect(),
+            totals,
+            problems: self
+                .errors
+                .iter()
+                .map(ToString::to_string)
+                .chain(too_long)
+                .collect(),
+            rejects: self.rejects,
+            blind: outcome.blind.clone(),
+            notes: outcome.notes.clone(),
+        };
+        Scan {
+            outcome,
+            summary,
+            errors: self.errors,
+        }
     }
 
     fn merge_until(&mut self, horizon: i64) {
@@ -165,10 +205,8 @@ impl<'r> Merge<'r> {
         self.fold.keep(&columns, open, hits_of);
         if let Some(started) = queue.pop_front() {
             let mut frame = started.batch.frame;
-            if self.buffers.len() < KEPT {
-                self.buffers.push(frame.take_data());
-            }
-            Recycled::put(self.frames, frame, KEPT);
+            self.recycled.put_buffer(frame.take_data());
+            self.recycled.put_frame(frame);
         }
     }
 }
@@ -182,4 +220,11 @@ impl Started {
             i64::MIN
         }
     }
+}
+
+/// Widens the time that a counter spans.
+fn span(counters: &mut Counters, ts: i64) {
+    let ts = Timestamp(ts);
+    counters.first = Some(counters.first.map_or(ts, |first| first.min(ts)));
+    counters.last = Some(counters.last.map_or(ts, |last| last.max(ts)));
 }

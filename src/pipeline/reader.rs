@@ -1,10 +1,9 @@
-//! The reader's side: files to jobs, lanes in step.
+//! The first side: files to jobs, lanes in step.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::sync::mpsc::{Receiver, SyncSender};
 
-use super::{Batch, Job};
+use super::Job;
 use crate::decode::peek_time;
 use crate::source::chunk::ChunkReader;
 use crate::source::open::open;
@@ -17,26 +16,13 @@ const PREFIX_BYTES: usize = 64 << 10;
 /// How much all lanes together may read ahead, if they have no more than 256 files open at a time.
 const READ_AHEAD_BYTES: usize = 16 << 20;
 
-/// What travels through the pipeline, in one sequence.
-pub(super) enum Message {
-    /// To decode.
-    Job(Job),
-    /// Decoded.
-    Batch(Box<Batch>),
-    /// A file that cannot be read, or not on.
-    Error { sequence: u64, error: SourceError },
+/// What happened on the way to a chunk.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// Files that cannot be read, or not on.
+    pub(super) errors: Vec<SourceError>,
     /// Lines that were passed over.
-    Oversize { sequence: u64, lines: Vec<Oversize> },
-}
-
-impl Message {
-    pub(super) fn sequence(&self) -> u64 {
-        match self {
-            Self::Job(job) => job.sequence,
-            Self::Batch(batch) => batch.sequence,
-            Self::Error { sequence, .. } | Self::Oversize { sequence, .. } => *sequence,
-        }
-    }
+    pub(super) oversize: Vec<Oversize>,
 }
 
 /// Reads all files: those of a lane one after the other, lanes in step by the time they have reached.
@@ -46,6 +32,9 @@ pub(super) struct Reader<'a> {
     max_line_bytes: usize,
     sequence: u64,
     lanes: Vec<Lane>,
+    /// Lanes by the time they have reached, the earliest first.
+    order: BinaryHeap<Reverse<(i64, usize)>>,
+    notes: Notes,
 }
 
 #[derive(Default)]
@@ -54,11 +43,7 @@ struct Lane {
     open: Option<ChunkReader>,
     /// The next chunk, read ahead to know its time.
     next: Option<Chunk>,
-    reached: i64,
 }
-
-/// The consumer is gone: nothing more to do.
-struct Gone;
 
 impl<'a> Reader<'a> {
     pub(super) fn new(files: &'a [InputFile], chunk_bytes: usize, max_line_bytes: usize) -> Self {
@@ -79,72 +64,64 @@ impl<'a> Reader<'a> {
         } else {
             chunk_bytes
         };
-        Self {
+        let mut reader = Self {
             files,
             chunk_bytes,
             max_line_bytes,
             sequence: 0,
+            order: BinaryHeap::new(),
+            notes: Notes::default(),
             lanes,
-        }
-    }
-
-    /// Sends jobs until all is read or the pipeline ends.
-    pub(super) fn run(mut self, empty: &Receiver<Vec<u8>>, jobs: &SyncSender<Message>) {
-        // An error here means that the other side has ended.
-        let _ = if self.lanes.len() == 1 {
-            self.one_lane(empty, jobs)
-        } else {
-            self.many_lanes(empty, jobs)
         };
+        if reader.lanes.len() > 1 {
+            let lanes = 0..reader.lanes.len();
+            reader.order = lanes
+                .map(|lane| Reverse((reader.look_ahead(lane), lane)))
+                .collect();
+        }
+        reader
     }
 
-    fn one_lane(
-        &mut self,
-        empty: &Receiver<Vec<u8>>,
-        jobs: &SyncSender<Message>,
-    ) -> Result<(), Gone> {
-        loop {
-            let buffer = empty.recv().or(Err(Gone))?;
-            let Some(chunk) = self.next_chunk(0, buffer, jobs)? else {
-                return Ok(());
-            };
-            self.send(0, chunk, i64::MAX, jobs)?;
+    /// Returns the next piece of work, its chunk in `buffer`, or `None` at the end of all files.
+    pub(super) fn next(&mut self, buffer: Vec<u8>) -> Option<Job> {
+        let (lane, chunk, horizon) = if self.lanes.len() == 1 {
+            (0, self.next_chunk(0, buffer), i64::MAX)
+        } else {
+            self.next_of_lanes(buffer)
+        };
+        let notes = std::mem::take(&mut self.notes);
+        if chunk.is_none() && notes.errors.is_empty() && notes.oversize.is_empty() {
+            return None;
         }
+        let sequence = self.sequence;
+        self.sequence += 1;
+        Some(Job {
+            sequence,
+            lane: u32::try_from(lane).expect("fewer than 2^32 lanes"),
+            horizon,
+            chunk,
+            notes,
+        })
     }
 
-    fn many_lanes(
-        &mut self,
-        empty: &Receiver<Vec<u8>>,
-        jobs: &SyncSender<Message>,
-    ) -> Result<(), Gone> {
-        let mut order = BinaryHeap::new();
-        for lane in 0..self.lanes.len() {
-            self.lanes[lane].reached = self.look_ahead(lane);
-            order.push(Reverse((self.lanes[lane].reached, lane)));
-        }
-        while let Some(Reverse((reached, lane))) = order.pop() {
+    /// Returns the next chunk of the lane that is least far, the lane, and how far all have come then.
+    fn next_of_lanes(&mut self, mut buffer: Vec<u8>) -> (usize, Option<Chunk>, i64) {
+        while let Some(Reverse((reached, lane))) = self.order.pop() {
             // Opened only now: a thousand lanes need not be a thousand open files.
             let chunk = match self.lanes[lane].next.take() {
                 Some(chunk) => Some(chunk),
-                None => self.next_chunk(lane, Vec::new(), jobs)?,
+                None => self.next_chunk(lane, std::mem::take(&mut buffer)),
             };
             let Some(chunk) = chunk else { continue };
-            let buffer = empty.recv().or(Err(Gone))?;
-            let next = self.next_chunk(lane, buffer, jobs)?;
-            let ts = next
-                .as_ref()
-                .and_then(|chunk| peek_time(&chunk.data))
-                .unwrap_or(reached);
-            let more = next.is_some();
-            self.lanes[lane].next = next;
-            self.lanes[lane].reached = ts.max(reached);
-            if more {
-                order.push(Reverse((ts.max(reached), lane)));
+            if let Some(next) = self.next_chunk(lane, buffer) {
+                let ts = peek_time(&next.data).unwrap_or(reached).max(reached);
+                self.lanes[lane].next = Some(next);
+                self.order.push(Reverse((ts, lane)));
             }
-            let horizon = order.peek().map_or(i64::MAX, |Reverse((ts, _))| *ts);
-            self.send(lane, chunk, horizon, jobs)?;
+            let horizon = self.order.peek().map_or(i64::MAX, |Reverse((ts, _))| *ts);
+            return (lane, Some(chunk), horizon);
         }
-        Ok(())
+        (0, None, i64::MAX)
     }
 
     /// Returns the first time in a lane, without keeping its file open.
@@ -168,32 +145,24 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the next chunk of a lane, going on to its next file; `None` at its end.
-    fn next_chunk(
-        &mut self,
-        lane: usize,
-        mut buffer: Vec<u8>,
-        jobs: &SyncSender<Message>,
-    ) -> Result<Option<Chunk>, Gone> {
+    fn next_chunk(&mut self, lane: usize, mut buffer: Vec<u8>) -> Option<Chunk> {
         loop {
             let first = self.lanes[lane].open.is_none();
-            if first && !self.open_next(lane, jobs)? {
-                return Ok(None);
+            if first && !self.open_next(lane) {
+                return None;
             }
             let reader = self.lanes[lane].open.as_mut().expect("just opened");
             let read = reader.next(std::mem::take(&mut buffer));
-            let lines = reader.take_oversize();
-            if !lines.is_empty() {
-                self.report(|sequence| Message::Oversize { sequence, lines }, jobs)?;
-            }
+            self.notes.oversize.extend(reader.take_oversize());
             match read {
                 Ok(Some(chunk)) => {
                     let prefix = &chunk.data[..chunk.data.len().min(PREFIX_BYTES)];
                     let shape = if first { sniff(prefix) } else { None };
                     match shape {
-                        None | Some(Shape::Empty) => return Ok(Some(chunk)),
+                        None | Some(Shape::Empty) => return Some(chunk),
                         Some(shape) => {
-                            let name = super::name(self.files, chunk.file);
-                            self.fail(SourceError::Shape { name, shape }, jobs)?;
+                            let name = self.files[chunk.file as usize].name.clone();
+                            self.notes.errors.push(SourceError::Shape { name, shape });
                             self.lanes[lane].open = None;
                             buffer = chunk.data;
                         }
@@ -201,14 +170,15 @@ impl<'a> Reader<'a> {
                 }
                 Ok(None) => self.lanes[lane].open = None,
                 Err(error) => {
-                    self.fail(error, jobs)?;
+                    self.notes.errors.push(error);
                     self.lanes[lane].open = None;
                 }
             }
         }
     }
 
-    fn open_next(&mut self, lane: usize, jobs: &SyncSender<Message>) -> Result<bool, Gone> {
+    /// Opens the next file of a lane that can be opened; returns whether there is one.
+    fn open_next(&mut self, lane: usize) -> bool {
         while let Some(index) = self.lanes[lane].files.pop_front() {
             let file = &self.files[index as usize];
             match open(file) {
@@ -217,46 +187,11 @@ impl<'a> Reader<'a> {
                     let (chunk_bytes, max_line) = (self.chunk_bytes, self.max_line_bytes);
                     self.lanes[lane].open =
                         Some(ChunkReader::new(index, name, reader, chunk_bytes, max_line));
-                    return Ok(true);
+                    return true;
                 }
-                Err(error) => self.fail(error, jobs)?,
+                Err(error) => self.notes.errors.push(error),
             }
         }
-        Ok(false)
-    }
-
-    fn fail(&mut self, error: SourceError, jobs: &SyncSender<Message>) -> Result<(), Gone> {
-        self.report(|sequence| Message::Error { sequence, error }, jobs)
-    }
-
-    fn send(
-        &mut self,
-        lane: usize,
-        chunk: Chunk,
-        horizon: i64,
-        jobs: &SyncSender<Message>,
-    ) -> Result<(), Gone> {
-        let lane = u32::try_from(lane).expect("fewer than 2^32 lanes");
-        self.report(
-            |sequence| {
-                Message::Job(Job {
-                    sequence,
-                    chunk,
-                    lane,
-                    horizon,
-                })
-            },
-            jobs,
-        )
-    }
-
-    fn report(
-        &mut self,
-        message: impl FnOnce(u64) -> Message,
-        jobs: &SyncSender<Message>,
-    ) -> Result<(), Gone> {
-        let message = message(self.sequence);
-        self.sequence += 1;
-        jobs.send(message).or(Err(Gone))
+        false
     }
 }
