@@ -24,6 +24,7 @@ use foldhash::quality::RandomState;
 use crate::decode::{Cause, decode, lines, text_of};
 use crate::detect::engine::{Engine, Outcome};
 use crate::detect::{CompiledRules, Hits};
+use crate::frame::coder::CodedEvent;
 use crate::frame::{Coder, EventColumns, EventFrame, EventText, Place, Vocabulary};
 use crate::report::{RejectLine, Summary};
 use crate::rules::{RuleError, RuleSet};
@@ -258,15 +259,16 @@ impl Worker<'_> {
         let text = text_of(&mut data);
         let name = &self.files[chunk.file as usize].name;
         let coder = lock(&self.recycled.coders).pop();
-        let mut coder = coder.unwrap_or_else(|| Coder::new(self.vocabulary));
+        let coder = coder.unwrap_or_else(|| Coder::new(self.vocabulary));
         let frame = lock(&self.recycled.frames).pop();
-        let mut columns = EventColumns::new(&self.request_hasher, &coder, name, frame);
+        let mut columns = EventColumns::new(&self.request_hasher, coder, name, frame);
+        let mut event = CodedEvent::default();
         let mut rejects = Vec::new();
         let (mut records, mut bad, mut other) = (0, 0, 0);
         for line in lines(&chunk, text) {
             records += 1;
-            match decode(line.text, &mut coder) {
-                Ok(event) => {
+            match decode(line.text, columns.coder(), &mut event) {
+                Ok(()) => {
                     let place = Place {
                         line: line.line,
                         offset: line.offset,
@@ -274,7 +276,7 @@ impl Worker<'_> {
                         cluster: self.cluster,
                         text: EventText::InChunk(line.start),
                     };
-                    columns.push(&event, line.text, &place, &mut coder);
+                    columns.push(&event, line.text, &place);
                 }
                 Err(cause) => {
                     match cause {
@@ -292,9 +294,9 @@ impl Worker<'_> {
                 }
             }
         }
-        lock(&self.recycled.coders).push(coder);
         let bytes = text.len() as u64;
-        let frame = columns.finish(data);
+        let (frame, coder) = columns.finish(data);
+        lock(&self.recycled.coders).push(coder);
         let hits = self.compiled.evaluate(&frame);
         Batch {
             file: chunk.file,

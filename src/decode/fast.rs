@@ -13,14 +13,16 @@ use std::borrow::Cow;
 
 use super::event::{Annotations, ObjectRef, Span, Status, Text, User};
 use super::{skip, time};
-use crate::frame::coder::{
-    AddressCodes, AnnotationCodes, CodedEvent, Coder, ObjectCodes, UserCodes, Word,
-};
+use crate::frame::coder::{CodedEvent, Coder, Word};
 
-/// Decodes one line, without its line end.
-pub(super) fn decode<'a>(line: &'a str, coder: &mut Coder) -> Option<CodedEvent<'a>> {
+/// Decodes one line, without its line end, into `event`, which must be the default one. After `None` that
+/// holds parts of the line.
+pub(super) fn decode<'a>(
+    line: &'a str,
+    coder: &mut Coder,
+    event: &mut CodedEvent<'a>,
+) -> Option<()> {
     let mut cursor = Cursor { line, at: 0 };
-    let mut event = CodedEvent::default();
     cursor.literal("{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\",\"level\":")?;
     event.level = cursor.word(Word::Level, coder)?;
     cursor.literal(",\"auditID\":")?;
@@ -70,7 +72,7 @@ pub(super) fn decode<'a>(line: &'a str, coder: &mut Coder) -> Option<CodedEvent<
         (event.annotations, event.issued_credential_id) = cursor.coded_annotations(coder)?;
     }
     cursor.literal("}")?;
-    (cursor.at == line.len()).then_some(event)
+    (cursor.at == line.len()).then_some(())
 }
 
 /// Resolves the escapes of a JSON string (RFC 8259, section 7), given without its quotes; `None` for what
@@ -154,27 +156,28 @@ impl<'a> Cursor<'a> {
         Some(coder.word(word, &text))
     }
 
-    fn addresses(&mut self, coder: &mut Coder) -> Option<AddressCodes> {
+    /// Reads a list of addresses, as the number of a piece.
+    fn addresses(&mut self, coder: &mut Coder) -> Option<u32> {
         if let Some(guess) = self.guess(b']')
-            && let Some(codes) = coder.known_addresses(guess)
+            && let Some(number) = coder.known_addresses(guess)
         {
             self.at += guess.len();
-            return Some(codes);
+            return Some(number);
         }
         let json = self.string_list()?;
         Some(coder.addresses(json))
     }
 
-    /// Reads a user, and where its `extra` stands in the line.
-    fn coded_user(&mut self, coder: &mut Coder) -> Option<(UserCodes, Span)> {
+    /// Reads a user, as the number of a piece, and where its `extra` stands in the line.
+    fn coded_user(&mut self, coder: &mut Coder) -> Option<(u32, Span)> {
         let start = self.at;
         if let Some(guess) = self.guess(b'}') {
             // The first brace closes `extra`, if there is one.
             let end = start + guess.len();
             let end = end + usize::from(self.line.as_bytes().get(end) == Some(&b'}'));
-            if let Some(piece) = coder.known_user(self.line.get(start..end)?) {
+            if let Some((number, extra)) = coder.known_user(self.line.get(start..end)?) {
                 self.at = end;
-                return Some((piece.codes, piece.spans[0].shifted(start)));
+                return Some((number, extra.shifted(start)));
             }
         }
         let (user, extra) = self.user()?;
@@ -183,27 +186,28 @@ impl<'a> Cursor<'a> {
         Some((coder.user(json, &user, extra), extra.shifted(start)))
     }
 
-    /// Reads an object reference: codes, name and uid.
-    fn coded_object(&mut self, coder: &mut Coder) -> Option<(ObjectCodes, Text<'a>, Text<'a>)> {
+    /// Reads an object reference: the number of a piece, name and uid.
+    fn coded_object(&mut self, coder: &mut Coder) -> Option<(u32, Text<'a>, Text<'a>)> {
         let start = self.at;
         if let Some(guess) = self.guess(b'}')
-            && let Some(piece) = coder.known_object(guess)
+            && let Some((number, spans)) = coder.known_object(guess)
         {
             self.at += guess.len();
-            let [name, uid] = piece.spans.map(|span| Cow::Borrowed(span.slice(guess)));
-            return Some((piece.codes, name, uid));
+            let [name, uid] = spans.map(|span| Cow::Borrowed(span.slice(guess)));
+            return Some((number, name, uid));
         }
         let object = self.object_ref()?;
         let json = self.line.get(start..self.at)?;
         Some((coder.object(json, &object), object.name, object.uid))
     }
 
-    /// Reads the annotations, which are the last of an event: codes and the issued credential.
-    fn coded_annotations(&mut self, coder: &mut Coder) -> Option<(AnnotationCodes, Text<'a>)> {
+    /// Reads the annotations, which are the last of an event: the number of a piece and the issued
+    /// credential.
+    fn coded_annotations(&mut self, coder: &mut Coder) -> Option<(u32, Text<'a>)> {
         let json = self.line.get(self.at..self.line.len() - 1)?;
-        if let Some(piece) = coder.known_annotations(json) {
+        if let Some((number, issued)) = coder.known_annotations(json) {
             self.at += json.len();
-            return Some((piece.codes, Cow::Borrowed(piece.spans[0].slice(json))));
+            return Some((number, Cow::Borrowed(issued.slice(json))));
         }
         let annotations = self.annotations()?;
         // What stands behind them, if anything, the caller refuses; it must not be learned.

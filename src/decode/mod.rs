@@ -111,15 +111,23 @@ pub fn lines<'a>(chunk: &Chunk, text: &'a str) -> impl Iterator<Item = Line<'a>>
     })
 }
 
-/// Decodes the text of one event.
+/// Decodes the text of one event into `event`.
 ///
 /// # Errors
-/// When it is no JSON object, or no audit event.
-pub fn decode<'a>(text: &'a str, coder: &mut Coder) -> Result<CodedEvent<'a>, Cause> {
-    match fast::decode(text, coder) {
-        Some(event) => Ok(event),
-        None => lenient::decode(text).map(|event| coder.event(&event)),
+/// When it is no JSON object, or no audit event; `event` means nothing then.
+pub fn decode<'a>(
+    text: &'a str,
+    coder: &mut Coder,
+    event: &mut CodedEvent<'a>,
+) -> Result<(), Cause> {
+    *event = CodedEvent::default();
+    if fast::decode(text, coder, event).is_some() {
+        return Ok(());
     }
+    let decoded = lenient::decode(text)?;
+    *event = CodedEvent::default();
+    coder.event(decoded, event);
+    Ok(())
 }
 
 #[cfg(test)]

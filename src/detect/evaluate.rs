@@ -17,6 +17,7 @@ use super::leaf::{Leaf, LeafTest, Place};
 use super::row::{Row, coded, column_values, number, related};
 use super::tree::Tree;
 use super::value::{Scalar, Values};
+use crate::frame::pieces::{Home, Piece, home};
 use crate::frame::{Column, ColumnType, EventFrame, NULL, Vocabulary};
 
 /// A rule that holds at a row.
@@ -50,8 +51,13 @@ impl CompiledRules {
         }
         let mut scratch = self.take_scratch(frame.vocabulary());
         let mut pass = Pass::new(self, frame);
-        for (column_idx, (column, leaf_idxs)) in self.coded.iter().enumerate() {
-            pass.spread(*column, leaf_idxs, column_idx, &mut scratch);
+        for (column_idx, (column, _)) in self.coded.iter().enumerate() {
+            if !matches!(home(*column), Home::Piece(..)) {
+                pass.spread_column(*column, column_idx, &mut scratch);
+            }
+        }
+        for piece in Piece::ALL {
+            pass.spread_piece(piece, &mut scratch);
         }
         self.scratch
             .lock()
@@ -134,88 +140,76 @@ impl<'e> Pass<'e> {
         }
     }
 
-    /// Finds the rows of all leaves of one coded column.
-    fn spread(
-        &mut self,
-        column: Column,
-        leaf_idxs: &[u32],
-        column_idx: usize,
-        scratch: &mut Scratch,
-    ) {
+    /// Finds the rows of all leaves of a column that has its codes to itself.
+    fn spread_column(&mut self, column: Column, column_idx: usize, scratch: &mut Scratch) {
+        let codes = self.frame.codes(column);
+        let groups = Groups::new(&codes, &mut scratch.slots);
+        for (code, rows) in groups.iter() {
+            let leaves = self.leaves_of(column_idx, code, scratch);
+            self.hold(leaves, rows);
+        }
+    }
+
+    /// Finds the rows of all leaves of the columns that one kind of piece fills.
+    fn spread_piece(&mut self, piece: Piece, scratch: &mut Scratch) {
+        let columns = self.rules.coded.iter().enumerate();
+        let columns: Vec<(usize, usize)> = columns
+            .filter_map(|(column_idx, (column, _))| match home(*column) {
+                Home::Piece(of, at) if of == piece => Some((column_idx, at)),
+                _ => None,
+            })
+            .collect();
+        if columns.is_empty() {
+            return;
+        }
         let frame = self.frame;
-        let is_number = column.kind() == ColumnType::Number;
-        let codes = frame.codes(column);
-        let Scratch {
-            verdicts, slots, ..
-        } = scratch;
-        let verdicts = &mut verdicts[column_idx];
-
-        // Rows by code, as counting sort gives them: the distinct codes, and where their rows start.
-        let (mut distinct, mut starts) = (Vec::new(), Vec::new());
-        let highest = codes
-            .iter()
-            .filter(|&&code| code != NULL)
-            .max()
-            .map_or(0, |&code| code as usize);
-        // Null comes first, as if its code were 0 and the others one more.
-        slots.resize(slots.len().max(highest + 2), 0);
-        let slot_of = |code: u32| code.wrapping_add(1) as usize;
-        let mut row_slots = Vec::with_capacity(codes.len());
-        for &code in codes {
-            let slot = &mut slots[slot_of(code)];
-            if *slot == 0 {
-                distinct.push(code);
-                starts.push(0_u32);
-                *slot = narrow(distinct.len());
+        let groups = Groups::new(frame.pieces(piece), &mut scratch.slots);
+        let mut leaves = Vec::new();
+        for (number, rows) in groups.iter() {
+            leaves.clear();
+            let codes = frame.piece(piece, number);
+            for &(column_idx, at) in &columns {
+                leaves.extend_from_slice(self.leaves_of(column_idx, codes[at], scratch));
             }
-            starts[*slot as usize - 1] += 1;
-            row_slots.push(*slot - 1);
+            self.hold(&leaves, rows);
         }
-        for &code in &distinct {
-            slots[slot_of(code)] = 0;
-        }
-        let mut end = 0;
-        for start in &mut starts {
-            end += mem::replace(start, end);
-        }
-        let mut rows = vec![0_u32; codes.len()];
-        let mut next = starts.clone();
-        for (row_idx, slot) in (0..).zip(row_slots) {
-            rows[next[slot as usize] as usize] = row_idx;
-            next[slot as usize] += 1;
-        }
+    }
 
-        let n_rows = frame.height();
-        for (slot, &code) in distinct.iter().enumerate() {
-            let holding = verdicts.entry(code).or_insert_with(|| {
-                let values = if is_number {
-                    number(code)
-                } else {
-                    coded(frame.vocabulary(), column, code)
-                };
-                let leaves = leaf_idxs.iter().copied();
-                leaves
-                    .filter(|&leaf_idx| self.rules.leaves[leaf_idx as usize].test.matches(&values))
-                    .collect()
-            });
-            let rows = &rows[starts[slot] as usize..next[slot] as usize];
-            // Many rows and many leaves: one set, added to each, is cheaper than row by row.
-            if holding.len() > 1 && rows.len() > n_rows / 64 {
-                let mut set = Bitmap::none(n_rows);
-                for &row_idx in rows {
-                    set.set(row_idx as usize);
-                }
-                for &leaf_idx in &**holding {
-                    let found = &mut self.coded[leaf_idx as usize];
-                    found.get_or_insert_with(|| Bitmap::none(n_rows)).add(&set);
-                }
+    /// Returns the leaves of a column that hold for a code.
+    fn leaves_of<'s>(&self, column_idx: usize, code: u32, scratch: &'s mut Scratch) -> &'s [u32] {
+        let (column, leaf_idxs) = &self.rules.coded[column_idx];
+        scratch.verdicts[column_idx].entry(code).or_insert_with(|| {
+            let values = if column.kind() == ColumnType::Number {
+                number(code)
             } else {
-                for &leaf_idx in &**holding {
-                    let found = &mut self.coded[leaf_idx as usize];
-                    let found = found.get_or_insert_with(|| Bitmap::none(n_rows));
-                    for &row_idx in rows {
-                        found.set(row_idx as usize);
-                    }
+                coded(self.frame.vocabulary(), *column, code)
+            };
+            let leaves = leaf_idxs.iter().copied();
+            leaves
+                .filter(|&leaf_idx| self.rules.leaves[leaf_idx as usize].test.matches(&values))
+                .collect()
+        })
+    }
+
+    /// Notes that `leaves` hold at `rows`.
+    fn hold(&mut self, leaves: &[u32], rows: &[u32]) {
+        let n_rows = self.frame.height();
+        // Many rows and many leaves: one set, added to each, is cheaper than row by row.
+        if leaves.len() > 1 && rows.len() > n_rows / 64 {
+            let mut set = Bitmap::none(n_rows);
+            for &row_idx in rows {
+                set.set(row_idx as usize);
+            }
+            for &leaf_idx in leaves {
+                let found = &mut self.coded[leaf_idx as usize];
+                found.get_or_insert_with(|| Bitmap::none(n_rows)).add(&set);
+            }
+        } else {
+            for &leaf_idx in leaves {
+                let found = &mut self.coded[leaf_idx as usize];
+                let found = found.get_or_insert_with(|| Bitmap::none(n_rows));
+                for &row_idx in rows {
+                    found.set(row_idx as usize);
                 }
             }
         }
@@ -317,5 +311,66 @@ impl<'e> Pass<'e> {
             }
             test => test.matches(&values(&leaf.field)),
         }
+    }
+}
+
+/// Rows by value, as counting sort gives them.
+struct Groups {
+    distinct: Vec<u32>,
+    /// Where the rows of each distinct value end.
+    ends: Vec<u32>,
+    rows: Vec<u32>,
+}
+
+impl Groups {
+    /// Sorts the rows of `values`; `slots` is scratch space, all zero before and after.
+    fn new(values: &[u32], slots: &mut Vec<u32>) -> Self {
+        let (mut distinct, mut starts) = (Vec::new(), Vec::new());
+        let values_but_null = values.iter().filter(|&&value| value != NULL);
+        let highest = values_but_null.max().map_or(0, |&value| value as usize);
+        // Null comes first, as if its code were 0 and the others one more.
+        slots.resize(slots.len().max(highest + 2), 0);
+        let slot_of = |value: u32| value.wrapping_add(1) as usize;
+        let mut row_slots = Vec::with_capacity(values.len());
+        for &value in values {
+            let slot = &mut slots[slot_of(value)];
+            if *slot == 0 {
+                distinct.push(value);
+                starts.push(0_u32);
+                *slot = narrow(distinct.len());
+            }
+            starts[*slot as usize - 1] += 1;
+            row_slots.push(*slot - 1);
+        }
+        for &value in &distinct {
+            slots[slot_of(value)] = 0;
+        }
+        let mut end = 0;
+        for start in &mut starts {
+            end += mem::replace(start, end);
+        }
+        let mut rows = vec![0_u32; values.len()];
+        let mut ends = starts;
+        for (row_idx, slot) in (0..).zip(row_slots) {
+            rows[ends[slot as usize] as usize] = row_idx;
+            ends[slot as usize] += 1;
+        }
+        Self {
+            distinct,
+            ends,
+            rows,
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u32, &[u32])> {
+        let mut start = 0;
+        self.distinct
+            .iter()
+            .zip(&self.ends)
+            .map(move |(&value, &end)| {
+                let rows = &self.rows[start..end as usize];
+                start = end as usize;
+                (value, rows)
+            })
     }
 }

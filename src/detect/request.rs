@@ -5,7 +5,7 @@
 
 use crate::finding::{Evidence, Timestamp};
 use crate::frame::vocabulary::known;
-use crate::frame::{Column, EventFrame, NULL, Vocabulary};
+use crate::frame::{Column, EventFrame, NULL, TEXTS, Vocabulary};
 
 /// How far a request got; later is more final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,7 +77,7 @@ const CODED: [Column; 19] = [
 /// The rest: read from the frame while there is one, owned when the request outlives it.
 #[derive(Clone)]
 enum Row<'a> {
-    At(&'a RequestColumns<'a>, usize),
+    At(&'a EventFrame, usize),
     Owned(Box<OwnedRow>),
 }
 
@@ -88,25 +88,11 @@ struct OwnedRow {
     place: (u64, u64, u32),
 }
 
-const TEXTS: [Column; 6] = [
-    Column::AuditId,
-    Column::RequestUri,
-    Column::Name,
-    Column::ObjectUid,
-    Column::Message,
-    Column::IssuedCredentialId,
-];
-
-/// The columns of one frame, looked up once.
+/// The columns of one frame that requests are read from.
 pub struct RequestColumns<'a> {
     frame: &'a EventFrame,
-    codes: [&'a [u32]; CODED.len()],
     stage_times: &'a [i64],
     received: &'a [i64],
-    status: &'a [u32],
-    places: [&'a [u64]; 2],
-    lengths: &'a [u32],
-    masters: &'a [bool],
 }
 
 impl<'a> RequestColumns<'a> {
@@ -114,13 +100,8 @@ impl<'a> RequestColumns<'a> {
     pub fn new(frame: &'a EventFrame) -> Self {
         Self {
             frame,
-            codes: CODED.map(|column| frame.codes(column)),
             stage_times: frame.times(Column::StageTs),
             received: frame.times(Column::Ts),
-            status: frame.codes(Column::Code),
-            places: [Column::Line, Column::Offset].map(|column| frame.longs(column)),
-            lengths: frame.codes(Column::Length),
-            masters: frame.flags(Column::IsMasters),
         }
     }
 
@@ -130,21 +111,21 @@ impl<'a> RequestColumns<'a> {
     }
 
     /// Reads row `row_idx` as the request it stands for, as far as that row tells.
-    pub fn request(&'a self, row_idx: usize) -> Request<'a> {
-        let stage = self.codes[position(Column::Stage)][row_idx];
+    pub fn request(&self, row_idx: usize) -> Request<'a> {
+        let frame = self.frame;
         let ts = self.ts(row_idx);
         let received = match self.received[row_idx] {
             0 => ts,
             received => received,
         };
         Request {
-            key: self.frame.detail(row_idx).request,
-            stage: Stage::of(stage),
+            key: frame.detail(row_idx).request,
+            stage: Stage::of(frame.code(Column::Stage, row_idx)),
             ts,
             received,
-            code: self.status[row_idx],
-            is_masters: self.masters[row_idx],
-            row: Row::At(self, row_idx),
+            code: frame.code(Column::Code, row_idx),
+            is_masters: frame.is_masters(row_idx),
+            row: Row::At(frame, row_idx),
         }
     }
 }
@@ -315,10 +296,11 @@ impl Request<'_> {
     /// Returns line, offset and length of the record in its file.
     pub fn place(&self) -> (u64, u64, u32) {
         match &self.row {
-            Row::At(columns, row) => {
-                let [lines, offsets] = columns.places;
-                (lines[*row], offsets[*row], columns.lengths[*row])
-            }
+            Row::At(frame, row) => (
+                frame.longs(Column::Line)[*row],
+                frame.longs(Column::Offset)[*row],
+                frame.code(Column::Length, *row),
+            ),
             Row::Owned(owned) => owned.place,
         }
     }
@@ -326,9 +308,9 @@ impl Request<'_> {
     /// Returns the request on its own, free of its frame.
     pub fn to_owned(&self) -> Request<'static> {
         let owned = match &self.row {
-            Row::At(columns, row) => Box::new(OwnedRow {
-                codes: columns.codes.map(|codes| codes[*row]),
-                texts: TEXTS.map(|column| columns.frame.text(column, *row).into()),
+            Row::At(frame, row) => Box::new(OwnedRow {
+                codes: CODED.map(|column| frame.code(column, *row)),
+                texts: TEXTS.map(|column| frame.text(column, *row).into()),
                 place: self.place(),
             }),
             Row::Owned(owned) => owned.clone(),
@@ -339,16 +321,17 @@ impl Request<'_> {
         }
     }
 
+    #[inline]
     fn coded(&self, position: usize) -> u32 {
         match &self.row {
-            Row::At(columns, row) => columns.codes[position][*row],
+            Row::At(frame, row) => frame.code(CODED[position], *row),
             Row::Owned(owned) => owned.codes[position],
         }
     }
 
     fn text(&self, index: usize) -> &str {
         match &self.row {
-            Row::At(columns, row) => columns.frame.text(TEXTS[index], *row),
+            Row::At(frame, row) => frame.text(TEXTS[index], *row),
             Row::Owned(owned) => &owned.texts[index],
         }
     }

@@ -150,7 +150,7 @@ pub(super) fn related(
 pub(super) fn column_values(frame: &EventFrame, column: Column, row_idx: usize) -> Values<'_> {
     match column.kind() {
         ColumnType::Coded | ColumnType::CodedList => {
-            coded(frame.vocabulary(), column, frame.codes(column)[row_idx])
+            coded(frame.vocabulary(), column, frame.code(column, row_idx))
         }
         ColumnType::Text => match frame.text(column, row_idx) {
             "" => Values::MISSING,
@@ -164,12 +164,12 @@ pub(super) fn column_values(frame: &EventFrame, column: Column, row_idx: usize) 
                 Values::Texts(vec![Cow::Owned(text)])
             }),
         },
-        ColumnType::Number => number(frame.codes(column)[row_idx]),
+        ColumnType::Number => number(frame.code(column, row_idx)),
         ColumnType::Long => {
             let number = Number::Integer(frame.longs(column)[row_idx].into());
             Values::Single(Scalar::Number(number))
         }
-        ColumnType::Flag => Values::Single(Scalar::Bool(frame.flags(column)[row_idx])),
+        ColumnType::Flag => Values::Single(Scalar::Bool(frame.is_masters(row_idx))),
     }
 }
 

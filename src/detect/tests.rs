@@ -11,6 +11,7 @@ use super::row::column_values;
 use super::value::Values;
 use super::*;
 use crate::decode::{decode, lines};
+use crate::frame::coder::CodedEvent;
 use crate::frame::{Coder, EventColumns, EventFrame, EventText, Place, Vocabulary};
 use crate::rules::RuleSet;
 use crate::source::Chunk;
@@ -25,15 +26,16 @@ const REFUSED: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":
 const ANONYMOUS: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a3","stage":"ResponseComplete","requestURI":"/api/v1/secrets","verb":"list","user":{"username":"system:anonymous","groups":["system:unauthenticated"]},"sourceIPs":["10.9.9.9"],"userAgent":"curl/8","objectRef":{"resource":"secrets","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":200},"requestReceivedTimestamp":"2026-11-22T04:55:29.000000Z","stageTimestamp":"2026-11-22T04:55:29.000001Z","annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":""}}"#;
 
 fn frame(text: &str) -> EventFrame {
-    let mut coder = Coder::new(&Vocabulary::new());
+    let coder = Coder::new(&Vocabulary::new());
     let hasher = RandomState::default();
-    let mut columns = EventColumns::new(&hasher, &coder, "audit.log", None);
+    let mut columns = EventColumns::new(&hasher, coder, "audit.log", None);
     let chunk = Chunk {
         line: 1,
         ..Chunk::default()
     };
     for line in lines(&chunk, text) {
-        let event = decode(line.text, &mut coder).unwrap();
+        let mut event = CodedEvent::default();
+        decode(line.text, columns.coder(), &mut event).unwrap();
         let place = Place {
             line: line.line,
             offset: line.offset,
@@ -41,9 +43,9 @@ fn frame(text: &str) -> EventFrame {
             cluster: "",
             text: EventText::InChunk(line.start),
         };
-        columns.push(&event, line.text, &place, &mut coder);
+        columns.push(&event, line.text, &place);
     }
-    columns.finish(text.as_bytes().to_vec())
+    columns.finish(text.as_bytes().to_vec()).0
 }
 
 fn rule(detection: &str, number: usize) -> String {

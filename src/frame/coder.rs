@@ -9,149 +9,142 @@ use std::borrow::Cow;
 use hashbrown::HashMap;
 
 use super::memo::Memo;
-use super::vocabulary::{NULL, Vocabulary, parse_list};
+use super::pieces::{ADDRESSES, ANNOTATIONS, OBJECT, Table, USER};
+use super::vocabulary::{NULL, Vocabulary, known, parse_list};
 use crate::decode::event::{Annotations, Event, ObjectRef, Span, Text, User};
 
 /// The group that RBAC never judges.
 pub const MASTERS: &str = "system:masters";
 
-/// One audit event whose repeating texts are codes of the run's [`Vocabulary`].
+/// One audit event whose repeating texts are codes, and whose repeating pieces are numbers in the tables
+/// of the [`Coder`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodedEvent<'a> {
     pub(crate) level: u32,
     pub(crate) stage: u32,
     pub(crate) verb: u32,
     pub(crate) user_agent: u32,
+    pub(crate) reason: u32,
+    pub(crate) user: u32,
+    pub(crate) impersonated: u32,
+    pub(crate) addresses: u32,
+    pub(crate) object: u32,
+    pub(crate) annotations: u32,
+    pub(crate) code: u16,
     pub(crate) audit_id: Text<'a>,
     pub(crate) request_uri: Text<'a>,
-    pub(crate) user: UserCodes,
-    pub(crate) impersonated: UserCodes,
-    pub(crate) addresses: AddressCodes,
-    pub(crate) object: ObjectCodes,
     pub(crate) name: Text<'a>,
     pub(crate) object_uid: Text<'a>,
-    pub(crate) code: u16,
-    pub(crate) reason: u32,
     pub(crate) message: Text<'a>,
     pub(crate) details_uid: Text<'a>,
+    pub(crate) issued_credential_id: Text<'a>,
     pub(crate) request_object: Span,
     pub(crate) response_object: Span,
-    pub(crate) received: Option<i64>,
-    pub(crate) stage_time: Option<i64>,
-    pub(crate) annotations: AnnotationCodes,
-    pub(crate) issued_credential_id: Text<'a>,
     /// `annotations` in the record.
     pub(crate) annotations_span: Span,
     /// `user.extra` in the record.
     pub(crate) extra_span: Span,
+    pub(crate) received: Option<i64>,
+    pub(crate) stage_time: Option<i64>,
 }
 
 impl Default for CodedEvent<'_> {
     fn default() -> Self {
+        const NONE: Text<'static> = Cow::Borrowed("");
         Self {
             level: NULL,
             stage: NULL,
             verb: NULL,
             user_agent: NULL,
-            audit_id: Text::default(),
-            request_uri: Text::default(),
-            user: UserCodes::default(),
-            impersonated: UserCodes::default(),
-            addresses: AddressCodes::default(),
-            object: ObjectCodes::default(),
-            name: Text::default(),
-            object_uid: Text::default(),
-            code: 0,
             reason: NULL,
-            message: Text::default(),
-            details_uid: Text::default(),
+            user: 0,
+            impersonated: 0,
+            addresses: 0,
+            object: 0,
+            annotations: 0,
+            code: 0,
+            audit_id: NONE,
+            request_uri: NONE,
+            name: NONE,
+            object_uid: NONE,
+            message: NONE,
+            details_uid: NONE,
+            issued_credential_id: NONE,
             request_object: Span::default(),
             response_object: Span::default(),
-            received: None,
-            stage_time: None,
-            annotations: AnnotationCodes::default(),
-            issued_credential_id: Text::default(),
             annotations_span: Span::default(),
             extra_span: Span::default(),
+            received: None,
+            stage_time: None,
         }
     }
 }
 
-/// What a `user` is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct UserCodes {
-    pub(crate) username: u32,
-    pub(crate) uid: u32,
-    pub(crate) groups: u32,
-    pub(crate) credential_id: u32,
-    pub(crate) pod_name: u32,
-    pub(crate) pod_uid: u32,
-    pub(crate) node_name: u32,
-    pub(crate) identity_kind: u32,
-    pub(crate) credential_kind: u32,
-    /// The same if the annotations say that the token is a legacy one.
-    pub(crate) legacy_kind: u32,
-    /// The best key of the credential that the user alone offers.
-    pub(crate) credential: u32,
-    /// Whether an annotation cannot offer a better one.
-    pub(crate) has_own_key: bool,
-    pub(crate) is_masters: bool,
+/// A piece that was seen before.
+#[derive(Debug, Clone, Copy)]
+struct Known<const N: usize> {
+    codes: [u32; N],
+    /// Where its other texts stand, relative to its start.
+    spans: [Span; 2],
+    /// The chunk that it was last seen in, and its number there.
+    chunk: u32,
+    number: u32,
 }
 
-/// `sourceIPs`, its first and its last element.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct AddressCodes {
-    pub(crate) all: u32,
-    pub(crate) client: u32,
-    pub(crate) peer: u32,
-}
-
-/// The parts of `objectRef` that repeat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ObjectCodes {
-    pub(crate) resource: u32,
-    pub(crate) subresource: u32,
-    pub(crate) namespace: u32,
-    pub(crate) api_group: u32,
-    pub(crate) api_version: u32,
-}
-
-/// The annotations that repeat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct AnnotationCodes {
-    pub(crate) decision: u32,
-    pub(crate) reason: u32,
-    pub(crate) legacy_token: u32,
-    pub(crate) legacy_secret: u32,
-    pub(crate) legacy_invalidated: u32,
-}
-
-/// Codes of a piece with the places of its other texts, relative to its start.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Piece<T> {
-    pub(crate) codes: T,
-    pub(crate) spans: [Span; 2],
-}
-
-macro_rules! null_default {
-    ($($name:ident { $($field:ident)* $(; $flag:ident)* })*) => {
-        $(impl Default for $name {
-            fn default() -> Self {
-                Self { $($field: NULL,)* $($flag: false,)* }
-            }
-        })*
-    };
-}
-
-null_default! {
-    UserCodes {
-        username uid groups credential_id pod_name pod_uid node_name identity_kind credential_kind
-        legacy_kind credential; has_own_key; is_masters
+impl<const N: usize> Default for Known<N> {
+    fn default() -> Self {
+        Self {
+            codes: [NULL; N],
+            spans: [Span::default(); 2],
+            chunk: 0,
+            number: 0,
+        }
     }
-    AddressCodes { all client peer }
-    ObjectCodes { resource subresource namespace api_group api_version }
-    AnnotationCodes { decision reason legacy_token legacy_secret legacy_invalidated }
 }
+
+/// The pieces of one kind: those of this chunk, and those seen before by their JSON text.
+struct Pieces<const N: usize> {
+    table: Table<N>,
+    memo: Memo<Known<N>>,
+}
+
+impl<const N: usize> Pieces<N> {
+    fn new() -> Self {
+        Self {
+            table: Table::new(),
+            memo: Memo::new(),
+        }
+    }
+
+    /// Returns the number of the piece that `json` spells, and its spans, if it is known.
+    fn find(&mut self, json: &str, chunk: u32) -> Option<(u32, [Span; 2])> {
+        let known = self.memo.get(json)?;
+        if known.chunk != chunk {
+            known.chunk = chunk;
+            known.number = self.table.add(known.codes);
+        }
+        Some((known.number, known.spans))
+    }
+
+    /// Adds a piece and remembers it; returns its number.
+    fn learn(&mut self, json: &str, codes: [u32; N], spans: [Span; 2], chunk: u32) -> u32 {
+        let number = self.table.add(codes);
+        let known = Known {
+            codes,
+            spans,
+            chunk,
+            number,
+        };
+        self.memo.insert(json, known);
+        number
+    }
+}
+
+/// What the key of a cloud provider's credential starts with.
+const CLOUD_KEY: &str = "cloud:";
+
+/// Most keys of legacy tokens that are remembered at a time.
+const LEGACY_KEYS: usize = 1 << 16;
 
 /// The words that stand alone in an event.
 #[derive(Debug, Clone, Copy)]
@@ -162,12 +155,6 @@ pub(crate) enum Word {
     UserAgent,
 }
 
-/// How an HTTP status is summed up, in the order of [`outcome`].
-const OUTCOMES: [&str; 5] = ["", "ok", "unauthenticated", "denied", "error"];
-
-/// Most keys of legacy tokens that are remembered at a time.
-const LEGACY_KEYS: usize = 1 << 16;
-
 /// Codes events; one per thread, since it remembers.
 pub struct Coder {
     vocabulary: Vocabulary,
@@ -175,12 +162,32 @@ pub struct Coder {
     texts: Memo<u32>,
     /// By JSON text, as all that follow.
     words: [Memo<u32>; 4],
-    addresses: Memo<AddressCodes>,
-    users: Memo<Piece<UserCodes>>,
-    objects: Memo<Piece<ObjectCodes>>,
-    annotations: Memo<Piece<AnnotationCodes>>,
+    addresses: Pieces<{ ADDRESSES.len() }>,
+    users: Pieces<{ USER.len() }>,
+    objects: Pieces<{ OBJECT.len() }>,
+    annotations: Pieces<{ ANNOTATIONS.len() }>,
     legacy_keys: HashMap<[u32; 4], u32>,
-    outcomes: [u32; 5],
+    /// The chunk that the tables are of.
+    chunk: u32,
+}
+
+/// The pieces of a chunk.
+pub(super) struct Tables {
+    pub(super) users: Table<{ USER.len() }>,
+    pub(super) addresses: Table<{ ADDRESSES.len() }>,
+    pub(super) objects: Table<{ OBJECT.len() }>,
+    pub(super) annotations: Table<{ ANNOTATIONS.len() }>,
+}
+
+impl Tables {
+    pub(super) fn new() -> Self {
+        Self {
+            users: Table::new(),
+            addresses: Table::new(),
+            objects: Table::new(),
+            annotations: Table::new(),
+        }
+    }
 }
 
 impl Coder {
@@ -190,12 +197,12 @@ impl Coder {
             vocabulary: vocabulary.clone(),
             texts: Memo::new(),
             words: [(); 4].map(|()| Memo::new()),
-            addresses: Memo::new(),
-            users: Memo::new(),
-            objects: Memo::new(),
-            annotations: Memo::new(),
+            addresses: Pieces::new(),
+            users: Pieces::new(),
+            objects: Pieces::new(),
+            annotations: Pieces::new(),
             legacy_keys: HashMap::new(),
-            outcomes: OUTCOMES.map(|outcome| vocabulary.code(outcome)),
+            chunk: 0,
         }
     }
 
@@ -204,44 +211,67 @@ impl Coder {
         &self.vocabulary
     }
 
-    /// Codes a whole event.
-    pub fn event<'a>(&mut self, event: &Event<'a>) -> CodedEvent<'a> {
-        let nothing = ObjectRef::default();
-        let object = event.object.as_ref().unwrap_or(&nothing);
-        CodedEvent {
-            level: self.code(&event.level),
-            stage: self.code(&event.stage),
-            verb: self.code(&event.verb),
-            user_agent: self.code(&event.user_agent),
-            audit_id: event.audit_id.clone(),
-            request_uri: event.request_uri.clone(),
-            user: self.user_codes(&event.user),
-            impersonated: event
-                .impersonated
-                .as_ref()
-                .map_or_else(UserCodes::default, |user| self.user_codes(user)),
-            addresses: self.address_codes(&event.source_ips),
-            object: self.object_codes(object),
-            name: object.name.clone(),
-            object_uid: object.uid.clone(),
-            code: event.status.code,
-            reason: self.code(&event.status.reason),
-            message: event.status.message.clone(),
-            details_uid: event.status.details_uid.clone(),
-            request_object: event.request_object,
-            response_object: event.response_object,
-            received: event.received,
-            stage_time: event.stage_time,
-            annotations: self.annotation_codes(&event.annotations),
-            issued_credential_id: event.annotations.issued_credential_id.clone(),
-            annotations_span: event.annotations.span,
-            extra_span: event.user.extra_span,
+    /// Starts a chunk: the tables are empty then.
+    pub(super) fn start_chunk(&mut self) {
+        self.users.table.clear();
+        self.addresses.table.clear();
+        self.objects.table.clear();
+        self.annotations.table.clear();
+        // A number that comes round again after 2^32 chunks is no concern; 0 is what nothing was seen in.
+        self.chunk = self.chunk.wrapping_add(1).max(1);
+    }
+
+    /// Gives the pieces of the chunk, in exchange for tables that serve again.
+    pub(super) fn finish_chunk(&mut self, tables: &mut Tables) {
+        std::mem::swap(&mut self.users.table, &mut tables.users);
+        std::mem::swap(&mut self.addresses.table, &mut tables.addresses);
+        std::mem::swap(&mut self.objects.table, &mut tables.objects);
+        std::mem::swap(&mut self.annotations.table, &mut tables.annotations);
+    }
+
+    /// Codes a whole event into `coded`.
+    pub fn event<'a>(&mut self, event: Event<'a>, coded: &mut CodedEvent<'a>) {
+        coded.level = self.code(&event.level);
+        coded.stage = self.code(&event.stage);
+        coded.verb = self.code(&event.verb);
+        coded.user_agent = self.code(&event.user_agent);
+        coded.reason = self.code(&event.status.reason);
+        let codes = self.user_codes(&event.user);
+        coded.user = self.users.table.add(codes);
+        if let Some(user) = &event.impersonated {
+            let codes = self.user_codes(user);
+            coded.impersonated = self.users.table.add(codes);
         }
+        if !event.source_ips.is_empty() {
+            let codes = self.address_codes(&event.source_ips);
+            coded.addresses = self.addresses.table.add(codes);
+        }
+        if let Some(object) = event.object {
+            let codes = self.object_codes(&object);
+            coded.object = self.objects.table.add(codes);
+            (coded.name, coded.object_uid) = (object.name, object.uid);
+        }
+        if !event.annotations.span.is_empty() {
+            let codes = self.annotation_codes(&event.annotations);
+            coded.annotations = self.annotations.table.add(codes);
+        }
+        coded.code = event.status.code;
+        coded.audit_id = event.audit_id;
+        coded.request_uri = event.request_uri;
+        coded.message = event.status.message;
+        coded.details_uid = event.status.details_uid;
+        coded.issued_credential_id = event.annotations.issued_credential_id;
+        coded.request_object = event.request_object;
+        coded.response_object = event.response_object;
+        coded.annotations_span = event.annotations.span;
+        coded.extra_span = event.user.extra_span;
+        coded.received = event.received;
+        coded.stage_time = event.stage_time;
     }
 
     /// Returns the code of a word by its JSON text without the quotes, if that is known.
-    pub(crate) fn known_word(&self, word: Word, json: &str) -> Option<u32> {
-        self.words[word as usize].get(json)
+    pub(crate) fn known_word(&mut self, word: Word, json: &str) -> Option<u32> {
+        self.words[word as usize].get(json).copied()
     }
 
     /// Codes a word, and remembers it unless it was written with escapes.
@@ -253,97 +283,115 @@ impl Coder {
         code
     }
 
-    /// Returns the codes of a list of addresses by its JSON text, if that is known.
-    pub(crate) fn known_addresses(&self, json: &str) -> Option<AddressCodes> {
-        self.addresses.get(json)
+    /// Returns the number of a list of addresses by its JSON text, if that is known.
+    pub(crate) fn known_addresses(&mut self, json: &str) -> Option<u32> {
+        let (number, _) = self.addresses.find(json, self.chunk)?;
+        Some(number)
     }
 
     /// Codes a list of addresses, and remembers it.
-    pub(crate) fn addresses(&mut self, json: &str) -> AddressCodes {
+    pub(crate) fn addresses(&mut self, json: &str) -> u32 {
         let codes = self.address_codes(json);
-        self.addresses.insert(json, codes);
-        codes
+        self.addresses
+            .learn(json, codes, [Span::default(); 2], self.chunk)
     }
 
-    /// Returns the codes of a `user` by its JSON text, and where its `extra` stands, if that is known.
-    pub(crate) fn known_user(&self, json: &str) -> Option<Piece<UserCodes>> {
-        self.users.get(json)
+    /// Returns the number of a `user` by its JSON text, and where its `extra` stands in that, if it is known.
+    pub(crate) fn known_user(&mut self, json: &str) -> Option<(u32, Span)> {
+        let (number, [extra, _]) = self.users.find(json, self.chunk)?;
+        Some((number, extra))
     }
 
     /// Codes the `user` that `json` spells, and remembers it; `extra` is where its `extra` stands in that.
-    pub(crate) fn user(&mut self, json: &str, user: &User<'_>, extra: Span) -> UserCodes {
+    pub(crate) fn user(&mut self, json: &str, user: &User<'_>, extra: Span) -> u32 {
         let codes = self.user_codes(user);
         let spans = [extra, Span::default()];
-        self.users.insert(json, Piece { codes, spans });
-        codes
+        self.users.learn(json, codes, spans, self.chunk)
     }
 
-    /// Returns the codes of an `objectRef` by its JSON text, and where `name` and `uid` stand, if that is
+    /// Returns the number of an `objectRef` by its JSON text, and where `name` and `uid` stand, if it is
     /// known.
-    pub(crate) fn known_object(&self, json: &str) -> Option<Piece<ObjectCodes>> {
-        self.objects.get(json)
+    pub(crate) fn known_object(&mut self, json: &str) -> Option<(u32, [Span; 2])> {
+        self.objects.find(json, self.chunk)
     }
 
     /// Codes the `objectRef` that `json` spells, and remembers it unless name or uid have escapes.
-    pub(crate) fn object(&mut self, json: &str, object: &ObjectRef<'_>) -> ObjectCodes {
+    pub(crate) fn object(&mut self, json: &str, object: &ObjectRef<'_>) -> u32 {
         let codes = self.object_codes(object);
-        if let (Some(name), Some(uid)) = (as_written(&object.name), as_written(&object.uid)) {
-            let spans = [Span::within(name, json), Span::within(uid, json)];
-            self.objects.insert(json, Piece { codes, spans });
+        match (as_written(&object.name), as_written(&object.uid)) {
+            (Some(name), Some(uid)) => {
+                let spans = [Span::within(name, json), Span::within(uid, json)];
+                self.objects.learn(json, codes, spans, self.chunk)
+            }
+            _ => self.objects.table.add(codes),
         }
-        codes
     }
 
-    /// Returns the codes of `annotations` by their JSON text, and where the issued credential stands, if
-    /// that is known.
-    pub(crate) fn known_annotations(&self, json: &str) -> Option<Piece<AnnotationCodes>> {
-        self.annotations.get(json)
+    /// Returns the number of `annotations` by their JSON text, and where the issued credential stands, if
+    /// they are known.
+    pub(crate) fn known_annotations(&mut self, json: &str) -> Option<(u32, Span)> {
+        let (number, [issued, _]) = self.annotations.find(json, self.chunk)?;
+        Some((number, issued))
     }
 
     /// Codes the `annotations` that `json` spells, and remembers them unless the issued credential has
     /// escapes.
-    pub(crate) fn annotations(
-        &mut self,
-        json: &str,
-        annotations: &Annotations<'_>,
-    ) -> AnnotationCodes {
+    pub(crate) fn annotations(&mut self, json: &str, annotations: &Annotations<'_>) -> u32 {
         let codes = self.annotation_codes(annotations);
-        if let Some(issued) = as_written(&annotations.issued_credential_id) {
-            let spans = [Span::within(issued, json), Span::default()];
-            self.annotations.insert(json, Piece { codes, spans });
+        match as_written(&annotations.issued_credential_id) {
+            Some(issued) => {
+                let spans = [Span::within(issued, json), Span::default()];
+                self.annotations.learn(json, codes, spans, self.chunk)
+            }
+            None => self.annotations.table.add(codes),
         }
-        codes
+    }
+
+    /// Takes the numbers of the pieces out of `event`; returns the codes of the pieces instead.
+    #[cfg(test)]
+    pub(crate) fn take_pieces(&self, event: &mut CodedEvent<'_>) -> Vec<Vec<u32>> {
+        let take = std::mem::take::<u32>;
+        vec![
+            self.users.table.get(take(&mut event.user)).to_vec(),
+            self.users.table.get(take(&mut event.impersonated)).to_vec(),
+            self.addresses
+                .table
+                .get(take(&mut event.addresses))
+                .to_vec(),
+            self.objects.table.get(take(&mut event.object)).to_vec(),
+            self.annotations
+                .table
+                .get(take(&mut event.annotations))
+                .to_vec(),
+        ]
     }
 
     /// Returns kind and key of the credential.
     ///
     /// The key is the first that the event offers of: credential id, cloud access key, Secret of a legacy
     /// token, Pod, user uid, user name.
-    pub(super) fn credential(&mut self, event: &CodedEvent<'_>) -> (u32, u32) {
-        let (user, annotations) = (&event.user, &event.annotations);
-        if annotations.legacy_token == NULL && annotations.legacy_secret == NULL {
-            return (user.credential_kind, user.credential);
+    pub(super) fn credential(&mut self, event: &CodedEvent<'_>) -> [u32; 2] {
+        let [username, uid, _, id, .., kind, key, _] = *self.users.table.get(event.user);
+        let [_, _, legacy_token, legacy_secret, _] = *self.annotations.table.get(event.annotations);
+        let vocabulary = &self.vocabulary;
+        if (legacy_token == NULL && legacy_secret == NULL) || username == NULL || id != NULL {
+            return [kind, key];
         }
-        let kind = if annotations.legacy_token == NULL {
-            user.credential_kind
-        } else {
-            user.legacy_kind
+        let text = |code: u32| vocabulary.text(code);
+        let kind = match text(kind) {
+            "none" | "anonymous" | "x509" => kind,
+            _ if legacy_token == NULL => kind,
+            _ => known::LEGACY_TOKEN,
         };
-        if user.has_own_key {
-            return (kind, user.credential);
+        if text(key).starts_with(CLOUD_KEY) {
+            return [kind, key];
         }
         if self.legacy_keys.len() >= LEGACY_KEYS {
             self.legacy_keys.clear();
         }
-        let codes = [
-            user.username,
-            user.uid,
-            annotations.legacy_token,
-            annotations.legacy_secret,
-        ];
-        let vocabulary = &self.vocabulary;
+        let codes = [username, uid, legacy_token, legacy_secret];
         let key = *self.legacy_keys.entry(codes).or_insert_with(|| {
-            let [username, uid, _, secret] = codes.map(|code| vocabulary.text(code));
+            let [username, uid, _, secret] = codes.map(text);
             let key = if secret.is_empty() {
                 format!("legacy:{username}#{uid}")
             } else {
@@ -352,12 +400,12 @@ impl Coder {
             };
             vocabulary.code(&key)
         });
-        (kind, key)
+        [kind, key]
     }
 
-    /// Returns the code of the outcome that an HTTP status stands for.
-    pub(super) fn outcome(&self, code: u16) -> u32 {
-        self.outcomes[outcome(code)]
+    /// Returns the code of the user's name.
+    pub(super) fn username(&self, event: &CodedEvent<'_>) -> u32 {
+        self.users.table.get(event.user)[0]
     }
 
     /// Returns the code of a text, without asking the shared dictionary if it is known.
@@ -366,87 +414,74 @@ impl Coder {
             return NULL;
         }
         if let Some(code) = self.texts.get(text) {
-            return code;
+            return *code;
         }
         let code = self.vocabulary.code(text);
         self.texts.insert(text, code);
         code
     }
 
-    fn user_codes(&mut self, user: &User<'_>) -> UserCodes {
-        let mut code = |text: &str| self.code(text);
-        let username = code(&user.username);
-        let groups = code(&user.groups);
-        let credential_id = code(&user.credential_id);
-        let kind = credential_kind(user);
-        let legacy_kind = match kind {
-            "none" | "anonymous" | "x509" => kind,
-            _ => "legacy-token",
-        };
+    fn user_codes(&mut self, user: &User<'_>) -> [u32; USER.len()] {
         let (name, uid) = (&user.username, &user.uid);
-        let credential = if credential_id != NULL {
-            credential_id
+        let is_masters = parse_list(&user.groups)
+            .iter()
+            .any(|group| group == MASTERS);
+        let key = if !user.credential_id.is_empty() {
+            user.credential_id.clone()
         } else if name.is_empty() {
-            NULL
+            Text::default()
         } else if !user.cloud_key.is_empty() {
-            code(&format!("cloud:{}", user.cloud_key))
+            format!("{CLOUD_KEY}{}", user.cloud_key).into()
         } else if !user.pod_uid.is_empty() {
-            code(&format!("pod:{}", user.pod_uid))
+            format!("pod:{}", user.pod_uid).into()
         } else if !uid.is_empty() {
-            code(&format!("user:{name}#{uid}"))
+            format!("user:{name}#{uid}").into()
         } else {
-            code(&format!("user:{name}"))
+            format!("user:{name}").into()
         };
-        UserCodes {
-            username,
-            uid: code(uid),
-            groups,
-            credential_id,
-            pod_name: code(&user.pod_name),
-            pod_uid: code(&user.pod_uid),
-            node_name: code(&user.node_name),
-            identity_kind: code(identity_kind(name)),
-            credential_kind: code(kind),
-            legacy_kind: code(legacy_kind),
-            credential,
-            has_own_key: credential_id != NULL || name.is_empty() || !user.cloud_key.is_empty(),
-            is_masters: parse_list(&user.groups)
-                .iter()
-                .any(|group| group == MASTERS),
-        }
+        [
+            self.code(name),
+            self.code(uid),
+            self.code(&user.groups),
+            self.code(&user.credential_id),
+            self.code(&user.pod_name),
+            self.code(&user.pod_uid),
+            self.code(&user.node_name),
+            self.code(identity_kind(name)),
+            self.code(credential_kind(user)),
+            self.code(&key),
+            u32::from(is_masters),
+        ]
     }
 
-    fn address_codes(&mut self, json: &str) -> AddressCodes {
+    fn address_codes(&mut self, json: &str) -> [u32; ADDRESSES.len()] {
         let addresses = parse_list(json);
         let mut code =
             |address: Option<&Text<'_>>| address.map_or(NULL, |address| self.code(address));
-        AddressCodes {
-            client: code(addresses.first()),
-            peer: code(addresses.last()),
-            all: self.code(json),
-        }
+        let (client, peer) = (code(addresses.first()), code(addresses.last()));
+        [self.code(json), client, peer]
     }
 
-    fn object_codes(&mut self, object: &ObjectRef<'_>) -> ObjectCodes {
-        let mut code = |text: &str| self.code(text);
-        ObjectCodes {
-            resource: code(&object.resource),
-            subresource: code(&object.subresource),
-            namespace: code(&object.namespace),
-            api_group: code(&object.api_group),
-            api_version: code(&object.api_version),
-        }
+    fn object_codes(&mut self, object: &ObjectRef<'_>) -> [u32; OBJECT.len()] {
+        [
+            &object.resource,
+            &object.subresource,
+            &object.namespace,
+            &object.api_group,
+            &object.api_version,
+        ]
+        .map(|text| self.code(text))
     }
 
-    fn annotation_codes(&mut self, annotations: &Annotations<'_>) -> AnnotationCodes {
-        let mut code = |text: &str| self.code(text);
-        AnnotationCodes {
-            decision: code(&annotations.decision),
-            reason: code(&annotations.reason),
-            legacy_token: code(&annotations.legacy_token),
-            legacy_secret: code(&annotations.legacy_secret),
-            legacy_invalidated: code(&annotations.legacy_invalidated),
-        }
+    fn annotation_codes(&mut self, annotations: &Annotations<'_>) -> [u32; ANNOTATIONS.len()] {
+        [
+            &annotations.decision,
+            &annotations.reason,
+            &annotations.legacy_token,
+            &annotations.legacy_secret,
+            &annotations.legacy_invalidated,
+        ]
+        .map(|text| self.code(text))
     }
 }
 
@@ -479,14 +514,14 @@ pub fn identity_kind(username: &str) -> &'static str {
     }
 }
 
-/// Says how a request ended, as an index of [`OUTCOMES`].
-fn outcome(code: u16) -> usize {
+/// Says how a request ended, by its HTTP status; null if it has no response yet.
+pub(super) fn outcome(code: u32) -> u32 {
     match code {
-        0 => 0,
-        1..=399 => 1,
-        401 => 2,
-        403 => 3,
-        _ => 4,
+        0 => NULL,
+        1..=399 => known::OK,
+        401 => known::UNAUTHENTICATED,
+        403 => known::DENIED,
+        _ => known::ERROR,
     }
 }
 

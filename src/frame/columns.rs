@@ -6,15 +6,16 @@ use std::hash::{BuildHasher, Hasher};
 use foldhash::quality::RandomState;
 
 use super::coder::{CodedEvent, Coder};
-use super::schema::Column;
 use super::vocabulary::NULL;
 use super::{EventFrame, RowDetail, TextSpan};
 
 /// Buffers for the events of one chunk.
 pub struct EventColumns<'a> {
     request_hasher: &'a RandomState,
-    file: u32,
+    coder: Coder,
     frame: EventFrame,
+    /// The last cluster and its code.
+    cluster: (String, u32),
 }
 
 /// Where an event stands in the log.
@@ -45,77 +46,60 @@ impl<'a> EventColumns<'a> {
     /// Returns empty buffers for a chunk of `file`; `recycled` is a frame that nobody needs any more.
     pub fn new(
         request_hasher: &'a RandomState,
-        coder: &Coder,
+        mut coder: Coder,
         file: &str,
         recycled: Option<EventFrame>,
     ) -> Self {
         let mut frame = recycled.unwrap_or_else(|| EventFrame::empty(coder.vocabulary()));
         frame.clear();
+        frame.file = coder.vocabulary().code(file);
+        coder.start_chunk();
         Self {
             request_hasher,
-            file: coder.vocabulary().code(file),
+            coder,
             frame,
+            cluster: (String::new(), NULL),
         }
     }
 
+    /// Returns the coder that the events of this chunk must be decoded with.
+    pub fn coder(&mut self) -> &mut Coder {
+        &mut self.coder
+    }
+
     /// Appends one event that was decoded from `text`.
-    pub fn push(
-        &mut self,
-        event: &CodedEvent<'_>,
-        text: &str,
-        place: &Place<'_>,
-        coder: &mut Coder,
-    ) {
-        use Column as C;
-        let (credential_kind, credential) = coder.credential(event);
-        let (user, impersonated) = (&event.user, &event.impersonated);
-        let actor = if impersonated.username == NULL {
-            user.username
-        } else {
-            impersonated.username
-        };
-        let values = [
-            (C::Stage, event.stage),
-            (C::Level, event.level),
-            (C::Verb, event.verb),
-            (C::UserAgent, event.user_agent),
-            (C::Username, user.username),
-            (C::UserUid, user.uid),
-            (C::UserGroups, user.groups),
-            (C::ImpUsername, impersonated.username),
-            (C::ImpGroups, impersonated.groups),
-            (C::CredentialId, user.credential_id),
-            (C::TokenPod, user.pod_name),
-            (C::TokenPodUid, user.pod_uid),
-            (C::TokenNode, user.node_name),
-            (C::SourceIps, event.addresses.all),
-            (C::ClientIp, event.addresses.client),
-            (C::PeerIp, event.addresses.peer),
-            (C::ApiGroup, event.object.api_group),
-            (C::ApiVersion, event.object.api_version),
-            (C::Resource, event.object.resource),
-            (C::Subresource, event.object.subresource),
-            (C::Namespace, event.object.namespace),
-            (C::Reason, event.reason),
-            (C::Decision, event.annotations.decision),
-            (C::AuthzReason, event.annotations.reason),
-            (C::LegacyToken, event.annotations.legacy_token),
-            (C::LegacySecret, event.annotations.legacy_secret),
-            (C::LegacyInvalidated, event.annotations.legacy_invalidated),
-            (C::IdentityKind, user.identity_kind),
-            (C::CredentialKind, credential_kind),
-            (C::Credential, credential),
-            (C::Actor, actor),
-            (C::Outcome, coder.outcome(event.code)),
-            (C::Cluster, coder.vocabulary().code(place.cluster)),
-            (C::File, self.file),
-            (C::Code, event.code.into()),
-            (C::Length, place.length),
+    pub fn push(&mut self, event: &CodedEvent<'_>, text: &str, place: &Place<'_>) {
+        let [credential_kind, credential] = self.coder.credential(event);
+        if self.cluster.0 != place.cluster {
+            self.cluster = (place.cluster.to_owned(), self.coder.code(place.cluster));
+        }
+        // In the order of `OWN`.
+        let own = [
+            event.stage,
+            event.level,
+            event.verb,
+            event.user_agent,
+            event.reason,
+            credential_kind,
+            credential,
+            self.cluster.1,
+            event.code.into(),
+            place.length,
+        ];
+        let pieces = [
+            event.user,
+            event.impersonated,
+            event.addresses,
+            event.object,
+            event.annotations,
         ];
         let request = self.request_key(event);
         let frame = &mut self.frame;
-        for (column, value) in values {
-            frame.codes[column as usize].push(value);
+        for (buffer, code) in frame.own.iter_mut().zip(own) {
+            buffer.push(code);
+        }
+        for (buffer, number) in frame.pieces.iter_mut().zip(pieces) {
+            buffer.push(number);
         }
         let start = match place.text {
             EventText::InChunk(start) => start,
@@ -126,29 +110,27 @@ impl<'a> EventColumns<'a> {
         } else {
             &event.object_uid
         };
+        // In the order of `TEXTS`.
         let texts = [
-            (C::AuditId, &event.audit_id),
-            (C::RequestUri, &event.request_uri),
-            (C::IssuedCredentialId, &event.issued_credential_id),
-            (C::Name, &event.name),
-            (C::ObjectUid, object_uid),
-            (C::Message, &event.message),
+            &event.audit_id,
+            &event.request_uri,
+            &event.name,
+            object_uid,
+            &event.message,
+            &event.issued_credential_id,
         ];
-        for (column, value) in texts {
+        for (at, value) in texts.into_iter().enumerate() {
             let span = match value {
                 value if value.is_empty() => TextSpan::default(),
                 Cow::Borrowed(part) => TextSpan::of(part, text, start),
                 Cow::Owned(owned) => frame.keep(owned),
             };
-            frame.texts[column as usize].push(span);
+            frame.texts[at].push(span);
         }
-        frame.times[C::Ts as usize].push(event.received.unwrap_or(0));
-        frame.times[C::StageTs as usize].push(event.stage_time.unwrap_or(0));
+        frame.times[0].push(event.received.unwrap_or(0));
+        frame.times[1].push(event.stage_time.unwrap_or(0));
         frame.lines.push(place.line);
         frame.offsets.push(place.offset);
-        frame
-            .masters
-            .push(user.is_masters || impersonated.is_masters);
         frame.details.push(RowDetail {
             record: TextSpan::of(text, text, start),
             request_object: event.request_object,
@@ -160,10 +142,12 @@ impl<'a> EventColumns<'a> {
         });
     }
 
-    /// Turns the buffers into a frame; `data` is the chunk that the events were decoded from.
-    pub fn finish(mut self, data: Vec<u8>) -> EventFrame {
+    /// Turns the buffers into a frame; `data` is the chunk that the events were decoded from. The coder
+    /// serves again.
+    pub fn finish(mut self, data: Vec<u8>) -> (EventFrame, Coder) {
         self.frame.data = data;
-        self.frame
+        self.coder.finish_chunk(&mut self.frame.tables);
+        (self.frame, self.coder)
     }
 
     /// Returns the key under which the stages of one request meet.
@@ -177,7 +161,7 @@ impl<'a> EventColumns<'a> {
             hasher.write(part.as_bytes());
         }
         hasher.write_u32(event.verb);
-        hasher.write_u32(event.user.username);
+        hasher.write_u32(self.coder.username(event));
         hasher.write_i64(event.received.unwrap_or(i64::MIN));
         hasher.finish()
     }

@@ -26,7 +26,7 @@ impl EventFrame {
             // Codes outside the dictionary, as `NULL` is, become null here.
             ColumnType::Coded | ColumnType::CodedList => {
                 CategoricalChunked::<Categorical32Type>::from_cats_and_dtype(
-                    UInt32Chunked::from_slice(name, self.codes(column)),
+                    UInt32Chunked::from_slice(name, &self.codes(column)),
                     self.vocabulary().data_type().clone(),
                 )
                 .into_series()
@@ -43,9 +43,14 @@ impl EventFrame {
                     .into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC))
                     .into_series()
             }
-            ColumnType::Number => UInt32Chunked::from_slice(name, self.codes(column)).into_series(),
+            ColumnType::Number => {
+                UInt32Chunked::from_slice(name, &self.codes(column)).into_series()
+            }
             ColumnType::Long => UInt64Chunked::from_slice(name, self.longs(column)).into_series(),
-            ColumnType::Flag => BooleanChunked::from_slice(name, self.flags(column)).into_series(),
+            ColumnType::Flag => {
+                let flags: Vec<bool> = rows.map(|row_idx| self.is_masters(row_idx)).collect();
+                BooleanChunked::from_slice(name, &flags).into_series()
+            }
         };
         Series::from(series)
     }
@@ -55,6 +60,7 @@ impl EventFrame {
 mod tests {
     use foldhash::quality::RandomState;
 
+    use super::super::coder::CodedEvent;
     use super::super::{Coder, EventColumns, EventText, Place, Vocabulary};
     use super::*;
     use crate::decode::decode;
@@ -67,11 +73,12 @@ mod tests {
 
     #[test]
     fn columns_hold_the_events_and_null_what_they_lack() {
-        let mut coder = Coder::new(&Vocabulary::new());
+        let vocabulary = Vocabulary::new();
         let hasher = RandomState::default();
-        let mut columns = EventColumns::new(&hasher, &coder, "audit.log", None);
+        let mut columns = EventColumns::new(&hasher, Coder::new(&vocabulary), "audit.log", None);
         for (line, text) in (1..).zip(EVENTS) {
-            let event = decode(text, &mut coder).unwrap();
+            let mut event = CodedEvent::default();
+            decode(text, columns.coder(), &mut event).unwrap();
             let place = Place {
                 line,
                 offset: 0,
@@ -79,12 +86,12 @@ mod tests {
                 cluster: "c",
                 text: EventText::Unwrapped,
             };
-            columns.push(&event, text, &place, &mut coder);
+            columns.push(&event, text, &place);
         }
-        let frame = columns.finish(Vec::new());
+        let (frame, _) = columns.finish(Vec::new());
         assert_eq!([frame.record(0), frame.record(1)], EVENTS);
         let data = frame.to_polars(Column::ALL);
-        let data_type = coder.vocabulary().data_type();
+        let data_type = vocabulary.data_type();
         for (column, series) in Column::ALL.iter().zip(data.columns()) {
             assert_eq!(series.name(), column.name());
             assert_eq!(

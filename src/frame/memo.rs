@@ -40,14 +40,12 @@ impl<T: Copy + Default> Memo<T> {
     }
 
     /// Returns what `text` means, if it is known.
-    pub(super) fn get(&self, text: &str) -> Option<T> {
+    pub(super) fn get(&mut self, text: &str) -> Option<&mut T> {
         let (hash, at) = self.place(text);
-        for slot in [&self.slots[at], &self.slots[at ^ 1]] {
-            if slot.hash == hash && slot.text == text {
-                return Some(slot.value);
-            }
-        }
-        None
+        let is_it = |slot: &Slot<T>| slot.hash == hash && slot.text == text;
+        let at = if is_it(&self.slots[at]) { at } else { at ^ 1 };
+        let slot = &mut self.slots[at];
+        is_it(slot).then_some(&mut slot.value)
     }
 
     /// Keeps what `text` means.
@@ -86,11 +84,11 @@ mod tests {
             for number in 0..5_000_u32 {
                 let text = format!("text {number}");
                 if let Some(value) = memo.get(&text) {
-                    assert_eq!(value, number);
+                    assert_eq!(*value, number);
                     known += round;
                 }
                 memo.insert(&text, number);
-                assert_eq!(memo.get(&text), Some(number), "round {round}");
+                assert_eq!(memo.get(&text), Some(&mut number.clone()), "round {round}");
             }
         }
         assert!((1..5_000).contains(&known), "bounded, and of use: {known}");
@@ -101,7 +99,7 @@ mod tests {
         let mut memo = Memo::new();
         for text in [String::new(), "x".repeat(LONGEST + 1)] {
             memo.insert(&text, 1_u32);
-            assert_ne!(memo.get(&text), Some(1));
+            assert_ne!(memo.get(&text), Some(&mut 1));
         }
     }
 }

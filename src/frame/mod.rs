@@ -12,12 +12,17 @@ pub mod coder;
 pub mod columns;
 mod data_frame;
 mod memo;
+pub mod pieces;
 pub mod schema;
 pub mod vocabulary;
 
+use std::borrow::Cow;
+
 use crate::decode::event::Span;
 pub use coder::Coder;
+use coder::{Tables, outcome};
 pub use columns::{EventColumns, EventText, Place};
+use pieces::{Home, OWN, Piece, home};
 pub use schema::{Column, ColumnType};
 pub use vocabulary::{NULL, Vocabulary};
 
@@ -30,17 +35,30 @@ pub struct EventFrame {
     data: Vec<u8>,
     /// Texts that stand in the chunk otherwise, or not at all: with escapes, or unwrapped.
     kept: String,
-    /// By column: coded ones and numbers.
-    codes: [Vec<u32>; Column::COUNT],
-    /// By column: texts.
-    texts: [Vec<TextSpan>; Column::COUNT],
-    /// By column: times; 0 is null.
-    times: [Vec<i64>; Column::COUNT],
+    file: u32,
+    /// By [`OWN`].
+    own: [Vec<u32>; OWN.len()],
+    /// By [`Piece`]: the numbers of the rows' pieces in `tables`.
+    pieces: [Vec<u32>; Piece::ALL.len()],
+    tables: Tables,
+    /// By [`TEXTS`].
+    texts: [Vec<TextSpan>; TEXTS.len()],
+    /// Received and stage time; 0 is null.
+    times: [Vec<i64>; 2],
     lines: Vec<u64>,
     offsets: Vec<u64>,
-    masters: Vec<bool>,
     details: Vec<RowDetail>,
 }
+
+/// The text columns.
+pub const TEXTS: [Column; 6] = [
+    Column::AuditId,
+    Column::RequestUri,
+    Column::Name,
+    Column::ObjectUid,
+    Column::Message,
+    Column::IssuedCredentialId,
+];
 
 /// What a row has besides its columns.
 #[derive(Debug, Clone, Copy, Default)]
@@ -91,12 +109,14 @@ impl EventFrame {
             vocabulary: vocabulary.clone(),
             data: Vec::new(),
             kept: String::new(),
-            codes: std::array::from_fn(|_| Vec::new()),
+            file: NULL,
+            own: std::array::from_fn(|_| Vec::new()),
+            pieces: std::array::from_fn(|_| Vec::new()),
+            tables: Tables::new(),
             texts: std::array::from_fn(|_| Vec::new()),
-            times: std::array::from_fn(|_| Vec::new()),
+            times: [Vec::new(), Vec::new()],
             lines: Vec::new(),
             offsets: Vec::new(),
-            masters: Vec::new(),
             details: Vec::new(),
         }
     }
@@ -107,12 +127,12 @@ impl EventFrame {
         // A chunk of many long texts must not keep its room for good.
         self.kept.clear();
         self.kept.shrink_to(1 << 20);
-        self.codes.iter_mut().for_each(Vec::clear);
+        self.own.iter_mut().for_each(Vec::clear);
+        self.pieces.iter_mut().for_each(Vec::clear);
         self.texts.iter_mut().for_each(Vec::clear);
         self.times.iter_mut().for_each(Vec::clear);
         self.lines.clear();
         self.offsets.clear();
-        self.masters.clear();
         self.details.clear();
     }
 
@@ -161,24 +181,71 @@ impl EventFrame {
         self.resolve(self.details[row_idx].record)
     }
 
-    /// Returns the codes of a coded column; [`NULL`] is null. Or the values of a `UInt32` column.
-    pub fn codes(&self, column: Column) -> &[u32] {
-        debug_assert!(matches!(
-            column.kind(),
-            ColumnType::Coded | ColumnType::CodedList | ColumnType::Number
-        ));
-        &self.codes[column as usize]
+    /// Returns the code at `row_idx` of a coded column, [`NULL`] being null; the value of a number column;
+    /// 1 at a flag that is set.
+    #[inline]
+    pub fn code(&self, column: Column, row_idx: usize) -> u32 {
+        match home(column) {
+            Home::Own(at) => self.own[at][row_idx],
+            Home::Piece(piece, at) => self.piece(piece, self.pieces[piece as usize][row_idx])[at],
+            Home::Derived => self.derived(column, row_idx),
+        }
+    }
+
+    fn derived(&self, column: Column, row_idx: usize) -> u32 {
+        match column {
+            Column::Actor => match self.code(Column::ImpUsername, row_idx) {
+                NULL => self.code(Column::Username, row_idx),
+                impersonated => impersonated,
+            },
+            Column::Outcome => outcome(self.code(Column::Code, row_idx)),
+            Column::File => self.file,
+            other => unreachable!("no coded column: {other:?}"),
+        }
+    }
+
+    /// Returns whether the flag is set at `row_idx`.
+    pub fn is_masters(&self, row_idx: usize) -> bool {
+        let [user, impersonated] = [Piece::User, Piece::Impersonated].map(|piece| {
+            let number = self.pieces[piece as usize][row_idx];
+            self.tables.users.get(number)[pieces::IS_MASTERS]
+        });
+        user == 1 || impersonated == 1
+    }
+
+    /// Returns all codes of a column, as [`Self::code`] gives them.
+    pub fn codes(&self, column: Column) -> Cow<'_, [u32]> {
+        if let Home::Own(at) = home(column) {
+            return Cow::Borrowed(&self.own[at]);
+        }
+        let rows = 0..self.height();
+        rows.map(|row_idx| self.code(column, row_idx)).collect()
+    }
+
+    /// Returns the numbers of one kind of piece by row.
+    pub fn pieces(&self, piece: Piece) -> &[u32] {
+        &self.pieces[piece as usize]
+    }
+
+    /// Returns the codes of a piece, in the order of its columns.
+    #[inline]
+    pub fn piece(&self, piece: Piece, number: u32) -> &[u32] {
+        match piece {
+            Piece::User | Piece::Impersonated => self.tables.users.get(number),
+            Piece::Addresses => self.tables.addresses.get(number),
+            Piece::Object => self.tables.objects.get(number),
+            Piece::Annotations => self.tables.annotations.get(number),
+        }
     }
 
     /// Returns the text at `row_idx` of a text column; null is empty.
     pub fn text(&self, column: Column, row_idx: usize) -> &str {
-        debug_assert_eq!(column.kind(), ColumnType::Text);
-        self.resolve(self.texts[column as usize][row_idx])
+        let at = pieces::position(&TEXTS, column).expect("a text column");
+        self.resolve(self.texts[at][row_idx])
     }
 
     /// Returns a `UInt64` column.
     pub fn longs(&self, column: Column) -> &[u64] {
-        debug_assert_eq!(column.kind(), ColumnType::Long);
         match column {
             Column::Line => &self.lines,
             _ => &self.offsets,
@@ -187,13 +254,9 @@ impl EventFrame {
 
     /// Returns a time column in microseconds; 0 is null.
     pub fn times(&self, column: Column) -> &[i64] {
-        debug_assert_eq!(column.kind(), ColumnType::Time);
-        &self.times[column as usize]
-    }
-
-    /// Returns a flag column.
-    pub fn flags(&self, column: Column) -> &[bool] {
-        debug_assert_eq!(column.kind(), ColumnType::Flag);
-        &self.masters
+        match column {
+            Column::Ts => &self.times[0],
+            _ => &self.times[1],
+        }
     }
 }

@@ -31,6 +31,11 @@ known! {
     PANIC "Panic";
     WATCH "watch";
     SECRETS "secrets";
+    LEGACY_TOKEN "legacy-token";
+    OK "ok";
+    UNAUTHENTICATED "unauthenticated";
+    DENIED "denied";
+    ERROR "error";
 }
 
 /// A dictionary of texts that threads share. Cloning it is cheap and gives the same dictionary.

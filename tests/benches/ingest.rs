@@ -9,6 +9,7 @@ mod support;
 
 use foldhash::quality::RandomState;
 use kubescry::decode::{decode, lines};
+use kubescry::frame::coder::CodedEvent;
 use kubescry::frame::{Coder, EventColumns, EventText, Place, Vocabulary};
 use kubescry::pipeline::CHUNK_BYTES;
 use kubescry::source::Chunk;
@@ -22,7 +23,7 @@ fn main() {
         let mut events = 0;
         let ours = median_time(|| {
             events = 0;
-            let mut coder = Coder::new(&Vocabulary::new());
+            let mut coder = Some(Coder::new(&Vocabulary::new()));
             let hasher = RandomState::default();
             let mut recycled = None;
             let mut start = 0;
@@ -35,9 +36,11 @@ fn main() {
                     line: 1,
                     ..Chunk::default()
                 };
-                let mut columns = EventColumns::new(&hasher, &coder, "bench", recycled.take());
+                let last = coder.take().expect("given back");
+                let mut columns = EventColumns::new(&hasher, last, "bench", recycled.take());
+                let mut event = CodedEvent::default();
                 for line in lines(&chunk, &text[start..end]) {
-                    if let Ok(event) = decode(line.text, &mut coder) {
+                    if decode(line.text, columns.coder(), &mut event).is_ok() {
                         let place = Place {
                             line: line.line,
                             offset: line.offset,
@@ -45,10 +48,11 @@ fn main() {
                             cluster: "",
                             text: EventText::InChunk(line.start),
                         };
-                        columns.push(&event, line.text, &place, &mut coder);
+                        columns.push(&event, line.text, &place);
                     }
                 }
-                let frame = columns.finish(Vec::new());
+                let (frame, used) = columns.finish(Vec::new());
+                coder = Some(used);
                 events += frame.height();
                 recycled = Some(frame);
                 start = end;

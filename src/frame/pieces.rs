@@ -1,0 +1,183 @@
+//! Pieces: parts of an event whose columns repeat together, such as a user with its groups.
+//!
+//! A row keeps the number of its piece, and the codes of a piece stand once in a table of the chunk. Five
+//! numbers a row stand so for more than twenty columns.
+
+use super::schema::Column;
+use super::vocabulary::NULL;
+
+/// Columns that a `user` fills; the impersonated user's are the same of another row.
+pub(super) const USER: [Column; 11] = [
+    Column::Username,
+    Column::UserUid,
+    Column::UserGroups,
+    Column::CredentialId,
+    Column::TokenPod,
+    Column::TokenPodUid,
+    Column::TokenNode,
+    Column::IdentityKind,
+    Column::CredentialKind,
+    Column::Credential,
+    Column::IsMasters,
+];
+
+/// Where [`USER`] says whether the groups hold `system:masters`.
+pub(super) const IS_MASTERS: usize = USER.len() - 1;
+
+/// Columns that `sourceIPs` fills.
+pub(super) const ADDRESSES: [Column; 3] = [Column::SourceIps, Column::ClientIp, Column::PeerIp];
+
+/// Columns that an `objectRef` fills, but for what seldom repeats.
+pub(super) const OBJECT: [Column; 5] = [
+    Column::Resource,
+    Column::Subresource,
+    Column::Namespace,
+    Column::ApiGroup,
+    Column::ApiVersion,
+];
+
+/// Columns that `annotations` fill, likewise.
+pub(super) const ANNOTATIONS: [Column; 5] = [
+    Column::Decision,
+    Column::AuthzReason,
+    Column::LegacyToken,
+    Column::LegacySecret,
+    Column::LegacyInvalidated,
+];
+
+/// Columns with a value of their own in each row.
+pub(super) const OWN: [Column; 10] = [
+    Column::Stage,
+    Column::Level,
+    Column::Verb,
+    Column::UserAgent,
+    Column::Reason,
+    Column::CredentialKind,
+    Column::Credential,
+    Column::Cluster,
+    Column::Code,
+    Column::Length,
+];
+
+/// Which of the pieces of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Piece {
+    /// `user`
+    User,
+    /// `impersonatedUser`
+    Impersonated,
+    /// `sourceIPs`
+    Addresses,
+    /// `objectRef`
+    Object,
+    /// `annotations`
+    Annotations,
+}
+
+impl Piece {
+    /// All pieces.
+    pub const ALL: [Self; 5] = [
+        Self::User,
+        Self::Impersonated,
+        Self::Addresses,
+        Self::Object,
+        Self::Annotations,
+    ];
+}
+
+/// Where a frame keeps the codes of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Home {
+    /// In a buffer of its own.
+    Own(usize),
+    /// In the table of a piece.
+    Piece(Piece, usize),
+    /// Nowhere: it follows from others.
+    Derived,
+}
+
+/// Returns where the codes of `column` are.
+#[inline]
+pub fn home(column: Column) -> Home {
+    HOMES[column as usize]
+}
+
+const HOMES: [Home; Column::COUNT] = {
+    let mut homes = [Home::Derived; Column::COUNT];
+    let mut at = 0;
+    while at < Column::COUNT {
+        homes[at] = find_home(Column::ALL[at]);
+        at += 1;
+    }
+    homes
+};
+
+const fn find_home(column: Column) -> Home {
+    // What depends on more than one piece comes first.
+    if let Some(at) = position(&OWN, column) {
+        return Home::Own(at);
+    }
+    let (piece, at) = match column {
+        // The flag is set if it is for the user or for the impersonated one.
+        Column::IsMasters => return Home::Derived,
+        Column::ImpUsername => (Piece::Impersonated, position(&USER, Column::Username)),
+        Column::ImpGroups => (Piece::Impersonated, position(&USER, Column::UserGroups)),
+        _ => {
+            if let Some(at) = position(&USER, column) {
+                (Piece::User, Some(at))
+            } else if let Some(at) = position(&ADDRESSES, column) {
+                (Piece::Addresses, Some(at))
+            } else if let Some(at) = position(&OBJECT, column) {
+                (Piece::Object, Some(at))
+            } else {
+                (Piece::Annotations, position(&ANNOTATIONS, column))
+            }
+        }
+    };
+    match at {
+        Some(at) => Home::Piece(piece, at),
+        None => Home::Derived,
+    }
+}
+
+/// Returns where `column` stands among `columns`.
+pub(super) const fn position(columns: &[Column], column: Column) -> Option<usize> {
+    let mut at = 0;
+    while at < columns.len() {
+        if columns[at] as usize == column as usize {
+            return Some(at);
+        }
+        at += 1;
+    }
+    None
+}
+
+/// The distinct pieces of one kind in a chunk; number 0 is the piece that an event lacks.
+#[derive(Debug, Clone)]
+pub(super) struct Table<const N: usize> {
+    rows: Vec<[u32; N]>,
+}
+
+impl<const N: usize> Table<N> {
+    pub(super) fn new() -> Self {
+        Self {
+            rows: vec![[NULL; N]],
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.rows.truncate(1);
+    }
+
+    /// Adds a piece; returns its number.
+    pub(super) fn add(&mut self, codes: [u32; N]) -> u32 {
+        let number = u32::try_from(self.rows.len()).expect("a chunk has fewer than 2^32 events");
+        self.rows.push(codes);
+        number
+    }
+
+    #[inline]
+    pub(super) fn get(&self, number: u32) -> &[u32; N] {
+        &self.rows[number as usize]
+    }
+}
