@@ -23,55 +23,55 @@ pub(super) fn decode<'a>(
     event: &mut CodedEvent<'a>,
 ) -> Option<()> {
     let mut cursor = Cursor { line, at: 0 };
-    cursor.literal("{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\",\"level\":")?;
+    cursor.literal(b"{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\",\"level\":")?;
     event.level = cursor.word(Word::Level, coder)?;
-    cursor.literal(",\"auditID\":")?;
+    cursor.literal(b",\"auditID\":")?;
     event.audit_id = cursor.string()?;
-    cursor.literal(",\"stage\":")?;
+    cursor.literal(b",\"stage\":")?;
     event.stage = cursor.word(Word::Stage, coder)?;
-    cursor.literal(",\"requestURI\":")?;
+    cursor.literal(b",\"requestURI\":")?;
     event.request_uri = cursor.string()?;
-    cursor.literal(",\"verb\":")?;
+    cursor.literal(b",\"verb\":")?;
     event.verb = cursor.word(Word::Verb, coder)?;
-    cursor.literal(",\"user\":")?;
+    cursor.literal(b",\"user\":")?;
     (event.user, event.extra_span) = cursor.coded_user(coder)?;
-    if cursor.has(",\"impersonatedUser\":") {
+    if cursor.has(b",\"impersonatedUser\":") {
         (event.impersonated, _) = cursor.coded_user(coder)?;
     }
-    if cursor.has(",\"authenticationMetadata\":") {
+    if cursor.has(b",\"authenticationMetadata\":") {
         cursor.raw()?;
     }
-    if cursor.has(",\"sourceIPs\":") {
+    if cursor.has(b",\"sourceIPs\":") {
         event.addresses = cursor.addresses(coder)?;
     }
-    if cursor.has(",\"userAgent\":") {
+    if cursor.has(b",\"userAgent\":") {
         event.user_agent = cursor.word(Word::UserAgent, coder)?;
     }
-    if cursor.has(",\"objectRef\":") {
+    if cursor.has(b",\"objectRef\":") {
         (event.object, event.name, event.object_uid) = cursor.coded_object(coder)?;
     }
-    if cursor.has(",\"responseStatus\":") {
+    if cursor.has(b",\"responseStatus\":") {
         let status = cursor.status()?;
         event.code = status.code;
         event.reason = coder.code(&status.reason);
         event.message = status.message;
         event.details_uid = status.details_uid;
     }
-    if cursor.has(",\"requestObject\":") {
+    if cursor.has(b",\"requestObject\":") {
         event.request_object = Span::of(cursor.raw()?, line);
     }
-    if cursor.has(",\"responseObject\":") {
+    if cursor.has(b",\"responseObject\":") {
         event.response_object = Span::of(cursor.raw()?, line);
     }
-    cursor.literal(",\"requestReceivedTimestamp\":")?;
+    cursor.literal(b",\"requestReceivedTimestamp\":")?;
     event.received = Some(time::parse(&cursor.string()?)?);
-    cursor.literal(",\"stageTimestamp\":")?;
+    cursor.literal(b",\"stageTimestamp\":")?;
     event.stage_time = Some(time::parse(&cursor.string()?)?);
-    if cursor.has(",\"annotations\":") {
+    if cursor.has(b",\"annotations\":") {
         event.annotations_span = Span::of(line.get(cursor.at..line.len() - 1)?, line);
         (event.annotations, event.issued_credential_id) = cursor.coded_annotations(coder)?;
     }
-    cursor.literal("}")?;
+    cursor.literal(b"}")?;
     (cursor.at == line.len()).then_some(())
 }
 
@@ -125,13 +125,16 @@ impl<'a> Cursor<'a> {
         self.line.as_bytes().get(self.at).copied()
     }
 
-    fn literal(&mut self, text: &str) -> Option<()> {
-        let end = self.at + text.len();
-        (self.line.as_bytes().get(self.at..end)? == text.as_bytes()).then(|| self.at = end)
+    /// Reads `text`; its length is a constant, so that it is compared in a few words.
+    #[inline]
+    fn literal<const N: usize>(&mut self, text: &[u8; N]) -> Option<()> {
+        let rest = self.line.as_bytes().get(self.at..)?;
+        (rest.first_chunk()? == text).then(|| self.at += N)
     }
 
     /// Passes over `text`, if it comes next.
-    fn has(&mut self, text: &str) -> bool {
+    #[inline]
+    fn has<const N: usize>(&mut self, text: &[u8; N]) -> bool {
         self.literal(text).is_some()
     }
 
@@ -144,7 +147,7 @@ impl<'a> Cursor<'a> {
 
     /// Reads a string that repeats from line to line.
     fn word(&mut self, word: Word, coder: &mut Coder) -> Option<u32> {
-        self.literal("\"")?;
+        self.literal(b"\"")?;
         if let Some(guess) = self.guess(b'"')
             && let Some(code) = coder.known_word(word, &guess[..guess.len() - 1])
         {
@@ -221,7 +224,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn string(&mut self) -> Option<Text<'a>> {
-        self.literal("\"")?;
+        self.literal(b"\"")?;
         let bytes = self.line.as_bytes();
         let start = self.at;
         let mut end = start + skip::end_of_plain(&bytes[start..])?;
@@ -255,7 +258,7 @@ impl<'a> Cursor<'a> {
     /// Reads a list of strings as text, if none of them has an escape.
     fn string_list(&mut self) -> Option<&'a str> {
         let start = self.at;
-        self.literal("[")?;
+        self.literal(b"[")?;
         if self.peek()? == b']' {
             self.at += 1;
             return self.line.get(start..self.at);
@@ -277,14 +280,14 @@ impl<'a> Cursor<'a> {
 
     /// Calls `member` with each key of an object, the cursor standing before the value.
     fn object(&mut self, mut member: impl FnMut(&mut Self, Text<'a>) -> Option<()>) -> Option<()> {
-        self.literal("{")?;
+        self.literal(b"{")?;
         if self.peek()? == b'}' {
             self.at += 1;
             return Some(());
         }
         loop {
             let key = self.string()?;
-            self.literal(":")?;
+            self.literal(b":")?;
             member(self, key)?;
             match self.peek()? {
                 b',' => self.at += 1,
@@ -322,7 +325,7 @@ impl<'a> Cursor<'a> {
 
     /// Reads a list of strings and returns the first; an empty list gives the empty string.
     fn first_string(&mut self) -> Option<Text<'a>> {
-        self.literal("[")?;
+        self.literal(b"[")?;
         let mut first = None;
         if self.peek()? == b']' {
             self.at += 1;
@@ -367,9 +370,9 @@ impl<'a> Cursor<'a> {
     fn status(&mut self) -> Option<Status<'a>> {
         let mut status = Status::default();
         // How nearly all requests end.
-        if self.has("{\"metadata\":{},\"code\":") {
+        if self.has(b"{\"metadata\":{},\"code\":") {
             status.code = self.code()?;
-            self.literal("}")?;
+            self.literal(b"}")?;
             return Some(status);
         }
         self.object(|cursor, key| {
