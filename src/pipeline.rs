@@ -12,6 +12,7 @@
 //! log. Rows of several lanes (API servers) are merged by stage time; so the findings depend on neither
 //! threads nor chunk size.
 
+mod ingest;
 mod merge;
 mod reader;
 
@@ -21,22 +22,22 @@ use std::sync::{Mutex, MutexGuard};
 
 use foldhash::quality::RandomState;
 
-use crate::decode::{Cause, decode, lines, text_of};
+use crate::decode::envelope::Format;
+use crate::decode::record::{Opened, Opener, Record, records};
+use crate::decode::{decode, decode_native, text_of};
 use crate::detect::engine::{Engine, Outcome};
 use crate::detect::{CompiledRules, Hits};
 use crate::frame::coder::CodedEvent;
-use crate::frame::{Coder, EventColumns, EventFrame, EventText, Place, Vocabulary};
-use crate::report::{RejectLine, Summary};
+use crate::frame::{Coder, EventColumns, EventFrame, EventText, Origin, Place, Vocabulary};
+use crate::report::{Census, RejectLine, Summary};
 use crate::rules::{RuleError, RuleSet};
-use crate::source::{Chunk, InputFile, SourceError, discover};
+use crate::source::{Chunk, InputFile, Integrity, ReadOptions, SourceError, discover};
 use merge::Merge;
 use reader::{Notes, Reader};
 
-/// Bytes of a chunk unless asked otherwise.
-pub const CHUNK_BYTES: usize = 1 << 18;
-
-/// Longest line unless asked otherwise: kube-apiserver refuses objects far smaller.
-pub const MAX_LINE_BYTES: usize = 64 << 20;
+/// How long an API server must be silent for that to be noted, unless asked otherwise: even where nobody
+/// works, nodes report every five minutes.
+pub const GAP_US: i64 = 15 * 60 * 1_000_000;
 
 /// How many lines that are not events the summary names.
 pub const NAMED_REJECTS: usize = 20;
@@ -48,14 +49,16 @@ pub struct Options {
     pub paths: Vec<PathBuf>,
     /// Threads that decode and detect; at least 1.
     pub threads: usize,
-    /// Bytes of a chunk.
-    pub chunk_bytes: usize,
-    /// Bytes of the longest line that is read.
-    pub max_line_bytes: usize,
+    /// How files are read.
+    pub read: ReadOptions,
+    /// The family of envelopes, if the user knows better than a guess.
+    pub format: Option<Format>,
     /// How many places in the log a finding keeps.
     pub evidence_limit: usize,
     /// Name of the cluster, for the frames; may be empty.
     pub cluster: String,
+    /// How long an API server must be silent for that to be noted, in microseconds.
+    pub gap_us: i64,
 }
 
 /// Why a scan cannot run.
@@ -110,11 +113,24 @@ struct Batch {
     file: u32,
     frame: EventFrame,
     hits: Hits,
-    rejects: Vec<RejectLine>,
+    found: Found,
+    bytes: u64,
+}
+
+/// What the records of a chunk turned out to be.
+#[derive(Default)]
+struct Found {
     records: u64,
     bad: u64,
     other: u64,
-    bytes: u64,
+    recovered: u64,
+    partial: u64,
+    /// Of events, what they were wrapped in.
+    envelopes: Census,
+    /// Of the others, what they are.
+    kinds: Census,
+    /// The first that are no events.
+    rejects: Vec<RejectLine>,
 }
 
 /// Batches that wait for their turn.
@@ -173,7 +189,9 @@ pub fn scan(
     compiled: &CompiledRules,
 ) -> Result<Scan, ScanError> {
     let threads = options.threads.max(1);
-    let (files, errors) = discover::discover(&options.paths);
+    let mut discovery = discover::discover(&options.paths);
+    let errors = std::mem::take(&mut discovery.errors);
+    let files = &discovery.files;
     let vocabulary = Vocabulary::new();
     let engine = Engine::new(rules, compiled, &vocabulary, options.evidence_limit)?;
     let pool = rayon::ThreadPoolBuilder::new()
@@ -182,17 +200,25 @@ pub fn scan(
         .map_err(|cause| ScanError::Threads { threads, cause })?;
     let recycled = Recycled::default();
     let worker = Worker {
-        files: &files,
+        files,
         recycled: &recycled,
         vocabulary: &vocabulary,
         request_hasher: RandomState::default(),
         compiled,
+        format: options.format,
         cluster: &options.cluster,
     };
-    let reader = Reader::new(&files, options.chunk_bytes, options.max_line_bytes);
-    let reader = Mutex::new(reader);
+    let reader = Mutex::new(Reader::new(files, &options.read));
     let inbox = Mutex::new(Inbox::default());
-    let merge = Mutex::new(Merge::new(&files, &recycled, engine, errors));
+    let merge = Merge::new(
+        &discovery,
+        errors,
+        &recycled,
+        &vocabulary,
+        engine,
+        options.gap_us,
+    );
+    let merge = Mutex::new(merge);
     pool.broadcast(|_| {
         loop {
             let buffer = lock(&recycled.buffers).pop().unwrap_or_default();
@@ -241,6 +267,7 @@ struct Worker<'a> {
     vocabulary: &'a Vocabulary,
     request_hasher: RandomState,
     compiled: &'a CompiledRules,
+    format: Option<Format>,
     cluster: &'a str,
 }
 
@@ -261,52 +288,123 @@ impl Worker<'_> {
         let coder = lock(&self.recycled.coders).pop();
         let coder = coder.unwrap_or_else(|| Coder::new(self.vocabulary));
         let frame = lock(&self.recycled.frames).pop();
-        let mut columns = EventColumns::new(&self.request_hasher, coder, name, frame);
+        let mut desk = Desk {
+            columns: EventColumns::new(&self.request_hasher, coder, name, frame),
+            cluster: self.cluster,
+            found: Found::default(),
+        };
+        let mut opener = Opener::new(self.format, chunk.header.as_deref());
         let mut event = CodedEvent::default();
-        let mut rejects = Vec::new();
-        let (mut records, mut bad, mut other) = (0, 0, 0);
-        for line in lines(&chunk, text) {
-            records += 1;
-            match decode(line.text, columns.coder(), &mut event) {
-                Ok(()) => {
-                    let place = Place {
-                        line: line.line,
-                        offset: line.offset,
-                        length: narrow(line.text.len()),
-                        cluster: self.cluster,
-                        text: EventText::InChunk(line.start),
-                    };
-                    columns.push(&event, line.text, &place);
-                }
-                Err(cause) => {
-                    match cause {
-                        Cause::Json(_) => bad += 1,
-                        Cause::OtherKind { .. } => other += 1,
-                    }
-                    if rejects.len() < NAMED_REJECTS {
-                        rejects.push(RejectLine {
-                            file: name.clone(),
-                            line: line.line,
-                            offset: line.offset,
-                            cause: cause.to_string(),
-                        });
-                    }
-                }
+        let mut last = None;
+        for record in records(&chunk, text) {
+            let is_native = self.format.is_none()
+                && record.integrity == Integrity::Whole
+                && decode_native(record.text, desk.columns.coder(), &mut event);
+            if is_native {
+                desk.found.records += 1;
+                let origin = Origin {
+                    cluster: self.cluster,
+                    ..Origin::default()
+                };
+                let place = desk.place(&record, record.text, origin);
+                desk.columns.push(&event, record.text, &place);
+            } else {
+                opener.open(&record, &mut |opened| desk.take(&record, &opened));
             }
+            last = Some(record);
+        }
+        if let Some(record) = last {
+            opener.finish(&mut |opened| desk.take(&record, &opened));
         }
         let bytes = text.len() as u64;
-        let (frame, coder) = columns.finish(data);
+        let (frame, coder) = desk.columns.finish(data);
         lock(&self.recycled.coders).push(coder);
         let hits = self.compiled.evaluate(&frame);
+        let mut found = desk.found;
+        for reject in &mut found.rejects {
+            reject.file = name.clone();
+        }
         Batch {
             file: chunk.file,
             frame,
             hits,
-            rejects,
-            records,
-            bad,
-            other,
+            found,
             bytes,
+        }
+    }
+}
+
+/// Where the events of a chunk are gathered, and what is none is counted.
+struct Desk<'a> {
+    columns: EventColumns<'a>,
+    cluster: &'a str,
+    found: Found,
+}
+
+impl Desk<'_> {
+    /// Takes in one thing that was found in `record`.
+    fn take(&mut self, record: &Record<'_>, opened: &Opened<'_>) {
+        self.found.records += 1;
+        match opened {
+            Opened::Event {
+                found,
+                is_recovered,
+            } => {
+                let mut event = CodedEvent::default();
+                if let Err(cause) = decode(found.text, self.columns.coder(), &mut event) {
+                    self.found.bad += 1;
+                    self.reject(record, format!("not a JSON object: {cause}"));
+                    return;
+                }
+                let origin = Origin {
+                    cluster: found.cluster.unwrap_or(self.cluster),
+                    node: found.node.unwrap_or_default(),
+                    stream: found.stream.unwrap_or_default(),
+                    envelope: found.envelope,
+                };
+                let place = self.place(record, found.text, origin);
+                self.columns.push(&event, found.text, &place);
+                self.found.recovered += u64::from(*is_recovered);
+                self.found.partial += u64::from(found.partial);
+                if !found.envelope.is_empty() {
+                    self.found.envelopes.add(found.envelope);
+                }
+            }
+            Opened::Other(what) => {
+                self.found.other += 1;
+                self.found.kinds.add(what);
+                self.reject(record, (*what).to_owned());
+            }
+            Opened::Bad(cause) => {
+                self.found.bad += 1;
+                self.reject(record, (*cause).to_owned());
+            }
+        }
+    }
+
+    fn place<'p>(&self, record: &Record<'_>, text: &str, origin: Origin<'p>) -> Place<'p> {
+        // An event that stands in the chunk as it is need not be kept apart.
+        let within = (text.as_ptr() as usize).checked_sub(record.text.as_ptr() as usize);
+        let within = within.filter(|start| start + text.len() <= record.text.len());
+        Place {
+            line: record.line,
+            offset: record.offset,
+            length: narrow(record.text.len()),
+            origin,
+            text: within.map_or(EventText::Unwrapped, |start| {
+                EventText::InChunk(record.start + narrow(start))
+            }),
+        }
+    }
+
+    fn reject(&mut self, record: &Record<'_>, cause: String) {
+        if self.found.rejects.len() < NAMED_REJECTS {
+            self.found.rejects.push(RejectLine {
+                file: String::new().into(),
+                line: record.line,
+                offset: record.offset,
+                cause,
+            });
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `kubescry scan`: options in, findings out.
 
+use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -9,12 +10,13 @@ use clap::Args;
 use super::Global;
 use super::diagnostic::{Diagnostic, Printer};
 use super::exit::Exit;
+use crate::decode::envelope;
 use crate::detect::CompiledRules;
 use crate::finding::Severity;
-use crate::pipeline::{self, CHUNK_BYTES, MAX_LINE_BYTES, Scan};
+use crate::pipeline::{self, GAP_US, Scan};
 use crate::report::{self, Format, WIDTH_DEFAULT};
 use crate::rules::RuleSet;
-use crate::source::SourceError;
+use crate::source::{Framing, ReadOptions};
 
 /// Options of `kubescry scan`.
 #[derive(Debug, Args)]
@@ -44,11 +46,65 @@ pub struct ScanArgs {
     #[arg(long, value_name = "FILE")]
     pub stats: Option<PathBuf>,
     /// Longest line that is read, in bytes; longer ones are counted and passed over
-    #[arg(long, value_name = "BYTES", default_value_t = MAX_LINE_BYTES)]
+    #[arg(long, value_name = "BYTES", default_value_t = ReadOptions::default().max_line_bytes)]
     pub max_line: usize,
+    /// What a compressed file may unpack to, in bytes; the rest of it is not read
+    #[arg(long, value_name = "BYTES", default_value_t = ReadOptions::default().max_decompressed_bytes)]
+    pub max_decompressed: u64,
+    /// What the events are wrapped in, if the guess is wrong; `help` lists the names
+    #[arg(long, value_name = "NAME", value_parser = InputFormat::parse, default_value = "auto")]
+    pub input_format: InputFormat,
+    /// Minutes that an API server must be silent for that to be reported
+    #[arg(long, value_name = "MINUTES", default_value_t = GAP_US / 60_000_000, value_parser = clap::value_parser!(i64).range(1..))]
+    pub gap: i64,
     /// Bytes decoded at a time by a thread; results do not depend on it
-    #[arg(long, value_name = "BYTES", default_value_t = CHUNK_BYTES, hide = true)]
+    #[arg(long, value_name = "BYTES", default_value_t = ReadOptions::default().chunk_bytes, hide = true)]
     pub chunk_size: usize,
+}
+
+/// What the input is, as far as the user says.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct InputFormat {
+    framing: Option<Framing>,
+    format: Option<envelope::Format>,
+}
+
+impl InputFormat {
+    /// Ways to separate records, whatever is in them.
+    const FRAMINGS: [(&'static str, Framing, &'static str); 2] = [
+        ("lines", Framing::Lines, "one record a line"),
+        (
+            "documents",
+            Framing::Documents,
+            "JSON documents, however they are laid out",
+        ),
+    ];
+
+    fn parse(name: &str) -> Result<Self, String> {
+        if name == "auto" {
+            return Ok(Self::default());
+        }
+        let framing = Self::FRAMINGS.iter().find(|(known, ..)| *known == name);
+        if let Some((_, framing, _)) = framing {
+            return Ok(Self {
+                framing: Some(*framing),
+                format: None,
+            });
+        }
+        if let Ok(format) = name.parse() {
+            return Ok(Self {
+                framing: (format == envelope::Format::Csv).then_some(Framing::Csv),
+                format: Some(format),
+            });
+        }
+        let framings = Self::FRAMINGS.iter().map(|(name, _, what)| (*name, *what));
+        let formats = envelope::Format::ALL.map(|format| (format.name(), format.description()));
+        let mut text = "one of\n  auto            told from the content".to_owned();
+        for (name, what) in framings.chain(formats) {
+            let _ = write!(text, "\n  {name:<15} {what}");
+        }
+        Err(text)
+    }
 }
 
 /// How many references to print.
@@ -99,10 +155,16 @@ pub(super) fn run(args: &ScanArgs, global: &Global, printer: Printer) -> Exit {
     let options = pipeline::Options {
         paths: args.paths.clone(),
         threads,
-        chunk_bytes: args.chunk_size.max(1),
-        max_line_bytes: args.max_line.max(1),
+        read: ReadOptions {
+            chunk_bytes: args.chunk_size.max(1),
+            max_line_bytes: args.max_line.max(1),
+            max_decompressed_bytes: args.max_decompressed,
+            framing: args.input_format.framing,
+        },
+        format: args.input_format.format,
         evidence_limit: args.evidence.0.unwrap_or(usize::MAX),
         cluster: String::new(),
+        gap_us: args.gap.saturating_mul(60_000_000),
     };
     let scan = match pipeline::scan(&options, &rules, &compiled) {
         Ok(scan) => scan,
@@ -156,7 +218,7 @@ fn judge(scan: &Scan, args: &ScanArgs, printer: Printer) -> Exit {
     for error in &scan.errors {
         printer.print(&with_hint(
             Diagnostic::warning(error),
-            hint(error).as_deref(),
+            error.hint().as_deref(),
         ));
     }
     if totals.bad > 0 {
@@ -176,7 +238,18 @@ fn judge(scan: &Scan, args: &ScanArgs, printer: Printer) -> Exit {
         return Exit::Internal;
     }
     if totals.events == 0 && (totals.records > 0 || !scan.errors.is_empty()) {
-        printer.error("no audit event could be read");
+        let kinds = scan.summary.ingest.other_kinds.ranked();
+        let kinds: Vec<String> = kinds
+            .iter()
+            .take(3)
+            .map(|(kind, count)| format!("{count} x {kind}"))
+            .collect();
+        if kinds.is_empty() {
+            printer.error("no audit event could be read");
+        } else {
+            let kinds = kinds.join(", ");
+            printer.error(format_args!("no audit event could be read, but {kinds}"));
+        }
         return Exit::Unreadable;
     }
     let missing = !scan.errors.is_empty()
@@ -194,17 +267,6 @@ fn judge(scan: &Scan, args: &ScanArgs, printer: Printer) -> Exit {
     match (args.fail_on, worst) {
         (Some(limit), Some(worst)) if worst >= limit => Exit::Findings,
         _ => Exit::Done,
-    }
-}
-
-fn hint(error: &SourceError) -> Option<String> {
-    match error {
-        SourceError::Shape { shape, .. } => shape.hint(),
-        SourceError::Read { .. } => Some(
-            "all before that place was read; if the file is still being written, run again later"
-                .to_owned(),
-        ),
-        SourceError::Open { .. } | SourceError::NotAFile { .. } => None,
     }
 }
 

@@ -176,6 +176,8 @@ pub struct Annotations<'a> {
     pub legacy_secret: Text<'a>,
     /// `authentication.k8s.io/legacy-token-invalidated`: a refused token and its Secret.
     pub legacy_invalidated: Text<'a>,
+    /// `audit.k8s.io/truncated`: the API server left out the bodies.
+    pub truncated: Text<'a>,
 }
 
 impl<'a> User<'a> {
@@ -207,6 +209,7 @@ impl<'a> Annotations<'a> {
                 self.legacy_secret = value;
             }
             "authentication.k8s.io/legacy-token-invalidated" => self.legacy_invalidated = value,
+            "audit.k8s.io/truncated" => self.truncated = value,
             _ => {}
         }
     }

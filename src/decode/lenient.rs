@@ -11,33 +11,20 @@ use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::envelope::restored_key;
 use super::event::{Annotations, Event, ObjectRef, Span, Status, Text, User};
-use super::{Cause, time};
+use super::time;
 
-/// Decodes one line, without its line end.
+/// Decodes the text of an event, however it is written.
 ///
 /// # Errors
-/// [`Cause::Json`] if the line is not one JSON object, [`Cause::OtherKind`] if it is, but no audit
-/// event: neither an `apiVersion` of the group `audit.k8s.io` nor an `auditID`.
-pub(super) fn decode(line: &str) -> Result<Event<'_>, Cause> {
-    let mut deserializer = serde_json::Deserializer::from_str(line);
-    let (event, identity) = EventSeed { line }
+/// With what the parser said, if it is not one JSON object.
+pub(super) fn decode(text: &str) -> Result<Event<'_>, String> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    EventSeed { line: text }
         .deserialize(&mut deserializer)
         .and_then(|event| deserializer.end().map(|()| event))
-        .map_err(|cause| Cause::Json(cause.to_string()))?;
-    if identity.api_version.starts_with("audit.k8s.io/") || !event.audit_id.is_empty() {
-        return Ok(event);
-    }
-    let mut kind = identity.kind.into_owned();
-    kind.truncate(kind.floor_char_boundary(64));
-    Err(Cause::OtherKind { kind })
-}
-
-/// What says whether an object is an audit event.
-#[derive(Default)]
-struct Identity<'a> {
-    kind: Text<'a>,
-    api_version: Text<'a>,
+        .map_err(|cause| cause.to_string())
 }
 
 #[derive(Clone, Copy)]
@@ -46,7 +33,7 @@ struct EventSeed<'a> {
 }
 
 impl<'a> DeserializeSeed<'a> for EventSeed<'a> {
-    type Value = (Event<'a>, Identity<'a>);
+    type Value = Event<'a>;
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
@@ -54,7 +41,7 @@ impl<'a> DeserializeSeed<'a> for EventSeed<'a> {
 }
 
 impl<'a> Visitor<'a> for EventSeed<'a> {
-    type Value = (Event<'a>, Identity<'a>);
+    type Value = Event<'a>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an audit event")
@@ -62,11 +49,8 @@ impl<'a> Visitor<'a> for EventSeed<'a> {
 
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut event = Event::default();
-        let mut identity = Identity::default();
         while let Some(Loose(key)) = map.next_key()? {
             match &*key {
-                "kind" => identity.kind = text(&mut map)?,
-                "apiVersion" => identity.api_version = text(&mut map)?,
                 "level" => event.level = text(&mut map)?,
                 "auditID" => event.audit_id = text(&mut map)?,
                 "stage" => event.stage = text(&mut map)?,
@@ -86,7 +70,7 @@ impl<'a> Visitor<'a> for EventSeed<'a> {
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        Ok((event, identity))
+        Ok(event)
     }
 }
 
@@ -107,7 +91,9 @@ impl<'a> EventSeed<'a> {
             "groups" => user.groups = list_text(value),
             "extra" => {
                 user.extra_span = self.body(value);
-                each_member(value, |key, value| user.set_extra(key, first_text(value)));
+                each_member(value, |key, value| {
+                    user.set_extra(&restored(key), first_text(value));
+                });
             }
             _ => {}
         });
@@ -119,9 +105,16 @@ impl<'a> EventSeed<'a> {
             span: self.body(raw),
             ..Annotations::default()
         };
-        each_member(raw, |key, value| annotations.set(key, loose(value)));
+        each_member(raw, |key, value| {
+            annotations.set(&restored(key), loose(value));
+        });
         annotations
     }
+}
+
+/// Returns a key as the API server writes it: shippers change the dots.
+fn restored(key: &str) -> Cow<'_, str> {
+    restored_key(key).map_or(Cow::Borrowed(key), Cow::Owned)
 }
 
 fn object_ref(raw: &RawValue) -> Option<ObjectRef<'_>> {
@@ -290,13 +283,18 @@ mod tests {
     }
 
     #[test]
-    fn other_objects_are_named() {
-        let line = r#"{"kind":"Pod","apiVersion":"v1"}"#;
-        assert_eq!(decode(line), Err(Cause::OtherKind { kind: "Pod".into() }));
-        assert!(matches!(decode("[1]"), Err(Cause::Json(_))));
-        assert!(matches!(
-            decode(r#"{"auditID":"a"} x"#),
-            Err(Cause::Json(_))
-        ));
+    fn keys_that_a_shipper_has_changed_are_known() {
+        let line = r#"{"user":{"extra":{"authentication_kubernetes_io/credential-id":["JTI=1"]}},
+            "annotations":{"authorization_k8s_io/decision":"forbid"}}"#;
+        let event = decode(line).unwrap();
+        assert_eq!(event.user.credential_id, "JTI=1");
+        assert_eq!(event.annotations.decision, "forbid");
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for line in ["[1]", r#"{"auditID":"a"} x"#, "1", "", r#"{"auditID":"a""#] {
+            assert!(decode(line).is_err(), "{line}");
+        }
     }
 }

@@ -9,14 +9,6 @@ const EVENTS: &[&str] = &[
     r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"RequestResponse","auditID":"9f","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/dev/serviceaccounts/a","verb":"delete","user":{"username":"bob","groups":["dev","system:authenticated"],"extra":{"authentication.kubernetes.io/credential-id":["X509SHA256=ab"]}},"impersonatedUser":{"username":"x"},"authenticationMetadata":{"impersonationConstraint":"impersonate:user-info"},"sourceIPs":["127.0.2.12"],"userAgent":"kubectl","objectRef":{"resource":"serviceaccounts","namespace":"dev","name":"a","apiVersion":"v1","resourceVersion":"7"},"responseStatus":{"metadata":{},"status":"Success","details":{"name":"a","kind":"serviceaccounts","uid":"u-1"},"code":200},"requestObject":{"kind":"DeleteOptions","a":[1,{"b":"}\""}]},"responseObject":{},"requestReceivedTimestamp":"2026-11-22T04:55:27.649211Z","stageTimestamp":"2026-11-22T04:55:27.650970Z","annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"RBAC: allowed by ClusterRoleBinding \"b\""}}"#,
 ];
 
-fn lines_of(text: &str) -> Vec<Line<'_>> {
-    let chunk = Chunk {
-        line: 1,
-        ..Chunk::default()
-    };
-    lines(&chunk, text).collect()
-}
-
 fn coder() -> Coder {
     Coder::new(&Vocabulary::new())
 }
@@ -106,23 +98,6 @@ fn values_land_in_their_fields() {
         texts(4)[..2],
         ["allow", r#"RBAC: allowed by ClusterRoleBinding "b""#]
     );
-}
-
-#[test]
-fn a_damaged_line_hides_no_other() {
-    let cut = &EVENTS[0][..200];
-    let text = format!("{}\r\n\n{cut}\n{}", EVENTS[0], EVENTS[1]);
-    let lines = lines_of(&text);
-    let outcome = |line: &Line<'_>| {
-        (
-            line.line,
-            decode(line.text, &mut coder(), &mut CodedEvent::default()).is_ok(),
-        )
-    };
-    let outcomes: Vec<(u64, bool)> = lines.iter().map(outcome).collect();
-    assert_eq!(outcomes, [(1, true), (3, false), (4, true)]);
-    let offset = usize::try_from(lines[2].offset).unwrap();
-    assert!(text[offset..].starts_with(EVENTS[1]));
 }
 
 #[test]

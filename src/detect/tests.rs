@@ -10,9 +10,10 @@ use super::leaf::LeafTest;
 use super::row::column_values;
 use super::value::Values;
 use super::*;
-use crate::decode::{decode, lines};
+use crate::decode::decode;
+use crate::decode::record::records;
 use crate::frame::coder::CodedEvent;
-use crate::frame::{Coder, EventColumns, EventFrame, EventText, Place, Vocabulary};
+use crate::frame::{Coder, EventColumns, EventFrame, EventText, Origin, Place, Vocabulary};
 use crate::rules::RuleSet;
 use crate::source::Chunk;
 
@@ -33,14 +34,14 @@ fn frame(text: &str) -> EventFrame {
         line: 1,
         ..Chunk::default()
     };
-    for line in lines(&chunk, text) {
+    for line in records(&chunk, text) {
         let mut event = CodedEvent::default();
         decode(line.text, columns.coder(), &mut event).unwrap();
         let place = Place {
             line: line.line,
             offset: line.offset,
             length: u32::try_from(line.text.len()).unwrap(),
-            cluster: "",
+            origin: Origin::default(),
             text: EventText::InChunk(line.start),
         };
         columns.push(&event, line.text, &place);

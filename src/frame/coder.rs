@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use hashbrown::HashMap;
 
 use super::memo::Memo;
-use super::pieces::{ADDRESSES, ANNOTATIONS, OBJECT, Table, USER};
+use super::pieces::{ADDRESSES, ANNOTATIONS, OBJECT, ORIGIN, Table, USER};
 use super::vocabulary::{NULL, Vocabulary, known, parse_list};
 use crate::decode::event::{Annotations, Event, ObjectRef, Span, Text, User};
 
@@ -177,6 +177,7 @@ pub(super) struct Tables {
     pub(super) addresses: Table<{ ADDRESSES.len() }>,
     pub(super) objects: Table<{ OBJECT.len() }>,
     pub(super) annotations: Table<{ ANNOTATIONS.len() }>,
+    pub(super) origins: Table<{ ORIGIN.len() }>,
 }
 
 impl Tables {
@@ -186,6 +187,7 @@ impl Tables {
             addresses: Table::new(),
             objects: Table::new(),
             annotations: Table::new(),
+            origins: Table::new(),
         }
     }
 }
@@ -372,7 +374,8 @@ impl Coder {
     /// token, Pod, user uid, user name.
     pub(super) fn credential(&mut self, event: &CodedEvent<'_>) -> [u32; 2] {
         let [username, uid, _, id, .., kind, key, _] = *self.users.table.get(event.user);
-        let [_, _, legacy_token, legacy_secret, _] = *self.annotations.table.get(event.annotations);
+        let [_, _, legacy_token, legacy_secret, ..] =
+            *self.annotations.table.get(event.annotations);
         let vocabulary = &self.vocabulary;
         if (legacy_token == NULL && legacy_secret == NULL) || username == NULL || id != NULL {
             return [kind, key];
@@ -480,6 +483,7 @@ impl Coder {
             &annotations.legacy_token,
             &annotations.legacy_secret,
             &annotations.legacy_invalidated,
+            &annotations.truncated,
         ]
         .map(|text| self.code(text))
     }

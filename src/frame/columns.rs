@@ -6,7 +6,6 @@ use std::hash::{BuildHasher, Hasher};
 use foldhash::quality::RandomState;
 
 use super::coder::{CodedEvent, Coder};
-use super::vocabulary::NULL;
 use super::{EventFrame, RowDetail, TextSpan};
 
 /// Buffers for the events of one chunk.
@@ -14,8 +13,6 @@ pub struct EventColumns<'a> {
     request_hasher: &'a RandomState,
     coder: Coder,
     frame: EventFrame,
-    /// The last cluster and its code.
-    cluster: (String, u32),
 }
 
 /// Where an event stands in the log.
@@ -27,10 +24,23 @@ pub struct Place<'a> {
     pub offset: u64,
     /// Bytes of the record.
     pub length: u32,
-    /// Name of the cluster; may be empty.
-    pub cluster: &'a str,
+    /// Where it comes from.
+    pub origin: Origin<'a>,
     /// Where the event itself can be read again.
     pub text: EventText,
+}
+
+/// Where a record comes from; empty is unknown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Origin<'a> {
+    /// Name of the cluster.
+    pub cluster: &'a str,
+    /// The machine that wrote the log.
+    pub node: &'a str,
+    /// The log stream, or the pod of the API server.
+    pub stream: &'a str,
+    /// What the event was wrapped in, from outside in.
+    pub envelope: &'a str,
 }
 
 /// Where the text of an event is kept.
@@ -58,7 +68,6 @@ impl<'a> EventColumns<'a> {
             request_hasher,
             coder,
             frame,
-            cluster: (String::new(), NULL),
         }
     }
 
@@ -70,9 +79,7 @@ impl<'a> EventColumns<'a> {
     /// Appends one event that was decoded from `text`.
     pub fn push(&mut self, event: &CodedEvent<'_>, text: &str, place: &Place<'_>) {
         let [credential_kind, credential] = self.coder.credential(event);
-        if self.cluster.0 != place.cluster {
-            self.cluster = (place.cluster.to_owned(), self.coder.code(place.cluster));
-        }
+        let origin = self.origin(&place.origin);
         // In the order of `OWN`.
         let own = [
             event.stage,
@@ -82,7 +89,6 @@ impl<'a> EventColumns<'a> {
             event.reason,
             credential_kind,
             credential,
-            self.cluster.1,
             event.code.into(),
             place.length,
         ];
@@ -92,6 +98,7 @@ impl<'a> EventColumns<'a> {
             event.addresses,
             event.object,
             event.annotations,
+            origin,
         ];
         let request = self.request_key(event);
         let frame = &mut self.frame;
@@ -140,6 +147,21 @@ impl<'a> EventColumns<'a> {
             request,
             content: xxhash_rust::xxh3::xxh3_64(text.as_bytes()),
         });
+    }
+
+    /// Returns the number of an origin; records of one chunk mostly have the same.
+    fn origin(&mut self, origin: &Origin<'_>) -> u32 {
+        if *origin == Origin::default() {
+            return 0;
+        }
+        let Origin {
+            cluster,
+            node,
+            stream,
+            envelope,
+        } = *origin;
+        let codes = [cluster, node, stream, envelope].map(|text| self.coder.code(text));
+        self.frame.tables.origins.find_or_add(codes)
     }
 
     /// Turns the buffers into a frame; `data` is the chunk that the events were decoded from. The coder

@@ -61,7 +61,7 @@ mod tests {
     use foldhash::quality::RandomState;
 
     use super::super::coder::CodedEvent;
-    use super::super::{Coder, EventColumns, EventText, Place, Vocabulary};
+    use super::super::{Coder, EventColumns, EventText, Origin, Place, Vocabulary};
     use super::*;
     use crate::decode::decode;
 
@@ -83,7 +83,10 @@ mod tests {
                 line,
                 offset: 0,
                 length: 7,
-                cluster: "c",
+                origin: Origin {
+                    cluster: "c",
+                    ..Origin::default()
+                },
                 text: EventText::Unwrapped,
             };
             columns.push(&event, text, &place);
@@ -112,6 +115,7 @@ mod tests {
         assert_eq!(cells(Column::Code), ["401", "200"]);
         assert_eq!(cells(Column::IsMasters), ["false", "true"]);
         assert_eq!(cells(Column::Line), ["1", "2"]);
+        assert_eq!(cells(Column::Cluster), ["\"c\"", "\"c\""]);
         let times = data.column(Column::StageTs.name()).unwrap().is_null();
         assert_eq!(times.iter().collect::<Vec<_>>(), [Some(false), Some(true)]);
     }

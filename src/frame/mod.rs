@@ -21,7 +21,7 @@ use std::borrow::Cow;
 use crate::decode::event::Span;
 pub use coder::Coder;
 use coder::{Tables, outcome};
-pub use columns::{EventColumns, EventText, Place};
+pub use columns::{EventColumns, EventText, Origin, Place};
 use pieces::{Home, OWN, Piece, home};
 pub use schema::{Column, ColumnType};
 pub use vocabulary::{NULL, Vocabulary};
@@ -127,6 +127,7 @@ impl EventFrame {
         // A chunk of many long texts must not keep its room for good.
         self.kept.clear();
         self.kept.shrink_to(1 << 20);
+        self.tables.origins.clear();
         self.own.iter_mut().for_each(Vec::clear);
         self.pieces.iter_mut().for_each(Vec::clear);
         self.texts.iter_mut().for_each(Vec::clear);
@@ -235,6 +236,7 @@ impl EventFrame {
             Piece::Addresses => self.tables.addresses.get(number),
             Piece::Object => self.tables.objects.get(number),
             Piece::Annotations => self.tables.annotations.get(number),
+            Piece::Origin => self.tables.origins.get(number),
         }
     }
 

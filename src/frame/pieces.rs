@@ -37,16 +37,25 @@ pub(super) const OBJECT: [Column; 5] = [
 ];
 
 /// Columns that `annotations` fill, likewise.
-pub(super) const ANNOTATIONS: [Column; 5] = [
+pub(super) const ANNOTATIONS: [Column; 6] = [
     Column::Decision,
     Column::AuthzReason,
     Column::LegacyToken,
     Column::LegacySecret,
     Column::LegacyInvalidated,
+    Column::Truncated,
+];
+
+/// Columns that the origin of the record fills: the user's option or an envelope.
+pub(super) const ORIGIN: [Column; 4] = [
+    Column::Cluster,
+    Column::LogNode,
+    Column::LogStream,
+    Column::Envelope,
 ];
 
 /// Columns with a value of their own in each row.
-pub(super) const OWN: [Column; 10] = [
+pub(super) const OWN: [Column; 9] = [
     Column::Stage,
     Column::Level,
     Column::Verb,
@@ -54,7 +63,6 @@ pub(super) const OWN: [Column; 10] = [
     Column::Reason,
     Column::CredentialKind,
     Column::Credential,
-    Column::Cluster,
     Column::Code,
     Column::Length,
 ];
@@ -72,16 +80,19 @@ pub enum Piece {
     Object,
     /// `annotations`
     Annotations,
+    /// Where the record comes from.
+    Origin,
 }
 
 impl Piece {
     /// All pieces.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::User,
         Self::Impersonated,
         Self::Addresses,
         Self::Object,
         Self::Annotations,
+        Self::Origin,
     ];
 }
 
@@ -129,6 +140,8 @@ const fn find_home(column: Column) -> Home {
                 (Piece::Addresses, Some(at))
             } else if let Some(at) = position(&OBJECT, column) {
                 (Piece::Object, Some(at))
+            } else if let Some(at) = position(&ORIGIN, column) {
+                (Piece::Origin, Some(at))
             } else {
                 (Piece::Annotations, position(&ANNOTATIONS, column))
             }
@@ -174,6 +187,14 @@ impl<const N: usize> Table<N> {
         let number = u32::try_from(self.rows.len()).expect("a chunk has fewer than 2^32 events");
         self.rows.push(codes);
         number
+    }
+
+    /// Returns the number of a piece that is probably the last one, or adds it.
+    pub(super) fn find_or_add(&mut self, codes: [u32; N]) -> u32 {
+        match self.rows.iter().rposition(|row| *row == codes) {
+            Some(at) => u32::try_from(at).expect("a chunk has fewer than 2^32 events"),
+            None => self.add(codes),
+        }
     }
 
     #[inline]

@@ -106,6 +106,8 @@ columns! {
     LegacyInvalidated "legacy_invalidated" Coded
         "annotations.authentication.k8s.io/legacy-token-invalidated"
         "The Secret whose token was refused because it had been invalidated.";
+    Truncated "truncated" Coded "annotations.audit.k8s.io/truncated"
+        "`true` if the API server left out the bodies for their size.";
     IdentityKind "identity_kind" Coded ""
         "`user`, `serviceaccount`, `node`, `component`, `anonymous` or `none`.";
     CredentialKind "credential_kind" Coded "" "Authentication method, as far as the log can tell.";
@@ -113,11 +115,14 @@ columns! {
     Actor "actor" Coded "" "Whom RBAC judged: the impersonated user, else the user.";
     IsMasters "is_masters" Flag "" "Whether the user's or the impersonated groups hold `system:masters`.";
     Outcome "outcome" Coded "" "`ok`, `denied`, `unauthenticated` or `error`; null without a response.";
-    Cluster "cluster" Coded "" "Name of the cluster, if given.";
+    Cluster "cluster" Coded "" "Name of the cluster, if given or told by an envelope.";
+    LogNode "log_node" Coded "" "The machine that wrote the log, if an envelope tells it.";
+    LogStream "log_stream" Coded "" "The log stream or API server pod, if an envelope tells it.";
+    Envelope "envelope" Coded "" "What the event was wrapped in, from outside in; null for a bare one.";
     File "file" Coded "" "The file, as given.";
-    Line "line" Long "" "Line in the file, from 1.";
-    Offset "offset" Long "" "Byte offset in the decompressed file.";
-    Length "length" Number "" "Bytes of the record.";
+    Line "line" Long "" "Line of the record in the file, from 1.";
+    Offset "offset" Long "" "Byte offset of the record in the decompressed file.";
+    Length "length" Number "" "Bytes of the record, its envelopes included.";
 }
 
 impl Column {

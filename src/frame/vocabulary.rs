@@ -31,6 +31,8 @@ known! {
     PANIC "Panic";
     WATCH "watch";
     SECRETS "secrets";
+    TOKEN "token";
+    TOKEN_REVIEWS "tokenreviews";
     LEGACY_TOKEN "legacy-token";
     OK "ok";
     UNAUTHENTICATED "unauthenticated";

@@ -2,19 +2,25 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::ingest::Gathering;
 use super::{Batch, Done, NAMED_REJECTS, Recycled, Scan};
 use crate::detect::engine::Engine;
 use crate::detect::fold::{Fold, Open};
 use crate::detect::request::{RequestColumns, row_ts};
 use crate::finding::Timestamp;
-use crate::report::{Counters, FileStats, RejectLine, Summary};
+use crate::frame::Vocabulary;
+use crate::report::{Counters, FileStats, Ingest, RejectLine, Summary};
+use crate::source::discover::Discovery;
 use crate::source::{InputFile, Oversize, SourceError};
 
 /// What was read so far, and batches of each lane that are not used up.
 pub(super) struct Merge<'r> {
     files: &'r [InputFile],
+    skipped: u64,
     recycled: &'r Recycled,
+    vocabulary: &'r Vocabulary,
     engine: Engine<'r>,
+    gathering: Gathering,
     fold: Fold,
     lanes: BTreeMap<u32, VecDeque<Started>>,
     counters: Vec<Counters>,
@@ -33,15 +39,21 @@ struct Started {
 
 impl<'r> Merge<'r> {
     pub(super) fn new(
-        files: &'r [InputFile],
-        recycled: &'r Recycled,
-        engine: Engine<'r>,
+        discovery: &'r Discovery,
         errors: Vec<SourceError>,
+        recycled: &'r Recycled,
+        vocabulary: &'r Vocabulary,
+        engine: Engine<'r>,
+        gap_us: i64,
     ) -> Self {
+        let files = &discovery.files;
         Self {
             files,
+            skipped: discovery.n_skipped,
             recycled,
+            vocabulary,
             engine,
+            gathering: Gathering::new(gap_us),
             fold: Fold::default(),
             lanes: BTreeMap::new(),
             counters: vec![Counters::default(); files.len()],
@@ -63,12 +75,17 @@ impl<'r> Merge<'r> {
         }
         let Some(mut batch) = done.batch else { return };
         let counters = &mut self.counters[batch.file as usize];
-        counters.records += batch.records;
-        counters.bad += batch.bad;
-        counters.other += batch.other;
+        let found = &mut batch.found;
+        counters.records += found.records;
+        counters.bad += found.bad;
+        counters.other += found.other;
+        counters.recovered += found.recovered;
+        counters.partial += found.partial;
         counters.bytes += batch.bytes;
         let room = NAMED_REJECTS.saturating_sub(self.rejects.len());
-        self.rejects.extend(batch.rejects.drain(..).take(room));
+        self.rejects.extend(found.rejects.drain(..).take(room));
+        self.gathering.records(&found.envelopes, &found.kinds);
+        self.gathering.frame(&batch.frame);
         self.engine.note_coverage(&batch.frame);
         let started = Started {
             batch,
@@ -99,10 +116,16 @@ impl<'r> Merge<'r> {
         let too_long = self.oversize.iter().map(|line| {
             let name = &self.files[line.file as usize].name;
             format!(
-                "skipped line {} of `{name}`: {} bytes are over the limit for a line",
-                line.line, line.length
+                "skipped line {} of `{name}`: its {} bytes are over the limit for a line{}",
+                line.line,
+                line.length,
+                subject(&line.head)
             )
         });
+        let names: Vec<&str> = self.files.iter().map(|file| &*file.name).collect();
+        let ingest = self.gathering.finish(self.vocabulary, &names, self.skipped);
+        let notes = notes(&totals, &ingest);
+        let blind = outcome.blind.iter().cloned().chain(blind(&ingest));
         let summary = Summary {
             files: files
                 .map(|(file, counters)| FileStats {
@@ -111,6 +134,7 @@ impl<'r> Merge<'r> {
                 })
                 .collect(),
             totals,
+            ingest,
             problems: self
                 .errors
                 .iter()
@@ -118,8 +142,8 @@ impl<'r> Merge<'r> {
                 .chain(too_long)
                 .collect(),
             rejects: self.rejects,
-            blind: outcome.blind.clone(),
-            notes: outcome.notes.clone(),
+            blind: blind.collect(),
+            notes: outcome.notes.iter().cloned().chain(notes).collect(),
         };
         Scan {
             outcome,
@@ -178,6 +202,7 @@ impl<'r> Merge<'r> {
             let hits = &hits[..of_row];
             let (new, folded) = self.fold.row(&batch.frame, &columns, hits, *row, open);
             if new {
+                self.gathering.event(lane, batch.file, &batch.frame, *row);
                 counters.events += 1;
                 span(counters, ts);
             } else {
@@ -219,6 +244,61 @@ impl Started {
         } else {
             i64::MIN
         }
+    }
+}
+
+/// Says what a reader should know of the way the log came here.
+fn notes(totals: &Counters, ingest: &Ingest) -> Vec<String> {
+    let sentences = [
+        (
+            totals.recovered,
+            "events were found behind damage: who can cut the log could have forged them",
+        ),
+        (
+            totals.partial,
+            "events were exported without some of their fields: rules that need those do not see them",
+        ),
+        (
+            ingest.truncated,
+            "events were stripped of their bodies by the API server for their size: rules that read bodies do not see them",
+        ),
+        (
+            ingest.secret_bodies,
+            "events hold the body of a Secret or a token request: this log is itself a secret",
+        ),
+    ];
+    sentences
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, sentence)| format!("{count} {sentence}"))
+        .collect()
+}
+
+/// Says what the kind of log leaves out.
+fn blind(ingest: &Ingest) -> Option<String> {
+    let reads = ["get", "list"].map(|verb| ingest.verbs.get(verb));
+    let is_blind = !ingest.verbs.is_empty() && reads == [0, 0];
+    is_blind.then(|| {
+        "reads: there is no get or list in the log, as in AKS `kube-audit-admin` or under a policy that drops them"
+            .to_owned()
+    })
+}
+
+/// Says what the beginning of a record tells of its request: a long line is a way to hide one.
+fn subject(head: &[u8]) -> String {
+    let value = |key: &str| {
+        let start = memchr::memmem::find(head, key.as_bytes())? + key.len();
+        let rest = &head[start..];
+        let text = &rest[..memchr::memchr2(b'"', b'\\', rest)?];
+        let text = String::from_utf8_lossy(text);
+        (!text.is_empty()).then(|| text.into_owned())
+    };
+    let keys = ["\"username\":\"", "\"verb\":\"", "\"requestURI\":\""];
+    let found: Vec<String> = keys.into_iter().filter_map(value).collect();
+    if found.is_empty() {
+        String::new()
+    } else {
+        format!("; it begins as a request of {}", found.join(" "))
     }
 }
 

@@ -7,10 +7,9 @@ use super::Job;
 use crate::decode::peek_time;
 use crate::source::chunk::ChunkReader;
 use crate::source::open::open;
-use crate::source::shape::{Shape, sniff};
-use crate::source::{Chunk, InputFile, Oversize, SourceError};
+use crate::source::{Chunk, InputFile, Oversize, ReadOptions, SourceError};
 
-/// How far into a file the look ahead goes, and the shape is looked for.
+/// How far into a file the look ahead goes.
 const PREFIX_BYTES: usize = 64 << 10;
 
 /// How much all lanes together may read ahead, if they have no more than 256 files open at a time.
@@ -28,8 +27,7 @@ pub(super) struct Notes {
 /// Reads all files: those of a lane one after the other, lanes in step by the time they have reached.
 pub(super) struct Reader<'a> {
     files: &'a [InputFile],
-    chunk_bytes: usize,
-    max_line_bytes: usize,
+    options: ReadOptions,
     sequence: u64,
     lanes: Vec<Lane>,
     /// Lanes by the time they have reached, the earliest first.
@@ -46,7 +44,7 @@ struct Lane {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(files: &'a [InputFile], chunk_bytes: usize, max_line_bytes: usize) -> Self {
+    pub(super) fn new(files: &'a [InputFile], options: &ReadOptions) -> Self {
         let mut lanes: Vec<Lane> = Vec::new();
         for (index, file) in files.iter().enumerate() {
             let lane = file.lane as usize;
@@ -59,15 +57,13 @@ impl<'a> Reader<'a> {
         }
         // Every open lane has a chunk read ahead: many lanes have to do with small ones.
         let share = (READ_AHEAD_BYTES / lanes.len().max(1)).max(PREFIX_BYTES);
-        let chunk_bytes = if lanes.len() > 1 {
-            chunk_bytes.min(share)
-        } else {
-            chunk_bytes
-        };
+        let mut options = options.clone();
+        if lanes.len() > 1 {
+            options.chunk_bytes = options.chunk_bytes.min(share);
+        }
         let mut reader = Self {
             files,
-            chunk_bytes,
-            max_line_bytes,
+            options,
             sequence: 0,
             order: BinaryHeap::new(),
             notes: Notes::default(),
@@ -131,14 +127,12 @@ impl<'a> Reader<'a> {
             let file = &self.files[index as usize];
             // Standard input can be read once only.
             file.path.as_ref()?;
-            let name = file.name.clone();
-            let mut reader = ChunkReader::new(
-                index,
-                name,
-                open(file).ok()?,
-                PREFIX_BYTES,
-                self.max_line_bytes,
-            );
+            let options = ReadOptions {
+                chunk_bytes: PREFIX_BYTES,
+                ..self.options.clone()
+            };
+            let content = open(file, &options).ok()?;
+            let mut reader = ChunkReader::new(index, file.name.clone(), content, &options);
             peek_time(&reader.next(Vec::new()).ok()??.data)
         });
         first.unwrap_or(i64::MIN)
@@ -147,27 +141,14 @@ impl<'a> Reader<'a> {
     /// Reads the next chunk of a lane, going on to its next file; `None` at its end.
     fn next_chunk(&mut self, lane: usize, mut buffer: Vec<u8>) -> Option<Chunk> {
         loop {
-            let first = self.lanes[lane].open.is_none();
-            if first && !self.open_next(lane) {
+            if self.lanes[lane].open.is_none() && !self.open_next(lane) {
                 return None;
             }
             let reader = self.lanes[lane].open.as_mut().expect("just opened");
             let read = reader.next(std::mem::take(&mut buffer));
             self.notes.oversize.extend(reader.take_oversize());
             match read {
-                Ok(Some(chunk)) => {
-                    let prefix = &chunk.data[..chunk.data.len().min(PREFIX_BYTES)];
-                    let shape = if first { sniff(prefix) } else { None };
-                    match shape {
-                        None | Some(Shape::Empty) => return Some(chunk),
-                        Some(shape) => {
-                            let name = self.files[chunk.file as usize].name.clone();
-                            self.notes.errors.push(SourceError::Shape { name, shape });
-                            self.lanes[lane].open = None;
-                            buffer = chunk.data;
-                        }
-                    }
-                }
+                Ok(Some(chunk)) => return Some(chunk),
                 Ok(None) => self.lanes[lane].open = None,
                 Err(error) => {
                     self.notes.errors.push(error);
@@ -181,12 +162,11 @@ impl<'a> Reader<'a> {
     fn open_next(&mut self, lane: usize) -> bool {
         while let Some(index) = self.lanes[lane].files.pop_front() {
             let file = &self.files[index as usize];
-            match open(file) {
-                Ok(reader) => {
+            match open(file, &self.options) {
+                Ok(content) => {
                     let name = file.name.clone();
-                    let (chunk_bytes, max_line) = (self.chunk_bytes, self.max_line_bytes);
                     self.lanes[lane].open =
-                        Some(ChunkReader::new(index, name, reader, chunk_bytes, max_line));
+                        Some(ChunkReader::new(index, name, content, &self.options));
                     return true;
                 }
                 Err(error) => self.notes.errors.push(error),

@@ -8,6 +8,7 @@
 //! Both formats list findings in one order: severity, worst first; then first seen; then finding id.
 
 pub mod clean;
+mod ingest;
 mod json;
 mod table;
 
@@ -19,6 +20,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::finding::{Evidence, Finding, Severity, Timestamp};
+pub use ingest::{ApiServer, Census, GAPS, Gap, Guess, Ingest};
 
 /// Evidence references printed per finding unless asked otherwise (`--evidence`).
 pub const EVIDENCE_DEFAULT: usize = 20;
@@ -76,6 +78,10 @@ pub struct Counters {
     pub oversize: u64,
     /// Records of another kind, such as `v1` `Event`.
     pub other: u64,
+    /// Of the events: found by looking for a beginning behind damage, so of low trust.
+    pub recovered: u64,
+    /// Of the events: exported without some of their fields.
+    pub partial: u64,
     /// Bytes read, after decompression.
     pub bytes: u64,
     /// Requests the events belong to.
@@ -113,6 +119,8 @@ impl Counters {
         self.bad += other.bad;
         self.oversize += other.oversize;
         self.other += other.other;
+        self.recovered += other.recovered;
+        self.partial += other.partial;
         self.bytes += other.bytes;
         self.requests += other.requests;
         self.first = self.first.into_iter().chain(other.first).min();
@@ -150,6 +158,8 @@ pub struct Summary {
     pub files: Vec<FileStats>,
     /// All files together.
     pub totals: Counters,
+    /// What the log holds, besides its findings.
+    pub ingest: Ingest,
     /// What is missing, worded: unreadable files, cut streams.
     pub problems: Vec<String>,
     /// The first bad records, in reading order; `totals` counts all.
@@ -193,7 +203,8 @@ pub fn render(
 
 /// Writes the counters of `summary` to `out`: one JSON object on one line.
 ///
-/// Shape: the counters of all files, then `files`, an array of `path` and the same counters.
+/// Shape: the counters of all files; `files`, an array of `path` and the same counters; then what [`Ingest`]
+/// holds, the first `rejects`, and what the log is `blind` to.
 ///
 /// # Errors
 /// When `out` cannot be written.
@@ -203,11 +214,18 @@ pub fn write_stats_json(summary: &Summary, out: &mut dyn Write) -> io::Result<()
         #[serde(flatten)]
         totals: &'a Counters,
         files: &'a [FileStats],
+        #[serde(flatten)]
+        ingest: &'a Ingest,
+        rejects: &'a [RejectLine],
+        blind: &'a [String],
     }
     json::write_line(
         &Stats {
             totals: &summary.totals,
             files: &summary.files,
+            ingest: &summary.ingest,
+            rejects: &summary.rejects,
+            blind: &summary.blind,
         },
         out,
     )
@@ -355,6 +373,8 @@ pub(crate) mod tests {
             bad: 3,
             oversize: 1,
             other: 0,
+            recovered: 1,
+            partial: 0,
             bytes: 32_925_286,
             requests: 6_101,
             first: Some(Timestamp(1_795_323_327_649_211)),
@@ -366,6 +386,7 @@ pub(crate) mod tests {
                 counters: totals,
             }],
             totals,
+            ingest: ingest::tests::hostile(text),
             problems: vec![text.to_owned()],
             rejects: (0..3)
                 .map(|idx| RejectLine {
@@ -439,16 +460,30 @@ pub(crate) mod tests {
         let mut summary = summary("a\u{9b}.log");
         summary.files[0].counters = Counters::default();
         write_stats_json(&summary, &mut out).unwrap();
-        assert_eq!(
-            String::from_utf8(out).unwrap(),
-            concat!(
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.starts_with(concat!(
                 r#"{"records":18204,"events":18190,"duplicates":10,"bad":3,"oversize":1,"other":0,"#,
-                r#""bytes":32925286,"requests":6101,"first":"2026-11-22T04:55:27.649211Z","#,
-                r#""last":"2026-11-22T09:12:44.000000Z","files":[{"path":"a\u009b.log","records":0,"#,
-                r#""events":0,"duplicates":0,"bad":0,"oversize":0,"other":0,"bytes":0,"#,
-                r#""requests":0,"first":null,"last":null}]}"#,
-                "\n"
-            )
+                r#""recovered":1,"partial":0,"bytes":32925286,"requests":6101,"#,
+                r#""first":"2026-11-22T04:55:27.649211Z","last":"2026-11-22T09:12:44.000000Z","#,
+                r#""files":[{"path":"a\u009b.log","records":0,"events":0,"#,
+            )),
+            "{text}"
+        );
+        let stats: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for key in [
+            "stages",
+            "verbs",
+            "other_kinds",
+            "api_servers",
+            "rejects",
+            "blind",
+        ] {
+            assert!(!stats[key].is_null(), "{key}");
+        }
+        assert_eq!(
+            stats["api_servers"][0]["gaps"][0]["to"],
+            "2026-11-22T09:12:44.000000Z"
         );
     }
 

@@ -6,13 +6,14 @@
 //! `…`; the JSON lines have the whole of it. Findings of low and informational severity are shorter,
 //! so that the serious ones stand out.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
 use super::clean::{clip, columns, redact, wrap};
-use super::{EVIDENCE_DEFAULT, Options, Summary, redacted};
+use super::{ApiServer, Census, EVIDENCE_DEFAULT, Guess, Options, Summary, redacted};
 use crate::finding::{Evidence, Finding, Severity, Timestamp};
 
 /// Narrowest layout; narrower terminals wrap it themselves.
@@ -25,6 +26,12 @@ const LINES_MAX: usize = 6;
 const N_SOURCES: usize = 3;
 /// Met conditions printed before "+N more".
 const N_WHY: usize = 4;
+/// API servers printed before "+N more".
+const N_SERVERS: usize = 5;
+/// Kinds of something printed before "N kinds more".
+const N_NAMES: usize = 8;
+/// Things that are missing printed before "+N more".
+const N_PROBLEMS: usize = 20;
 /// Evidence references of a serious finding, unless asked for another number than the default.
 const N_EVIDENCE: usize = 3;
 
@@ -171,8 +178,14 @@ impl Page<'_> {
         if let (Some(first), Some(last)) = (totals.first, totals.last) {
             self.field("span", &span(first, last))?;
         }
+        self.ingest(summary)?;
         self.field("findings", &tally(all, options.min_severity))?;
-        self.all("missing", &summary.problems)?;
+        self.list(
+            "missing",
+            &summary.problems,
+            N_PROBLEMS,
+            summary.problems.len() as u64,
+        )?;
         if let Some(reject) = summary.rejects.first() {
             let skipped = count(totals.bad + totals.oversize, "record");
             let place = format!("{}:{}", reject.file, reject.line);
@@ -183,6 +196,38 @@ impl Page<'_> {
         }
         self.all("blind to", &summary.blind)?;
         self.all("note", &summary.notes)
+    }
+
+    /// Writes what the log holds besides its findings.
+    fn ingest(&mut self, summary: &Summary) -> io::Result<()> {
+        let ingest = &summary.ingest;
+        let guess = |guess: &Option<Guess>| {
+            let guess = guess.as_ref()?;
+            Some(format!("{} (by {})", guess.name, guess.evidence))
+        };
+        let cluster: Vec<String> = [&ingest.distribution, &ingest.version]
+            .into_iter()
+            .filter_map(guess)
+            .collect();
+        self.all("cluster", &cluster)?;
+        let servers = &ingest.api_servers;
+        if servers.len() > 1 || servers.iter().any(|server| server.n_gaps > 0) {
+            let servers: Vec<String> = servers.iter().map(server).collect();
+            self.list("servers", &servers, N_SERVERS, servers.len() as u64)?;
+        }
+        let policy = [&ingest.levels, &ingest.stages, &ingest.verbs]
+            .map(|census| ranking(census, N_NAMES))
+            .into_iter()
+            .filter(|text| !text.is_empty());
+        self.all("holds", &policy.collect::<Vec<_>>())?;
+        self.field("wrapped", &ranking(&ingest.envelopes, N_NAMES))?;
+        self.field("other", &ranking(&ingest.other_kinds, N_NAMES))?;
+        if ingest.skipped_files > 0 {
+            let files = count(ingest.skipped_files, "file");
+            let text = format!("{files} in the folders, whose names are not those of logs");
+            self.field("left out", &text)?;
+        }
+        Ok(())
     }
 
     /// Writes that there is nothing to print, and what that is worth.
@@ -387,6 +432,34 @@ fn quoted(name: &str) -> String {
     } else {
         name.to_owned()
     }
+}
+
+/// Returns the most frequent names with their counts.
+fn ranking(census: &Census, shown: usize) -> String {
+    let ranked = census.ranked();
+    let mut parts: Vec<String> = ranked
+        .iter()
+        .take(shown)
+        .map(|(name, count)| format!("{count} {name}"))
+        .collect();
+    if ranked.len() > shown {
+        parts.push(format!("{} kinds more", ranked.len() - shown));
+    }
+    parts.join(", ")
+}
+
+/// Returns one line on an API server: how long it is heard of, and when not.
+fn server(server: &ApiServer) -> String {
+    let mut text = format!("{}: {}", server.name, count(server.events, "event"));
+    if let (Some(first), Some(last)) = (server.first, server.last) {
+        let _ = write!(text, ", {}", span(first, last));
+    }
+    let longest = server.gaps.iter().max_by_key(|gap| gap.to.0 - gap.from.0);
+    if let Some(gap) = longest {
+        let silences = count(server.n_gaps, "silence");
+        let _ = write!(text, "; {silences}, the longest {}", span(gap.from, gap.to));
+    }
+    text
 }
 
 fn reference(evidence: &Evidence) -> String {

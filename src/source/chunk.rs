@@ -1,30 +1,43 @@
-//! A reader to [`Chunk`]s of whole lines.
+//! Content to [`Chunk`]s of whole records.
 //!
-//! Comes in: one reader. Goes out: chunks whose limits depend on the content alone, never on how many
-//! bytes the reader hands out at a time. A chunk holds about `target_bytes`; a line that is longer
-//! makes a chunk of its own, up to `max_line_bytes`; a line over that is passed over in constant
-//! memory and listed as [`Oversize`]. Nothing else is left out, except runs of NUL at the start of a
-//! line that fill a whole window (the hole a truncated log leaves before its writer goes on), which
-//! are counted in [`ChunkReader::nul_bytes`].
+//! Comes in: one content. Goes out: chunks whose records depend on the content alone, never on how
+//! many bytes a read hands out or on the size of a chunk. A chunk holds about `chunk_bytes`; a record
+//! that is longer makes a chunk of its own, up to `max_line_bytes`; one over that is passed over in
+//! constant memory and listed as [`Oversize`]. Nothing else is left out, except long runs of NUL (the
+//! hole that a truncated log leaves before its writer goes on): they end a line as `\n` does, without
+//! counting one, and cost neither memory nor a chunk. So what stands on both sides of one survives.
 //!
-//! Lines end at `\n`. A `\r` before it is data, as are NULs and invalid UTF-8: judging lines is the
-//! work of the decoder.
+//! Lines end at `\n`. A `\r` before it is data, as are short runs of NUL and invalid UTF-8: judging
+//! lines is the work of the decoder. Documents are described in `documents`, the choice between them in
+//! [`Framing`](super::framing).
+
+mod long;
 
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::{memchr_iter, memrchr};
 
-use super::{Chunk, Oversize, SourceError};
+use super::content::Content;
+use super::documents::{Documents, Passed};
+use super::unpack::{Damage, LimitReached};
+use super::{Chunk, Framing, OVERSIZE_HEAD_BYTES, Oversize, ReadOptions, RecordSpan, SourceError};
 
-/// Cuts what a reader delivers into [`Chunk`]s.
+/// Lines passed over before an empty chunk is handed out, so that the list stays short.
+const OVERSIZE_MAX: usize = 256;
+
+/// Cuts content into [`Chunk`]s.
 pub struct ChunkReader {
     file: u32,
     name: Arc<str>,
-    reader: Box<dyn Read + Send>,
+    reader: Content,
+    framing: Framing,
+    header: Option<Arc<str>>,
+    documents: Option<Documents>,
     target: usize,
     max_line: usize,
-    /// What was read past the last chunk; shorter than `target`, or as long.
+    /// What was read past the last chunk: less than `target`, or what a record or a line in parts that
+    /// is not complete yet takes up.
     carry: Vec<u8>,
     /// Place of the first byte not yet delivered or passed over.
     offset: u64,
@@ -46,38 +59,54 @@ struct Window {
 
 impl Window {
     fn drop_front(&mut self, n: usize) {
-        self.data.copy_within(n..self.filled, 0);
-        self.filled -= n;
+        if n > 0 {
+            self.data.copy_within(n..self.filled, 0);
+            self.filled -= n;
+        }
     }
 }
 
 impl ChunkReader {
     /// Returns a reader of chunks of the file with index `file`.
     ///
-    /// Units: bytes. `target_bytes` is brought into the range from 1 to `max_line_bytes`, so that
-    /// only lines longer than a chunk have to be measured.
-    pub fn new(
-        file: u32,
-        name: Arc<str>,
-        reader: Box<dyn Read + Send>,
-        target_bytes: usize,
-        max_line_bytes: usize,
-    ) -> Self {
-        let max_line = max_line_bytes.max(1);
+    /// `chunk_bytes` is brought into the range from 1 to `max_line_bytes`, so that only records longer
+    /// than a chunk have to be measured.
+    pub fn new(file: u32, name: Arc<str>, mut content: Content, options: &ReadOptions) -> Self {
+        let max_line = options.max_line_bytes.max(1);
+        let framing = options
+            .framing
+            .unwrap_or_else(|| Framing::detect(content.head(), content.is_all_head()));
+        let (mut header, mut offset, mut line) = (None, 0, 1);
+        if framing == Framing::Csv {
+            let (names, length, lines) = header_of(content.head());
+            header = Some(names);
+            content.skip(length);
+            (offset, line) = (length as u64, 1 + lines);
+        }
+        let documents =
+            (framing == Framing::Documents).then(|| Documents::new(offset, line, max_line));
         Self {
             file,
             name,
-            reader,
-            target: target_bytes.clamp(1, max_line),
+            reader: content,
+            framing,
+            header,
+            documents,
+            target: options.chunk_bytes.clamp(1, max_line),
             max_line,
             carry: Vec::new(),
-            offset: 0,
-            line: 1,
+            offset,
+            line,
             ended: false,
             error: None,
             oversize: Vec::new(),
             nul_bytes: 0,
         }
+    }
+
+    /// Returns what separates the records.
+    pub fn framing(&self) -> Framing {
+        self.framing
     }
 
     /// Returns the next chunk, or `None` at the end.
@@ -87,36 +116,129 @@ impl ChunkReader {
     ///
     /// # Errors
     /// When the reader fails, once, after everything read before was delivered (an unfinished last
-    /// line included, so that it is counted); then `None`.
+    /// record included, so that it is counted); then `None`.
     pub fn next(&mut self, buffer: Vec<u8>) -> Result<Option<Chunk>, SourceError> {
-        let mut window = self.start(buffer);
+        let window = self.start(buffer);
+        let chunk = match self.documents.take() {
+            Some(mut documents) => {
+                let chunk = self.next_documents(window, &mut documents);
+                self.documents = Some(documents);
+                chunk
+            }
+            None => self.next_lines(window),
+        };
+        match (chunk, self.error.take()) {
+            (None, Some(cause)) => Err(self.failed(cause)),
+            (chunk, error) => {
+                self.error = error;
+                Ok(chunk)
+            }
+        }
+    }
+
+    fn next_lines(&mut self, mut window: Window) -> Option<Chunk> {
         loop {
             self.fill(&mut window, self.target);
             if window.filled == 0 {
-                return match self.error.take() {
-                    Some(cause) => Err(SourceError::Read {
-                        name: self.name.clone(),
-                        offset: self.offset,
-                        cause,
-                    }),
-                    None => Ok(None),
-                };
+                return None;
+            }
+            if self.oversize.len() >= OVERSIZE_MAX {
+                return Some(self.deliver(window, 0));
             }
             if window.filled < self.target {
                 let end = window.filled;
-                return Ok(Some(self.deliver(window, end)));
+                return Some(self.deliver(window, end));
             }
             let head = &window.data[..self.target];
-            if let Some(last) = memrchr(b'\n', head) {
-                return Ok(Some(self.deliver(window, last + 1)));
+            let end = match memrchr(b'\n', head) {
+                Some(last) => Some(last + 1),
+                None => self.long_line(&mut window),
+            };
+            let Some(mut end) = end else { continue };
+            if self.framing == Framing::Partial && window.data[end - 1] == b'\n' {
+                end = self.whole_end(&mut window);
             }
-            if head.iter().all(|&byte| byte == 0) {
-                window.drop_front(self.target);
-                self.offset += self.target as u64;
-                self.nul_bytes += self.target as u64;
-            } else if let Some(end) = self.long_line(&mut window) {
-                return Ok(Some(self.deliver(window, end)));
+            return Some(self.deliver(window, end));
+        }
+    }
+
+    fn next_documents(&mut self, mut window: Window, documents: &mut Documents) -> Option<Chunk> {
+        let mut limit = self.target;
+        loop {
+            self.fill(&mut window, limit);
+            let data = &window.data[..window.filled];
+            documents.scan(data, self.offset, self.ended);
+            let passed = documents.passed.drain(..);
+            let file = self.file;
+            self.oversize
+                .extend(passed.map(|passed| oversize_of(file, passed)));
+            if let Some(last) = documents.ready.last() {
+                let end = index(last.end - self.offset);
+                return Some(self.deliver_documents(window, end, documents));
             }
+            let end = self.offset + window.filled as u64;
+            if self.ended && documents.is_done(end) {
+                self.offset = end;
+                return None;
+            }
+            // Before the bytes go, their lines are counted.
+            let keep = documents.keep().max(self.offset);
+            documents.line_at(keep, data, self.offset);
+            let gone = index(keep - self.offset);
+            window.drop_front(gone);
+            self.offset = keep;
+            if self.oversize.len() >= OVERSIZE_MAX {
+                return Some(self.deliver_documents(window, 0, documents));
+            }
+            limit = self.target.max(window.filled + self.target);
+        }
+    }
+
+    fn deliver_documents(
+        &mut self,
+        window: Window,
+        end: usize,
+        documents: &mut Documents,
+    ) -> Chunk {
+        let base = self.offset;
+        let line = documents.line_at(base + end as u64, &window.data[..window.filled], base);
+        let records: Vec<RecordSpan> = documents
+            .ready
+            .drain(..)
+            .map(|span| RecordSpan {
+                start: index(span.start - base),
+                end: index(span.end - base),
+                line: span.line,
+                integrity: span.integrity,
+                parent: span.parent,
+            })
+            .collect();
+        let line = records.first().map_or(line, |record| record.line);
+        let chunk = self.deliver(window, end);
+        Chunk {
+            line,
+            records: Some(records),
+            ..chunk
+        }
+    }
+
+    fn failed(&self, cause: io::Error) -> SourceError {
+        let inner = cause.get_ref();
+        let limit = inner.and_then(|inner| inner.downcast_ref::<LimitReached>());
+        let damage = inner.and_then(|inner| inner.downcast_ref::<Damage>());
+        let (name, offset) = (self.name.clone(), self.offset);
+        match limit {
+            Some(&LimitReached { limit }) => SourceError::TooLarge {
+                name,
+                limit,
+                offset,
+            },
+            None => SourceError::Read {
+                name,
+                offset,
+                packed_offset: damage.filter(|it| it.layer == 0).map(|it| it.at),
+                cause,
+            },
         }
     }
 
@@ -168,65 +290,6 @@ impl ChunkReader {
         }
     }
 
-    /// Reads on to the end of a line that does not end within the first `target` bytes.
-    ///
-    /// Returns where the line ends, or `None` when it was too long and is out of the window.
-    fn long_line(&mut self, window: &mut Window) -> Option<usize> {
-        let mut seen = self.target;
-        loop {
-            if let Some(at) = memchr(b'\n', &window.data[seen..window.filled]) {
-                let length = seen + at;
-                if length <= self.max_line {
-                    return Some(length + 1);
-                }
-                self.pass_over(length as u64, 1);
-                window.drop_front(length + 1);
-                return None;
-            }
-            seen = window.filled;
-            if seen > self.max_line {
-                self.skip_line(window);
-                return None;
-            }
-            if self.ended {
-                return Some(seen);
-            }
-            // Steps of one size keep the carry within `target`; the vector grows by doubling anyway.
-            self.fill(window, seen + self.target);
-        }
-    }
-
-    /// Reads to the end of the line without keeping it.
-    fn skip_line(&mut self, window: &mut Window) {
-        let mut length = 0;
-        loop {
-            if let Some(at) = memchr(b'\n', &window.data[..window.filled]) {
-                self.pass_over(length + at as u64, 1);
-                window.drop_front(at + 1);
-                return;
-            }
-            length += window.filled as u64;
-            window.filled = 0;
-            self.fill(window, self.target);
-            if window.filled == 0 {
-                self.pass_over(length, 0);
-                return;
-            }
-        }
-    }
-
-    fn pass_over(&mut self, length: u64, line_end: u64) {
-        let (file, line, offset) = (self.file, self.line, self.offset);
-        self.oversize.push(Oversize {
-            file,
-            line,
-            offset,
-            length,
-        });
-        self.offset += length + line_end;
-        self.line += 1;
-    }
-
     fn deliver(&mut self, window: Window, end: usize) -> Chunk {
         let Window { mut data, filled } = window;
         self.carry.extend_from_slice(&data[end..filled]);
@@ -236,11 +299,41 @@ impl ChunkReader {
             offset: self.offset,
             line: self.line,
             data,
+            records: None,
+            header: self.header.clone(),
         };
         self.offset += end as u64;
         self.line += memchr_iter(b'\n', &chunk.data).count() as u64;
         chunk
     }
+}
+
+fn oversize_of(file: u32, passed: Passed) -> Oversize {
+    Oversize {
+        file,
+        line: passed.line,
+        offset: passed.start,
+        length: passed.end - passed.start,
+        head: passed.head,
+    }
+}
+
+fn index(length: u64) -> usize {
+    usize::try_from(length).expect("a place within a buffer")
+}
+
+/// Returns the names of columns, and the bytes and line ends up to the first row.
+fn header_of(head: &[u8]) -> (Arc<str>, usize, u64) {
+    let mut start = 0;
+    for (lines, end) in (1..).zip(memchr_iter(b'\n', head).chain([head.len()])) {
+        let text = String::from_utf8_lossy(&head[start..end]);
+        let text = super::trim_record(&text);
+        start = head.len().min(end + 1);
+        if !text.is_empty() || start == head.len() {
+            return (text.into(), start, lines);
+        }
+    }
+    ("".into(), 0, 0)
 }
 
 #[cfg(test)]

@@ -17,11 +17,12 @@
 //! depends on it; an uncompressed file beside its compressed copy is listed too.
 //!
 //! The order depends on the paths alone, not on the order of the arguments or of a folder. Links to
-//! folders inside a folder are not followed, since they can lead in circles.
+//! folders are followed last and only to folders that were not read yet, so they lead in no circle.
+//! Nothing is opened here but folders.
 
-use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,43 +30,128 @@ use std::sync::Arc;
 
 use walkdir::{DirEntry, WalkDir};
 
+use super::rotation::Rotation;
 use super::{InputFile, SourceError};
 
-const COMPRESSED: [&str; 3] = [".gz", ".zst", ".zstd"];
-const LOG_EXTENSIONS: [&str; 5] = ["log", "json", "jsonl", "ndjson", "txt"];
+/// How many skipped paths are named.
+pub const SKIPPED_MAX: usize = 1000;
 
-/// Lists the files that `paths` name, and the paths that name none.
+/// A named pipe, as [`SourceError::NotAFile`] calls it.
+pub(super) const PIPE: &str = "a pipe";
+
+/// What paths come to.
+#[derive(Debug, Default)]
+pub struct Discovery {
+    /// What to read, in order.
+    pub files: Vec<InputFile>,
+    /// Paths that cannot be read.
+    pub errors: Vec<SourceError>,
+    /// What was left out of the folders, the first [`SKIPPED_MAX`].
+    pub skipped: Vec<Skipped>,
+    /// How many were left out.
+    pub n_skipped: u64,
+}
+
+/// A path in a folder that was left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// The path, below the folder as given.
+    pub name: Arc<str>,
+    /// Why.
+    pub reason: SkipReason,
+}
+
+/// Why a path in a folder was left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SkipReason {
+    /// Its name is not one of a log.
+    NotALog,
+    /// Its name begins with a dot; a folder stands for all in it.
+    Hidden,
+    /// A link to nothing, or in a circle.
+    DeadLink,
+    /// A link to a folder that was read by another path.
+    KnownFolder,
+}
+
+impl fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotALog => "is not named like a log",
+            Self::Hidden => "is hidden",
+            Self::DeadLink => "is a link that leads nowhere",
+            Self::KnownFolder => "leads to a folder that was read already",
+        })
+    }
+}
+
+/// Lists the files that `paths` name, and what of them cannot be read or was left out.
 ///
 /// A path given as such is taken whatever its name. Of a folder and the folders in it, hidden ones
 /// aside, those files are taken that are named like logs: with the extension `log`, `json`, `jsonl`,
-/// `ndjson` or `txt`, or none, apart from what compression and rotation add.
+/// `ndjson`, `txt`, `csv`, `audit` or `out`, or none, apart from what compression and rotation add;
+/// but not what is known to lie beside logs (`README.txt`, `LICENSE`, `package.json`).
 ///
 /// Shape: lanes by folder and base name, `-` last; within a lane the oldest file first. A file named
 /// twice, also through a link, is there once.
-pub fn discover(paths: &[PathBuf]) -> (Vec<InputFile>, Vec<SourceError>) {
+pub fn discover(paths: &[PathBuf]) -> Discovery {
     let mut found = Found::default();
+    let mut stdin = false;
     for path in paths {
         if path == Path::new("-") {
-            found.stdin = true;
+            stdin = true;
             continue;
         }
         match fs::metadata(path) {
-            Ok(kind) if kind.is_dir() => found.walk(path),
+            Ok(kind) if kind.is_dir() => found.walk(path, false),
             Ok(kind) if kind.is_file() => found.add(path),
-            Ok(_) => found
-                .errors
-                .push(SourceError::NotAFile { name: name(path) }),
+            Ok(kind) => found.refuse(path, kind.file_type()),
             Err(cause) => found.fail(path, cause),
         }
     }
-    (in_order(found.candidates, found.stdin), found.errors)
+    while let Some(link) = found.links.pop_first() {
+        match fs::canonicalize(&link) {
+            Ok(folder) if found.folders.contains(&folder) => {
+                found.skip(&link, SkipReason::KnownFolder);
+            }
+            Ok(_) => found.walk(&link, true),
+            Err(cause) => found.fail(&link, cause),
+        }
+    }
+    found.result.files = in_order(found.candidates, stdin);
+    found.result
+}
+
+/// Says what a path is that is no regular file, as a noun phrase.
+pub(super) fn kind_name(kind: fs::FileType) -> &'static str {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        if kind.is_fifo() {
+            return PIPE;
+        }
+        if kind.is_socket() {
+            return "a socket";
+        }
+        if kind.is_block_device() || kind.is_char_device() {
+            return "a device";
+        }
+    }
+    if kind.is_dir() {
+        "a folder"
+    } else {
+        "something special"
+    }
 }
 
 #[derive(Default)]
 struct Found {
-    stdin: bool,
     candidates: Vec<Candidate>,
-    errors: Vec<SourceError>,
+    /// Folders that were read, by their real paths.
+    folders: HashSet<PathBuf>,
+    /// Links to folders.
+    links: BTreeSet<PathBuf>,
+    result: Discovery,
 }
 
 struct Candidate {
@@ -80,23 +166,48 @@ struct Candidate {
 
 impl Found {
     fn fail(&mut self, path: &Path, cause: io::Error) {
-        self.errors.push(SourceError::Open {
-            name: name(path),
-            cause,
-        });
+        let name = name(path);
+        self.result.errors.push(SourceError::Open { name, cause });
     }
 
-    fn walk(&mut self, folder: &Path) {
-        let visible = |entry: &DirEntry| entry.depth() == 0 || !is_hidden(entry.file_name());
-        for entry in WalkDir::new(folder)
-            .sort_by_file_name()
-            .into_iter()
-            .filter_entry(visible)
-        {
+    fn refuse(&mut self, path: &Path, kind: fs::FileType) {
+        let (name, kind) = (name(path), kind_name(kind));
+        self.result
+            .errors
+            .push(SourceError::NotAFile { name, kind });
+    }
+
+    fn skip(&mut self, path: &Path, reason: SkipReason) {
+        self.result.n_skipped += 1;
+        if self.result.skipped.len() < SKIPPED_MAX {
+            let name = name(path);
+            self.result.skipped.push(Skipped { name, reason });
+        }
+    }
+
+    /// Lists a folder. Behind a link, folders that were read are left out: else links to folders one in
+    /// the other would have them read again and again.
+    fn walk(&mut self, root: &Path, is_link: bool) {
+        let mut entries = WalkDir::new(root).sort_by_file_name().into_iter();
+        while let Some(entry) = entries.next() {
             match entry {
+                Ok(entry) if entry.depth() > 0 && is_hidden(entry.file_name()) => {
+                    self.skip(entry.path(), SkipReason::Hidden);
+                    if entry.file_type().is_dir() {
+                        entries.skip_current_dir();
+                    }
+                }
+                Ok(entry) if entry.depth() == 0 || entry.file_type().is_dir() => {
+                    // What cannot be resolved cannot be entered either, which is reported.
+                    let real = fs::canonicalize(entry.path());
+                    let is_new = real.is_ok_and(|real| self.folders.insert(real));
+                    if is_link && !is_new {
+                        entries.skip_current_dir();
+                    }
+                }
                 Ok(entry) => self.add_entry(&entry),
                 Err(error) => {
-                    let path = error.path().unwrap_or(folder).to_path_buf();
+                    let path = error.path().unwrap_or(root).to_path_buf();
                     self.fail(&path, error.into());
                 }
             }
@@ -105,25 +216,26 @@ impl Found {
 
     fn add_entry(&mut self, entry: &DirEntry) {
         let (path, kind) = (entry.path(), entry.file_type());
-        if kind.is_dir() {
-            return;
-        }
         let is_log = Rotation::of(entry.file_name()).is_log();
-        if kind.is_file() {
-            if is_log {
-                self.add(path);
-            }
-        } else if kind.is_symlink() {
+        let kind = if kind.is_symlink() {
             match fs::metadata(path) {
-                Ok(kind) if kind.is_dir() => {}
-                Ok(kind) if kind.is_file() && is_log => self.add(path),
-                Ok(kind) if kind.is_file() => {}
-                Ok(_) => self.errors.push(SourceError::NotAFile { name: name(path) }),
-                Err(cause) if is_log => self.fail(path, cause),
-                Err(_) => {}
+                Ok(target) => target.file_type(),
+                Err(cause) if is_log && entry.path().extension().is_some() => {
+                    return self.fail(path, cause);
+                }
+                Err(_) => return self.skip(path, SkipReason::DeadLink),
             }
         } else {
-            self.errors.push(SourceError::NotAFile { name: name(path) });
+            kind
+        };
+        if kind.is_dir() {
+            self.links.insert(path.to_path_buf());
+        } else if !kind.is_file() {
+            self.refuse(path, kind);
+        } else if is_log {
+            self.add(path);
+        } else {
+            self.skip(path, SkipReason::NotALog);
         }
     }
 
@@ -192,99 +304,6 @@ fn name(path: &Path) -> Arc<str> {
 
 fn is_hidden(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".")
-}
-
-/// What a file name says about rotation. Ordered by base name, then time.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Rotation {
-    /// The name of the file that is still written.
-    base: String,
-    age: Age,
-    /// Last, so that `audit.log` stays behind a compressed copy of itself.
-    is_plain: bool,
-}
-
-/// When a file was rotated, oldest first.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Age {
-    /// The digits of a date, and of a time if there is one.
-    Stamped(String),
-    /// The higher, the older.
-    Numbered(Reverse<u32>),
-    /// Still written.
-    Current,
-}
-
-impl Rotation {
-    fn of(file_name: &OsStr) -> Self {
-        let full = file_name.to_string_lossy();
-        let name = COMPRESSED
-            .iter()
-            .find_map(|suffix| full.strip_suffix(suffix))
-            .unwrap_or(&full);
-        let is_plain = name.len() == full.len();
-        let (base, age) = split_age(name);
-        Self {
-            base,
-            age,
-            is_plain,
-        }
-    }
-
-    fn is_log(&self) -> bool {
-        match self.base.rsplit_once('.') {
-            Some((_, extension)) => LOG_EXTENSIONS
-                .iter()
-                .any(|log| extension.eq_ignore_ascii_case(log)),
-            None => true,
-        }
-    }
-}
-
-fn split_age(name: &str) -> (String, Age) {
-    if let Some((stem, extension)) = name.rsplit_once('.')
-        && !extension.is_empty()
-        && extension.bytes().all(|byte| byte.is_ascii_alphabetic())
-    {
-        return match split_stamp(stem) {
-            Some((base, stamp)) => (format!("{base}.{extension}"), Age::Stamped(stamp)),
-            None => (name.to_owned(), Age::Current),
-        };
-    }
-    if let Some((base, stamp)) = split_stamp(name) {
-        return (base.to_owned(), Age::Stamped(stamp));
-    }
-    match name.rsplit_once('.') {
-        Some((base, digits)) if !base.is_empty() && digits.len() <= 6 => match digits.parse() {
-            Ok(number) => (base.to_owned(), Age::Numbered(Reverse(number))),
-            Err(_) => (name.to_owned(), Age::Current),
-        },
-        _ => (name.to_owned(), Age::Current),
-    }
-}
-
-/// Splits a date, with or without a time, off the end of a name; returns its digits.
-fn split_stamp(name: &str) -> Option<(&str, String)> {
-    name.match_indices(['-', '.'])
-        .filter(|&(at, _)| at > 0)
-        .find_map(|(at, _)| {
-            let stamp = &name[at + 1..];
-            let digits: String = stamp.chars().filter(char::is_ascii_digit).collect();
-            let is_date = stamp.starts_with(digits.get(..8)?)
-                || stamp.starts_with(&format!(
-                    "{}-{}-{}",
-                    &digits[..4],
-                    &digits[4..6],
-                    &digits[6..8]
-                ));
-            let is_time = stamp
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || b"-_.:T".contains(&byte));
-            let fits = ("1970".."2200").contains(&&digits[..4])
-                && ("01"..="12").contains(&&digits[4..6])
-                && ("01"..="31").contains(&&digits[6..8]);
-            (is_date && is_time && fits).then(|| (&name[..at], digits))
-        })
 }
 
 #[cfg(test)]

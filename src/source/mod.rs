@@ -1,18 +1,62 @@
-//! Sources: from paths to [`Chunk`]s of whole lines.
+//! Sources: from paths to [`Chunk`]s of records.
 //!
-//! Comes in: paths of files and folders, or standard input. Goes out: chunks in a fixed order, each
-//! of whole lines of one file, with the byte offset and line number where it starts. Knows files,
-//! compression and rotation; never looks into JSON further than to name the shape of a file it cannot
-//! read. Files are opened for reading only and read, not mapped: a log that is truncated under a
-//! mapping kills the process.
+//! Comes in: paths of files and folders, or standard input. Goes out: chunks in a fixed order, each of
+//! one file, with the byte offset and line number where it starts. Knows files, compression, text
+//! encodings, rotation and where a record begins and ends; what a record means is not known here, JSON
+//! is only followed for its brackets. Files are opened for reading only and read, not mapped: a log
+//! that is truncated under a mapping kills the process.
+//!
+//! Who takes the lines of a chunk apart has three duties, all met by [`trim_record`] and
+//! [`split_holes`]: a run of NUL ends a record like a line end does, but counts no line; NULs, blanks,
+//! record separators (RFC 7464) and byte order marks around a record are no part of it; an empty
+//! record is none.
 
 pub mod chunk;
+pub mod content;
 pub mod discover;
+mod documents;
+pub mod format;
+pub mod framing;
+mod lines;
 pub mod open;
-pub mod shape;
+mod rotation;
+mod text;
+mod unpack;
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+pub use framing::Framing;
+pub use text::{split_holes, trim_record};
+
+/// How much of a line that is passed over is kept, to name its request.
+pub const OVERSIZE_HEAD_BYTES: usize = 4 << 10;
+
+/// How files are read.
+#[derive(Debug, Clone)]
+pub struct ReadOptions {
+    /// Bytes of a chunk, about. Records do not depend on it.
+    pub chunk_bytes: usize,
+    /// Bytes of the longest line or document that is read.
+    pub max_line_bytes: usize,
+    /// Bytes that a compressed file may unpack to; the rest of it is not read. Files that are not
+    /// compressed have no limit.
+    pub max_decompressed_bytes: u64,
+    /// What separates records; `None` is told from the first bytes of each file.
+    pub framing: Option<Framing>,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self {
+            chunk_bytes: 1 << 18,
+            max_line_bytes: 64 << 20,
+            max_decompressed_bytes: 64 << 30,
+            framing: None,
+        }
+    }
+}
 
 /// A file to read, in its place among the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,30 +70,68 @@ pub struct InputFile {
     pub lane: u32,
 }
 
-/// Whole lines of one file.
+/// Whole records of one file.
+///
+/// May be empty, when a great many lines were passed over in a row.
 #[derive(Debug, Default)]
 pub struct Chunk {
     /// Index of the file among the discovered ones.
     pub file: u32,
-    /// Offset of the first byte in the decompressed file, a byte order mark at its start not counted.
+    /// Offset of the first byte in the content: decompressed, in UTF-8, a byte order mark at its start
+    /// not counted.
     pub offset: u64,
-    /// Number of the first line, from 1.
+    /// Number of the line in which it starts, from 1.
     pub line: u64,
-    /// The bytes. Every line but the last of a file ends with `\n`.
+    /// The bytes. Without `records`, every line but the last of a file or before a hole ends with `\n`.
     pub data: Vec<u8>,
+    /// Where the records are; `None` means that each line is one. In file order, not overlapping;
+    /// bytes between them are separators and wrappings.
+    pub records: Option<Vec<RecordSpan>>,
+    /// The line with the column names, for rows of CSV.
+    pub header: Option<Arc<str>>,
 }
 
-/// A line that was passed over before decoding, because it is longer than the limit.
+/// Where a record stands in the data of its chunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordSpan {
+    /// Index of its first byte.
+    pub start: usize,
+    /// Index behind its last byte.
+    pub end: usize,
+    /// Number of its first line, from 1.
+    pub line: u64,
+    /// How far its borders can be trusted.
+    pub integrity: Integrity,
+    /// For an element of a long document: the text of the document before its first element, cut to
+    /// [`OVERSIZE_HEAD_BYTES`]. Not JSON, since it breaks off at the bracket.
+    pub parent: Option<Arc<str>>,
+}
+
+/// How far the borders of a record can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Integrity {
+    /// Everything before it in the file that it depends on was in order.
+    Whole,
+    /// In order by itself, but found by looking for a beginning behind damage: it may have been part
+    /// of something larger, such as a body that a client chose.
+    Recovered,
+    /// A piece that is no JSON value. There may be an event in it all the same.
+    Damaged,
+}
+
+/// A line or document that was passed over before decoding, because it is longer than the limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Oversize {
     /// Index of the file.
     pub file: u32,
     /// Line number, from 1.
     pub line: u64,
-    /// Offset of its first byte in the decompressed file.
+    /// Offset of its first byte in the content.
     pub offset: u64,
-    /// Bytes of the line, without its end.
+    /// Bytes of it, without the line end.
     pub length: u64,
+    /// Its first bytes, up to [`OVERSIZE_HEAD_BYTES`].
+    pub head: Vec<u8>,
 }
 
 /// Why a path or file could not be read, or not to its end.
@@ -62,31 +144,67 @@ pub enum SourceError {
         name: Arc<str>,
         /// What the system said.
         #[source]
-        cause: std::io::Error,
+        cause: io::Error,
     },
-    /// Neither a regular file nor a folder (a socket, a device).
-    #[error("`{name}` is not a regular file")]
+    /// Neither a regular file nor a folder.
+    #[error("`{name}` is {kind}, not a regular file")]
     NotAFile {
         /// The path as given.
         name: Arc<str>,
+        /// What it is, as a noun phrase.
+        kind: &'static str,
     },
     /// Reading stopped at a place; everything before it was delivered.
     #[error("cannot read `{name}` past byte {offset} of its content: {cause}")]
     Read {
         /// The path as given.
         name: Arc<str>,
-        /// Decompressed bytes that were read before.
+        /// Bytes of content that were delivered or passed over before.
         offset: u64,
+        /// For damaged compressed data: how many bytes of the file were used before the damage showed.
+        packed_offset: Option<u64>,
         /// What the system or the decompressor said.
         #[source]
-        cause: std::io::Error,
+        cause: io::Error,
     },
-    /// The content is something else than lines of audit events.
-    #[error("`{name}` holds {shape}, not one audit event a line")]
-    Shape {
+    /// A compressed file unpacks to more than the limit; everything before it was delivered.
+    #[error("`{name}` unpacks to more than {limit} bytes; read up to byte {offset} of its content")]
+    TooLarge {
+        /// The path as given.
+        name: Arc<str>,
+        /// The limit in bytes.
+        limit: u64,
+        /// Bytes of content that were delivered or passed over before.
+        offset: u64,
+    },
+    /// The first bytes say that it holds no text that can be read.
+    #[error("`{name}` holds {format}, which is not read")]
+    Format {
         /// The path as given.
         name: Arc<str>,
         /// What it is.
-        shape: shape::Shape,
+        format: format::Format,
     },
+}
+
+impl SourceError {
+    /// Returns what the user can do now, if there is something to try.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Open { .. } => None,
+            Self::NotAFile { kind, .. } => (*kind == discover::PIPE)
+                .then(|| "pipes are read from standard input only; give `-`".to_owned()),
+            Self::Read { cause, .. } => match cause.kind() {
+                io::ErrorKind::UnexpectedEof => Some(
+                    "it may still be being written; leave it out or run again later".to_owned(),
+                ),
+                io::ErrorKind::InvalidData => {
+                    Some("compare it with a copy; what is behind this place is missing".to_owned())
+                }
+                _ => None,
+            },
+            Self::TooLarge { .. } => Some("raise the limit if the file can be trusted".to_owned()),
+            Self::Format { format, .. } => Some(format.hint()),
+        }
+    }
 }

@@ -8,11 +8,11 @@
 mod support;
 
 use foldhash::quality::RandomState;
-use kubescry::decode::{decode, lines};
+use kubescry::decode::decode_native;
+use kubescry::decode::record::records;
 use kubescry::frame::coder::CodedEvent;
-use kubescry::frame::{Coder, EventColumns, EventText, Place, Vocabulary};
-use kubescry::pipeline::CHUNK_BYTES;
-use kubescry::source::Chunk;
+use kubescry::frame::{Coder, EventColumns, EventText, Origin, Place, Vocabulary};
+use kubescry::source::{Chunk, ReadOptions};
 use support::{LEVELS, bare, data, median_time, megabytes_per_second, target_bytes};
 
 fn main() {
@@ -29,7 +29,7 @@ fn main() {
             let mut start = 0;
             while start < text.len() {
                 let end = text.as_bytes()[start..]
-                    .get(..CHUNK_BYTES)
+                    .get(..ReadOptions::default().chunk_bytes)
                     .and_then(|part| memchr::memrchr(b'\n', part))
                     .map_or(text.len(), |at| start + at + 1);
                 let chunk = Chunk {
@@ -39,13 +39,13 @@ fn main() {
                 let last = coder.take().expect("given back");
                 let mut columns = EventColumns::new(&hasher, last, "bench", recycled.take());
                 let mut event = CodedEvent::default();
-                for line in lines(&chunk, &text[start..end]) {
-                    if decode(line.text, columns.coder(), &mut event).is_ok() {
+                for line in records(&chunk, &text[start..end]) {
+                    if decode_native(line.text, columns.coder(), &mut event) {
                         let place = Place {
                             line: line.line,
                             offset: line.offset,
                             length: u32::try_from(line.text.len()).expect("a short line"),
-                            cluster: "",
+                            origin: Origin::default(),
                             text: EventText::InChunk(line.start),
                         };
                         columns.push(&event, line.text, &place);

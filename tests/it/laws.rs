@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use kubescry::pipeline::Options;
+use kubescry::source::ReadOptions;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -39,7 +40,10 @@ fn threads_change_nothing() {
         let with = |threads| {
             let found = run(&Options {
                 threads,
-                chunk_bytes: 50_000,
+                read: ReadOptions {
+                    chunk_bytes: 50_000,
+                    ..ReadOptions::default()
+                },
                 ..options(&[&path])
             });
             serde_json::to_string(&found.outcome.findings).unwrap()
@@ -154,7 +158,10 @@ proptest! {
     fn chunk_size_changes_nothing(chunk_bytes in 1_usize..300_000) {
         let (path, _) = log();
         let whole = findings(&options(&[&path]));
-        prop_assert_eq!(findings(&Options { chunk_bytes, ..options(&[&path]) }), whole);
+        prop_assert_eq!(findings(&Options {
+            read: ReadOptions { chunk_bytes, ..ReadOptions::default() },
+            ..options(&[&path])
+        }), whole);
     }
 
     #[test]

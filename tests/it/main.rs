@@ -6,5 +6,6 @@ mod corpus;
 mod laws;
 mod queries;
 mod scan;
+mod shapes;
 mod stories;
 mod support;

@@ -175,17 +175,15 @@ fn what_is_no_audit_log_is_named() {
         );
         assert_ne!(output.status.code(), Some(0));
     };
-    let event = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a"}"#;
-    check(
-        &format!(r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[{event}]}}"#),
-        "EventList",
-    );
-    check(&format!("2024-01-01T00:00:00.0Z stdout F {event}\n"), "CRI");
     check(
         "I1122 05:00:00.000000       1 controller.go:1] hello\n",
-        "klog",
+        "1 x a klog line",
     );
-    check(&format!("[{event}]"), "array");
+    check(
+        r#"{"kind":"Event","apiVersion":"v1","involvedObject":{"kind":"Pod"}}"#,
+        "1 x a core `Event` object",
+    );
+    check("PAR1", "Parquet");
 }
 
 #[test]

@@ -7,8 +7,9 @@ use std::sync::LazyLock;
 
 use kubescry::detect::CompiledRules;
 use kubescry::finding::Finding;
-use kubescry::pipeline::{CHUNK_BYTES, MAX_LINE_BYTES, Options, Scan, scan};
+use kubescry::pipeline::{GAP_US, Options, Scan, scan};
 use kubescry::rules::RuleSet;
+use kubescry::source::ReadOptions;
 use serde::Deserialize;
 
 /// The rules of the program.
@@ -28,10 +29,11 @@ pub(crate) fn options(paths: &[&Path]) -> Options {
     Options {
         paths: paths.iter().map(|path| path.to_path_buf()).collect(),
         threads: 2,
-        chunk_bytes: CHUNK_BYTES,
-        max_line_bytes: MAX_LINE_BYTES,
+        read: ReadOptions::default(),
+        format: None,
         evidence_limit: usize::MAX,
         cluster: String::new(),
+        gap_us: GAP_US,
     }
 }
 

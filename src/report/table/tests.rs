@@ -28,6 +28,22 @@ fn report_reads_well() {
     let low = finding(Severity::Low, "curl/8.5.0");
     let mut summary = summary("audit.log");
     summary.rejects.truncate(1);
+    let census = |counts: &[(&str, u64)]| {
+        let mut census = Census::default();
+        for (name, count) in counts {
+            census.add_n(name, *count);
+        }
+        census
+    };
+    summary.ingest.levels = census(&[("Metadata", 18_000), ("Request", 190)]);
+    summary.ingest.stages = census(&[("ResponseComplete", 18_190)]);
+    summary.ingest.verbs = census(&[("get", 9_000), ("watch", 8_000), ("create", 1_190)]);
+    summary.ingest.envelopes = census(&[("docker > AKS kube-audit", 18_190)]);
+    summary.ingest.other_kinds = census(&[("a klog line", 4)]);
+    summary.ingest.version = None;
+    let distribution = summary.ingest.distribution.as_mut().unwrap();
+    distribution.name = "AKS".to_owned();
+    distribution.evidence = "envelope `docker > AKS kube-audit`".to_owned();
     assert_eq!(
         table(
             &[low, high],
@@ -43,6 +59,15 @@ What was read
   size      31.3 MiB, 18190 events in 6101 requests
   records   18204 = 18190 events + 10 duplicates + 3 bad + 1 oversize + 0 other
   span      2026-11-22 04:55:27 .. 09:12:44 UTC (4h 17m)
+  cluster   AKS (by envelope `docker > AKS kube-audit`)
+  servers   audit.log: 7 events, 2026-11-22 04:55:27 .. 09:12:44 UTC (4h 17m); 1
+              silence, the longest 2026-11-22 04:55:27 .. 09:12:44 UTC (4h 17m)
+  holds     18000 Metadata, 190 Request
+            18190 ResponseComplete
+            9000 get, 8000 watch, 1190 create
+  wrapped   18190 docker > AKS kube-audit
+  other     4 a klog line
+  left out  4 files in the folders, whose names are not those of logs
   findings  1 high, 1 low
   missing   audit.log
   skipped   4 records; the first is audit.log:512: audit.log

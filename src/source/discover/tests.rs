@@ -5,102 +5,18 @@ use std::os::unix::net::UnixListener;
 
 use super::*;
 
-fn check_name(name: &str, base: &str, age: Age, is_plain: bool) {
-    let expected = Rotation {
-        base: base.into(),
-        age,
-        is_plain,
-    };
-    assert_eq!(Rotation::of(OsStr::new(name)), expected, "{name}");
-}
-
-#[test]
-fn names_say_what_was_rotated_and_when() {
-    let at = |digits: &str| Age::Stamped(digits.into());
-    let number = |n| Age::Numbered(Reverse(n));
-    let lumberjack = "20261122051025684";
-    check_name("audit.log", "audit.log", Age::Current, true);
-    check_name("audit.log.gz", "audit.log", Age::Current, false);
-    check_name("audit", "audit", Age::Current, true);
-    check_name(
-        "audit-2026-11-22T05-10-25.684.log",
-        "audit.log",
-        at(lumberjack),
-        true,
-    );
-    check_name(
-        "audit-2026-11-22T05-10-25.684.log.gz",
-        "audit.log",
-        at(lumberjack),
-        false,
-    );
-    check_name(
-        "n1-audit-2026-11-22T05-10-25.684.log",
-        "n1-audit.log",
-        at(lumberjack),
-        true,
-    );
-    check_name(
-        "audit-2026-11-22T05-10-25.684",
-        "audit",
-        at(lumberjack),
-        true,
-    );
-    check_name("audit.log.2.gz", "audit.log", number(2), false);
-    check_name("audit.log.12.zst", "audit.log", number(12), false);
-    check_name("audit.1", "audit", number(1), true);
-    check_name(
-        "audit.log-20261122.zstd",
-        "audit.log",
-        at("20261122"),
-        false,
-    );
-    check_name("audit-20261122.log", "audit.log", at("20261122"), true);
-    check_name("0.log.20261122-051025", "0.log", at("20261122051025"), true);
-    check_name(
-        "audit.log-20269922",
-        "audit.log-20269922",
-        Age::Current,
-        true,
-    );
-    check_name(
-        "node-10-0-0-12.log",
-        "node-10-0-0-12.log",
-        Age::Current,
-        true,
-    );
-    check_name("000000.gz", "000000", Age::Current, false);
-    check_name(".gz", "", Age::Current, false);
-}
-
-#[test]
-fn logs_are_told_by_extension() {
-    for name in [
-        "audit",
-        "a.log",
-        "a.JSON",
-        "a.jsonl.gz",
-        "a.ndjson",
-        "a.txt.3",
-        "a.log-20261122",
-    ] {
-        assert!(Rotation::of(OsStr::new(name)).is_log(), "{name}");
-    }
-    for name in [
-        "a.md",
-        "a.yml.gz",
-        "a.sql",
-        "a.parquet",
-        "a.csv",
-        "a.db.1",
-        "a.log.bak",
-    ] {
-        assert!(!Rotation::of(OsStr::new(name)).is_log(), "{name}");
-    }
-}
-
 /// Makes `files` in a folder and lists it; `expected` are lane and path, the errors' paths last.
 fn check(files: &[&str], paths: &[&str], expected: &[(u32, &str)], errors: &[&str]) {
+    check_all(files, paths, expected, errors, None);
+}
+
+fn check_all(
+    files: &[&str],
+    paths: &[&str],
+    expected: &[(u32, &str)],
+    errors: &[&str],
+    left_out: Option<&[&str]>,
+) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     let mut sockets = Vec::new();
@@ -126,7 +42,12 @@ fn check(files: &[&str], paths: &[&str], expected: &[(u32, &str)], errors: &[&st
             }
         })
         .collect();
-    let (files, problems) = discover(&paths);
+    let Discovery {
+        files,
+        errors: problems,
+        skipped,
+        n_skipped,
+    } = discover(&paths);
     let relative = |name: &str| {
         let root = format!("{}/", root.display());
         name.strip_prefix(&root).unwrap_or(name).to_owned()
@@ -144,11 +65,19 @@ fn check(files: &[&str], paths: &[&str], expected: &[(u32, &str)], errors: &[&st
         .iter()
         .map(|problem| match problem {
             SourceError::Open { name, .. } => format!("open {}", relative(name)),
-            SourceError::NotAFile { name } => format!("kind {}", relative(name)),
+            SourceError::NotAFile { name, kind } => format!("{kind} {}", relative(name)),
             other => panic!("{other}"),
         })
         .collect();
     assert_eq!(problems, errors);
+    assert_eq!(n_skipped, skipped.len() as u64);
+    if let Some(left_out) = left_out {
+        let skipped: Vec<_> = skipped
+            .iter()
+            .map(|skipped| format!("{} {}", relative(&skipped.name), skipped.reason))
+            .collect();
+        assert_eq!(skipped, left_out);
+    }
 }
 
 #[test]
@@ -197,7 +126,18 @@ fn folder_gives_logs_and_a_path_anything() {
         "x/y/z/audit",
         "x/rule.yml",
     ];
-    check(&files, &["x"], &[(0, "x/y/z/audit")], &[]);
+    check_all(
+        &files,
+        &["x"],
+        &[(0, "x/y/z/audit")],
+        &[],
+        Some(&[
+            "x/.git is hidden",
+            "x/.hidden.log is hidden",
+            "x/README.md is not named like a log",
+            "x/rule.yml is not named like a log",
+        ]),
+    );
     // Lanes are in the order of their folders.
     check(
         &files,
@@ -238,16 +178,103 @@ fn what_is_no_file_is_named() {
         &files,
         &["x", "no"],
         &[(0, "x/a.log")],
-        &["open x/dead.log", "kind x/socket", "open no"],
+        &["open x/dead.log", "a socket x/socket", "open no"],
     );
     check(
         &files,
         &["x/socket", "x/loop"],
         &[(0, "x/loop/a.log")],
         &[
-            "kind x/socket",
+            "a socket x/socket",
             "open x/loop/dead.log",
-            "kind x/loop/socket",
+            "a socket x/loop/socket",
         ],
     );
+}
+
+#[test]
+fn linked_folders_are_read_once() {
+    let files = [
+        "real/a.log",
+        "real/up -> real",
+        "x/own.log",
+        "x/one -> real",
+        "x/two -> real",
+        "x/sub/self -> x",
+        "x/round -> x/round",
+        "x/round.log -> x/round.log",
+        "x/dead -> no",
+    ];
+    check_all(
+        &files,
+        &["x"],
+        &[(0, "x/one/a.log"), (1, "x/own.log")],
+        &["open x/round.log"],
+        Some(&[
+            "x/dead is a link that leads nowhere",
+            "x/round is a link that leads nowhere",
+            "x/one/up leads to a folder that was read already",
+            "x/sub/self leads to a folder that was read already",
+            "x/two leads to a folder that was read already",
+        ]),
+    );
+    // Found by its own path, the link adds nothing.
+    check_all(
+        &files[..4],
+        &["x", "real"],
+        &[(0, "real/a.log"), (1, "x/own.log")],
+        &[],
+        Some(&[
+            "real/up leads to a folder that was read already",
+            "x/one leads to a folder that was read already",
+        ]),
+    );
+}
+
+#[test]
+fn must_gather_has_a_lane_for_each_server_and_node() {
+    let log =
+        |server: &str, node: &str, rest: &str| format!("audit_logs/{server}/{node}-audit{rest}");
+    let old = "-2026-11-22T05-10-25.684.log.gz";
+    let files = [
+        log("kube-apiserver", "m-0.example.com", ".log.gz"),
+        log("kube-apiserver", "m-0.example.com", old),
+        log("kube-apiserver", "m-1.example.com", old),
+        log("oauth-server", "m-0.example.com", old),
+        "audit_logs/kube-apiserver.audit_logs_listing".to_owned(),
+    ];
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    check_all(
+        &files,
+        &["audit_logs"],
+        &[(0, files[1]), (0, files[0]), (1, files[2]), (2, files[3])],
+        &[],
+        Some(&["audit_logs/kube-apiserver.audit_logs_listing is not named like a log"]),
+    );
+}
+
+#[test]
+fn list_of_what_was_skipped_is_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    for n in 0..SKIPPED_MAX + 5 {
+        fs::write(folder.path().join(format!("{n}.md")), "").unwrap();
+    }
+    let found = discover(&[folder.path().into()]);
+    assert_eq!(found.skipped.len(), SKIPPED_MAX);
+    assert_eq!(found.n_skipped, SKIPPED_MAX as u64 + 5);
+}
+
+#[test]
+fn pipes_and_devices_are_named_and_not_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe.log");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let found = discover(&[folder.path().into(), pipe.clone(), "/dev/zero".into()]);
+    assert!(found.files.is_empty());
+    let said: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
+    let pipe = format!("`{}` is a pipe, not a regular file", pipe.display());
+    let device = "`/dev/zero` is a device, not a regular file".to_owned();
+    assert_eq!(said, [pipe.clone(), pipe, device]);
+    assert!(found.errors[0].hint().is_some());
 }

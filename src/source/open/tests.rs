@@ -31,15 +31,20 @@ fn noise(n: u32) -> Vec<u8> {
         .collect()
 }
 
-fn open_bytes(bytes: &[u8]) -> Result<Box<dyn Read + Send>, SourceError> {
+fn open_bytes(bytes: &[u8]) -> Result<Content, SourceError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x");
     fs::write(&path, bytes).unwrap();
-    open(&InputFile {
+    open_path(path, &ReadOptions::default())
+}
+
+fn open_path(path: std::path::PathBuf, options: &ReadOptions) -> Result<Content, SourceError> {
+    let file = InputFile {
         path: Some(path),
         name: "x".into(),
         lane: 0,
-    })
+    };
+    open(&file, options)
 }
 
 /// The content that is delivered, and the kind of error behind it.
@@ -132,7 +137,13 @@ fn cut_gives_all_before_it_and_an_error() {
     let data = noise(40_000);
     for packed in [gzip(&data), zstd(&data)] {
         let mut before = 0;
-        for cut in (4..packed.len()).step_by(61) {
+        for cut in (4..packed.len())
+            .step_by(61)
+            .chain((64..packed.len()).step_by(64))
+        {
+            if cut == 64 {
+                before = 0;
+            }
             let (content, error) = read(&packed[..cut], 1 << 20);
             assert_eq!(error, Some(io::ErrorKind::UnexpectedEof), "cut at {cut}");
             assert!(
@@ -196,11 +207,14 @@ fn window_over_the_limit_is_refused() {
     check(frame, b"", Some(io::ErrorKind::InvalidData));
 }
 
-fn check_refused(bytes: &[u8], shape: &str) {
+fn check_refused(bytes: &[u8], name: &str) {
     match open_bytes(bytes) {
-        Err(SourceError::Shape { shape: found, .. }) => assert_eq!(found.to_string(), shape),
+        Err(error @ SourceError::Format { .. }) => {
+            assert!(error.to_string().contains(name), "{error}");
+            assert!(error.hint().is_some());
+        }
         Err(error) => panic!("{error}"),
-        Ok(_) => panic!("`{shape}` is not refused"),
+        Ok(_) => panic!("`{name}` is not refused"),
     }
 }
 
@@ -210,13 +224,142 @@ fn what_cannot_be_read_is_named() {
     check_refused(b"BZh91AY&SY...", "bzip2 data");
     check_refused(b"\xfd7zXZ\0...", "xz data");
     check_refused(b"PK\x03\x04...", "a zip archive");
+    check_refused(b"7z\xbc\xaf\x27\x1c", "a 7z archive");
+    check_refused(b"PAR1....", "a Parquet file");
+    check_refused(b"ElfFile\0", "a Windows event log");
+    check_refused(b"SQLite format 3\0", "a SQLite database");
     check_refused(&tar, "a tar archive");
     check_refused(&gzip(&tar), "a tar archive");
-    check_refused(&gzip(&gzip(b"x")), "gzip data inside other compression");
-    check_refused(&gzip(&zstd(b"x")), "zstd data inside other compression");
-    check_refused(b"\xff\xfe{\0}\0", "UTF-16 text");
-    check_refused(b"\xfe\xff\0{\0}", "UTF-16 text");
-    check_refused(&zstd(b"{\0\"\0k\0"), "UTF-16 text");
+    check_refused(&gzip(&zstd(&gzip(b"x"))), "gzip data inside two");
+    check_refused(&gzip(&gzip(&zstd(b"x"))), "zstd data inside two");
+    check_refused(b"\xff\xfe\0\0{\0\0\0", "UTF-32 text");
+}
+
+#[test]
+fn two_layers_are_unpacked() {
+    let data = noise(100_000);
+    check(&gzip(&gzip(&data)), &data, None);
+    check(&gzip(&zstd(&data)), &data, None);
+    check(&zstd(&gzip(&data)), &data, None);
+    let inner = gzip(&data);
+    let (content, error) = read(&gzip(&inner[..inner.len() - 9]), 1 << 20);
+    assert_eq!(error, Some(io::ErrorKind::UnexpectedEof));
+    assert!(data.starts_with(&content) && content.len() > 90_000);
+}
+
+#[test]
+fn zeros_behind_the_data_are_padding() {
+    let data = noise(70_000);
+    let zeros = vec![0; 300_000];
+    for packed in [gzip(&data), zstd(&data)] {
+        check(&[&packed[..], &zeros[..]].concat(), &data, None);
+        check(
+            &[&packed[..], &zeros, &packed].concat(),
+            &data.repeat(2),
+            None,
+        );
+        check(
+            &[&packed[..], &zeros, b"x"].concat(),
+            &data,
+            Some(io::ErrorKind::InvalidData),
+        );
+    }
+}
+
+#[test]
+fn limit_on_the_content_is_exact() {
+    let data = noise(10_000);
+    let limited = |packed: &[u8], limit| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        fs::write(&path, packed).unwrap();
+        let options = ReadOptions {
+            max_decompressed_bytes: limit,
+            ..ReadOptions::default()
+        };
+        let mut content = Vec::new();
+        let error = open_path(path, &options).unwrap().read_to_end(&mut content);
+        let error = error.err().map(|error| error.to_string());
+        (content, error)
+    };
+    for packed in [gzip(&data), zstd(&data), gzip(&gzip(&data))] {
+        assert_eq!(limited(&packed, 10_000), (data.clone(), None));
+        let error = "more than 9999 bytes when unpacked".to_owned();
+        assert_eq!(
+            limited(&packed, 9_999),
+            (data[..9_999].to_vec(), Some(error))
+        );
+    }
+    assert_eq!(limited(&data, 1), (data.clone(), None), "not compressed");
+}
+
+#[test]
+fn bomb_costs_time_only_up_to_the_limit() {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    io::copy(&mut io::repeat(0).take(100 << 20), &mut encoder).unwrap();
+    let bomb = gzip(&encoder.finish().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x");
+    fs::write(&path, bomb).unwrap();
+    let options = ReadOptions {
+        max_decompressed_bytes: 10 << 20,
+        ..ReadOptions::default()
+    };
+    let mut content = open_path(path, &options).unwrap();
+    let mut n = 0;
+    let mut buffer = vec![0; 1 << 16];
+    let error = loop {
+        match content.read(&mut buffer) {
+            Ok(0) => panic!("no error"),
+            Ok(more) => n += more,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((n, error.kind()), (10 << 20, io::ErrorKind::Other));
+}
+
+#[test]
+fn dictionary_is_named() {
+    // Frame header with a dictionary id of one byte, and an empty last block.
+    let frame = b"\x28\xb5\x2f\xfd\x21\x07\x00\x01\x00\x00";
+    let mut content = open_bytes(frame).unwrap();
+    let error = content.read(&mut [0; 10]).unwrap_err().to_string();
+    assert!(error.contains("was made with a dictionary"), "{error}");
+}
+
+#[test]
+fn utf_16_is_decoded() {
+    let text = "{\"user\":\"zoë\"}\n".repeat(10_000);
+    let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    for bytes in [
+        [b"\xff\xfe", &little[..]].concat(),
+        [b"\xfe\xff", &big[..]].concat(),
+        gzip(&little),
+        big,
+    ] {
+        check(&bytes, text.as_bytes(), None);
+    }
+    let packed = gzip(&little);
+    let (content, error) = read(&packed[..packed.len() - 1], 1 << 20);
+    assert_eq!(
+        (content, error),
+        (text.into_bytes(), Some(io::ErrorKind::UnexpectedEof))
+    );
+}
+
+#[test]
+fn lines_may_end_at_cr() {
+    check(b"a\rb\r", b"a\nb\n", None);
+    check(b"a\r\nb\rc", b"a\r\nb\rc", None);
+    let long = [&b"x".repeat(70_000)[..], b"\r"].concat();
+    check(&long, &long, None);
+    let late = [&b"a\r"[..], &long].concat();
+    let turned = [&b"a\n"[..], &long[..70_000], b"\n"].concat();
+    check(&late, &turned, None);
+    // The line end may be cut in two by the end of what is looked at.
+    let split = [&b"x".repeat(65_535)[..], b"\r\nb\r\n"].concat();
+    check(&split, &split, None);
 }
 
 #[test]
@@ -224,21 +367,16 @@ fn only_regular_files_are_opened() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("socket");
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let options = ReadOptions::default();
     for path in [socket, folder.path().into(), "/dev/zero".into()] {
-        let file = InputFile {
-            path: Some(path),
-            name: "x".into(),
-            lane: 0,
-        };
         assert!(
-            matches!(open(&file), Err(SourceError::NotAFile { .. })),
-            "{file:?}"
+            matches!(
+                open_path(path.clone(), &options),
+                Err(SourceError::NotAFile { .. })
+            ),
+            "{path:?}"
         );
     }
-    let file = InputFile {
-        path: Some(folder.path().join("no")),
-        name: "x".into(),
-        lane: 0,
-    };
-    assert!(matches!(open(&file), Err(SourceError::Open { .. })));
+    let missing = open_path(folder.path().join("no"), &options);
+    assert!(matches!(missing, Err(SourceError::Open { .. })));
 }

@@ -1,0 +1,160 @@
+//! Comma-separated values: Insights, Log Analytics, Splunk and Elasticsearch downloads.
+//!
+//! RFC 4180, and what some exports make of it: a message in quotes whose own quotes are not
+//! doubled. A row becomes an object of its columns and then takes the way of documents.
+
+use std::borrow::Cow;
+
+use super::context::Context;
+use super::json::Object;
+use super::list::damage;
+use super::walk::{self, Walk};
+use super::{Format, fields};
+
+/// Most columns of a table; Log Analytics allows 500.
+const MAX_COLUMNS: usize = 1024;
+
+/// Columns that show a header to be one of audit events.
+const COLUMNS: [&str; 22] = [
+    "@message",
+    "_raw",
+    "log_s",
+    "AuditId",
+    "auditID",
+    "requestURI",
+    "RequestUri",
+    "verb",
+    "user.username",
+    "objectRef.resource",
+    "message",
+    "log",
+    "line",
+    "Line",
+    "event",
+    "event.original",
+    "_source",
+    "textPayload",
+    "kubernetes.audit.verb",
+    "kubernetes.audit.auditID",
+    "protoPayload",
+    "protopayload_auditlog",
+];
+
+/// Returns whether a line is the header of a table that may hold audit events.
+pub fn is_header(line: &str) -> bool {
+    let is_plain =
+        line.len() <= 16 * 1024 && !line.contains(['{', '[', '=', ':']) || line.contains("[UTC]");
+    if !is_plain || line.contains('{') {
+        return false;
+    }
+    let Some(names) = names(line) else {
+        return false;
+    };
+    let is_name = |name: &String| !name.is_empty() && name.len() <= 128;
+    (names.len() > 1 || line.trim_matches('"').starts_with(['@', '_']))
+        && names.iter().all(is_name)
+        && names.iter().any(|name| COLUMNS.contains(&name.as_str()))
+}
+
+/// Returns the names in a header.
+pub(super) fn names(header: &str) -> Option<Vec<String>> {
+    let cells = cells(header.trim_start_matches('\u{feff}').trim())?;
+    Some(
+        cells
+            .into_iter()
+            .map(|name| name.trim().to_owned())
+            .collect(),
+    )
+}
+
+/// Opens a header or row; false if the record is none.
+pub(super) fn open(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
+    let text = text.trim_start_matches('\u{feff}').trim();
+    if !walk.allows(Format::Csv, context) || text.starts_with(['{', '[']) {
+        return false;
+    }
+    let Some(header) = &walk.state.header else {
+        if is_header(text) || walk.state.only == Some(Format::Csv) {
+            walk.state.header = names(text);
+            walk.other("a CSV header");
+            return true;
+        }
+        // A run that starts behind the header still shows the doubled quotes.
+        return text.contains("{\"\"") && tolerant(walk, text, &context.enter("CSV"));
+    };
+    if names(text).is_some_and(|names| names == *header) {
+        walk.other("a CSV header");
+        return true;
+    }
+    let inner = context.enter("CSV");
+    let Some(cells) = cells(text).filter(|cells| cells.len() == header.len()) else {
+        if !tolerant(walk, text, &inner) {
+            walk.bad(damage("a CSV row that does not fit its header", text));
+        }
+        return true;
+    };
+    let names = header.iter().map(|name| Cow::Borrowed(name.as_str()));
+    let row = walk::row(names.zip(cells));
+    let opened = Object::parse(&row)
+        .is_some_and(|row| fields::open(walk, &row, &inner) || walk.object(&row, &inner));
+    if !opened {
+        walk.other("a CSV row of another kind");
+    }
+    true
+}
+
+/// Takes what lies between the first and the last brace.
+fn tolerant(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
+    let (Some(start), Some(end)) = (text.find('{'), text.rfind('}')) else {
+        return false;
+    };
+    let Some(body) = text.get(start..=end) else {
+        return false;
+    };
+    let is_cell = text[..start].is_empty() || text[..start].ends_with([',', '"', ' ']);
+    if !is_cell {
+        return false;
+    }
+    if let Some(object) = Object::parse(body) {
+        return walk.object(&object, context);
+    }
+    let undoubled = body.replace("\"\"", "\"");
+    Object::parse(&undoubled).is_some_and(|object| walk.object(&object, context))
+}
+
+/// Splits a row; `None` if its quotes do not add up.
+fn cells(row: &str) -> Option<Vec<Cow<'_, str>>> {
+    let mut cells = Vec::new();
+    let mut rest = row;
+    loop {
+        if cells.len() == MAX_COLUMNS {
+            return None;
+        }
+        let behind = if let Some(quoted) = rest.strip_prefix('"') {
+            let mut at = 0;
+            let end = loop {
+                at += memchr::memchr(b'"', quoted.get(at..)?.as_bytes())?;
+                if quoted.as_bytes().get(at + 1) != Some(&b'"') {
+                    break at;
+                }
+                at += 2;
+            };
+            let cell = &quoted[..end];
+            cells.push(if cell.contains('"') {
+                Cow::Owned(cell.replace("\"\"", "\""))
+            } else {
+                Cow::Borrowed(cell)
+            });
+            &quoted[end + 1..]
+        } else {
+            let end = rest.find(',').unwrap_or(rest.len());
+            cells.push(Cow::Borrowed(&rest[..end]));
+            &rest[end..]
+        };
+        match behind.strip_prefix(',') {
+            Some(next) => rest = next,
+            None if behind.is_empty() => return Some(cells),
+            None => return None,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Lists: the body of an audit webhook, and what is whole in a list that is cut.
+
+use std::borrow::Cow;
+
+use super::context::Context;
+use super::json::{self, Damaged, Object};
+use super::walk::{MAX_DEPTH, Walk};
+use super::{cloudwatch, recognise};
+
+/// Opens the body of an audit webhook, and names the elements of any other list.
+pub(super) fn event_list(walk: &mut Walk<'_>, object: &Object<'_>, context: &Context) -> bool {
+    if !recognise::is_list(object) {
+        return false;
+    }
+    let (kind, version) = (object.text("kind"), object.text("apiVersion"));
+    let items = object.get("items").filter(|items| items.starts_with('['));
+    let Some(items) = items else {
+        walk.other(format!("an empty `{}`", recognise::short(&kind)));
+        return true;
+    };
+    let is_audit = if version.is_empty() {
+        matches!(&*kind, "" | "EventList")
+    } else {
+        version.starts_with("audit.k8s.io/")
+    };
+    let inner = context.list("EventList").with_version(&version);
+    let before = walk.n_items;
+    let read = json::each_element(items, |item| match Object::parse(item) {
+        Some(event) if is_audit && recognise::is_event(&event) => walk.bare(&event, &inner),
+        Some(other) => {
+            let what = recognise::look_alike(&other).unwrap_or_else(|| {
+                if is_audit {
+                    recognise::unknown_object(&other)
+                } else {
+                    format!("an item of a `{}`", recognise::short(&kind)).into()
+                }
+            });
+            walk.other(what);
+        }
+        None => walk.bad("an item of a list that is no object"),
+    });
+    if read.is_err() {
+        walk.bad("damaged items of a list");
+    } else if walk.n_items == before {
+        walk.other("an empty list");
+    }
+    true
+}
+
+impl Walk<'_> {
+    /// Opens what is sound of a document that is damaged; false if it shows no sign of audit
+    /// events.
+    pub(super) fn cut(&mut self, text: &str, context: &Context) -> bool {
+        const LISTS: [&str; 9] = [
+            "items",
+            "events",
+            "logEvents",
+            "records",
+            "Records",
+            "results",
+            "hits",
+            "data",
+            "result",
+        ];
+        if context.depth > MAX_DEPTH {
+            self.bad(format!("wrapped more than {MAX_DEPTH} times"));
+            return true;
+        }
+        let before = self.n_items;
+        let cause = if text.starts_with('[') {
+            let inner = context.list("array");
+            match json::each_element(text, |element| {
+                if !self.value(element, &inner) {
+                    self.unknown(element);
+                }
+            }) {
+                Ok(()) => return true,
+                Err(cause) => cause.to_string(),
+            }
+        } else {
+            let Err(damaged) = Object::parse_or_damage(text) else {
+                return true;
+            };
+            let Damaged { sound, open, cause } = *damaged;
+            if let Some((key, value)) = open
+                && LISTS.contains(&&*key)
+                && !recognise::is_event(&sound)
+                && recognise::look_alike(&sound).is_none()
+                && value.starts_with(['[', '{'])
+                && self.allows_cut(&sound, context)
+            {
+                let name = match &*key {
+                    "items" => Cow::Borrowed("EventList"),
+                    key => format!("cut {key}").into(),
+                };
+                let inner = context.enter(&name).with_version(&sound.text("apiVersion"));
+                let inner = cloudwatch::named(&sound, inner);
+                return self.cut(value, &inner);
+            }
+            cause
+        };
+        if self.n_items == before && context.depth > 0 && !recognise::smells_of_audit(text) {
+            return false;
+        }
+        self.bad(damage(&format!("cut or damaged JSON ({cause})"), text));
+        true
+    }
+
+    /// A list of other Kubernetes objects stays closed, cut or whole.
+    fn allows_cut(&self, sound: &Object<'_>, context: &Context) -> bool {
+        let version = sound.text("apiVersion");
+        (version.is_empty() || version.starts_with("audit.k8s.io/"))
+            && (context.inside || self.state.only.is_none() || sound.get("kind").is_some())
+    }
+}
+
+/// Says what is damaged, and whose event it was if that can still be read.
+pub(super) fn damage(what: &str, text: &str) -> String {
+    match recognise::salvaged_id(text) {
+        Some(id) => format!("{what}; auditID `{id}`"),
+        None => what.to_owned(),
+    }
+}

@@ -1,0 +1,476 @@
+//! Single records: forgery, damage, limits.
+
+use std::io::Write as _;
+
+use base64::Engine as _;
+
+use super::super::{Format, Item, Unwrapper, is_csv_header, json, restored_key, time};
+
+const EVENT: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a","verb":"get"}"#;
+
+/// Returns what `records` hold: `event CHAIN TEXT`, `other NAME` or `bad CAUSE`.
+fn unwrap(only: Option<Format>, records: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut take = |item: Item<'_>| {
+        found.push(match item {
+            Item::Event(event) => format!("event {} {}", event.envelope, event.text),
+            Item::Other { what } => format!("other {what}"),
+            Item::Bad { cause } => format!("bad {cause}"),
+        });
+    };
+    let mut unwrapper = Unwrapper::new(only, None);
+    for record in records {
+        unwrapper.record(record, &mut take);
+    }
+    unwrapper.finish(&mut take);
+    found
+}
+
+fn check(record: &str, expected: &[&str]) {
+    assert_eq!(unwrap(None, &[record]), expected, "{record:.300}");
+}
+
+/// A record that holds `EVENT` behind `chain`.
+fn check_chain(record: &str, chain: &str) {
+    check(record, &[&format!("event {chain} {EVENT}")]);
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).unwrap()
+}
+
+#[test]
+fn bodies_are_never_searched() {
+    let event = EVENT.replace(
+        r#""verb":"get""#,
+        &format!(
+            r#""requestObject":{{"log":{EVENT},"message":{},"items":[{EVENT}]}}"#,
+            quoted(EVENT)
+        ),
+    );
+    check(&event, &[&format!("event  {event}")]);
+    let wrapped = format!(r#"{{"message":{}}}"#, quoted(&event));
+    check(&wrapped, &[&format!("event message {event}")]);
+    check(
+        &format!(r#"{{"kind":"Secret","apiVersion":"v1","data":{EVENT}}}"#),
+        &["other a Kubernetes object of kind `Secret`"],
+    );
+    check(
+        &format!(r#"{{"kind":"PodList","apiVersion":"v1","items":[{EVENT}]}}"#),
+        &["other a Kubernetes object of kind `Event`"],
+    );
+    check(
+        r#"{"kind":"FooList","apiVersion":"x/v1","items":[{"auditID":"a"}]}"#,
+        &["other an item of a `FooList`"],
+    );
+}
+
+#[test]
+fn tail_of_a_cut_event_hides_no_forged_one() {
+    for tail in [
+        format!(r#"ce":"x","requestObject":{EVENT},"stage":"x"}}"#),
+        format!(r#"x","requestObject": {EVENT}}}"#),
+        format!(r#"true,"requestObject":{EVENT}}}"#),
+        format!("1,{EVENT}]}}"),
+    ] {
+        check(
+            &tail,
+            &["bad neither JSON nor a known log line; auditID `a`"],
+        );
+        check(
+            &format!("2026-11-22T05:10:25Z stdout F {tail}"),
+            &["bad part of an event; auditID `a`"],
+        );
+    }
+}
+
+#[test]
+fn cut_event_is_bad_with_its_id() {
+    let cut =
+        r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"7c-1","requestObject":{"x"#;
+    let causes = unwrap(None, &[cut, &format!(r#"{{"message":{}}}"#, quoted(cut))]);
+    for cause in causes {
+        assert!(cause.starts_with("bad cut or damaged JSON"), "{cause}");
+        assert!(cause.ends_with("auditID `7c-1`"), "{cause}");
+    }
+}
+
+#[test]
+fn cut_lists_give_what_is_whole() {
+    let found = unwrap(
+        None,
+        &[&format!(
+            r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[{EVENT},{EVENT},{{"kind"#
+        )],
+    );
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(
+        found[0].starts_with("event EventList") && found[2].starts_with("bad "),
+        "{found:?}"
+    );
+    let found = unwrap(
+        None,
+        &[&format!(
+            r#"{{"took":1,"hits":{{"hits":[{{"_source":{EVENT}}},{{"_so"#
+        )],
+    );
+    assert!(
+        found[0].starts_with("event ") && found[1].starts_with("bad "),
+        "{found:?}"
+    );
+    let found = unwrap(None, &[&format!("[{EVENT},{EVENT}")]);
+    assert_eq!(found.len(), 3, "{found:?}");
+    // A list of other objects stays closed, cut or not.
+    let found = unwrap(
+        None,
+        &[&format!(
+            r#"{{"kind":"FooList","apiVersion":"x/v1","items":[{EVENT},{{"#
+        )],
+    );
+    assert!(
+        found.len() == 1 && found[0].starts_with("bad "),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn texts_before_an_event() {
+    check_chain(&format!("node-1 {EVENT}"), "node prefix");
+    check_chain(
+        &format!("2024-05-01 10:00:00,123 INFO audit: {EVENT}"),
+        "syslog",
+    );
+    check_chain(&format!("audit: INFO {EVENT}"), "prefix");
+    check_chain(&format!("\u{feff}\0{EVENT}\0\r"), "");
+    check_chain(&format!("2026-11-22T05:10:25Z stderr F:x {EVENT}"), "CRI");
+}
+
+#[test]
+fn envelopes_nest_so_deep_and_no_deeper() {
+    let wrap = |times| {
+        (0..times).fold(EVENT.to_owned(), |inner, _| {
+            format!(r#"{{"message":{}}}"#, quoted(&inner))
+        })
+    };
+    check_chain(&wrap(6), &["message"; 6].join(" > "));
+    check(&wrap(7), &["bad wrapped more than 6 times"]);
+}
+
+#[test]
+fn nesting_uses_no_stack() {
+    for open in [
+        "[",
+        r#"{"message":"#,
+        r#"{"items":["#,
+        r#"{"data":{"hits":"#,
+        r#"{"kind":"Event","auditID":"a","requestObject":["#,
+    ] {
+        let text = open.repeat(200_000);
+        let thread = std::thread::Builder::new().stack_size(256 * 1024);
+        let found = thread
+            .spawn(move || unwrap(None, &[&text]))
+            .unwrap()
+            .join()
+            .unwrap();
+        assert!(
+            found.iter().all(|item| item.starts_with("bad ")),
+            "{open}: {found:?}"
+        );
+    }
+    let deep = format!(
+        r#"{{"annotations":{}1{},"auditID":"a"}}"#,
+        r#"{"k8s_io":"#.repeat(20_000),
+        "}".repeat(20_000)
+    );
+    assert!(unwrap(None, &[&deep])[0].starts_with("event "));
+}
+
+#[test]
+fn objects_that_fit_everything_are_given_up() {
+    let mut value = format!(r#"{{"x":"{}"}}"#, "y".repeat(1 << 20));
+    for _ in 0..6 {
+        value = format!(
+            r#"{{"_id":1,"agent":1,"json":{value},"attributes":{{}},"log_processed":{{}}}}"#
+        );
+    }
+    assert_eq!(unwrap(None, &[&value]).len(), 1);
+}
+
+fn gzip(text: &[u8]) -> String {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(text).unwrap();
+    base64::engine::general_purpose::STANDARD.encode(gzip.finish().unwrap())
+}
+
+#[test]
+fn gzip_bombs_end() {
+    let bomb = gzip(&vec![b' '; 70 << 20]);
+    let found = unwrap(None, &[&format!(r#"{{"awslogs":{{"data":"{bomb}"}}}}"#)]);
+    assert!(
+        found
+            .iter()
+            .any(|item| item.contains("more than 67108864 bytes")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn cut_gzip_gives_what_is_before_the_cut() {
+    let packed = gzip(format!("{EVENT}\n").repeat(2000).as_bytes());
+    let cut = &packed[..packed.len() - 16];
+    let found = unwrap(
+        None,
+        &[&format!(
+            r#"{{"message":{{"data":"{cut}","messageId":"1"}}}}"#
+        )],
+    );
+    assert!(found.len() > 1000, "{}", found.len());
+    assert!(
+        found.last().unwrap().contains("damaged gzip data"),
+        "{:?}",
+        found.last()
+    );
+}
+
+#[test]
+fn unfinished_lines_are_reported() {
+    let part = r#"{"log":"{\"auditID\":\"x\",","stream":"stdout","time":"t"}"#;
+    assert_eq!(
+        unwrap(None, &[part]),
+        [
+            "other part of a longer container log line",
+            "bad a container log line without its end; auditID `x`"
+        ]
+    );
+    let cri = |tag: &str, text: &str| format!("2026-11-22T05:10:25Z stdout {tag} {text}");
+    assert_eq!(
+        unwrap(None, &[&cri("P", r#"{"auditID":"x","#), &cri("F", EVENT)]),
+        [
+            "other part of a longer container log line",
+            "bad a container log line without its end; auditID `x`",
+            &format!("event CRI {EVENT}"),
+        ]
+    );
+    // A middle part that is an event by itself is still a part: it may be a body.
+    let found = unwrap(
+        None,
+        &[
+            &cri("P", r#"{"auditID":"x","requestObject":"#),
+            &cri("P", EVENT),
+            &cri("F", "}"),
+        ],
+    );
+    assert_eq!(
+        found[2],
+        format!(
+            r#"event CRI {{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"x","requestObject":{EVENT}}}"#
+        )
+    );
+}
+
+#[test]
+fn format_restricts_the_outermost_envelope() {
+    let line = format!("2026-11-22T05:10:25Z stdout F {EVENT}");
+    assert_eq!(
+        unwrap(Some(Format::Cri), &[&line]),
+        [format!("event CRI {EVENT}")]
+    );
+    assert_eq!(
+        unwrap(Some(Format::Docker), &[&line]),
+        ["bad no record of the format `docker`"]
+    );
+    let nested = format!(
+        r#"{{"log":{},"stream":"stdout","time":"t"}}"#,
+        quoted(&format!("{line}\n"))
+    );
+    assert_eq!(
+        unwrap(Some(Format::Docker), &[&nested]),
+        [format!("event docker > CRI {EVENT}")]
+    );
+    assert_eq!(
+        unwrap(Some(Format::Csv), &["x,body", r#"1,"{""auditID"":""a""}""#])[1],
+        r#"event CSV > body {"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a"}"#
+    );
+}
+
+#[test]
+fn formats_have_names_that_parse() {
+    for format in Format::ALL {
+        assert_eq!(format.name().parse(), Ok(format));
+        assert!(!format.description().is_empty());
+    }
+    assert_eq!(
+        "x".parse::<Format>().unwrap_err().to_string(),
+        "unknown input format `x`"
+    );
+}
+
+#[test]
+fn rows_without_their_header() {
+    let doubled = EVENT.replace('"', "\"\"");
+    check_chain(&format!("2026-11-22 05:10:25.123,\"{doubled}\""), "CSV");
+    assert!(is_csv_header("@timestamp,@message"));
+    assert!(is_csv_header("_raw"));
+    assert!(!is_csv_header("time,value"));
+    assert!(!is_csv_header(EVENT));
+}
+
+#[test]
+fn events_stay_byte_for_byte() {
+    let odd = r#"{ "kind":"Event", "apiVersion":"audit.k8s.io/v1","x":1.0e400,"auditID":"\ud800","a":1,"a":2}"#;
+    check(
+        &format!(r#"{{"message":{}}}"#, quoted(odd)),
+        &[&format!("event message {odd}")],
+    );
+    check(&format!("[{odd}]"), &[&format!("event array {odd}")]);
+}
+
+#[test]
+fn lone_surrogates_are_replaced() {
+    assert_eq!(
+        json::string(r#""a\ud800\n\ud83d\ude00é\\""#).unwrap(),
+        "a\u{fffd}\n😀é\\"
+    );
+    assert_eq!(json::string(r#""\ud800\u00""#), None);
+}
+
+#[test]
+fn changed_keys_are_restored() {
+    let check = |key: &str, expected: Option<&str>| {
+        assert_eq!(restored_key(key).as_deref(), expected, "{key}");
+    };
+    check(
+        "authorization_k8s_io/decision",
+        Some("authorization.k8s.io/decision"),
+    );
+    check(
+        "authorization_k8s_io_decision",
+        Some("authorization.k8s.io/decision"),
+    );
+    check(
+        "authentication_kubernetes_io_credential_id",
+        Some("authentication.kubernetes.io/credential-id"),
+    );
+    check(
+        "pod_security_kubernetes_io/enforce-policy",
+        Some("pod-security.kubernetes.io/enforce-policy"),
+    );
+    check("authorization.k8s.io/decision", None);
+    check("my_company_io/x", None);
+}
+
+#[test]
+fn times_of_exports() {
+    let check = |text: &str, expected: &str| {
+        assert_eq!(time::rfc3339(text).unwrap_or_default(), expected, "{text}");
+    };
+    check(
+        "2026-11-22T05:10:25.123456789Z",
+        "2026-11-22T05:10:25.123456789Z",
+    );
+    check("2026-11-22 05:10:25", "2026-11-22T05:10:25Z");
+    check("2026-11-22 05:10:25.1 UTC", "2026-11-22T05:10:25.1Z");
+    check("2026-11-22T05:10:25+0100", "2026-11-22T05:10:25+01:00");
+    check("2026-11-22T05:10:25-04:00", "2026-11-22T05:10:25-04:00");
+    check("1795324225", "2026-11-22T05:10:25.000000Z");
+    check("1795324225.25", "2026-11-22T05:10:25.250000Z");
+    check("1795324225123", "2026-11-22T05:10:25.123000Z");
+    check("1795324225123456", "2026-11-22T05:10:25.123456Z");
+    check("1795324225123456789", "2026-11-22T05:10:25.123456Z");
+    check("1.79532422525E9", "2026-11-22T05:10:25.250000Z");
+    check("951782400", "2000-02-29T00:00:00.000000Z");
+    check("11/22/2026, 12:10:25.123 AM", "2026-11-22T00:10:25.123Z");
+    check("11/22/2026, 5:10:25 PM", "2026-11-22T17:10:25Z");
+    check("yesterday", "");
+    check("2026-11-2é 05:10:25", "");
+    check("", "");
+}
+
+#[test]
+fn gke_status_follows_the_table() {
+    let check = |rest: &str, verb: &str, expected: &str| {
+        let entry = format!(
+            r#"{{"insertId":"i","timestamp":"2026-11-22T05:10:25Z","protoPayload":{{"serviceName":"k8s.io","methodName":"io.k8s.core.v1.pods.{verb}","resourceName":"core/v1/pods"{rest}}}}}"#
+        );
+        let found = unwrap(None, &[&entry]);
+        let event: serde_json::Value =
+            serde_json::from_str(found[0].strip_prefix("event GKE ").unwrap()).unwrap();
+        let code = event
+            .get("responseStatus")
+            .map_or(String::new(), |status| status["code"].to_string());
+        assert_eq!(code, expected, "{rest}");
+    };
+    let codes = [
+        (0, "200"),
+        (3, "400"),
+        (5, "404"),
+        (6, "409"),
+        (7, "403"),
+        (8, "429"),
+        (9, "400"),
+        (10, "409"),
+        (13, "500"),
+        (14, "503"),
+        (16, "401"),
+        (404, "404"),
+    ];
+    for (rpc, http) in codes {
+        check(&format!(r#","status":{{"code":{rpc}}}"#), "get", http);
+    }
+    check(r#","status":{}"#, "create", "201");
+    check(r#","response":{"kind":"Pod"}"#, "create", "201");
+    check(
+        r#","response":{"@type":"core.k8s.io/v1.Status","code":422,"status":"Failure"},"status":{"code":3}"#,
+        "create",
+        "422",
+    );
+    // No status and no response: a refusal is known from the checks, a success is not.
+    check("", "get", "");
+    check(r#","authorizationInfo":[{"granted":true}]"#, "get", "");
+    check(r#","authorizationInfo":[{"granted":false}]"#, "get", "403");
+}
+
+#[test]
+fn empty_envelopes_are_counted() {
+    for record in [
+        "[]",
+        r#"{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[]}"#,
+        r#"{"events":[],"searchedLogStreams":[]}"#,
+        r#"{"results":[],"statistics":{}}"#,
+        r#"{"resourceLogs":[]}"#,
+        r#"{"data":{"result":[]}}"#,
+        r#"{"hits":{"hits":[]}}"#,
+        r#"{"Records":[]}"#,
+        r#"{"records":[]}"#,
+        r#"{"log":"\n","stream":"stdout","time":"t"}"#,
+        "1",
+        "x",
+    ] {
+        let found = unwrap(None, &[record]);
+        assert_eq!(found.len(), 1, "{record}: {found:?}");
+    }
+}
+
+#[test]
+fn cloud_management_logs_are_named() {
+    check(
+        r#"{"Records":[{"eventVersion":"1.08","eventSource":"eks.amazonaws.com","eventName":"x"}]}"#,
+        &["other a CloudTrail record"],
+    );
+    check(
+        r#"{"protoPayload":{"serviceName":"compute.googleapis.com"},"insertId":"i","logName":"l"}"#,
+        &["other a Google Cloud audit record of `compute.googleapis.com`"],
+    );
+    check(
+        r#"{"insertId":"i","logName":"l","textPayload":"GET /"}"#,
+        &["other a log line that is no JSON"],
+    );
+    check_chain(
+        &format!(r#"{{"insertId":"i","logName":"l","jsonPayload":{EVENT}}}"#),
+        "Cloud Logging",
+    );
+    check(
+        r#"{"__REALTIME_TIMESTAMP":"1","MESSAGE":null}"#,
+        &["bad a journal entry without its text; export with `journalctl --all`"],
+    );
+}

@@ -1,0 +1,353 @@
+//! Figures of what was read, gathered beside the findings.
+
+use std::collections::BTreeMap;
+
+use hashbrown::{HashMap, HashSet};
+
+use crate::detect::request::row_ts;
+use crate::finding::Timestamp;
+use crate::frame::pieces::Piece;
+use crate::frame::vocabulary::known;
+use crate::frame::{Column, EventFrame, NULL, Vocabulary};
+use crate::report::{ApiServer, Census, GAPS, Gap, Guess, Ingest};
+
+/// Resources whose bodies decide what rules can see.
+const RESOURCES: [&str; 10] = [
+    "clusterrolebindings",
+    "clusterroles",
+    "configmaps",
+    "daemonsets",
+    "pods",
+    "rolebindings",
+    "roles",
+    "secrets",
+    "serviceaccounts",
+    "validatingwebhookconfigurations",
+];
+
+/// Counts by code.
+#[derive(Default)]
+struct Counts {
+    counts: HashMap<u32, u64>,
+    /// The code that came last, not yet in `counts`: values come in runs.
+    run: (u32, u64),
+}
+
+impl Counts {
+    fn add(&mut self, code: u32) {
+        if self.run.0 == code {
+            self.run.1 += 1;
+        } else {
+            self.flush();
+            self.run = (code, 1);
+        }
+    }
+
+    fn flush(&mut self) {
+        let (code, count) = std::mem::take(&mut self.run);
+        if count > 0 {
+            *self.counts.entry(code).or_default() += count;
+        }
+    }
+
+    fn census(mut self, vocabulary: &Vocabulary) -> Census {
+        self.flush();
+        // In the order of the names, so that what is told apart does not depend on hashes.
+        let names: BTreeMap<&str, u64> = self
+            .counts
+            .into_iter()
+            .map(|(code, count)| (vocabulary.text(code), count))
+            .filter(|(name, _)| !name.is_empty())
+            .collect();
+        let mut census = Census::default();
+        for (name, count) in names {
+            census.add_n(name, count);
+        }
+        census
+    }
+}
+
+/// Gathers figures while the log goes by.
+pub(super) struct Gathering {
+    gap_us: i64,
+    stages: Counts,
+    levels: Counts,
+    verbs: Counts,
+    agents: Counts,
+    envelopes: Census,
+    other_kinds: Census,
+    usernames: HashSet<u32>,
+    resource_levels: HashMap<(u32, u32), u64>,
+    sources: Vec<Source>,
+    by_key: HashMap<SourceKey, usize>,
+    /// The source of the last row.
+    last: Option<(SourceKey, usize)>,
+    events: u64,
+    with_credential_id: u64,
+    with_decision: u64,
+    truncated: u64,
+    secret_bodies: u64,
+}
+
+/// Lane; cluster, node and stream of the log.
+type SourceKey = (u32, [u32; 3]);
+
+struct Source {
+    key: SourceKey,
+    file: u32,
+    events: u64,
+    first: i64,
+    last: i64,
+    gaps: Vec<Gap>,
+    n_gaps: u64,
+}
+
+impl Gathering {
+    /// Starts; silences from `gap_us` on are noted.
+    pub(super) fn new(gap_us: i64) -> Self {
+        Self {
+            gap_us,
+            stages: Counts::default(),
+            levels: Counts::default(),
+            verbs: Counts::default(),
+            agents: Counts::default(),
+            envelopes: Census::default(),
+            other_kinds: Census::default(),
+            usernames: HashSet::new(),
+            resource_levels: HashMap::new(),
+            sources: Vec::new(),
+            by_key: HashMap::new(),
+            last: None,
+            events: 0,
+            with_credential_id: 0,
+            with_decision: 0,
+            truncated: 0,
+            secret_bodies: 0,
+        }
+    }
+
+    /// Takes in what records turned out to be.
+    pub(super) fn records(&mut self, envelopes: &Census, other_kinds: &Census) {
+        self.envelopes.merge(envelopes);
+        self.other_kinds.merge(other_kinds);
+    }
+
+    /// Takes in the events of a chunk, duplicates too.
+    pub(super) fn frame(&mut self, frame: &EventFrame) {
+        for &code in &*frame.codes(Column::Stage) {
+            self.stages.add(code);
+        }
+        for &code in &*frame.codes(Column::Verb) {
+            self.verbs.add(code);
+        }
+        for &code in &*frame.codes(Column::UserAgent) {
+            self.agents.add(code);
+        }
+        let levels = frame.codes(Column::Level);
+        let mut last_user = u32::MAX;
+        for (row_idx, &level) in levels.iter().enumerate() {
+            self.levels.add(level);
+            let user = frame.pieces(Piece::User)[row_idx];
+            if user != last_user {
+                last_user = user;
+                self.usernames.insert(frame.code(Column::Username, row_idx));
+            }
+            let has = |column| u64::from(frame.code(column, row_idx) != NULL);
+            self.events += 1;
+            self.with_credential_id += has(Column::CredentialId);
+            self.with_decision += has(Column::Decision);
+            self.truncated += has(Column::Truncated);
+            let resource = frame.code(Column::Resource, row_idx);
+            if resource != NULL {
+                *self.resource_levels.entry((resource, level)).or_default() += 1;
+                let detail = frame.detail(row_idx);
+                let body = !detail.response_object.is_empty() || !detail.request_object.is_empty();
+                let is_secret = resource == known::SECRETS
+                    || resource == known::TOKEN_REVIEWS
+                    || frame.code(Column::Subresource, row_idx) == known::TOKEN;
+                self.secret_bodies += u64::from(body && is_secret);
+            }
+        }
+    }
+
+    /// Takes in one event in the order of time, no duplicate.
+    pub(super) fn event(&mut self, lane: u32, file: u32, frame: &EventFrame, row_idx: usize) {
+        let origin = [Column::Cluster, Column::LogNode, Column::LogStream];
+        let key = (lane, origin.map(|column| frame.code(column, row_idx)));
+        let ts = row_ts(frame, row_idx);
+        let at = match self.last {
+            Some((last, at)) if last == key => at,
+            _ => *self.by_key.entry(key).or_insert_with(|| {
+                self.sources.push(Source {
+                    key,
+                    file,
+                    events: 0,
+                    first: ts,
+                    last: ts,
+                    gaps: Vec::new(),
+                    n_gaps: 0,
+                });
+                self.sources.len() - 1
+            }),
+        };
+        self.last = Some((key, at));
+        let source = &mut self.sources[at];
+        source.events += 1;
+        if ts == 0 {
+            return;
+        }
+        if ts - source.last >= self.gap_us && source.last != 0 {
+            source.n_gaps += 1;
+            let (from, to) = (Timestamp(source.last), Timestamp(ts));
+            source.gaps.push(Gap { from, to });
+            if source.gaps.len() > GAPS {
+                let length = |gap: &Gap| gap.to.0 - gap.from.0;
+                let shortest = (0..source.gaps.len()).min_by_key(|&at| length(&source.gaps[at]));
+                source.gaps.remove(shortest.expect("there are some"));
+            }
+        }
+        source.first = source.first.min(ts);
+        source.last = source.last.max(ts);
+    }
+
+    /// Returns the report; `files` are the names of the files.
+    pub(super) fn finish(self, vocabulary: &Vocabulary, files: &[&str], skipped: u64) -> Ingest {
+        let agents = self.agents.census_of_all(vocabulary);
+        let usernames: Vec<&str> = self
+            .usernames
+            .iter()
+            .map(|&code| vocabulary.text(code))
+            .collect();
+        let mut resource_levels: BTreeMap<String, Census> = BTreeMap::new();
+        for ((resource, level), count) in self.resource_levels {
+            let resource = vocabulary.text(resource);
+            if RESOURCES.contains(&resource) {
+                let levels = resource_levels.entry(resource.to_owned()).or_default();
+                levels.add_n(vocabulary.text(level), count);
+            }
+        }
+        let percent = |part: u64| {
+            let share = (part * 100).checked_div(self.events).unwrap_or(0);
+            u8::try_from(share).expect("a part is at most the whole")
+        };
+        let name = |source: &Source| {
+            let origin = source.key.1.map(|code| vocabulary.text(code));
+            let known: Vec<&str> = origin.into_iter().filter(|text| !text.is_empty()).collect();
+            if known.is_empty() {
+                files[source.file as usize].to_owned()
+            } else {
+                known.join(" / ")
+            }
+        };
+        let api_servers = self.sources.iter().map(|source| ApiServer {
+            name: name(source),
+            events: source.events,
+            first: (source.first != 0).then_some(Timestamp(source.first)),
+            last: (source.last != 0).then_some(Timestamp(source.last)),
+            gaps: source.gaps.clone(),
+            n_gaps: source.n_gaps,
+        });
+        Ingest {
+            distribution: distribution(&self.envelopes, &usernames, &agents),
+            version: version(&agents),
+            credential_id_percent: percent(self.with_credential_id),
+            decision_percent: percent(self.with_decision),
+            api_servers: api_servers.collect(),
+            stages: self.stages.census(vocabulary),
+            levels: self.levels.census(vocabulary),
+            verbs: self.verbs.census(vocabulary),
+            envelopes: self.envelopes,
+            other_kinds: self.other_kinds,
+            resource_levels,
+            truncated: self.truncated,
+            secret_bodies: self.secret_bodies,
+            skipped_files: skipped,
+        }
+    }
+}
+
+impl Counts {
+    /// Returns all texts and counts, in the order of the texts.
+    fn census_of_all(self, vocabulary: &Vocabulary) -> BTreeMap<&str, u64> {
+        let Self { mut counts, run } = self;
+        if run.1 > 0 {
+            *counts.entry(run.0).or_default() += run.1;
+        }
+        let counts = counts.into_iter();
+        counts
+            .map(|(code, count)| (vocabulary.text(code), count))
+            .collect()
+    }
+}
+
+/// What only one kind of cluster writes: in envelopes, in user names, in agents of its own programs.
+const MARKS: [(&str, Mark, &str); 16] = [
+    ("GKE", Mark::Envelope, "GKE"),
+    ("AKS", Mark::Envelope, "AKS"),
+    (
+        "OpenShift",
+        Mark::UserPrefix,
+        "system:serviceaccount:openshift-",
+    ),
+    ("OpenShift", Mark::Agent, "openshift-"),
+    ("EKS", Mark::UserPrefix, "eks:"),
+    ("EKS", Mark::UserPrefix, "arn:aws:sts::"),
+    ("AKS", Mark::UserPrefix, "aksService"),
+    ("AKS", Mark::UserPrefix, "hcpService"),
+    ("GKE", Mark::UserPrefix, "system:gke-"),
+    ("GKE", Mark::UserPrefix, "system:serviceaccount:gke-"),
+    ("RKE2", Mark::Agent, "rke2"),
+    ("k3s", Mark::Agent, "k3s"),
+    ("k3s", Mark::UserPrefix, "system:k3s-"),
+    ("k0s", Mark::Agent, "k0s"),
+    ("Talos", Mark::Agent, "talos"),
+    ("MicroK8s", Mark::Agent, "microk8s"),
+];
+
+enum Mark {
+    Envelope,
+    UserPrefix,
+    Agent,
+}
+
+/// Guesses the distribution. Agents are the client's own words, so they count only if no other mark does.
+fn distribution(
+    envelopes: &Census,
+    usernames: &[&str],
+    agents: &BTreeMap<&str, u64>,
+) -> Option<Guess> {
+    let find = |mark: &Mark, text: &str| match mark {
+        Mark::Envelope => envelopes
+            .ranked()
+            .iter()
+            .find(|(name, _)| name.split([' ', '>']).any(|word| word == text))
+            .map(|(name, _)| format!("envelope `{name}`")),
+        Mark::UserPrefix => usernames
+            .iter()
+            .filter(|name| name.starts_with(text))
+            .min()
+            .map(|name| format!("user `{name}`")),
+        Mark::Agent => agents
+            .keys()
+            .find(|agent| agent.starts_with(text))
+            .map(|agent| format!("user agent `{agent}`")),
+    };
+    MARKS.iter().find_map(|(name, mark, text)| {
+        Some(Guess {
+            name: (*name).to_owned(),
+            evidence: find(mark, text)?,
+        })
+    })
+}
+
+/// Reads the version from what the API server calls itself where it is its own client.
+fn version(agents: &BTreeMap<&str, u64>) -> Option<Guess> {
+    const PREFIX: &str = "kube-apiserver/v";
+    let own = agents.iter().filter(|(agent, _)| agent.starts_with(PREFIX));
+    let (agent, _) = own.max_by_key(|&(agent, &count)| (count, *agent))?;
+    let version = agent[PREFIX.len() - 1..].split([' ', '/']).next()?;
+    Some(Guess {
+        name: version.to_owned(),
+        evidence: format!("user agent `{agent}`"),
+    })
+}

@@ -1,0 +1,132 @@
+//! A reader of text whose first bytes can be looked at before they are read.
+
+use std::io::{self, Read};
+
+/// How far into a file the look ahead goes.
+pub const HEAD_BYTES: usize = 64 << 10;
+
+/// The byte order mark in UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The content of a file: decompressed, UTF-8 if it was UTF-16, lines ended by `\n`.
+pub struct Content {
+    reader: Headed<Box<dyn Read + Send>>,
+    /// Lines end at `\r` alone, and `\n` is handed out in its place.
+    is_cr: bool,
+}
+
+impl Content {
+    /// Takes the content of `reader`, and looks ahead.
+    ///
+    /// A byte order mark at the start is removed. When the first 64 KiB have `\r` but no `\n`, every
+    /// `\r` is turned into `\n`; no offset changes.
+    pub fn new(reader: Box<dyn Read + Send>) -> Self {
+        let mut reader = Headed::new(reader, HEAD_BYTES);
+        if reader.head.starts_with(MARK) {
+            reader.skip(MARK.len());
+        }
+        let head = reader.head();
+        // At the end of the head, the `\n` that follows the `\r` may not be seen yet.
+        let inner = &head[..head.len() - usize::from(!reader.holds_all() && !head.is_empty())];
+        let is_cr = memchr::memchr(b'\n', head).is_none() && memchr::memchr(b'\r', inner).is_some();
+        if is_cr {
+            end_lines(&mut reader.head);
+        }
+        Self { reader, is_cr }
+    }
+
+    /// Returns the bytes that will be read first: 64 KiB, or all of a short file.
+    pub fn head(&self) -> &[u8] {
+        self.reader.head()
+    }
+
+    /// Whether the head is all there is.
+    pub fn is_all_head(&self) -> bool {
+        self.reader.holds_all()
+    }
+
+    /// Leaves out bytes of the head.
+    pub(super) fn skip(&mut self, n: usize) {
+        self.reader.skip(n);
+    }
+}
+
+impl Read for Content {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let n = self.reader.read(out)?;
+        if self.is_cr {
+            end_lines(&mut out[..n]);
+        }
+        Ok(n)
+    }
+}
+
+fn end_lines(bytes: &mut [u8]) {
+    for byte in bytes {
+        if *byte == b'\r' {
+            *byte = b'\n';
+        }
+    }
+}
+
+/// A reader whose first bytes have been looked at.
+pub(super) struct Headed<R> {
+    head: Vec<u8>,
+    at: usize,
+    ended: bool,
+    /// What stopped the look ahead; handed out behind the head.
+    error: Option<io::Error>,
+    rest: R,
+}
+
+impl<R: Read> Headed<R> {
+    pub(super) fn new(mut rest: R, bytes: usize) -> Self {
+        let mut head = Vec::with_capacity(bytes);
+        // `read_to_end` keeps what it read before an error, and goes on after an interruption.
+        let error = rest
+            .by_ref()
+            .take(bytes as u64)
+            .read_to_end(&mut head)
+            .err();
+        Self {
+            ended: head.len() < bytes,
+            head,
+            at: 0,
+            error,
+            rest,
+        }
+    }
+
+    /// What of the head has not been read.
+    pub(super) fn head(&self) -> &[u8] {
+        &self.head[self.at..]
+    }
+
+    /// Whether nothing follows the head, be it for an error.
+    fn holds_all(&self) -> bool {
+        self.ended
+    }
+
+    /// Leaves out bytes of the head.
+    pub(super) fn skip(&mut self, n: usize) {
+        self.at = self.head.len().min(self.at + n);
+    }
+}
+
+impl<R: Read> Read for Headed<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.at < self.head.len() {
+            let n = self.head().len().min(out.len());
+            out[..n].copy_from_slice(&self.head[self.at..self.at + n]);
+            self.at += n;
+            if self.at == self.head.len() {
+                (self.head, self.at) = (Vec::new(), 0);
+            }
+            return Ok(n);
+        }
+        match self.error.take() {
+            Some(error) => Err(error),
+            None => self.rest.read(out),
+        }
+    }
+}

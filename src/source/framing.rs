@@ -1,0 +1,140 @@
+//! How records are separated, told from the first bytes of a file.
+//!
+//! JSON lines stay lines, whatever a line holds: an event, a list of events, an array. Documents are
+//! JSON whose values go over line ends (pretty-printed, an array with an element a line), share a line
+//! (written one after the other without a line end) or are so long that the first does not end within
+//! the bytes looked at. Documents framing reads all of these, JSON lines included; lines are faster
+//! and lose less to damage, so they come first where both would do.
+
+use memchr::memchr_iter;
+
+use super::documents::{Documents, Shape};
+use super::lines::runtime_line;
+
+/// Lines looked at, for a first one that begins like JSON or like a container log.
+const LINES_MAX: usize = 20;
+/// Longest line that can be the header of a table.
+const HEADER_BYTES_MAX: usize = 8 << 10;
+
+/// What separates records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// Line ends.
+    Lines,
+    /// Lines of a container runtime (CRI, Docker's json-file), which cut a long line into parts: a
+    /// chunk ends behind a last part only.
+    Partial,
+    /// Line ends; the first line names the columns and is no record. A line end within quotes is not
+    /// looked for, since exports exist whose quotes do not pair.
+    Csv,
+    /// The brackets of JSON.
+    Documents,
+}
+
+impl Framing {
+    /// Tells the framing of a file from its first bytes; `is_all` says that they are all there is.
+    ///
+    /// What is not known for anything else is lines.
+    pub fn detect(head: &[u8], is_all: bool) -> Self {
+        let lines = || lines(head).filter(|(_, line)| !trim(line).is_empty());
+        if lines().next().is_some_and(|(_, line)| is_header(line)) {
+            return Self::Csv;
+        }
+        for (start, line) in lines().take(LINES_MAX) {
+            if runtime_line(trim(line)).is_some() {
+                return Self::Partial;
+            }
+            if !matches!(trim(line), [b'{' | b'[', ..]) {
+                continue;
+            }
+            match Documents::shape(&head[start..], is_all) {
+                Shape::Line => return Self::Lines,
+                Shape::Document => return Self::Documents,
+                Shape::Damaged => {}
+            }
+        }
+        Self::Lines
+    }
+}
+
+/// Lines with their place, without their ends.
+fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut start = 0;
+    memchr_iter(b'\n', text)
+        .chain(std::iter::once(text.len()))
+        .map(move |end| {
+            let line = (start, &text[start..end]);
+            start = end + 1;
+            line
+        })
+}
+
+/// Strips what may stand around a record; see [`super::trim_record`].
+fn trim(mut text: &[u8]) -> &[u8] {
+    loop {
+        text = match text {
+            [b' ' | b'\t' | b'\r' | b'\n' | 0 | 0x1e, rest @ ..]
+            | [rest @ .., b' ' | b'\t' | b'\r' | b'\n' | 0 | 0x1e]
+            | [0xef, 0xbb, 0xbf, rest @ ..] => rest,
+            _ => return text,
+        }
+    }
+}
+
+/// Columns that say that the table is a log export, in lower case.
+const COLUMNS: [&str; 17] = [
+    "@message",
+    "@timestamp",
+    "@logstream",
+    "@log",
+    "@ptr",
+    "log_s",
+    "properties_log_s",
+    "_raw",
+    "_time",
+    "auditid",
+    "requesturi",
+    "requestreceivedtime",
+    "timegenerated",
+    "timegenerated [utc]",
+    "textpayload",
+    "jsonpayload",
+    "insertid",
+];
+
+/// Columns whose names are everyday words: these count among others only.
+const WEAK_COLUMNS: [&str; 7] = [
+    "message",
+    "log",
+    "line",
+    "event",
+    "properties",
+    "verb",
+    "timestamp",
+];
+
+/// Whether `line` holds the names of columns, one of them known.
+fn is_header(line: &[u8]) -> bool {
+    if line.len() > HEADER_BYTES_MAX {
+        return false;
+    }
+    let Ok(line) = std::str::from_utf8(trim(line)) else {
+        return false;
+    };
+    let separator = [',', ';', '\t'].into_iter().find(|&it| line.contains(it));
+    let names: Vec<String> = line
+        .split(|char| Some(char) == separator)
+        .map(|name| name.trim().trim_matches('"').to_ascii_lowercase())
+        .collect();
+    let is_name = |name: &String| {
+        name.len() <= 128 && !name.contains(|char: char| "{}\"".contains(char) || char.is_control())
+    };
+    let is_known = |name: &String| {
+        COLUMNS.contains(&name.as_str())
+            || (names.len() > 1 && WEAK_COLUMNS.contains(&name.as_str()))
+    };
+    names.iter().all(is_name) && names.iter().any(is_known)
+}
+
+#[cfg(test)]
+mod tests;

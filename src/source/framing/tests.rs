@@ -1,0 +1,106 @@
+//! What files look like.
+
+use super::*;
+
+const EVENT: &str =
+    r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a","user":{"groups":["b"]}}"#;
+const LIST: &str = r#"{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{},"items":["#;
+
+/// `$E` in `head` stands for an event, `$L` for the start of a list.
+fn check(head: &str, is_all: bool, expected: Framing) {
+    let head = head.replace("$E", EVENT).replace("$L", LIST);
+    let found = Framing::detect(head.as_bytes(), is_all);
+    assert_eq!(found, expected, "{head:.300}");
+}
+
+#[test]
+fn whole_values_on_lines_are_lines() {
+    for head in [
+        "",
+        "\n\0\0\n",
+        "$E\n$E\n",
+        "$E",
+        "$L$E,$E]}\n$L$E]}\n",
+        "$L$E]}",
+        "[$E,$E]\n",
+        "\u{feff}\u{1e}$E\n\u{1e}$E\n",
+        "$E\r\n$E\r\n",
+        "text\nmore text\n",
+        "2026-11-22T05:10:25Z $E\n",
+    ] {
+        check(head, true, Framing::Lines);
+        check(&format!("{head}\n"), false, Framing::Lines);
+    }
+}
+
+#[test]
+fn damaged_first_line_changes_nothing() {
+    for head in [
+        "ce\":\"x\"}}\n$E\n",
+        "{\"a\":\"b\n$E\n",
+        "{\"a\":{\"b\":1,\n$E\n",
+        "{\"a\":\n$E\n$E\n",
+        "{\"a\":[\n$E\n$E\n",
+        "$E$\n$E\n",
+        "{\"a\":",
+    ] {
+        check(head, true, Framing::Lines);
+    }
+    let pretty = "{\n  \"a\": 1\n}\n";
+    check(&format!("cut\n{pretty}"), true, Framing::Documents);
+    check(&format!("{{\"a\": \"\n{pretty}"), true, Framing::Documents);
+}
+
+#[test]
+fn values_over_lines_are_documents() {
+    for head in [
+        "{\n  \"kind\": \"Event\"\n}\n",
+        "[\n$E,\n$E\n]\n",
+        "[$E,\n$E]\n",
+        "$E$E$E",
+        "$E $E\n",
+        "$L\n$E,\n$E]}\n",
+        "{\"events\":[\n",
+    ] {
+        check(head, false, Framing::Documents);
+    }
+    check("$L$E,$E,", false, Framing::Documents);
+    check("{\"records\":[$E,", false, Framing::Documents);
+    check("[$E,$E", false, Framing::Documents);
+}
+
+#[test]
+fn tables_have_a_header() {
+    check("@timestamp,@message\n1,\"{\"\n", true, Framing::Csv);
+    check(
+        "\u{feff}\"TimeGenerated [UTC]\",\"log_s\"\r\n",
+        true,
+        Framing::Csv,
+    );
+    check("_raw\n\"{}\"\n", true, Framing::Csv);
+    check("AuditId;RequestUri;Verb", true, Framing::Csv);
+    check("host,message\n", true, Framing::Csv);
+    check("message\n$E\n", true, Framing::Lines);
+    check("a,b\n", true, Framing::Lines);
+    check("\"a\" \"b\",message,\n{}\n", true, Framing::Lines);
+}
+
+#[test]
+fn container_logs_have_parts() {
+    check(
+        "2026-11-22T05:10:25.6Z stdout F $E\n",
+        true,
+        Framing::Partial,
+    );
+    check(
+        "\nx\n2026-11-22T05:10:25.6Z stderr P x\n",
+        true,
+        Framing::Partial,
+    );
+    check(
+        r#"{"log":"{}\n","stream":"stdout","time":"2026-11-22T05:10:25Z"}"#,
+        true,
+        Framing::Partial,
+    );
+    check(r#"{"log":"{}\n","kubernetes":{}}"#, true, Framing::Lines);
+}
