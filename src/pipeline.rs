@@ -14,6 +14,7 @@
 
 mod ingest;
 mod merge;
+mod monitor;
 mod reader;
 
 use std::collections::BTreeMap;
@@ -33,11 +34,16 @@ use crate::report::{Census, RejectLine, Summary};
 use crate::rules::{RuleError, RuleSet};
 use crate::source::{Chunk, InputFile, Integrity, ReadOptions, SourceError, discover};
 use merge::Merge;
+pub use monitor::{Monitor, Position};
 use reader::{Notes, Reader};
 
 /// How long an API server must be silent for that to be noted, unless asked otherwise: even where nobody
 /// works, nodes report every five minutes.
 pub const GAP_US: i64 = 15 * 60 * 1_000_000;
+
+/// How much of compressed files may be decompressed ahead, in all. About half of a file as kube-apiserver
+/// rotates them, so that all cores have work while the files of a set follow each other.
+const AHEAD_BYTES: usize = 64 << 20;
 
 /// How many lines that are not events the summary names.
 pub const NAMED_REJECTS: usize = 20;
@@ -59,6 +65,8 @@ pub struct Options {
     pub cluster: String,
     /// How long an API server must be silent for that to be noted, in microseconds.
     pub gap_us: i64,
+    /// To watch and to stop the scan.
+    pub monitor: Monitor,
 }
 
 /// Why a scan cannot run.
@@ -86,6 +94,8 @@ pub struct Scan {
     pub summary: Summary,
     /// Why files were not read, or not to their end.
     pub errors: Vec<SourceError>,
+    /// Whether it was stopped before the end.
+    pub was_stopped: bool,
 }
 
 /// A piece of work.
@@ -208,19 +218,19 @@ pub fn scan(
         format: options.format,
         cluster: &options.cluster,
     };
-    let reader = Mutex::new(Reader::new(files, &options.read));
+    let monitor = &options.monitor;
+    monitor.set_total(discovery.total_bytes());
+    let read = ReadOptions {
+        read_bytes: monitor.read_bytes.clone(),
+        ahead_bytes: if threads > 1 { AHEAD_BYTES } else { 0 },
+        ..options.read.clone()
+    };
+    let reader = Mutex::new(Reader::new(files, &read));
     let inbox = Mutex::new(Inbox::default());
-    let merge = Merge::new(
-        &discovery,
-        errors,
-        &recycled,
-        &vocabulary,
-        engine,
-        options.gap_us,
-    );
+    let merge = Merge::new(&discovery, errors, &recycled, &vocabulary, engine, options);
     let merge = Mutex::new(merge);
     pool.broadcast(|_| {
-        loop {
+        while !monitor.is_stopped() {
             let buffer = lock(&recycled.buffers).pop().unwrap_or_default();
             let Some(job) = lock(&reader).next(buffer) else {
                 break;

@@ -2,6 +2,7 @@
 
 pub mod diagnostic;
 pub mod exit;
+mod progress;
 pub mod scan;
 
 use clap::{Args, Parser, Subcommand};

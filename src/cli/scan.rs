@@ -10,10 +10,11 @@ use clap::Args;
 use super::Global;
 use super::diagnostic::{Diagnostic, Printer};
 use super::exit::Exit;
+use super::progress;
 use crate::decode::envelope;
 use crate::detect::CompiledRules;
 use crate::finding::Severity;
-use crate::pipeline::{self, GAP_US, Scan};
+use crate::pipeline::{self, GAP_US, Monitor, Scan};
 use crate::report::{self, Format, WIDTH_DEFAULT};
 use crate::rules::RuleSet;
 use crate::source::{Framing, ReadOptions};
@@ -160,13 +161,19 @@ pub(super) fn run(args: &ScanArgs, global: &Global, printer: Printer) -> Exit {
             max_line_bytes: args.max_line.max(1),
             max_decompressed_bytes: args.max_decompressed,
             framing: args.input_format.framing,
+            ..ReadOptions::default()
         },
         format: args.input_format.format,
         evidence_limit: args.evidence.0.unwrap_or(usize::MAX),
         cluster: String::new(),
         gap_us: args.gap.saturating_mul(60_000_000),
+        monitor: Monitor::default(),
     };
-    let scan = match pipeline::scan(&options, &rules, &compiled) {
+    stop_on_interrupt(&options.monitor, printer);
+    let scanned = progress::watch(&options.monitor, global.quiet, || {
+        pipeline::scan(&options, &rules, &compiled)
+    });
+    let scan = match scanned {
         Ok(scan) => scan,
         Err(error) => {
             printer.error(error);
@@ -186,6 +193,20 @@ pub(super) fn run(args: &ScanArgs, global: &Global, printer: Printer) -> Exit {
         return Exit::Usage;
     }
     judge(&scan, args, printer)
+}
+
+/// The first interrupt ends reading, so that what is known so far is printed; the second ends all.
+fn stop_on_interrupt(monitor: &Monitor, printer: Printer) {
+    let monitor = monitor.clone();
+    let set = ctrlc::set_handler(move || {
+        if monitor.stop() {
+            #[expect(clippy::exit, reason = "the user does not want to wait")]
+            std::process::exit(Exit::Interrupted.code().into());
+        }
+    });
+    if let Err(error) = set {
+        printer.warning(format_args!("an interrupt will print nothing: {error}"));
+    }
 }
 
 fn print(scan: &Scan, args: &ScanArgs, global: &Global) -> io::Result<()> {
@@ -236,6 +257,10 @@ fn judge(scan: &Scan, args: &ScanArgs, printer: Printer) -> Exit {
             "the counters do not add up: {totals:?}; this is a bug"
         ));
         return Exit::Internal;
+    }
+    if scan.was_stopped {
+        printer.warning("interrupted: the findings are those of what was read so far");
+        return Exit::Interrupted;
     }
     if totals.events == 0 && (totals.records > 0 || !scan.errors.is_empty()) {
         let kinds = scan.summary.ingest.other_kinds.ranked();

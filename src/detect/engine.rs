@@ -219,6 +219,11 @@ impl<'r> Engine<'r> {
         self.compiled.why(rule as usize, frame, row_idx)
     }
 
+    /// Returns how many findings single events gave so far.
+    pub fn groups(&self) -> u64 {
+        self.hits.len() as u64
+    }
+
     /// Draws the findings.
     pub fn finish(mut self) -> Outcome {
         let vocabulary = self.vocabulary;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::ingest::Gathering;
-use super::{Batch, Done, NAMED_REJECTS, Recycled, Scan};
+use super::{Batch, Done, Monitor, NAMED_REJECTS, Options, Recycled, Scan};
 use crate::detect::engine::Engine;
 use crate::detect::fold::{Fold, Open};
 use crate::detect::request::{RequestColumns, row_ts};
@@ -21,6 +21,8 @@ pub(super) struct Merge<'r> {
     vocabulary: &'r Vocabulary,
     engine: Engine<'r>,
     gathering: Gathering,
+    monitor: Monitor,
+    events: u64,
     fold: Fold,
     lanes: BTreeMap<u32, VecDeque<Started>>,
     counters: Vec<Counters>,
@@ -44,7 +46,7 @@ impl<'r> Merge<'r> {
         recycled: &'r Recycled,
         vocabulary: &'r Vocabulary,
         engine: Engine<'r>,
-        gap_us: i64,
+        options: &Options,
     ) -> Self {
         let files = &discovery.files;
         Self {
@@ -53,7 +55,9 @@ impl<'r> Merge<'r> {
             recycled,
             vocabulary,
             engine,
-            gathering: Gathering::new(gap_us),
+            gathering: Gathering::new(options.gap_us),
+            monitor: options.monitor.clone(),
+            events: 0,
             fold: Fold::default(),
             lanes: BTreeMap::new(),
             counters: vec![Counters::default(); files.len()],
@@ -86,6 +90,8 @@ impl<'r> Merge<'r> {
         self.rejects.extend(found.rejects.drain(..).take(room));
         self.gathering.records(&found.envelopes, &found.kinds);
         self.gathering.frame(&batch.frame);
+        self.events += batch.frame.height() as u64;
+        self.monitor.note(self.events, self.engine.groups());
         self.engine.note_coverage(&batch.frame);
         let started = Started {
             batch,
@@ -124,6 +130,13 @@ impl<'r> Merge<'r> {
         });
         let names: Vec<&str> = self.files.iter().map(|file| &*file.name).collect();
         let ingest = self.gathering.finish(self.vocabulary, &names, self.skipped);
+        let position = self.monitor.position();
+        let stopped = self.monitor.is_stopped().then(|| {
+            format!(
+                "stopped after {} of {} bytes: the rest was not read",
+                position.read_bytes, position.total_bytes
+            )
+        });
         let notes = notes(&totals, &ingest);
         let blind = outcome.blind.iter().cloned().chain(blind(&ingest));
         let summary = Summary {
@@ -140,6 +153,7 @@ impl<'r> Merge<'r> {
                 .iter()
                 .map(ToString::to_string)
                 .chain(too_long)
+                .chain(stopped)
                 .collect(),
             rejects: self.rejects,
             blind: blind.collect(),
@@ -149,6 +163,7 @@ impl<'r> Merge<'r> {
             outcome,
             summary,
             errors: self.errors,
+            was_stopped: self.monitor.is_stopped(),
         }
     }
 

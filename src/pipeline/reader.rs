@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
 
 use super::Job;
 use crate::decode::peek_time;
@@ -11,6 +12,9 @@ use crate::source::{Chunk, InputFile, Oversize, ReadOptions, SourceError};
 
 /// How far into a file the look ahead goes.
 const PREFIX_BYTES: usize = 64 << 10;
+
+/// Lanes up to which each has threads of its own to decompress.
+const LANES_AHEAD: usize = 8;
 
 /// How much all lanes together may read ahead, if they have no more than 256 files open at a time.
 const READ_AHEAD_BYTES: usize = 16 << 20;
@@ -39,6 +43,8 @@ pub(super) struct Reader<'a> {
 struct Lane {
     files: VecDeque<u32>,
     open: Option<ChunkReader>,
+    /// The file behind it, if that is being decompressed already.
+    ahead: Option<ChunkReader>,
     /// The next chunk, read ahead to know its time.
     next: Option<Chunk>,
 }
@@ -58,6 +64,11 @@ impl<'a> Reader<'a> {
         // Every open lane has a chunk read ahead: many lanes have to do with small ones.
         let share = (READ_AHEAD_BYTES / lanes.len().max(1)).max(PREFIX_BYTES);
         let mut options = options.clone();
+        // Two files a lane: the one that is read and the next.
+        options.ahead_bytes = match lanes.len() {
+            count @ 1..=LANES_AHEAD => options.ahead_bytes / (2 * count),
+            _ => 0,
+        };
         if lanes.len() > 1 {
             options.chunk_bytes = options.chunk_bytes.min(share);
         }
@@ -129,6 +140,8 @@ impl<'a> Reader<'a> {
             file.path.as_ref()?;
             let options = ReadOptions {
                 chunk_bytes: PREFIX_BYTES,
+                read_bytes: Arc::default(),
+                ahead_bytes: 0,
                 ..self.options.clone()
             };
             let content = open(file, &options).ok()?;
@@ -160,18 +173,39 @@ impl<'a> Reader<'a> {
 
     /// Opens the next file of a lane that can be opened; returns whether there is one.
     fn open_next(&mut self, lane: usize) -> bool {
+        let next = self.lanes[lane].ahead.take();
+        self.lanes[lane].open = next.or_else(|| self.open_file(lane));
+        if self.lanes[lane].open.is_none() {
+            return false;
+        }
+        let next = self.lanes[lane].files.front().copied();
+        if let Some(next) = next
+            && self.options.ahead_bytes > 0
+            && self.is_packed(next)
+        {
+            self.lanes[lane].ahead = self.open_file(lane);
+        }
+        true
+    }
+
+    fn open_file(&mut self, lane: usize) -> Option<ChunkReader> {
         while let Some(index) = self.lanes[lane].files.pop_front() {
             let file = &self.files[index as usize];
             match open(file, &self.options) {
                 Ok(content) => {
                     let name = file.name.clone();
-                    self.lanes[lane].open =
-                        Some(ChunkReader::new(index, name, content, &self.options));
-                    return true;
+                    return Some(ChunkReader::new(index, name, content, &self.options));
                 }
                 Err(error) => self.notes.errors.push(error),
             }
         }
-        false
+        None
+    }
+
+    /// Returns whether a file seems compressed; by its name, as it is not open yet.
+    fn is_packed(&self, file: u32) -> bool {
+        let path = self.files[file as usize].path.as_ref();
+        let extension = path.and_then(|path| path.extension());
+        extension.is_some_and(|extension| extension == "gz" || extension == "zst")
     }
 }

@@ -52,6 +52,17 @@ pub struct Discovery {
     pub n_skipped: u64,
 }
 
+impl Discovery {
+    /// Returns the size of all files as they are now; standard input has none.
+    pub fn total_bytes(&self) -> u64 {
+        let sizes = self.files.iter().filter_map(|file| {
+            let metadata = std::fs::metadata(file.path.as_ref()?).ok()?;
+            Some(metadata.len())
+        });
+        sizes.sum()
+    }
+}
+
 /// A path in a folder that was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {

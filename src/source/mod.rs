@@ -11,6 +11,7 @@
 //! record separators (RFC 7464) and byte order marks around a record are no part of it; an empty
 //! record is none.
 
+mod ahead;
 pub mod chunk;
 pub mod content;
 pub mod discover;
@@ -26,6 +27,7 @@ mod unpack;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 pub use framing::Framing;
 pub use text::{split_holes, trim_record};
@@ -45,6 +47,10 @@ pub struct ReadOptions {
     pub max_decompressed_bytes: u64,
     /// What separates records; `None` is told from the first bytes of each file.
     pub framing: Option<Framing>,
+    /// How much of a compressed file may be decompressed ahead, by a thread of its own; 0 is none.
+    pub ahead_bytes: usize,
+    /// Where the bytes that are read from files are counted, as they stand there.
+    pub read_bytes: Arc<AtomicU64>,
 }
 
 impl Default for ReadOptions {
@@ -54,6 +60,8 @@ impl Default for ReadOptions {
             max_line_bytes: 64 << 20,
             max_decompressed_bytes: 64 << 30,
             framing: None,
+            ahead_bytes: 0,
+            read_bytes: Arc::default(),
         }
     }
 }

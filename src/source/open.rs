@@ -16,7 +16,10 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::ahead::Ahead;
 use super::content::{Content, Headed};
 use super::discover::kind_name;
 use super::format::Format;
@@ -56,7 +59,12 @@ pub fn open(file: &InputFile, options: &ReadOptions) -> Result<Content, SourceEr
             Err(kind) => return Err(SourceError::NotAFile { name: name(), kind }),
         },
     };
-    let mut layer = Headed::new(reader, MAGIC_BYTES);
+    let counted: Box<dyn Read + Send> = Box::new(Counted {
+        reader,
+        count: Arc::clone(&options.read_bytes),
+    });
+    let mut layer = Headed::new(counted, MAGIC_BYTES);
+    let mut is_packed = false;
     for depth in 0..LAYERS_MAX {
         let limit = options.max_decompressed_bytes;
         let unpacked: Box<dyn Read + Send> = match layer.head() {
@@ -68,6 +76,7 @@ pub fn open(file: &InputFile, options: &ReadOptions) -> Result<Content, SourceEr
             _ => break,
         };
         layer = Headed::new(unpacked, MAGIC_BYTES);
+        is_packed = true;
     }
     if let Some(format) = Format::of(layer.head()) {
         return Err(SourceError::Format {
@@ -75,7 +84,26 @@ pub fn open(file: &InputFile, options: &ReadOptions) -> Result<Content, SourceEr
             format,
         });
     }
-    Ok(Content::new(in_utf8(layer)))
+    let reader = in_utf8(layer);
+    if is_packed && options.ahead_bytes > 0 {
+        let ahead = Ahead::start(reader, options.ahead_bytes).map_err(failed)?;
+        return Ok(Content::new(Box::new(ahead)));
+    }
+    Ok(Content::new(reader))
+}
+
+/// Counts what is read.
+struct Counted {
+    reader: Box<dyn Read + Send>,
+    count: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n_read = self.reader.read(buffer)?;
+        self.count.fetch_add(n_read as u64, Ordering::Relaxed);
+        Ok(n_read)
+    }
 }
 
 fn in_utf8(mut layer: Layer) -> Box<dyn Read + Send> {

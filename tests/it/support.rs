@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use kubescry::detect::CompiledRules;
 use kubescry::finding::Finding;
-use kubescry::pipeline::{GAP_US, Options, Scan, scan};
+use kubescry::pipeline::{GAP_US, Monitor, Options, Scan, scan};
 use kubescry::rules::RuleSet;
 use kubescry::source::ReadOptions;
 use serde::Deserialize;
@@ -34,6 +34,7 @@ pub(crate) fn options(paths: &[&Path]) -> Options {
         evidence_limit: usize::MAX,
         cluster: String::new(),
         gap_us: GAP_US,
+        monitor: Monitor::default(),
     }
 }
 
