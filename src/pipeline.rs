@@ -316,7 +316,7 @@ impl Worker<'_> {
                     cluster: self.cluster,
                     ..Origin::default()
                 };
-                let place = desk.place(&record, record.text, origin);
+                let place = Desk::place(&record, record.text, origin);
                 desk.columns.push(&event, record.text, &place);
             } else {
                 opener.open(&record, &mut |opened| desk.take(&record, &opened));
@@ -372,7 +372,7 @@ impl Desk<'_> {
                     stream: found.stream.unwrap_or_default(),
                     envelope: found.envelope,
                 };
-                let place = self.place(record, found.text, origin);
+                let place = Self::place(record, found.text, origin);
                 self.columns.push(&event, found.text, &place);
                 self.found.recovered += u64::from(*is_recovered);
                 self.found.partial += u64::from(found.partial);
@@ -392,7 +392,7 @@ impl Desk<'_> {
         }
     }
 
-    fn place<'p>(&self, record: &Record<'_>, text: &str, origin: Origin<'p>) -> Place<'p> {
+    fn place<'p>(record: &Record<'_>, text: &str, origin: Origin<'p>) -> Place<'p> {
         // An event that stands in the chunk as it is need not be kept apart.
         let within = (text.as_ptr() as usize).checked_sub(record.text.as_ptr() as usize);
         let within = within.filter(|start| start + text.len() <= record.text.len());

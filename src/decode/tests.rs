@@ -84,8 +84,8 @@ fn values_land_in_their_fields() {
     assert_eq!(addresses, [all, "203.0.113.7", "127.0.66.10"]);
     let (event, pieces) = fast(EVENTS[1], &mut coder).unwrap();
     let texts = |piece: usize| -> Vec<&str> {
-        let codes = pieces[piece].iter().take(10);
-        codes.map(|&code| coder.vocabulary().text(code)).collect()
+        let row = pieces[piece].iter().take(10);
+        row.map(|&code| coder.vocabulary().text(code)).collect()
     };
     assert_eq!(texts(0)[0], "bob");
     assert_eq!(texts(0)[3], "X509SHA256=ab");

@@ -231,44 +231,44 @@ impl Coder {
         std::mem::swap(&mut self.annotations.table, &mut tables.annotations);
     }
 
-    /// Codes a whole event into `coded`.
-    pub fn event<'a>(&mut self, event: Event<'a>, coded: &mut CodedEvent<'a>) {
-        coded.level = self.code(&event.level);
-        coded.stage = self.code(&event.stage);
-        coded.verb = self.code(&event.verb);
-        coded.user_agent = self.code(&event.user_agent);
-        coded.reason = self.code(&event.status.reason);
-        let codes = self.user_codes(&event.user);
-        coded.user = self.users.table.add(codes);
+    /// Codes a whole event into `target`.
+    pub fn event<'a>(&mut self, event: Event<'a>, target: &mut CodedEvent<'a>) {
+        target.level = self.code(&event.level);
+        target.stage = self.code(&event.stage);
+        target.verb = self.code(&event.verb);
+        target.user_agent = self.code(&event.user_agent);
+        target.reason = self.code(&event.status.reason);
+        let row = self.user_codes(&event.user);
+        target.user = self.users.table.add(row);
         if let Some(user) = &event.impersonated {
-            let codes = self.user_codes(user);
-            coded.impersonated = self.users.table.add(codes);
+            let row = self.user_codes(user);
+            target.impersonated = self.users.table.add(row);
         }
         if !event.source_ips.is_empty() {
-            let codes = self.address_codes(&event.source_ips);
-            coded.addresses = self.addresses.table.add(codes);
+            let row = self.address_codes(&event.source_ips);
+            target.addresses = self.addresses.table.add(row);
         }
         if let Some(object) = event.object {
-            let codes = self.object_codes(&object);
-            coded.object = self.objects.table.add(codes);
-            (coded.name, coded.object_uid) = (object.name, object.uid);
+            let row = self.object_codes(&object);
+            target.object = self.objects.table.add(row);
+            (target.name, target.object_uid) = (object.name, object.uid);
         }
         if !event.annotations.span.is_empty() {
-            let codes = self.annotation_codes(&event.annotations);
-            coded.annotations = self.annotations.table.add(codes);
+            let row = self.annotation_codes(&event.annotations);
+            target.annotations = self.annotations.table.add(row);
         }
-        coded.code = event.status.code;
-        coded.audit_id = event.audit_id;
-        coded.request_uri = event.request_uri;
-        coded.message = event.status.message;
-        coded.details_uid = event.status.details_uid;
-        coded.issued_credential_id = event.annotations.issued_credential_id;
-        coded.request_object = event.request_object;
-        coded.response_object = event.response_object;
-        coded.annotations_span = event.annotations.span;
-        coded.extra_span = event.user.extra_span;
-        coded.received = event.received;
-        coded.stage_time = event.stage_time;
+        target.code = event.status.code;
+        target.audit_id = event.audit_id;
+        target.request_uri = event.request_uri;
+        target.message = event.status.message;
+        target.details_uid = event.status.details_uid;
+        target.issued_credential_id = event.annotations.issued_credential_id;
+        target.request_object = event.request_object;
+        target.response_object = event.response_object;
+        target.annotations_span = event.annotations.span;
+        target.extra_span = event.user.extra_span;
+        target.received = event.received;
+        target.stage_time = event.stage_time;
     }
 
     /// Returns the code of a word by its JSON text without the quotes, if that is known.

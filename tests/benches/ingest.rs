@@ -13,10 +13,13 @@ use kubescry::decode::record::records;
 use kubescry::frame::coder::CodedEvent;
 use kubescry::frame::{Coder, EventColumns, EventText, Origin, Place, Vocabulary};
 use kubescry::source::{Chunk, ReadOptions};
-use support::{LEVELS, bare, data, median_time, megabytes_per_second, target_bytes};
+use support::{History, LEVELS, bare, data, median_time, megabytes_per_second, target_bytes};
 
 fn main() {
-    println!("ingest: one thread, median of 5; ratio to bare typed serde_json of the same bytes");
+    println!(
+        "ingest: one thread, median of 5; ratio to bare typed serde_json of the same bytes, the last run's in brackets"
+    );
+    let mut history = History::open("ingest");
     for level in LEVELS {
         let data = data(level, target_bytes());
         let text = std::str::from_utf8(&data).expect("recorded logs are UTF-8");
@@ -62,12 +65,13 @@ fn main() {
         let yardstick = median_time(|| bare_events = bare(&data, 1));
         assert_eq!(events, bare_events, "both decode every event");
         println!(
-            "{level:10} {:5.0} MB  {:6.0} MB/s  {:8.0} events/s  bare {:5.0} MB/s  ratio {:.2}",
+            "{level}, {:.0} MB: {:.0} MB/s, {:.0} events/s; bare serde_json {:.0} MB/s",
             data.len() as f64 / 1e6,
             megabytes_per_second(data.len(), ours),
             events as f64 / ours.as_secs_f64(),
             megabytes_per_second(data.len(), yardstick),
-            yardstick.as_secs_f64() / ours.as_secs_f64(),
         );
+        history.ratio(level, yardstick, ours);
     }
+    history.save();
 }

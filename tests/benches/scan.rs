@@ -1,61 +1,184 @@
-//! The whole of `kubescry scan` with all rules, from a plain file to findings, against bare
-//! `serde_json` on the same bytes and threads; and the peak memory of the process.
+//! The whole of `kubescry scan` with all rules, from a file to findings, beside others in the same run:
+//! bare `serde_json` on the same threads, `DuckDB` where Python has it, the same scan on one thread or
+//! without detection rules, a pure decompressor.
 //!
-//! `cargo bench --bench scan`; `KUBESCRY_BENCH_MB=1000` for more data. The program is run as a process
-//! of its own, so that time and memory are what a user sees.
+//! `cargo bench --bench scan`; `KUBESCRY_BENCH_MB=1000` for more data. Ratios are printed with those of the
+//! last run, which are kept in the target folder. The program is run as a process of its own, so that time
+//! and memory are what a user sees.
 
 #![expect(clippy::print_stdout, reason = "figures are what a benchmark prints")]
 #![expect(clippy::cast_precision_loss, reason = "figures are rounded anyway")]
 
 mod support;
 
-use std::path::Path;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use support::{LEVELS, bare, data, median_time, megabytes_per_second, target_bytes};
+use kubescry::detect::CompiledRules;
+use kubescry::pipeline::{GAP_US, Monitor, Options};
+use kubescry::rules::{RuleBody, RuleSet};
+use kubescry::source::ReadOptions;
+use support::{History, LEVELS, bare, data, median_time, megabytes_per_second, target_bytes};
 
 fn main() {
-    println!("scan: all rules, median of 5; ratio to bare typed serde_json on the same threads");
+    println!("scan: all rules, median of 5; higher ratios are better, the last run's in brackets");
+    let mut history = History::open("scan");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("audit.log");
-    let stats = folder.path().join("stats.json");
+    let mut peak = 0;
     for level in LEVELS {
         let data = data(level, target_bytes());
         std::fs::write(&path, &data).expect("room for the data");
+        let speed = |time: Duration| megabytes_per_second(data.len(), time);
+        let mut times = Vec::new();
         for threads in [1, 2] {
-            let mut peak = 0;
-            let ours = median_time(|| peak = scan(&path, threads, &stats).max(peak));
-            let read = std::fs::read(&stats).expect("stats");
-            let read: serde_json::Value = serde_json::from_slice(&read).expect("stats are JSON");
-            let events = read["events"].as_f64().expect("a number");
+            let ours = median_time(|| peak = scan(&path, threads).max(peak));
             let yardstick = median_time(|| assert!(bare(&data, threads) > 0));
             println!(
-                "{level:10} {:5.0} MB  threads {threads}  {:6.0} MB/s  {:8.0} events/s  bare {:5.0} MB/s  ratio {:.2}  peak {:4.0} MB",
+                "{level}, {:.0} MB, {threads} threads: {:.0} MB/s; bare serde_json {:.0} MB/s",
                 data.len() as f64 / 1e6,
-                megabytes_per_second(data.len(), ours),
-                events / ours.as_secs_f64(),
-                megabytes_per_second(data.len(), yardstick),
-                yardstick.as_secs_f64() / ours.as_secs_f64(),
-                peak as f64 / 1e3,
+                speed(ours),
+                speed(yardstick)
             );
+            history.ratio(
+                &format!("{level}, {threads} threads, to bare serde_json"),
+                yardstick,
+                ours,
+            );
+            if let Some(theirs) = duckdb(&path, threads) {
+                println!("  DuckDB, one question: {:.0} MB/s", speed(theirs));
+                history.ratio(
+                    &format!("{level}, {threads} threads, to DuckDB"),
+                    theirs,
+                    ours,
+                );
+            }
+            times.push(ours);
+        }
+        history.ratio(&format!("{level}, 2 threads to 1"), times[0], times[1]);
+        let (with, without) = rules(&path);
+        history.ratio(
+            &format!("{level}, all rules to no detection rules"),
+            without,
+            with,
+        );
+        if level == "metadata" {
+            compressed(folder.path(), &data, &mut history, &mut peak);
         }
     }
+    println!("peak memory of all runs: {:.0} MB", peak as f64 / 1e3);
+    history.save();
+}
+
+/// One large .gz, and the same in four.
+fn compressed(folder: &Path, data: &[u8], history: &mut History, peak: &mut u64) {
+    let gzip = |path: &Path, data: &[u8]| {
+        let file = std::fs::File::create(path).expect("room for the data");
+        let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::new(4));
+        encoder.write_all(data).expect("room for the data");
+        encoder.finish().expect("room for the data");
+    };
+    let one = folder.join("one.log.gz");
+    gzip(&one, data);
+    let set = folder.join("set");
+    std::fs::create_dir(&set).expect("a new folder");
+    let mut rest = data;
+    for number in 1..=4 {
+        let end = memchr::memchr(b'\n', &rest[(data.len() / 4 - 1).min(rest.len() - 1)..]);
+        let end = end.map_or(rest.len(), |at| (data.len() / 4 + at).min(rest.len()));
+        let (part, behind) = rest.split_at(end);
+        gzip(
+            &set.join(format!("audit-2026-11-2{number}T00-00-00.000.log.gz")),
+            part,
+        );
+        rest = behind;
+    }
+    let pure = median_time(|| {
+        let file = std::fs::File::open(&one).expect("just written");
+        let mut decoder = flate2::read::MultiGzDecoder::new(file);
+        let size = std::io::copy(&mut decoder, &mut std::io::sink()).expect("whole");
+        assert_eq!(size, data.len() as u64);
+    });
+    let ours = median_time(|| *peak = scan(&one, 2).max(*peak));
+    history.ratio("one .gz, 2 threads, to the pure decompressor", pure, ours);
+    let set_time = median_time(|| *peak = scan(&set, 2).max(*peak));
+    history.ratio(
+        "four .gz, 2 threads, to the pure decompressor",
+        pure,
+        set_time,
+    );
+}
+
+/// Times all rules and the analytics alone, on one thread in this process.
+fn rules(path: &Path) -> (Duration, Duration) {
+    let all = RuleSet::embedded().expect("the embedded rules are good");
+    let mut none = RuleSet::embedded().expect("the embedded rules are good");
+    none.rules
+        .retain(|rule| matches!(rule.body, RuleBody::Analytic(_)));
+    let time = |rules: &RuleSet| {
+        let compiled = CompiledRules::compile(rules).expect("the embedded rules compile");
+        let options = Options {
+            paths: vec![path.to_owned()],
+            threads: 1,
+            read: ReadOptions::default(),
+            format: None,
+            evidence_limit: 20,
+            cluster: String::new(),
+            gap_us: GAP_US,
+            monitor: Monitor::default(),
+        };
+        median_time(|| {
+            let scan = kubescry::pipeline::scan(&options, rules, &compiled).expect("the scan runs");
+            assert!(scan.summary.totals.events > 0);
+        })
+    };
+    (time(&all), time(&none))
+}
+
+/// Times `DuckDB` at counting anonymous requests, if Python has it; the import is not counted.
+fn duckdb(path: &Path, threads: usize) -> Option<Duration> {
+    const PROGRAM: &str = "
+import sys, time, duckdb
+con = duckdb.connect()
+con.execute(f'SET threads = {sys.argv[2]}')
+text = 'VARCHAR'
+columns = {
+    'level': text, 'auditID': text, 'stage': text, 'requestURI': text, 'verb': text,
+    'user': 'STRUCT(username VARCHAR, uid VARCHAR, \"groups\" VARCHAR[])',
+    'sourceIPs': 'VARCHAR[]', 'userAgent': text,
+    'objectRef': 'STRUCT(resource VARCHAR, namespace VARCHAR, name VARCHAR)',
+    'responseStatus': 'STRUCT(code INTEGER)',
+    'requestReceivedTimestamp': text, 'stageTimestamp': text,
+}
+times = []
+for _ in range(5):
+    start = time.perf_counter()
+    con.execute(
+        'SELECT count(*) FROM read_json(?, format = ?, columns = ?, maximum_object_size = 67108864)'
+        \" WHERE user.username = 'system:anonymous'\",
+        [sys.argv[1], 'newline_delimited', columns]).fetchall()
+    times.append(time.perf_counter() - start)
+print(sorted(times)[2])
+";
+    let output = Command::new("python3")
+        .args(["-c", PROGRAM])
+        .arg(path)
+        .arg(threads.to_string())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let seconds = std::str::from_utf8(&output.stdout).ok()?.trim().parse();
+    seconds.ok().map(Duration::from_secs_f64)
 }
 
 /// Runs the program; returns its peak resident memory in kB, as Linux tells it while it runs.
-fn scan(path: &Path, threads: usize, stats: &Path) -> u64 {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_kubescry"))
+fn scan(path: &Path, threads: usize) -> u64 {
+    let mut child = Command::new(PathBuf::from(env!("CARGO_BIN_EXE_kubescry")))
         .arg("scan")
         .arg(path)
-        .args([
-            "--threads",
-            &threads.to_string(),
-            "--format",
-            "jsonl",
-            "--stats",
-        ])
-        .arg(stats)
+        .args(["--threads", &threads.to_string(), "--format", "jsonl"])
         .stdout(Stdio::null())
         .spawn()
         .expect("the program runs");
@@ -71,6 +194,6 @@ fn scan(path: &Path, threads: usize, stats: &Path) -> u64 {
             return peak;
         }
         // The mark only rises; looking often would disturb what is measured.
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(5));
     }
 }

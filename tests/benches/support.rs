@@ -1,6 +1,7 @@
 //! What both benchmarks need: data, a yardstick, and the memory of this process.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -89,7 +90,7 @@ pub(crate) struct BareEvent<'a> {
     #[serde(borrow)]
     stage_timestamp: Cow<'a, str>,
     #[serde(borrow, default)]
-    annotations: std::collections::BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+    annotations: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -102,7 +103,7 @@ struct BareUser<'a> {
     #[serde(borrow, default)]
     groups: Vec<Cow<'a, str>>,
     #[serde(borrow, default)]
-    extra: std::collections::BTreeMap<Cow<'a, str>, Vec<Cow<'a, str>>>,
+    extra: BTreeMap<Cow<'a, str>, Vec<Cow<'a, str>>>,
 }
 
 #[derive(Deserialize)]
@@ -160,4 +161,39 @@ pub(crate) fn median_time(mut work: impl FnMut()) -> Duration {
 /// Returns megabytes (10^6 bytes) a second.
 pub(crate) fn megabytes_per_second(bytes: usize, time: Duration) -> f64 {
     bytes as f64 / 1e6 / time.as_secs_f64()
+}
+
+/// Ratios of this run and the last, by name.
+pub(crate) struct History {
+    path: PathBuf,
+    last: BTreeMap<String, f64>,
+    now: BTreeMap<String, f64>,
+}
+
+impl History {
+    /// Reads what the last run of `bench` left in the target folder.
+    pub(crate) fn open(bench: &str) -> Self {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{bench}.json"));
+        let text = std::fs::read(&path).unwrap_or_default();
+        Self {
+            last: serde_json::from_slice(&text).unwrap_or_default(),
+            now: BTreeMap::new(),
+            path,
+        }
+    }
+
+    /// Prints how many times as fast `ours` is as `theirs`.
+    pub(crate) fn ratio(&mut self, name: &str, theirs: Duration, ours: Duration) {
+        let ratio = theirs.as_secs_f64() / ours.as_secs_f64();
+        let last = self.last.get(name);
+        let last = last.map_or("new".to_owned(), |last| format!("{last:.2}"));
+        println!("  {ratio:5.2} ({last:>5})  {name}");
+        self.now.insert(name.to_owned(), ratio);
+    }
+
+    /// Keeps the ratios for the next run.
+    pub(crate) fn save(self) {
+        let text = serde_json::to_vec(&self.now).expect("numbers by name");
+        std::fs::write(self.path, text).expect("the target folder can be written");
+    }
 }

@@ -1,6 +1,6 @@
 //! Every shape in which audit logs arrive, read from files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kubescry::pipeline::Scan;
 use serde_json::Value;
@@ -31,7 +31,7 @@ fn pairs() -> Vec<(String, PathBuf, PathBuf)> {
     pairs
 }
 
-fn scan(path: &PathBuf) -> Scan {
+fn scan(path: &Path) -> Scan {
     run(&options(&[path]))
 }
 
