@@ -94,6 +94,8 @@ pub struct Scan {
     pub summary: Summary,
     /// Why files were not read, or not to their end.
     pub errors: Vec<SourceError>,
+    /// Bytes read from files, as they stand there.
+    pub read_bytes: u64,
     /// Whether it was stopped before the end.
     pub was_stopped: bool,
 }

@@ -277,6 +277,13 @@ fn judge(scan: &Scan, args: &ScanArgs, printer: Printer) -> Exit {
         }
         return Exit::Unreadable;
     }
+    if totals.records == 0 && scan.read_bytes > 0 {
+        printer.error(format_args!(
+            "{} bytes were read and hold no record: they are blank or NUL",
+            scan.read_bytes
+        ));
+        return Exit::Unreadable;
+    }
     let missing = !scan.errors.is_empty()
         || totals.oversize > 0
         || args.max_bad.is_some_and(|limit| totals.bad > limit);

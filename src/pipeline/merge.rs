@@ -163,6 +163,7 @@ impl<'r> Merge<'r> {
             outcome,
             summary,
             errors: self.errors,
+            read_bytes: position.read_bytes,
             was_stopped: self.monitor.is_stopped(),
         }
     }

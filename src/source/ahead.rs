@@ -1,7 +1,7 @@
 //! Decompression on a thread of its own, ahead of whoever reads.
 
 use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread;
 
 /// Bytes handed over at a time.
@@ -10,6 +10,8 @@ const BLOCK_BYTES: usize = 256 << 10;
 /// Reads what a thread has read ahead.
 pub(super) struct Ahead {
     blocks: Receiver<io::Result<Vec<u8>>>,
+    /// Used up blocks, to be filled again: fresh memory costs more than filling it.
+    used: Sender<Vec<u8>>,
     block: Vec<u8>,
     at: usize,
 }
@@ -23,9 +25,11 @@ impl Ahead {
     /// When no thread can be had.
     pub(super) fn start(mut reader: Box<dyn Read + Send>, most_bytes: usize) -> io::Result<Self> {
         let (sender, blocks) = sync_channel((most_bytes / BLOCK_BYTES).max(1));
+        let (used, free) = channel::<Vec<u8>>();
         let read = move || {
             loop {
-                let mut block = vec![0; BLOCK_BYTES];
+                let mut block = free.try_recv().unwrap_or_default();
+                block.resize(BLOCK_BYTES, 0);
                 let (filled, error) = fill(&mut reader, &mut block);
                 block.truncate(filled);
                 let is_end = filled < BLOCK_BYTES;
@@ -44,6 +48,7 @@ impl Ahead {
             .spawn(read)?;
         Ok(Self {
             blocks,
+            used,
             block: Vec::new(),
             at: 0,
         })
@@ -71,7 +76,9 @@ impl Read for Ahead {
             let Ok(block) = self.blocks.recv() else {
                 return Ok(0);
             };
-            self.block = block?;
+            let empty = std::mem::replace(&mut self.block, block?);
+            // The thread may be at its end.
+            let _ = self.used.send(empty);
             self.at = 0;
         }
         let n_read = (&self.block[self.at..]).read(buffer)?;

@@ -138,6 +138,11 @@ fn exit_codes_say_how_it_went() {
     check(&["scan", "no-such-file"], b"", 4);
     check(&["scan", "-"], b"hello\n", 4);
     check(&["scan", "-"], b"", 0);
+    check(&["scan", "-"], b"\n\n \n", 4);
+    check(&["scan", "-"], &[0; 100_000], 4);
+    check(&["scan", log, "--input-format", "none"], b"", 2);
+    check(&["scan", log, "--input-format", "gke"], b"", 4);
+    check(&["scan", log, "--input-format", "documents"], b"", 0);
     let damaged = [read(&root().join(log)), b"damaged\n".to_vec()].concat();
     check(&["scan", "-"], &damaged, 0);
     check(&["scan", "-", "--max-bad", "0"], &damaged, 3);
