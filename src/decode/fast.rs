@@ -64,9 +64,9 @@ pub(super) fn decode<'a>(
         event.response_object = Span::of(cursor.raw()?, line);
     }
     cursor.literal(b",\"requestReceivedTimestamp\":")?;
-    event.received = Some(time::parse(&cursor.string()?)?);
+    event.received = Some(cursor.time()?);
     cursor.literal(b",\"stageTimestamp\":")?;
-    event.stage_time = Some(time::parse(&cursor.string()?)?);
+    event.stage_time = Some(cursor.time()?);
     if cursor.has(b",\"annotations\":") {
         event.annotations_span = Span::of(line.get(cursor.at..line.len() - 1)?, line);
         (event.annotations, event.issued_credential_id) = cursor.coded_annotations(coder)?;
@@ -246,6 +246,19 @@ impl<'a> Cursor<'a> {
             }
             _ => None,
         }
+    }
+
+    fn time(&mut self) -> Option<i64> {
+        // Nearly always this long; what is not is read as any string.
+        let rest = self.line.get(self.at..)?;
+        if let Some(quoted) = rest.as_bytes().first_chunk::<29>()
+            && let [b'"', text @ .., b'"'] = quoted
+            && let Some(time) = time::parse_micro_time(text)
+        {
+            self.at += quoted.len();
+            return Some(time);
+        }
+        time::parse(&self.string()?)
     }
 
     /// Reads any value whole, checking it as JSON (RFC 8259) without white space.

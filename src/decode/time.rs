@@ -14,7 +14,7 @@ pub(super) fn parse(text: &str) -> Option<i64> {
 }
 
 /// Parses the one form that kube-apiserver writes; `None` for every other.
-fn parse_micro_time(text: &[u8]) -> Option<i64> {
+pub(super) fn parse_micro_time(text: &[u8]) -> Option<i64> {
     let text: &[u8; 27] = text.try_into().ok()?;
     let separators = [
         text[4], text[7], text[10], text[13], text[16], text[19], text[26],
@@ -22,14 +22,26 @@ fn parse_micro_time(text: &[u8]) -> Option<i64> {
     if separators != *b"--T::.Z" {
         return None;
     }
+    // All digits are checked at once; a digit that is none would give a wrong number only.
+    let digits = [
+        text[0], text[1], text[2], text[3], text[5], text[6], text[8], text[9], text[11], text[12],
+        text[14], text[15], text[17], text[18], text[20], text[21], text[22], text[23], text[24],
+        text[25],
+    ]
+    .map(|digit| digit.wrapping_sub(b'0'));
+    if digits
+        .iter()
+        .fold(false, |is_bad, &digit| is_bad | (digit > 9))
+    {
+        return None;
+    }
     let number = |from: usize, to: usize| {
-        text[from..to].iter().try_fold(0_i64, |sum, digit| {
-            let value = digit.wrapping_sub(b'0');
-            (value < 10).then_some(sum * 10 + i64::from(value))
-        })
+        digits[from..to]
+            .iter()
+            .fold(0_i64, |sum, &digit| sum * 10 + i64::from(digit))
     };
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let (year, month, day) = (number(0, 4), number(4, 6), number(6, 8));
+    let (hour, minute, second) = (number(8, 10), number(10, 12), number(12, 14));
     let valid = (1..=12).contains(&month)
         && (1..=days_in_month(year, month)).contains(&day)
         && hour < 24
@@ -39,7 +51,7 @@ fn parse_micro_time(text: &[u8]) -> Option<i64> {
         return None;
     }
     let seconds = days_since_epoch(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
-    Some(seconds * 1_000_000 + number(20, 26)?)
+    Some(seconds * 1_000_000 + number(14, 20))
 }
 
 fn days_in_month(year: i64, month: i64) -> i64 {

@@ -141,7 +141,10 @@ fn exit_codes_say_how_it_went() {
     check(&["scan", "-"], b"\n\n \n", 4);
     check(&["scan", "-"], &[0; 100_000], 4);
     check(&["scan", log, "--input-format", "none"], b"", 2);
-    check(&["scan", log, "--input-format", "gke"], b"", 4);
+    let list = root().join("tests/envelopes/event-list/wrapped.jsonl");
+    let list = list.to_str().unwrap();
+    check(&["scan", list, "--input-format", "event-list"], b"", 0);
+    check(&["scan", list, "--input-format", "gke"], b"", 4);
     check(&["scan", log, "--input-format", "documents"], b"", 0);
     let damaged = [read(&root().join(log)), b"damaged\n".to_vec()].concat();
     check(&["scan", "-"], &damaged, 0);
