@@ -40,7 +40,7 @@ pub struct ScanArgs {
     /// Exit with 3 if more lines than this are damaged [default: no limit, only a warning]
     #[arg(long, value_name = "N")]
     pub max_bad: Option<u64>,
-    /// Threads that decode and detect [default: one per core]
+    /// Threads that do the work [default: one per core]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
     /// Write what was read to a file, as JSON

@@ -5,6 +5,7 @@
 //! list, so the category is part of the chain; the tables have no impersonated user.
 
 use super::context::Context;
+use super::fields::is_structure;
 use super::json::{self, Object, Writer};
 use super::recognise;
 use super::time::rfc3339;
@@ -176,19 +177,9 @@ fn table_row(walk: &mut Walk<'_>, row: &Object<'_>, context: &Context) {
             continue;
         };
         let text = json::scalar(raw);
-        let is_dynamic = matches!(
-            field,
-            "user"
-                | "sourceIPs"
-                | "objectRef"
-                | "responseStatus"
-                | "requestObject"
-                | "responseObject"
-                | "annotations"
-        );
         if !raw.starts_with('"') {
             event.raw(field, raw);
-        } else if is_dynamic && is_json(&text) {
+        } else if is_structure(field) && is_json(&text) {
             if text != "null" {
                 event.raw(field, &text);
             }

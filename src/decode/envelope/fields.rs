@@ -158,10 +158,9 @@ impl Node {
     }
 }
 
-/// Returns the value as an event has it: tables make text of numbers, lists and objects.
-fn typed(name: &str, value: &str) -> String {
-    let text = json::scalar(value);
-    let is_structure = matches!(
+/// Whether a field of an event is a list or an object.
+pub(super) fn is_structure(name: &str) -> bool {
+    matches!(
         name,
         "user"
             | "impersonatedUser"
@@ -173,8 +172,13 @@ fn typed(name: &str, value: &str) -> String {
             | "annotations"
             | "groups"
             | "extra"
-    );
-    if is_structure
+    )
+}
+
+/// Returns the value as an event has it: tables make text of numbers, lists and objects.
+fn typed(name: &str, value: &str) -> String {
+    let text = json::scalar(value);
+    if is_structure(name)
         && text.starts_with(['{', '['])
         && serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok()
     {

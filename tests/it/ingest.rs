@@ -1,0 +1,147 @@
+//! The report of what was read.
+
+use std::path::Path;
+
+use kubescry::pipeline::{Monitor, Options};
+use kubescry::report::{Ingest, Summary};
+use tempfile::TempDir;
+
+use crate::support::{options, root, run};
+
+/// An event of `user` at a minute of an hour, at stage `ResponseComplete`.
+fn event(user: &str, verb: &str, minute: u32) -> String {
+    let time = format!("2026-11-22T05:{minute:02}:00.000000Z");
+    format!(
+        concat!(
+            r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"{user}-{minute}","#,
+            r#""stage":"ResponseComplete","requestURI":"/api/v1/pods","verb":"{verb}","user":{{"username":"{user}"}},"#,
+            r#""sourceIPs":["10.0.0.1"],"userAgent":"kube-apiserver/v1.30.2 (linux/amd64)","#,
+            r#""objectRef":{{"resource":"pods","apiVersion":"v1"}},"responseStatus":{{"metadata":{{}},"code":200}},"#,
+            r#""requestReceivedTimestamp":"{time}","stageTimestamp":"{time}","#,
+            r#""annotations":{{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"","#,
+            r#""audit.k8s.io/truncated":"true"}}}}"#,
+            "\n"
+        ),
+        user = user,
+        verb = verb,
+        minute = minute,
+        time = time,
+    )
+}
+
+fn summary(path: &Path) -> Summary {
+    let summary = run(&options(&[path])).summary;
+    assert!(summary.totals.adds_up(), "{:?}", summary.totals);
+    summary
+}
+
+fn ingest_of(content: &str) -> Ingest {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("audit.log");
+    std::fs::write(&path, content).unwrap();
+    summary(&path).ingest
+}
+
+#[test]
+fn silences_are_those_of_each_api_server() {
+    let folder = TempDir::new().unwrap();
+    for (server, minutes) in [("a", [0, 1, 31]), ("b", [10, 20, 30])] {
+        let content: String = minutes.map(|minute| event(server, "get", minute)).concat();
+        let folder = folder.path().join(server);
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("audit.log"), content).unwrap();
+    }
+    let servers = summary(folder.path()).ingest.api_servers;
+    assert_eq!(servers.len(), 2);
+    let a = servers
+        .iter()
+        .find(|server| server.name.contains("/a/"))
+        .unwrap();
+    assert_eq!((a.events, a.n_gaps), (3, 1));
+    let gap = [a.gaps[0].from, a.gaps[0].to].map(|time| time.to_string());
+    assert_eq!(
+        gap,
+        ["2026-11-22T05:01:00.000000Z", "2026-11-22T05:31:00.000000Z"]
+    );
+    let b = servers
+        .iter()
+        .find(|server| server.name.contains("/b/"))
+        .unwrap();
+    assert_eq!((b.events, b.n_gaps), (3, 0));
+}
+
+#[test]
+fn the_log_is_described() {
+    let content = [
+        event("eks:node-manager", "create", 0),
+        event("bob", "delete", 1),
+        event("bob", "delete", 2),
+    ];
+    let ingest = ingest_of(&content.concat());
+    assert_eq!(ingest.verbs.ranked(), [("delete", 2), ("create", 1)]);
+    assert_eq!(ingest.levels.ranked(), [("Metadata", 3)]);
+    assert_eq!(ingest.resource_levels["pods"].ranked(), [("Metadata", 3)]);
+    assert_eq!(ingest.distribution.unwrap().name, "EKS");
+    assert_eq!(ingest.version.unwrap().name, "v1.30.2");
+    assert_eq!(
+        (ingest.decision_percent, ingest.credential_id_percent),
+        (100, 0)
+    );
+    assert_eq!(ingest.truncated, 3);
+}
+
+#[test]
+fn a_log_without_reads_is_said_to_be_blind_to_them() {
+    let blind = |verb: &str| {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("audit.log");
+        std::fs::write(&path, event("bob", verb, 0)).unwrap();
+        summary(&path)
+            .blind
+            .iter()
+            .any(|text| text.starts_with("reads:"))
+    };
+    assert!(blind("create"));
+    assert!(!blind("get"));
+}
+
+#[test]
+fn bodies_of_secrets_are_noticed() {
+    let path = root().join("tests/logs/v1.36-full-benign.log.zst");
+    let found = summary(&path);
+    assert!(found.ingest.secret_bodies > 0);
+    assert!(
+        found
+            .notes
+            .iter()
+            .any(|note| note.contains("is itself a secret"))
+    );
+    assert_eq!(ingest_of(&event("bob", "get", 0)).secret_bodies, 0);
+}
+
+#[test]
+fn events_behind_damage_are_counted_apart() {
+    let cut = &event("bob", "get", 0)[..200];
+    let content = format!("{cut}{}{}", event("eve", "get", 1), event("bob", "get", 2));
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("audit.log");
+    std::fs::write(&path, content).unwrap();
+    let totals = summary(&path).totals;
+    assert_eq!((totals.events, totals.bad, totals.recovered), (2, 1, 1));
+}
+
+#[test]
+fn a_stopped_scan_says_so() {
+    let path = root().join("sample-logs/v1.36/anonymous.log");
+    let monitor = Monitor::default();
+    assert!(!monitor.stop());
+    assert!(monitor.stop());
+    let scan = run(&Options {
+        monitor,
+        ..options(&[&path])
+    });
+    assert!(scan.was_stopped);
+    assert_eq!(scan.summary.totals.events, 0);
+    let problem = &scan.summary.problems[0];
+    assert!(problem.starts_with("stopped after 0 of "), "{problem}");
+}
