@@ -58,10 +58,10 @@ pub(super) fn decode<'a>(
         event.details_uid = status.details_uid;
     }
     if cursor.has(b",\"requestObject\":") {
-        event.request_object = Span::of(cursor.raw()?, line);
+        event.request_object = cursor.body()?;
     }
     if cursor.has(b",\"responseObject\":") {
-        event.response_object = Span::of(cursor.raw()?, line);
+        event.response_object = cursor.body()?;
     }
     cursor.literal(b",\"requestReceivedTimestamp\":")?;
     event.received = Some(cursor.time()?);
@@ -266,6 +266,14 @@ impl<'a> Cursor<'a> {
         let start = self.at;
         self.at = skip::value(self.line.as_bytes(), start)?;
         self.line.get(start..self.at)
+    }
+
+    /// Reads a body; `null` is none.
+    fn body(&mut self) -> Option<Span> {
+        Some(match self.raw()? {
+            "null" => Span::default(),
+            raw => Span::of(raw, self.line),
+        })
     }
 
     /// Reads a list of strings as text, if none of them has an escape.

@@ -71,6 +71,15 @@ fn fast_path_agrees_with_the_general_one_on_every_cut_and_flip() {
 }
 
 #[test]
+fn a_body_of_null_is_none() {
+    let line = EVENTS[1].replace(r#""responseObject":{}"#, r#""responseObject":null"#);
+    let mut coder = coder();
+    let event = fast(&line, &mut coder);
+    assert!(event.as_ref().unwrap().0.response_object.is_empty());
+    assert_eq!(event, general(&line, &mut coder));
+}
+
+#[test]
 fn values_land_in_their_fields() {
     let mut coder = coder();
     let (event, pieces) = fast(EVENTS[0], &mut coder).unwrap();

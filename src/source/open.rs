@@ -59,6 +59,22 @@ pub fn open(file: &InputFile, options: &ReadOptions) -> Result<Content, SourceEr
             Err(kind) => return Err(SourceError::NotAFile { name: name(), kind }),
         },
     };
+    unpack(reader, &file.name, options)
+}
+
+/// Returns the content of `reader`, decompressed; `name` is the path as given.
+///
+/// # Errors
+/// When the first bytes say that it cannot hold text, as of [`open`].
+pub fn unpack(
+    reader: Box<dyn Read + Send>,
+    name: &Arc<str>,
+    options: &ReadOptions,
+) -> Result<Content, SourceError> {
+    let failed = |cause| SourceError::Open {
+        name: name.clone(),
+        cause,
+    };
     let counted: Box<dyn Read + Send> = Box::new(Counted {
         reader,
         count: Arc::clone(&options.read_bytes),
@@ -80,7 +96,7 @@ pub fn open(file: &InputFile, options: &ReadOptions) -> Result<Content, SourceEr
     }
     if let Some(format) = Format::of(layer.head()) {
         return Err(SourceError::Format {
-            name: name(),
+            name: name.clone(),
             format,
         });
     }

@@ -4,6 +4,7 @@
 
 mod corpus;
 mod ingest;
+mod json_texts;
 mod laws;
 mod queries;
 mod scan;

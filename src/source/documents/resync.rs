@@ -38,6 +38,9 @@ enum Found {
 impl Documents {
     /// Text between documents.
     pub(super) fn stray(&mut self, at: usize, block: Block<'_>) {
+        // The bytes of a byte order mark are passed over one by one, and other characters begin so too.
+        let back = (1..=at.min(2)).find(|back| block.data[at - back] == 0xef);
+        let at = at - back.unwrap_or(0);
         let start = block.base + at as u64;
         if self.is_recovered && matches!(block.data[at], b']' | b'}') {
             self.place = start + 1;
@@ -165,7 +168,8 @@ impl Documents {
     fn go_on_at(&mut self, seek: Seek, at: usize, block: Block<'_>) -> bool {
         let (unit, mut end) = (seek.unit, block.base + at as u64);
         (self.seek, self.place) = (None, end);
-        if self.head.is_none() {
+        // Of what is over the limit the bytes may be gone already, so that is never trimmed.
+        if self.head.is_none() && !self.is_discarded(unit, end) {
             let piece = block.slice(unit.start, end);
             let is_content = |byte: &u8| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0 | 0x1e);
             let content = piece
