@@ -29,10 +29,7 @@ pub(super) fn parse_micro_time(text: &[u8]) -> Option<i64> {
         text[25],
     ]
     .map(|digit| digit.wrapping_sub(b'0'));
-    if digits
-        .iter()
-        .fold(false, |is_bad, &digit| is_bad | (digit > 9))
-    {
+    if digits.iter().any(|&digit| digit > 9) {
         return None;
     }
     let number = |from: usize, to: usize| {

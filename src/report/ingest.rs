@@ -43,7 +43,7 @@ impl Census {
 
     /// Returns names and counts, the most frequent first.
     pub fn ranked(&self) -> Vec<(&str, u64)> {
-        let rest = (self.rest > 0).then_some(("more kinds", self.rest));
+        let rest = (self.rest > 0).then_some(("of other names", self.rest));
         let counts = self.counts.iter().map(|(name, count)| (&**name, *count));
         let mut ranked: Vec<(&str, u64)> = counts.chain(rest).collect();
         ranked.sort_by_key(|&(name, count)| (std::cmp::Reverse(count), name));
@@ -190,7 +190,7 @@ pub(super) mod tests {
         census.add_n("kind 3", 5);
         let ranked = census.ranked();
         assert_eq!(ranked.len(), NAMES + 1);
-        assert_eq!(ranked[..2], [("more kinds", 1000 - 64), ("kind 3", 6)]);
+        assert_eq!(ranked[..2], [("of other names", 1000 - 64), ("kind 3", 6)]);
         let sum: u64 = ranked.iter().map(|(_, count)| count).sum();
         assert_eq!(sum, 1005);
         let mut twice = census.clone();

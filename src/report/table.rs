@@ -28,7 +28,7 @@ const N_SOURCES: usize = 3;
 const N_WHY: usize = 4;
 /// API servers printed before "+N more".
 const N_SERVERS: usize = 5;
-/// Kinds of something printed before "N kinds more".
+/// Kinds of something printed before "N more kinds".
 const N_NAMES: usize = 8;
 /// Things that are missing printed before "+N more".
 const N_PROBLEMS: usize = 20;
@@ -443,7 +443,7 @@ fn ranking(census: &Census, shown: usize) -> String {
         .map(|(name, count)| format!("{count} {name}"))
         .collect();
     if ranked.len() > shown {
-        parts.push(format!("{} kinds more", ranked.len() - shown));
+        parts.push(count((ranked.len() - shown) as u64, "more kind"));
     }
     parts.join(", ")
 }
