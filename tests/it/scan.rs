@@ -141,7 +141,7 @@ fn exit_codes_say_how_it_went() {
     check(&["scan", "-"], b"\n\n \n", 4);
     // Found by fuzzing: a character that begins like a byte order mark, between documents.
     check(&["scan", "-"], "{\n\"a\":1}\n\u{ff11} x\n".as_bytes(), 4);
-    check(&["scan", "-"], &[0; 100_000], 4);
+    check(&["scan", "-"], &vec![0; 100_000], 4);
     check(&["scan", log, "--input-format", "none"], b"", 2);
     let list = root().join("tests/envelopes/event-list/wrapped.jsonl");
     let list = list.to_str().unwrap();
