@@ -25,6 +25,7 @@ macro_rules! known {
 
 known! {
     ANONYMOUS "anonymous";
+    NODE "node";
     REQUEST_RECEIVED "RequestReceived";
     RESPONSE_STARTED "ResponseStarted";
     RESPONSE_COMPLETE "ResponseComplete";

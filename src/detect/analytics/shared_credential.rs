@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::address::are_neighbours;
 use super::{Context, Draft, counted, lasting, listed};
@@ -17,6 +17,7 @@ use crate::credential::Ledger;
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::{Confidence, Finding, Severity};
+use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
@@ -29,7 +30,7 @@ pub struct SharedCredential {
     /// Per user agent.
     platforms: HashMap<u32, u32>,
     /// Addresses that kubelets come from: Pods on the host's network share them.
-    nodes: Vec<u32>,
+    nodes: HashSet<u32>,
 }
 
 struct Settings {
@@ -98,7 +99,7 @@ impl SharedCredential {
             },
             holders: HashMap::new(),
             platforms: HashMap::new(),
-            nodes: Vec::new(),
+            nodes: HashSet::new(),
         })
     }
 
@@ -110,14 +111,13 @@ impl SharedCredential {
         } = *context;
         let settings = &self.settings;
         let peer = request.peer_ip();
-        let kind = vocabulary.text(request.identity_kind());
         let secret_of_all_pods = request.legacy_token() != NULL
             && vocabulary.text(request.credential()).starts_with("legacy:");
         if peer == NULL || secret_of_all_pods {
             return;
         }
-        if kind == "node" && !self.nodes.contains(&peer) {
-            self.nodes.push(peer);
+        if request.identity_kind() == known::NODE {
+            self.nodes.insert(peer);
         }
         // A watch that ends now says where its client was long ago.
         if request.ts - request.received > settings.longest_request_us {
