@@ -19,7 +19,7 @@ mod reader;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use foldhash::quality::RandomState;
 
@@ -29,7 +29,7 @@ use crate::decode::{decode, decode_native, text_of};
 use crate::detect::engine::{Engine, Outcome};
 use crate::detect::{CompiledRules, Hits};
 use crate::frame::coder::CodedEvent;
-use crate::frame::{Coder, EventColumns, EventFrame, EventText, Origin, Place, Vocabulary};
+use crate::frame::{Coder, EventColumns, EventFrame, Origin, Vocabulary};
 use crate::report::{Census, RejectLine, Summary};
 use crate::rules::{RuleError, RuleSet};
 use crate::source::{Chunk, InputFile, Integrity, ReadOptions, SourceError, discover};
@@ -302,6 +302,7 @@ impl Worker<'_> {
         let frame = lock(&self.recycled.frames).pop();
         let mut desk = Desk {
             columns: EventColumns::new(&self.request_hasher, coder, name, frame),
+            file: name,
             cluster: self.cluster,
             found: Found::default(),
         };
@@ -318,7 +319,7 @@ impl Worker<'_> {
                     cluster: self.cluster,
                     ..Origin::default()
                 };
-                let place = Desk::place(&record, record.text, origin);
+                let place = record.place(record.text, origin);
                 desk.columns.push(&event, record.text, &place);
             } else {
                 opener.open(&record, &mut |opened| desk.take(&record, &opened));
@@ -332,15 +333,11 @@ impl Worker<'_> {
         let (frame, coder) = desk.columns.finish(data);
         lock(&self.recycled.coders).push(coder);
         let hits = self.compiled.evaluate(&frame);
-        let mut found = desk.found;
-        for reject in &mut found.rejects {
-            reject.file = name.clone();
-        }
         Batch {
             file: chunk.file,
             frame,
             hits,
-            found,
+            found: desk.found,
             bytes,
         }
     }
@@ -349,6 +346,7 @@ impl Worker<'_> {
 /// Where the events of a chunk are gathered, and what is none is counted.
 struct Desk<'a> {
     columns: EventColumns<'a>,
+    file: &'a Arc<str>,
     cluster: &'a str,
     found: Found,
 }
@@ -374,7 +372,7 @@ impl Desk<'_> {
                     stream: found.stream.unwrap_or_default(),
                     envelope: found.envelope,
                 };
-                let place = Self::place(record, found.text, origin);
+                let place = record.place(found.text, origin);
                 self.columns.push(&event, found.text, &place);
                 self.found.recovered += u64::from(*is_recovered);
                 self.found.partial += u64::from(found.partial);
@@ -394,34 +392,14 @@ impl Desk<'_> {
         }
     }
 
-    fn place<'p>(record: &Record<'_>, text: &str, origin: Origin<'p>) -> Place<'p> {
-        // An event that stands in the chunk as it is need not be kept apart.
-        let within = (text.as_ptr() as usize).checked_sub(record.text.as_ptr() as usize);
-        let within = within.filter(|start| start + text.len() <= record.text.len());
-        Place {
-            line: record.line,
-            offset: record.offset,
-            length: narrow(record.text.len()),
-            origin,
-            text: within.map_or(EventText::Unwrapped, |start| {
-                EventText::InChunk(record.start + narrow(start))
-            }),
-        }
-    }
-
     fn reject(&mut self, record: &Record<'_>, cause: String) {
         if self.found.rejects.len() < NAMED_REJECTS {
             self.found.rejects.push(RejectLine {
-                file: String::new().into(),
+                file: Arc::clone(self.file),
                 line: record.line,
                 offset: record.offset,
                 cause,
             });
         }
     }
-}
-
-/// Chunks are far shorter than 4 GiB.
-fn narrow(bytes: usize) -> u32 {
-    u32::try_from(bytes).expect("a chunk is shorter than 4 GiB")
 }

@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::envelope::{Format, Found, Item, Unwrapper};
+use crate::frame::{EventText, Origin, Place};
 use crate::source::{Chunk, Integrity, split_holes, trim_record};
 
 /// How an event begins that kube-apiserver wrote.
@@ -24,6 +25,29 @@ pub struct Record<'a> {
     pub text: &'a str,
     /// How far its borders can be trusted.
     pub integrity: Integrity,
+}
+
+impl Record<'_> {
+    /// Returns the place of an event that was found in the record, `text` being what it was decoded from.
+    pub fn place<'p>(&self, text: &str, origin: Origin<'p>) -> Place<'p> {
+        // An event that stands in the chunk as it is need not be kept apart.
+        let within = (text.as_ptr() as usize).checked_sub(self.text.as_ptr() as usize);
+        let within = within.filter(|start| start + text.len() <= self.text.len());
+        Place {
+            line: self.line,
+            offset: self.offset,
+            length: narrow(self.text.len()),
+            origin,
+            text: within.map_or(EventText::Unwrapped, |start| {
+                EventText::InChunk(self.start + narrow(start))
+            }),
+        }
+    }
+}
+
+/// Chunks are far shorter than 4 GiB.
+fn narrow(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("a chunk is shorter than 4 GiB")
 }
 
 /// Returns the records of `text`, the content of `chunk`, in file order; blank ones are left out.
@@ -61,7 +85,7 @@ fn record<'a>(chunk: &Chunk, start: usize, text: &'a str, line: u64) -> Option<R
     (!trimmed.is_empty()).then_some(Record {
         line,
         offset: chunk.offset + start as u64,
-        start: u32::try_from(start).expect("a chunk is shorter than 4 GiB"),
+        start: narrow(start),
         text: trimmed,
         integrity: Integrity::Whole,
     })
@@ -96,8 +120,7 @@ impl Opener {
         }
     }
 
-    /// Hands each thing in a record to `take`, with its offset in the record where it stands there as it is:
-    /// at least one thing, in order.
+    /// Hands each thing in a record to `take`: at least one, in order.
     pub fn open(&mut self, record: &Record<'_>, take: &mut dyn FnMut(Opened<'_>)) {
         for (_, piece) in split_holes(record.text) {
             let piece = trim_record(piece);

@@ -13,7 +13,7 @@ use super::*;
 use crate::decode::decode;
 use crate::decode::record::records;
 use crate::frame::coder::CodedEvent;
-use crate::frame::{Coder, EventColumns, EventFrame, EventText, Origin, Place, Vocabulary};
+use crate::frame::{Coder, EventColumns, EventFrame, Origin, Vocabulary};
 use crate::rules::RuleSet;
 use crate::source::Chunk;
 
@@ -37,13 +37,7 @@ fn frame(text: &str) -> EventFrame {
     for line in records(&chunk, text) {
         let mut event = CodedEvent::default();
         decode(line.text, columns.coder(), &mut event).unwrap();
-        let place = Place {
-            line: line.line,
-            offset: line.offset,
-            length: u32::try_from(line.text.len()).unwrap(),
-            origin: Origin::default(),
-            text: EventText::InChunk(line.start),
-        };
+        let place = line.place(line.text, Origin::default());
         columns.push(&event, line.text, &place);
     }
     columns.finish(text.as_bytes().to_vec()).0

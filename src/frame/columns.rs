@@ -16,7 +16,7 @@ pub struct EventColumns<'a> {
 }
 
 /// Where an event stands in the log.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Place<'a> {
     /// Line of its record in the file, from 1.
     pub line: u64,
@@ -44,11 +44,12 @@ pub struct Origin<'a> {
 }
 
 /// Where the text of an event is kept.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub enum EventText {
     /// It stands in the chunk, from this byte.
     InChunk(u32),
     /// It was unwrapped, and stands nowhere else.
+    #[default]
     Unwrapped,
 }
 

@@ -26,7 +26,8 @@ macro_rules! known {
 known! {
     ANONYMOUS "anonymous";
     NODE "node";
-    REQUEST_RECEIVED "RequestReceived";
+    REQUEST "Request";
+    REQUEST_RESPONSE "RequestResponse";
     RESPONSE_STARTED "ResponseStarted";
     RESPONSE_COMPLETE "ResponseComplete";
     PANIC "Panic";

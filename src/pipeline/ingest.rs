@@ -50,18 +50,21 @@ impl Counts {
         }
     }
 
-    fn census(mut self, vocabulary: &Vocabulary) -> Census {
+    /// Returns the counts by text, in the order of the texts: nothing may depend on codes.
+    fn by_text(mut self, vocabulary: &Vocabulary) -> BTreeMap<&str, u64> {
         self.flush();
-        // In the order of the names, so that what is told apart does not depend on hashes.
-        let names: BTreeMap<&str, u64> = self
-            .counts
-            .into_iter()
+        let counts = self.counts.into_iter();
+        counts
             .map(|(code, count)| (vocabulary.text(code), count))
-            .filter(|(name, _)| !name.is_empty())
-            .collect();
+            .collect()
+    }
+
+    fn census(self, vocabulary: &Vocabulary) -> Census {
         let mut census = Census::default();
-        for (name, count) in names {
-            census.add_n(name, count);
+        for (text, count) in self.by_text(vocabulary) {
+            if !text.is_empty() {
+                census.add_n(text, count);
+            }
         }
         census
     }
@@ -212,7 +215,7 @@ impl Gathering {
 
     /// Returns the report; `files` are the names of the files.
     pub(super) fn finish(self, vocabulary: &Vocabulary, files: &[&str], skipped: u64) -> Ingest {
-        let agents = self.agents.census_of_all(vocabulary);
+        let agents = self.agents.by_text(vocabulary);
         let usernames: Vec<&str> = self
             .usernames
             .iter()
@@ -263,20 +266,6 @@ impl Gathering {
             secret_bodies: self.secret_bodies,
             skipped_files: skipped,
         }
-    }
-}
-
-impl Counts {
-    /// Returns all texts and counts, in the order of the texts.
-    fn census_of_all(self, vocabulary: &Vocabulary) -> BTreeMap<&str, u64> {
-        let Self { mut counts, run } = self;
-        if run.1 > 0 {
-            *counts.entry(run.0).or_default() += run.1;
-        }
-        let counts = counts.into_iter();
-        counts
-            .map(|(code, count)| (vocabulary.text(code), count))
-            .collect()
     }
 }
 

@@ -11,7 +11,7 @@ use foldhash::quality::RandomState;
 use kubescry::decode::decode_native;
 use kubescry::decode::record::records;
 use kubescry::frame::coder::CodedEvent;
-use kubescry::frame::{Coder, EventColumns, EventText, Origin, Place, Vocabulary};
+use kubescry::frame::{Coder, EventColumns, Origin, Vocabulary};
 use kubescry::source::{Chunk, ReadOptions};
 use support::{History, LEVELS, bare, data, median_time, megabytes_per_second, target_bytes};
 
@@ -44,13 +44,7 @@ fn main() {
                 let mut event = CodedEvent::default();
                 for line in records(&chunk, &text[start..end]) {
                     if decode_native(line.text, columns.coder(), &mut event) {
-                        let place = Place {
-                            line: line.line,
-                            offset: line.offset,
-                            length: u32::try_from(line.text.len()).expect("a short line"),
-                            origin: Origin::default(),
-                            text: EventText::InChunk(line.start),
-                        };
+                        let place = line.place(line.text, Origin::default());
                         columns.push(&event, line.text, &place);
                     }
                 }

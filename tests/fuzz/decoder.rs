@@ -6,9 +6,7 @@ use foldhash::quality::RandomState;
 use kubescry::decode::event::Span;
 use kubescry::decode::{decode, decode_native, text_of};
 use kubescry::frame::coder::CodedEvent;
-use kubescry::frame::{
-    Coder, Column, ColumnType, EventColumns, EventFrame, EventText, Origin, Place, Vocabulary,
-};
+use kubescry::frame::{Coder, Column, ColumnType, EventColumns, EventFrame, Place, Vocabulary};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -48,14 +46,7 @@ fn framed<'a>(
     let mut event = CodedEvent::default();
     let is_read = read(text, columns.coder(), &mut event);
     if is_read {
-        let place = Place {
-            line: 1,
-            offset: 0,
-            length: 0,
-            origin: Origin::default(),
-            text: EventText::Unwrapped,
-        };
-        columns.push(&event, text, &place);
+        columns.push(&event, text, &Place::default());
     }
     let (frame, coder) = columns.finish(Vec::new());
     (is_read.then_some(frame), coder)

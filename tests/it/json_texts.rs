@@ -11,7 +11,7 @@ use std::path::Path;
 use foldhash::quality::RandomState;
 use kubescry::decode::repair_utf8;
 use kubescry::frame::coder::CodedEvent;
-use kubescry::frame::{Coder, EventColumns, EventText, Origin, Place, Vocabulary};
+use kubescry::frame::{Coder, EventColumns, Place, Vocabulary};
 use kubescry::report::Counters;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -72,14 +72,7 @@ fn body(line: &str) -> String {
     let mut columns = EventColumns::new(&hasher, Coder::new(&Vocabulary::new()), "log", None);
     let mut event = CodedEvent::default();
     kubescry::decode::decode(line, columns.coder(), &mut event).unwrap();
-    let place = Place {
-        line: 1,
-        offset: 0,
-        length: 0,
-        origin: Origin::default(),
-        text: EventText::Unwrapped,
-    };
-    columns.push(&event, line, &place);
+    columns.push(&event, line, &Place::default());
     let (frame, _) = columns.finish(Vec::new());
     let span = frame.detail(0).request_object;
     span.slice(frame.record(0)).trim().to_owned()
