@@ -7,7 +7,7 @@
 //! The modules in reading order: [`source`] turns paths into chunks of whole lines, [`decode`] lines
 //! into events, [`frame`] events into columns; [`rules`] reads what to look for, [`detect`] looks for
 //! it, with the [`credential`] ledger as its memory; a [`finding`] is what it says, [`report`] prints
-//! it, [`pipeline`] joins the stages, and [`cli`] is the program.
+//! it, [`pipeline`] joins the stages, [`trial`] tries a rule on test events, and [`cli`] is the program.
 
 pub mod cli;
 pub mod credential;
@@ -19,3 +19,4 @@ pub mod pipeline;
 pub mod report;
 pub mod rules;
 pub mod source;
+pub mod trial;

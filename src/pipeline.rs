@@ -65,6 +65,8 @@ pub struct Options {
     pub cluster: String,
     /// How long an API server must be silent for that to be noted, in microseconds.
     pub gap_us: i64,
+    /// Distribution that lists of exclusions go by, if the user knows better than a guess.
+    pub profile: Option<String>,
     /// To watch and to stop the scan.
     pub monitor: Monitor,
 }

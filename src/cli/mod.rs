@@ -3,6 +3,8 @@
 pub mod diagnostic;
 pub mod exit;
 mod progress;
+pub mod rule_args;
+pub mod rules;
 pub mod scan;
 
 use clap::{Args, Parser, Subcommand};
@@ -32,6 +34,8 @@ pub struct Cli {
 pub enum Command {
     /// Print the findings of audit logs
     Scan(scan::ScanArgs),
+    /// Look at, check and test the rules
+    Rules(rules::RulesArgs),
 }
 
 /// Options of every command.
@@ -68,5 +72,6 @@ pub fn run() -> Exit {
     let printer = Printer::new(cli.global.color, cli.global.quiet);
     match cli.command {
         Command::Scan(args) => scan::run(&args, &cli.global, printer),
+        Command::Rules(args) => rules::run(&args, printer),
     }
 }

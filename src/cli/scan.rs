@@ -11,12 +11,12 @@ use super::Global;
 use super::diagnostic::{Diagnostic, Printer};
 use super::exit::Exit;
 use super::progress;
+use super::rule_args::RuleArgs;
 use crate::decode::envelope;
-use crate::detect::CompiledRules;
 use crate::finding::Severity;
 use crate::pipeline::{self, GAP_US, Monitor, Scan};
 use crate::report::{self, Format, WIDTH_DEFAULT};
-use crate::rules::RuleSet;
+use crate::rules::list::PROFILES;
 use crate::source::{Framing, ReadOptions};
 
 /// Options of `kubescry scan`.
@@ -58,6 +58,13 @@ pub struct ScanArgs {
     /// Minutes that an API server must be silent for that to be reported
     #[arg(long, value_name = "MINUTES", default_value_t = GAP_US / 60_000_000, value_parser = clap::value_parser!(i64).range(1..))]
     pub gap: i64,
+    /// Which rules to use
+    #[command(flatten)]
+    pub rules: RuleArgs,
+    /// Distribution that exclusion lists go by: kubeadm, EKS, AKS, GKE, OpenShift, k3s, RKE2 or none [default: told from
+    /// the log]
+    #[arg(long, value_name = "NAME", value_parser = parse_profile, help_heading = "Rules")]
+    pub profile: Option<String>,
     /// Bytes decoded at a time by a thread; results do not depend on it
     #[arg(long, value_name = "BYTES", default_value_t = ReadOptions::default().chunk_bytes, hide = true)]
     pub chunk_size: usize,
@@ -121,6 +128,15 @@ fn parse_evidence(text: &str) -> Result<Evidence, String> {
         .map_err(|_cause| "a number or `all`".to_owned())
 }
 
+fn parse_profile(text: &str) -> Result<String, String> {
+    let known = PROFILES.iter().copied().chain(["none"]);
+    let mut fitting = known.clone().filter(|name| name.eq_ignore_ascii_case(text));
+    fitting
+        .next()
+        .map(str::to_owned)
+        .ok_or_else(|| format!("one of {}", known.collect::<Vec<_>>().join(", ")))
+}
+
 fn parse_severity(text: &str) -> Result<Severity, String> {
     text.parse().map_err(|()| {
         let words: Vec<&str> = Severity::ALL
@@ -133,23 +149,9 @@ fn parse_severity(text: &str) -> Result<Severity, String> {
 
 /// Scans, prints, and says how it went.
 pub(super) fn run(args: &ScanArgs, global: &Global, printer: Printer) -> Exit {
-    let rules = match RuleSet::embedded() {
-        Ok(rules) => rules,
-        Err(errors) => {
-            for error in errors {
-                printer.print(&with_hint(Diagnostic::error(&error), error.hint.as_deref()));
-            }
-            return Exit::Usage;
-        }
-    };
-    let compiled = match CompiledRules::compile(&rules) {
-        Ok(compiled) => compiled,
-        Err(errors) => {
-            for error in errors {
-                printer.error(error);
-            }
-            return Exit::Usage;
-        }
+    let (rules, compiled) = match args.rules.load(printer) {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
     };
     let cores = std::thread::available_parallelism();
     let threads = args.threads.or(cores.ok()).map_or(1, NonZeroUsize::get);
@@ -167,6 +169,7 @@ pub(super) fn run(args: &ScanArgs, global: &Global, printer: Printer) -> Exit {
         evidence_limit: args.evidence.0.unwrap_or(usize::MAX),
         cluster: String::new(),
         gap_us: args.gap.saturating_mul(60_000_000),
+        profile: args.profile.clone(),
         monitor: Monitor::default(),
     };
     stop_on_interrupt(&options.monitor, printer);

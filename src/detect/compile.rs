@@ -3,13 +3,13 @@
 //! Every distinct test of all rules is a [`Leaf`] that stands once; a rule is a [`Tree`] over leaves,
 //! the cheap ones first. Nothing is left to fail at a row: a rule compiles, or is refused with its place.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
 use memchr::memmem::Finder;
 use rsigma_parser::{
     ConditionExpr, CorrelationCondition, CorrelationRule, Detection, DetectionItem, Detections,
-    FieldSpec, SigmaRule, SigmaValue,
+    FieldSpec, SigmaValue,
 };
 
 use super::evaluate::Scratch;
@@ -20,7 +20,7 @@ use super::members::Members;
 use super::modifier::Modifiers;
 use super::tree::{Tree, UnknownDetection};
 use crate::frame::Column;
-use crate::rules::{RuleBody, RuleError, RuleMeta, RuleSet};
+use crate::rules::{Rule, RuleBody, RuleError, RuleMeta, RuleSet};
 
 /// A rule that cannot be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +37,8 @@ pub struct CompileError {
 pub struct CompiledRules {
     /// By index in the rule set; `None` for what is no detection rule.
     pub(super) rules: Vec<Option<CompiledRule>>,
+    /// By index in the rule set.
+    pub(super) lists: Vec<CompiledRule>,
     pub(super) leaves: Vec<Leaf>,
     /// The leaves whose value depends on the code of one column only, by column.
     pub(super) coded: Vec<(Column, Vec<u32>)>,
@@ -47,8 +49,10 @@ pub struct CompiledRules {
 #[derive(Debug)]
 pub(super) struct CompiledRule {
     pub(super) tree: Tree<u32>,
-    /// Whether a leaf of it reads a body.
+    /// Whether a leaf of it, or of its lists, reads a body.
     pub(super) has_body: bool,
+    /// Its lists of exclusions.
+    pub(super) exclude: Vec<u32>,
 }
 
 /// What is wrong within a rule.
@@ -67,6 +71,12 @@ impl Problem {
             what,
             hint: None,
         }
+    }
+
+    fn place(self, path: &str, text: &str) -> RuleError {
+        let mut error = RuleError::at(path, text, &self.needle, self.what);
+        error.hint = self.hint;
+        error
     }
 }
 
@@ -95,14 +105,49 @@ impl CompiledRules {
     /// # Errors
     /// When any rule cannot be compiled: all problems, each with its place.
     pub fn compile(rules: &RuleSet) -> Result<Self, Vec<CompileError>> {
-        let mut compiler = Compiler::default();
+        let placeholders = rules.lists.iter().flat_map(|list| &list.placeholders);
+        let mut compiler = Compiler {
+            placeholders: placeholders.collect(),
+            leaves: Vec::new(),
+            by_key: HashMap::new(),
+        };
         let mut errors = Vec::new();
+        let mut lists = Vec::with_capacity(rules.lists.len());
+        for list in &rules.lists {
+            let entries = list.entries.iter();
+            let trees: Result<_, Problem> =
+                entries.map(|entry| compiler.detection(&entry.detection)).collect();
+            match trees {
+                Ok(trees) => lists.push(Tree::or(trees)),
+                Err(problem) => errors.push(CompileError {
+                    rule: list.name.clone(),
+                    problem: problem.place(&list.path, &list.text),
+                }),
+            }
+        }
+        let mut filters = Vec::with_capacity(rules.filters.len());
+        for filter in &rules.filters {
+            match compiler.detections(&filter.rule.detection) {
+                Ok(tree) => filters.push(tree),
+                Err(problem) => errors.push(CompileError {
+                    rule: filter.rule.title.clone(),
+                    problem: problem.place(&filter.path, &filter.text),
+                }),
+            }
+        }
         let mut trees = Vec::with_capacity(rules.rules.len());
         for rule in &rules.rules {
             let mut problems = check_columns(&rule.meta);
             let tree = match &rule.body {
-                RuleBody::Sigma(sigma) => match compiler.rule(sigma) {
-                    Ok(tree) => Some(tree),
+                RuleBody::Sigma(sigma) => match compiler.detections(&sigma.detection) {
+                    Ok(tree) => {
+                        let of_rule = rules.filters.iter().zip(&filters);
+                        let of_rule = of_rule.filter(|(filter, _)| {
+                            RuleSet::is_filtered(&filter.rule, &rule.meta, sigma)
+                        });
+                        let parts = of_rule.map(|(_, filter)| filter.clone());
+                        Some(Tree::and(std::iter::once(tree).chain(parts).collect()))
+                    }
                     Err(problem) => {
                         problems.push(problem);
                         None
@@ -115,31 +160,40 @@ impl CompiledRules {
                 RuleBody::Analytic(_) => None,
             };
             trees.push(tree);
-            errors.extend(
-                problems
-                    .into_iter()
-                    .map(|problem| placed(&rule.meta, problem)),
-            );
+            errors.extend(problems.into_iter().map(|problem| CompileError {
+                rule: rule.meta.name.clone(),
+                problem: problem.place(&rule.meta.path, &rule.meta.text),
+            }));
         }
         if !errors.is_empty() {
             return Err(errors);
         }
         let leaves = compiler.leaves;
-        let rules = trees
-            .into_iter()
-            .map(|tree| tree.map(|tree| finish(tree, &leaves)));
-        let rules = rules.collect();
+        let lists: Vec<_> = lists.into_iter().map(|tree| finish(tree, &leaves)).collect();
+        let finish_rule = |(tree, rule): (Option<Tree<u32>>, &Rule)| {
+            let mut compiled = finish(tree?, &leaves);
+            let exclude = rule.meta.exclude.iter();
+            let exclude = exclude.filter_map(|name| rules.find_list(name));
+            for list in exclude {
+                compiled.has_body |= lists[list].has_body;
+                let list = u32::try_from(list).expect("fewer than 2^32 lists");
+                compiled.exclude.push(list);
+            }
+            Some(compiled)
+        };
+        let rules = trees.into_iter().zip(&rules.rules).map(finish_rule).collect();
         let mut coded: Vec<(Column, Vec<u32>)> = Vec::new();
         for (leaf_idx, leaf) in (0..).zip(&leaves) {
-            if let (Place::Coded, Field::Column(column)) = (leaf.place, &leaf.field) {
-                match coded.iter_mut().find(|(other, _)| other == column) {
+            if let (Place::Coded, Some(column)) = (leaf.place, leaf.field.source()) {
+                match coded.iter_mut().find(|(other, _)| *other == column) {
                     Some((_, leaf_idxs)) => leaf_idxs.push(leaf_idx),
-                    None => coded.push((*column, vec![leaf_idx])),
+                    None => coded.push((column, vec![leaf_idx])),
                 }
             }
         }
         Ok(Self {
             rules,
+            lists,
             leaves,
             coded,
             scratch: Mutex::default(),
@@ -158,15 +212,7 @@ fn finish(mut tree: Tree<u32>, leaves: &[Leaf]) -> CompiledRule {
     CompiledRule {
         tree,
         has_body: highest >= BODY_COST,
-    }
-}
-
-fn placed(meta: &RuleMeta, problem: Problem) -> CompileError {
-    let mut error = RuleError::at(&meta.path, &meta.text, &problem.needle, problem.what);
-    error.hint = problem.hint;
-    CompileError {
-        rule: meta.name.clone(),
-        problem: error,
+        exclude: Vec::new(),
     }
 }
 
@@ -206,20 +252,21 @@ fn resolve(name: &str) -> Result<Field, Problem> {
 }
 
 /// The leaves so far.
-#[derive(Default)]
-struct Compiler {
+struct Compiler<'r> {
+    /// Values that stand behind the modifier `expand`, by name.
+    placeholders: BTreeMap<&'r String, &'r Vec<String>>,
     leaves: Vec<Leaf>,
     by_key: HashMap<String, u32>,
 }
 
-impl Compiler {
-    fn rule(&mut self, rule: &SigmaRule) -> Result<Tree<u32>, Problem> {
+impl Compiler<'_> {
+    fn detections(&mut self, detections: &Detections) -> Result<Tree<u32>, Problem> {
         let Detections {
             named,
             conditions,
             timeframe,
             ..
-        } = &rule.detection;
+        } = detections;
         if timeframe.is_some() {
             let what = "`timeframe` in a detection is obsolete; write a correlation".to_owned();
             return Err(Problem::about("timeframe:", what));
@@ -289,7 +336,8 @@ impl Compiler {
             return self.fieldref(name, &field, &modifiers, &item.values);
         }
         let is_column = field.column().is_some();
-        let tree = modifiers.combine(&item.values, |values| {
+        let values = modifiers.expand(&item.values, &self.placeholders).map_err(problem)?;
+        let tree = modifiers.combine(&values, |values| {
             let test = LeafTest::Value(Matcher::compile(&modifiers, values, is_column)?);
             // `all` and `neq` are in the tree, so that a leaf and its negation are one leaf.
             let kind = modifiers.alone();
@@ -347,15 +395,11 @@ impl Compiler {
         let leaves = &mut self.leaves;
         let leaf_idx = *self.by_key.entry(key).or_insert_with(|| {
             let place = Place::of(&field, &test);
-            let prefilter = match (&field, &test) {
-                (Field::Body(_, paths), LeafTest::Value(_) | LeafTest::Members(_)) => {
-                    let mut keys = paths.iter().map(|path| path.last_key());
-                    let key = keys.next().flatten();
-                    key.filter(|&key| keys.all(|other| other == Some(key)))
-                }
-                _ => None,
+            let prefilter = match &test {
+                LeafTest::Value(_) | LeafTest::Members(_) => field.mark(),
+                LeafTest::Related(..) => None,
             };
-            let prefilter = prefilter.map(|key| Finder::new(key).into_owned());
+            let prefilter = prefilter.map(|mark| Finder::new(mark).into_owned());
             leaves.push(Leaf {
                 name: name.to_owned(),
                 field,

@@ -1,40 +1,107 @@
-//! Correlations: hits to episodes, by group, sliding window and threshold.
+//! Correlations: hits to episodes, by group, sliding window and condition.
 //!
-//! Sigma specification 2.1, correlations, of which `event_count` and `value_count` are supported. Windows
-//! slide over the time of the log and end at each hit; they are never aligned to a clock. An event
-//! without a value to group by belongs to no group.
+//! Sigma specification 2.1, correlations, and the types that pySigma added to it. Windows slide over the time
+//! of the log and end at each hit; they are never aligned to a clock. A request that lacks a value to group by or
+//! to measure is no part of any group, and is counted. Once the condition holds, an episode runs for as long as
+//! requests of the group follow within the timespan: one finding.
 
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
-use rsigma_parser::{ConditionOperator, CorrelationCondition, CorrelationType};
-use xxhash_rust::xxh3::xxh3_64;
+use rsigma_parser::{
+    ConditionExpr, ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType,
+    Quantifier,
+};
+use xxhash_rust::xxh3::Xxh3;
 
-use super::analytics::{Context, Draft, lasting};
-use super::engine::{columns, key, position, summary};
+use super::analytics::{Context, Draft, counted, lasting};
+use super::engine::{key, position, summary};
 use super::request::Request;
 use super::tally::Tally;
+use super::tree::Tree;
+use super::view;
 use crate::finding::Finding;
 use crate::frame::{Column, NULL, Vocabulary};
 use crate::rules::{Rule, RuleBody, RuleError, RuleMeta, RuleSet};
 
-/// A Sigma correlation (specification 2.1) that counts events or values in a sliding window.
+/// Rules that one correlation may name: they are bits of a number.
+const BASES_MAX: usize = 64;
+
+/// One correlation, and what it remembers.
 pub(super) struct Correlation {
+    /// Its index in the set.
     pub(super) rule: usize,
+    /// The rules it looks at, in the order it names them.
     bases: Vec<u32>,
-    group_by: Vec<Column>,
-    value: Option<Column>,
+    /// By base: the columns to group by.
+    group_by: Vec<Vec<Column>>,
+    /// By base: what is counted or measured.
+    values: Vec<Vec<Source>>,
     timespan_us: i64,
-    predicates: Vec<(ConditionOperator, u64)>,
+    condition: Condition,
     windows: HashMap<Box<[u32]>, Window>,
+    /// Requests without a value to group by, or to measure.
+    n_ungrouped: u64,
 }
 
+/// What has to hold in a window.
+enum Condition {
+    /// So many requests.
+    Requests(Vec<Predicate>),
+    /// So many distinct values.
+    Values(Vec<Predicate>),
+    /// A figure of all values.
+    Measure(Measure, Vec<Predicate>),
+    /// A hit of every rule.
+    All,
+    /// A hit of every rule, one after the other.
+    Sequence,
+    /// Rules that hit and rules that do not; judged when the window is over.
+    Expression(Tree<usize>),
+}
+
+type Predicate = (ConditionOperator, u64);
+
+#[derive(Clone, Copy)]
+enum Measure {
+    Sum,
+    Average,
+    /// The nearest rank, in percent.
+    Percentile(u64),
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy)]
+enum Source {
+    Column(Column),
+    /// How long the request lasted.
+    Seconds,
+}
+
+/// The requests of one group that a window may still hold.
 #[derive(Default)]
 struct Window {
-    recent: VecDeque<(i64, u64, Option<Request<'static>>)>,
-    values: HashMap<u64, u32>,
-    most: u64,
+    recent: VecDeque<Entry>,
+    /// By distinct value, or by base: how often it is in the window.
+    counts: HashMap<u64, u32>,
+    /// All figures in the window, in order.
+    sorted: Vec<i64>,
+    sum: i128,
+    /// The most that the condition saw.
+    most: i128,
     episodes: Vec<Tally>,
+}
+
+struct Entry {
+    ts: i64,
+    /// Positions of the bases that hit, as bits.
+    bases: u64,
+    /// Hash of what is counted.
+    value: u64,
+    /// In millionths.
+    figure: i64,
+    /// Gone once it is in an episode.
+    request: Option<Request<'static>>,
 }
 
 impl Correlation {
@@ -43,124 +110,233 @@ impl Correlation {
             unreachable!("the caller passes correlations only");
         };
         let meta = &rule.meta;
-        let unsupported =
-            |what: String| RuleError::at(&meta.path, &meta.text, "correlation:", what);
-        if !matches!(
-            correlation.correlation_type,
-            CorrelationType::EventCount | CorrelationType::ValueCount
-        ) {
-            let name = correlation.correlation_type.as_str();
-            return Err(unsupported(format!(
-                "correlations of type `{name}` are not supported yet"
-            )));
+        if correlation.rules.len() > BASES_MAX {
+            let what = format!("a correlation names at most {BASES_MAX} rules");
+            return Err(RuleError::at(&meta.path, &meta.text, "rules:", what));
         }
-        let CorrelationCondition::Threshold {
-            predicates, field, ..
-        } = &correlation.condition
-        else {
-            return Err(unsupported("this correlation needs a threshold".to_owned()));
+        let base = |base: &String| {
+            let index = position(rules, meta, base)?;
+            Ok(u32::try_from(index).expect("fewer than 2^32 rules"))
         };
-        let bases = correlation
-            .rules
-            .iter()
-            .map(|base| {
-                let index = position(rules, meta, base)?;
-                Ok(u32::try_from(index).expect("fewer than 2^32 rules"))
-            })
-            .collect::<Result<_, RuleError>>()?;
-        let value = match field.as_deref() {
-            Some([field]) => columns(meta, std::slice::from_ref(field))?.pop(),
-            Some(_) => return Err(unsupported("only one field can be counted yet".to_owned())),
-            None => None,
+        let bases = correlation.rules.iter().map(base);
+        let (condition, fields) = condition(correlation, meta)?;
+        // A field of the correlation is one of the events, or an alias that says which one of each rule.
+        let field_of = |name: &String, base: &String| {
+            let alias = correlation.aliases.iter().find(|alias| alias.alias == *name);
+            alias.map_or_else(
+                || Ok(name.clone()),
+                |alias| {
+                    alias.mapping.get(base).cloned().ok_or_else(|| {
+                        let what = format!("alias `{name}` says nothing of rule `{base}`");
+                        RuleError::at(&meta.path, &meta.text, name, what)
+                    })
+                },
+            )
         };
+        let group_by = correlation.rules.iter().map(|base| {
+            let names = correlation.group_by.iter().map(|name| field_of(name, base));
+            super::engine::columns(meta, &names.collect::<Result<Vec<_>, _>>()?)
+        });
+        let values = correlation.rules.iter().map(|base| {
+            let sources = fields.iter().map(|name| source(meta, &field_of(name, base)?));
+            sources.collect::<Result<_, RuleError>>()
+        });
         Ok(Self {
             rule: index,
-            bases,
-            group_by: columns(meta, &correlation.group_by)?,
-            value,
+            bases: bases.collect::<Result<_, RuleError>>()?,
+            group_by: group_by.collect::<Result<_, RuleError>>()?,
+            values: values.collect::<Result<_, RuleError>>()?,
             timespan_us: i64::try_from(correlation.timespan.seconds)
-                .unwrap_or(i64::MAX / 2_000_000)
+                .unwrap_or(i64::MAX)
+                .clamp(0, i64::MAX / 2_000_000)
                 * 1_000_000,
-            predicates: predicates.clone(),
+            condition,
             windows: HashMap::new(),
+            n_ungrouped: 0,
         })
     }
 
-    pub(super) fn observe(&mut self, rule: u32, request: &Request<'_>, context: &Context<'_>) {
-        if !self.bases.contains(&rule) {
-            return;
+    /// Takes in that the rules `matched` hit a request; returns whether an episode began with it.
+    pub(super) fn observe(
+        &mut self,
+        matched: &[u32],
+        request: &Request<'_>,
+        context: &Context<'_>,
+    ) -> bool {
+        let hit = self.bases.iter().enumerate();
+        let hit = hit.filter(|(_, base)| matched.contains(base));
+        let mut has_begun = false;
+        // Rules that group by the same columns are one event; aliases may part them.
+        let mut seen: Vec<(Box<[u32]>, Entry)> = Vec::new();
+        for (position, _) in hit {
+            let group = key(request, &self.group_by[position], context.vocabulary);
+            let entry = self.entry(position, request, context.vocabulary);
+            let (Some(entry), false) = (entry, group.contains(&NULL)) else {
+                self.n_ungrouped += 1;
+                continue;
+            };
+            match seen.iter_mut().find(|(other, _)| *other == group) {
+                Some((_, known)) => known.bases |= entry.bases,
+                None => seen.push((group, entry)),
+            }
         }
+        for (group, entry) in seen {
+            let mut window = self.windows.remove(&group).unwrap_or_default();
+            has_begun |= if let Condition::Expression(tree) = &self.condition {
+                window.recent.push_back(Entry {
+                    request: Some(request.to_owned()),
+                    ..entry
+                });
+                window.judge(tree, Some(request.ts), self.timespan_us, context)
+            } else {
+                self.slide(&mut window, entry, request, context)
+            };
+            self.windows.insert(group, window);
+        }
+        has_begun
+    }
+
+    /// Returns the request as an entry, without itself; `None` if it lacks a value.
+    fn entry(
+        &self,
+        position: usize,
+        request: &Request<'_>,
+        vocabulary: &Vocabulary,
+    ) -> Option<Entry> {
+        let mut entry = Entry {
+            ts: request.ts,
+            bases: 1 << position,
+            value: 0,
+            figure: 0,
+            request: None,
+        };
+        let sources = &self.values[position];
+        if matches!(self.condition, Condition::Measure(..)) {
+            entry.figure = sources.first()?.figure(request, vocabulary)?;
+        } else if !sources.is_empty() {
+            // A hash: clients choose these texts, and the dictionary would keep them all.
+            let mut hash = Xxh3::new();
+            for source in sources {
+                let Source::Column(column) = source else {
+                    hash.update(&source.figure(request, vocabulary)?.to_le_bytes());
+                    continue;
+                };
+                let text = request.value_of(*column, vocabulary);
+                hash.update(&text.len().to_le_bytes());
+                hash.update(text);
+            }
+            entry.value = hash.digest();
+        }
+        Some(entry)
+    }
+
+    /// Moves the window to a new entry; returns whether an episode began.
+    fn slide(
+        &self,
+        window: &mut Window,
+        entry: Entry,
+        request: &Request<'_>,
+        context: &Context<'_>,
+    ) -> bool {
         let Context {
             vocabulary,
             evidence_limit,
         } = *context;
-        let key = key(request, &self.group_by, vocabulary);
-        // An event without the value it is grouped by belongs to no group (specification 2.1).
-        if key.contains(&NULL) {
-            return;
-        }
-        // A hash: clients choose these texts, and the dictionary would keep them all.
-        let value = self
-            .value
-            .map_or(0, |column| xxh3_64(request.value_of(column, vocabulary)));
-        let window = self.windows.entry(key).or_default();
         let from = request.ts.saturating_sub(self.timespan_us);
-        while window.recent.front().is_some_and(|&(ts, ..)| ts <= from) {
-            let (_, value, _) = window.recent.pop_front().expect("not empty");
-            if let Some(count) = window.values.get_mut(&value) {
-                *count -= 1;
-                if *count == 0 {
-                    window.values.remove(&value);
-                }
-            }
+        while window.recent.front().is_some_and(|entry| entry.ts <= from) {
+            let entry = window.recent.pop_front().expect("not empty");
+            window.forget(&self.condition, &entry);
         }
-        *window.values.entry(value).or_default() += 1;
+        window.note(&self.condition, &entry);
         let running = window
             .episodes
             .last()
             .is_some_and(|episode| episode.last > from);
-        let kept = (!running).then(|| request.to_owned());
-        window.recent.push_back((request.ts, value, kept));
-        let measure = match self.value {
-            Some(_) => window.values.len(),
-            None => window.recent.len(),
-        } as u64;
-        window.most = window.most.max(measure);
+        let request_kept = (!running).then(|| request.to_owned());
+        window.recent.push_back(Entry {
+            request: request_kept,
+            ..entry
+        });
+        let chain = self.holds(window);
         if running {
             let episode = window.episodes.last_mut().expect("it runs");
             episode.add(request, vocabulary, evidence_limit);
-        } else if self
-            .predicates
-            .iter()
-            .all(|&(operator, limit)| holds(measure, operator, limit))
-        {
-            let mut episode = Tally::empty();
-            for request in window
-                .recent
-                .iter_mut()
-                .filter_map(|(_, _, request)| request.take())
-            {
+            return false;
+        }
+        let Some(chain) = chain else { return false };
+        let mut episode = Tally::empty();
+        for (at, entry) in window.recent.iter_mut().enumerate() {
+            let is_part = chain.as_ref().is_none_or(|chain| chain.contains(&at));
+            if let Some(request) = entry.request.take_if(|_| is_part) {
                 episode.add(&request, vocabulary, evidence_limit);
             }
-            window.episodes.push(episode);
         }
+        window.episodes.push(episode);
+        true
+    }
+
+    /// Returns whether the condition holds now, and which entries alone make it so.
+    #[expect(clippy::option_option, reason = "all entries, or some, or it does not hold")]
+    fn holds(&self, window: &mut Window) -> Option<Option<Vec<usize>>> {
+        let (measure, predicates) = match &self.condition {
+            Condition::Requests(predicates) => (window.recent.len() as i128, predicates),
+            Condition::Values(predicates) => (window.counts.len() as i128, predicates),
+            Condition::Measure(measure, predicates) => (window.figure(*measure), predicates),
+            Condition::All => return (window.counts.len() == self.bases.len()).then_some(None),
+            Condition::Sequence => return window.chain(self.bases.len()).map(Some),
+            Condition::Expression(_) => return None,
+        };
+        let is_better = window.recent.len() == 1 || measure > window.most;
+        if is_better {
+            window.most = measure;
+        }
+        let scale = match &self.condition {
+            Condition::Measure(Measure::Average, _) => 1_000_000 * window.sorted.len() as i128,
+            Condition::Measure(..) => 1_000_000,
+            _ => 1,
+        };
+        predicates
+            .iter()
+            .all(|&(operator, limit)| holds(measure, operator, i128::from(limit) * scale))
+            .then_some(None)
     }
 
     /// Returns whether an episode of this correlation holds all of a session of its base rule.
     pub(super) fn says(&self, rule: u32, columns: &[Column], key: &[u32], session: &Tally) -> bool {
+        let Some(position) = self.bases.iter().position(|base| *base == rule) else {
+            return false;
+        };
         let part = |column: &Column| {
             let at = columns.iter().position(|other| other == column)?;
             Some(key[at])
         };
-        let group: Option<Box<[u32]>> = self.group_by.iter().map(part).collect();
+        let group: Option<Box<[u32]>> = self.group_by[position].iter().map(part).collect();
         let window = group.and_then(|group| self.windows.get(&group));
-        self.bases.contains(&rule)
-            && window.is_some_and(|window| {
-                let holds = |episode: &Tally| {
-                    episode.first <= session.first && session.last <= episode.last
-                };
-                window.episodes.iter().any(holds)
-            })
+        window.is_some_and(|window| {
+            let holds =
+                |episode: &Tally| episode.first <= session.first && session.last <= episode.last;
+            window.episodes.iter().any(holds)
+        })
+    }
+
+    /// Judges the windows that the end of the log ends.
+    pub(super) fn end(&mut self, context: &Context<'_>) {
+        if let Condition::Expression(tree) = &self.condition {
+            for window in self.windows.values_mut() {
+                window.judge(tree, None, self.timespan_us, context);
+            }
+        }
+    }
+
+    /// Says how many requests were in no group, if any.
+    pub(super) fn note(&self, meta: &RuleMeta) -> Option<String> {
+        (self.n_ungrouped > 0).then(|| {
+            format!(
+                "`{}` left out {} that have no value to group by or to measure",
+                meta.name,
+                counted(self.n_ungrouped, "request"),
+            )
+        })
     }
 
     pub(super) fn findings(
@@ -169,7 +345,12 @@ impl Correlation {
         vocabulary: &Vocabulary,
         findings: &mut Vec<Finding>,
     ) {
-        let counted = self.value.map_or("requests", Column::name);
+        let what = match self.values.first().and_then(|sources| sources.first()) {
+            Some(Source::Column(column)) => column.name(),
+            Some(Source::Seconds) => "session.seconds",
+            None => "requests",
+        };
+        let within = lasting(self.timespan_us);
         for (key, window) in self.windows {
             for tally in &window.episodes {
                 let texts: Vec<String> = key
@@ -178,24 +359,273 @@ impl Correlation {
                     .collect();
                 let mut draft = Draft::new(meta, texts.clone(), tally);
                 draft.summary = summary(meta, tally, vocabulary);
-                draft.why = self
-                    .group_by
+                draft.why = self.group_by[0]
                     .iter()
                     .zip(&texts)
                     .map(|(column, text)| format!("{} = {text}", column.name()))
                     .collect();
-                draft.why.push(format!(
-                    "distinct {counted} within {} = up to {}",
-                    lasting(self.timespan_us),
-                    window.most
-                ));
+                draft.why.push(match &self.condition {
+                    Condition::Requests(_) => {
+                        format!("requests within {within} = up to {}", window.most)
+                    }
+                    Condition::Values(_) => {
+                        format!("distinct {what} within {within} = up to {}", window.most)
+                    }
+                    Condition::Measure(..) => format!("the measure of {what} within {within} is met"),
+                    Condition::All => format!("all of its rules hit within {within}"),
+                    Condition::Sequence => {
+                        format!("its rules hit one after the other within {within}")
+                    }
+                    Condition::Expression(_) => {
+                        format!("its condition on rules holds within {within}")
+                    }
+                });
                 findings.push(draft.finish(vocabulary));
             }
         }
     }
 }
 
-fn holds(measure: u64, operator: ConditionOperator, limit: u64) -> bool {
+/// Reads the condition, and the names of the fields that it counts or measures.
+fn condition(
+    rule: &CorrelationRule,
+    meta: &RuleMeta,
+) -> Result<(Condition, Vec<String>), RuleError> {
+    let wrong = |what: &str| {
+        let what = format!("a correlation of type `{}` {what}", rule.correlation_type.as_str());
+        RuleError::at(&meta.path, &meta.text, "correlation:", what)
+    };
+    let kind = rule.correlation_type;
+    let is_temporal = matches!(kind, CorrelationType::Temporal | CorrelationType::TemporalOrdered);
+    let (predicates, field, percentile) = match &rule.condition {
+        CorrelationCondition::Extended(expression) if kind == CorrelationType::Temporal => {
+            let tree = expression_of(expression, &rule.rules).map_err(|what| wrong(&what))?;
+            return Ok((Condition::Expression(tree), Vec::new()));
+        }
+        CorrelationCondition::Extended(_) => {
+            return Err(wrong("takes no condition over rules; `temporal` does"));
+        }
+        CorrelationCondition::Threshold {
+            predicates,
+            field,
+            percentile,
+        } => (predicates.clone(), field.clone().unwrap_or_default(), *percentile),
+    };
+    if predicates.is_empty() && !is_temporal {
+        return Err(wrong("needs a condition such as `gte: 10`"));
+    }
+    let needs_field = !is_temporal && kind != CorrelationType::EventCount;
+    if needs_field && field.is_empty() {
+        return Err(wrong("needs `field` in its condition"));
+    }
+    let measure = |measure| {
+        if field.len() == 1 {
+            Ok(Condition::Measure(measure, predicates.clone()))
+        } else {
+            Err(wrong("measures one field"))
+        }
+    };
+    let condition = match kind {
+        CorrelationType::EventCount => Condition::Requests(predicates),
+        CorrelationType::ValueCount => Condition::Values(predicates),
+        CorrelationType::Temporal => Condition::All,
+        CorrelationType::TemporalOrdered => Condition::Sequence,
+        CorrelationType::ValueSum => measure(Measure::Sum)?,
+        CorrelationType::ValueAvg => measure(Measure::Average)?,
+        CorrelationType::ValueMedian => measure(Measure::Percentile(50))?,
+        CorrelationType::ValuePercentile => {
+            measure(Measure::Percentile(percentile.unwrap_or(50).min(100)))?
+        }
+    };
+    Ok((condition, if needs_field { field } else { Vec::new() }))
+}
+
+/// Turns a condition over rules into a tree over their positions.
+fn expression_of(expression: &ConditionExpr, rules: &[String]) -> Result<Tree<usize>, String> {
+    let all = |parts: &[ConditionExpr]| {
+        let parts = parts.iter().map(|part| expression_of(part, rules));
+        parts.collect::<Result<Vec<_>, _>>()
+    };
+    Ok(match expression {
+        ConditionExpr::And(parts) => Tree::and(all(parts)?),
+        ConditionExpr::Or(parts) => Tree::or(all(parts)?),
+        ConditionExpr::Not(part) => expression_of(part, rules)?.negate(),
+        ConditionExpr::Identifier(name) => {
+            let position = rules.iter().position(|rule| rule == name);
+            Tree::Test(position.ok_or_else(|| format!("does not name the rule `{name}`"))?)
+        }
+        ConditionExpr::Selector {
+            quantifier,
+            pattern,
+        } => {
+            let named = rules.iter().enumerate();
+            let named = named.filter(|(_, name)| pattern.matches_detection_name(name));
+            let parts: Vec<_> = named.map(|(position, _)| Tree::Test(position)).collect();
+            match quantifier {
+                _ if parts.is_empty() => return Err(format!("names no rule like `{pattern}`")),
+                Quantifier::All => Tree::and(parts),
+                Quantifier::Any => Tree::or(parts),
+                Quantifier::Count(n) => {
+                    Tree::AtLeast(usize::try_from(*n).unwrap_or(usize::MAX), parts)
+                }
+            }
+        }
+    })
+}
+
+fn source(meta: &RuleMeta, name: &str) -> Result<Source, RuleError> {
+    if name == "session.seconds" {
+        return Ok(Source::Seconds);
+    }
+    let column = Column::by_name(name).or_else(|| Column::by_path(name));
+    let column = column.filter(|&column| column == Column::Code || Request::carries(column));
+    column.map(Source::Column).ok_or_else(|| {
+        let what = format!("cannot count or measure `{name}`");
+        let hint = "a column of the events, or `session.seconds`";
+        RuleError::at(&meta.path, &meta.text, name, what).hint(hint)
+    })
+}
+
+impl Source {
+    /// Returns the value as a number, in millionths; `None` if it is none.
+    fn figure(self, request: &Request<'_>, vocabulary: &Vocabulary) -> Option<i64> {
+        let number = match self {
+            Self::Column(Column::Code) => (request.code != 0).then_some(request.code.into())?,
+            Self::Seconds => view::seconds(request.received, request.ts)?,
+            Self::Column(column) => {
+                let text = std::str::from_utf8(request.value_of(column, vocabulary)).ok()?;
+                text.trim().parse::<f64>().ok()?
+            }
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "what is too large is the largest")]
+        number.is_finite().then(|| (number * 1e6).round() as i64)
+    }
+}
+
+impl Window {
+    fn note(&mut self, condition: &Condition, entry: &Entry) {
+        match condition {
+            Condition::Values(_) => *self.counts.entry(entry.value).or_default() += 1,
+            Condition::All => {
+                for base in bits(entry.bases) {
+                    *self.counts.entry(base).or_default() += 1;
+                }
+            }
+            Condition::Measure(..) => {
+                let at = self.sorted.partition_point(|figure| *figure < entry.figure);
+                self.sorted.insert(at, entry.figure);
+                self.sum += i128::from(entry.figure);
+            }
+            Condition::Requests(_) | Condition::Sequence | Condition::Expression(_) => {}
+        }
+    }
+
+    fn forget(&mut self, condition: &Condition, entry: &Entry) {
+        let mut less = |value: u64| {
+            if let Some(count) = self.counts.get_mut(&value) {
+                *count -= 1;
+                if *count == 0 {
+                    self.counts.remove(&value);
+                }
+            }
+        };
+        match condition {
+            Condition::Values(_) => less(entry.value),
+            Condition::All => bits(entry.bases).for_each(less),
+            Condition::Measure(..) => {
+                let at = self.sorted.partition_point(|figure| *figure < entry.figure);
+                self.sorted.remove(at);
+                self.sum -= i128::from(entry.figure);
+            }
+            Condition::Requests(_) | Condition::Sequence | Condition::Expression(_) => {}
+        }
+    }
+
+    /// Returns a figure of the window, in millionths; of an average, the sum.
+    fn figure(&self, measure: Measure) -> i128 {
+        match measure {
+            Measure::Sum | Measure::Average => self.sum,
+            Measure::Percentile(percent) => {
+                let percent = usize::try_from(percent).expect("at most 100");
+                let rank = (self.sorted.len() * percent).div_ceil(100).max(1);
+                self.sorted.get(rank - 1).copied().unwrap_or(0).into()
+            }
+        }
+    }
+
+    /// Returns the places of entries that hit `n` rules one after the other, the last being the latest entry.
+    ///
+    /// Of several the latest possible ones: if they are not within the window, no others are.
+    fn chain(&self, n: usize) -> Option<Vec<usize>> {
+        let last = self.recent.back()?;
+        let mut left = n.checked_sub(1)?;
+        if last.bases >> left & 1 == 0 {
+            return None;
+        }
+        let mut chain = vec![self.recent.len() - 1];
+        for (at, entry) in self.recent.iter().enumerate().rev().skip(1) {
+            if left == 0 {
+                break;
+            }
+            if entry.bases >> (left - 1) & 1 == 1 {
+                left -= 1;
+                chain.push(at);
+            }
+        }
+        (left == 0).then_some(chain)
+    }
+
+    /// Judges the windows that are over at `now`, all at the end; returns whether an episode began.
+    fn judge(
+        &mut self,
+        tree: &Tree<usize>,
+        now: Option<i64>,
+        timespan_us: i64,
+        context: &Context<'_>,
+    ) -> bool {
+        let Context {
+            vocabulary,
+            evidence_limit,
+        } = *context;
+        let mut has_begun = false;
+        while let Some(first) = self.recent.front() {
+            let end = first.ts.saturating_add(timespan_us);
+            if now.is_some_and(|now| now <= end) {
+                break;
+            }
+            let within = self.recent.iter().take_while(|entry| entry.ts <= end);
+            let bases = within.fold(0, |bases, entry| bases | entry.bases);
+            if tree.holds(&mut |position| bases >> position & 1 == 1) {
+                let runs = |episode: &&mut Tally| episode.last >= self.recent[0].ts;
+                let mut episode = self.episodes.last_mut().filter(runs);
+                if episode.is_none() {
+                    self.episodes.push(Tally::empty());
+                    episode = self.episodes.last_mut();
+                    has_begun = true;
+                }
+                let episode = episode.expect("there is one now");
+                for entry in self.recent.iter_mut().take_while(|entry| entry.ts <= end) {
+                    if let Some(request) = entry.request.take() {
+                        episode.add(&request, vocabulary, evidence_limit);
+                    }
+                }
+            }
+            self.recent.pop_front();
+        }
+        has_begun
+    }
+}
+
+/// Returns the positions of the bits that are set.
+fn bits(mut bits: u64) -> impl Iterator<Item = u64> {
+    std::iter::from_fn(move || {
+        let at = bits.trailing_zeros();
+        bits &= bits.checked_sub(1)?;
+        Some(at.into())
+    })
+}
+
+fn holds(measure: i128, operator: ConditionOperator, limit: i128) -> bool {
     match operator {
         ConditionOperator::Lt => measure < limit,
         ConditionOperator::Lte => measure <= limit,

@@ -3,6 +3,8 @@
 //! Feeds every request to the ledger, the rules' sessions, the correlations and the analytics, and
 //! draws the findings at the end. Nothing here depends on chunks, threads or the order of hash maps.
 
+use std::collections::BTreeMap;
+
 use hashbrown::HashMap;
 
 use super::analytics::anonymous_grant::AnonymousGrant;
@@ -14,12 +16,11 @@ use super::analytics::{Context, Draft, counted, listed};
 use super::compile::CompiledRules;
 use super::correlate::Correlation;
 use super::coverage::Coverage;
-use super::evaluate::Hit;
 use super::fold::{Folded, Hits};
 use super::request::Request;
 use super::tally::{Sessions, Tally};
 use crate::credential::{Deaths, Ledger};
-use crate::finding::Finding;
+use crate::finding::{Excluded, Finding};
 use crate::frame::{Column, EventFrame, Vocabulary};
 use crate::rules::{Parameters, RuleBody, RuleError, RuleMeta, RuleSet};
 
@@ -32,6 +33,12 @@ pub struct Engine<'r> {
     groups: Vec<Vec<Column>>,
     silent: Vec<bool>,
     hits: HashMap<(u32, Box<[u32]>), HitGroup>,
+    /// Hits that a list holds back if the log is of a distribution that it is for.
+    withheld: HashMap<(u32, Box<[u32]>, u32), HitGroup>,
+    /// Requests that a list held back, by rule and list.
+    excluded: BTreeMap<(u32, u32), u64>,
+    /// Rules that hit the request at hand.
+    matched: Vec<u32>,
     correlations: Vec<Correlation>,
     ledger: Ledger,
     deaths: Deaths,
@@ -50,6 +57,24 @@ struct HitGroup {
     why: Vec<String>,
 }
 
+impl HitGroup {
+    fn new(why: Vec<String>) -> Self {
+        Self {
+            sessions: Sessions::default(),
+            why,
+        }
+    }
+}
+
+/// Returns the silence after which a new finding of a rule starts, in microseconds.
+fn gap(meta: &RuleMeta) -> i64 {
+    if meta.once {
+        i64::MAX / 4
+    } else {
+        meta.session_gap_us
+    }
+}
+
 /// What a scan comes to.
 pub struct Outcome {
     /// All findings, worst first, then by time, then by id.
@@ -58,6 +83,8 @@ pub struct Outcome {
     pub blind: Vec<String>,
     /// What a reader should know of this log.
     pub notes: Vec<String>,
+    /// What lists held back.
+    pub excluded: Vec<Excluded>,
     /// Requests.
     pub requests: u64,
 }
@@ -79,12 +106,10 @@ impl<'r> Engine<'r> {
             .iter()
             .map(|rule| columns(&rule.meta, &rule.meta.group_by))
             .collect::<Result<_, _>>()?;
-        let correlations: Vec<Correlation> = rules
-            .rules
-            .iter()
-            .enumerate()
-            .filter(|(_, rule)| matches!(rule.body, RuleBody::Correlation(_)))
-            .map(|(index, rule)| Correlation::new(index, rule, rules))
+        let indices = rules.correlations_in_order();
+        let correlations = indices
+            .into_iter()
+            .map(|index| Correlation::new(index, &rules.rules[index], rules))
             .collect::<Result<_, _>>()?;
         let mut silent = vec![false; rules.rules.len()];
         for rule in &rules.rules {
@@ -108,6 +133,9 @@ impl<'r> Engine<'r> {
             groups,
             silent,
             hits: HashMap::new(),
+            withheld: HashMap::new(),
+            excluded: BTreeMap::new(),
+            matched: Vec::new(),
             correlations,
             ledger: Ledger::default(),
             deaths: Deaths::default(),
@@ -168,19 +196,24 @@ impl<'r> Engine<'r> {
         }
         self.anonymous_grant.observe(request, &context);
         self.deaths.note(request, &self.ledger, self.vocabulary);
+        self.matched.clear();
         let compiled = self.compiled;
         match &folded.hits {
             Hits::Row(hits, frame, row) => {
-                for &Hit { rule, .. } in *hits {
-                    let why = || compiled.why(rule as usize, frame, *row);
-                    self.hit(rule, request, &context, why);
+                for hit in *hits {
+                    let why = || compiled.why(hit.rule as usize, frame, *row);
+                    self.hit(hit.rule, hit.excluded_by, request, &context, why);
                 }
             }
             Hits::Kept(hits) => {
-                for (rule, why) in hits {
-                    self.hit(*rule, request, &context, || why.clone());
+                for hit in hits {
+                    let why = || hit.why.clone();
+                    self.hit(hit.rule, hit.excluded_by, request, &context, why);
                 }
             }
+        }
+        if !self.matched.is_empty() {
+            self.correlate(request, &context);
         }
     }
 
@@ -188,6 +221,7 @@ impl<'r> Engine<'r> {
     fn hit(
         &mut self,
         rule: u32,
+        excluded_by: Option<u32>,
         request: &Request<'_>,
         context: &Context<'_>,
         why: impl FnOnce() -> Vec<String>,
@@ -196,21 +230,34 @@ impl<'r> Engine<'r> {
             vocabulary,
             evidence_limit,
         } = *context;
-        let key = key(request, &self.groups[rule as usize], vocabulary);
-        let new = || HitGroup {
-            sessions: Sessions::default(),
-            why: why(),
+        let group = match excluded_by {
+            Some(list) if self.rules.lists[list as usize].profiles.is_empty() => {
+                *self.excluded.entry((rule, list)).or_default() += 1;
+                return;
+            }
+            Some(list) => {
+                let key = key(request, &self.groups[rule as usize], vocabulary);
+                let group = self.withheld.entry((rule, key, list));
+                group.or_insert_with(|| HitGroup::new(why()))
+            }
+            None => {
+                self.matched.push(rule);
+                let key = key(request, &self.groups[rule as usize], vocabulary);
+                let group = self.hits.entry((rule, key));
+                group.or_insert_with(|| HitGroup::new(why()))
+            }
         };
-        let group = self.hits.entry((rule, key)).or_insert_with(new);
-        let meta = &self.rules.rules[rule as usize].meta;
-        let gap = if meta.once {
-            i64::MAX / 4
-        } else {
-            meta.session_gap_us
-        };
+        let gap = gap(&self.rules.rules[rule as usize].meta);
         group.sessions.add(request, gap, vocabulary, evidence_limit);
+    }
+
+    /// Feeds the rules that hit a request to the correlations, and those that hold then to others.
+    fn correlate(&mut self, request: &Request<'_>, context: &Context<'_>) {
         for correlation in &mut self.correlations {
-            correlation.observe(rule, request, context);
+            if correlation.observe(&self.matched, request, context) {
+                let rule = u32::try_from(correlation.rule).expect("fewer than 2^32 rules");
+                self.matched.push(rule);
+            }
         }
     }
 
@@ -224,24 +271,41 @@ impl<'r> Engine<'r> {
         self.hits.len() as u64
     }
 
-    /// Draws the findings.
-    pub fn finish(mut self) -> Outcome {
+    /// Draws the findings; `profile` is the distribution that the log is of, if it is known.
+    pub fn finish(mut self, profile: Option<&str>) -> Outcome {
         let vocabulary = self.vocabulary;
         let context = Context {
             vocabulary,
             evidence_limit: self.evidence_limit,
         };
+        self.settle(profile);
+        for correlation in &mut self.correlations {
+            correlation.end(&context);
+        }
         let mut findings = self.coverage.findings(vocabulary);
-        let gateway = gateway_note(&self.ledger, vocabulary);
-        let notes = gateway
+        let meta_of = |correlation: &Correlation| &self.rules.rules[correlation.rule].meta;
+        let ungrouped = self
+            .correlations
+            .iter()
+            .filter_map(|correlation| correlation.note(meta_of(correlation)));
+        let notes = gateway_note(&self.ledger, vocabulary)
             .into_iter()
             .chain(self.coverage.disorder())
+            .chain(ungrouped)
             .collect();
         self.hit_findings(&mut findings);
         for correlation in self.correlations {
             let meta = &self.rules.rules[correlation.rule].meta;
-            correlation.findings(meta, vocabulary, &mut findings);
+            if !self.silent[correlation.rule] && self.coverage.can_judge(correlation.rule) {
+                correlation.findings(meta, vocabulary, &mut findings);
+            }
         }
+        let excluded = self.excluded.iter().map(|(&(rule, list), &requests)| Excluded {
+            rule: self.rules.rules[rule as usize].meta.name.clone(),
+            list: self.rules.lists[list as usize].name.clone(),
+            requests,
+        });
+        let excluded = excluded.collect();
         let tied = self.token_reuse.tied(&self.deaths);
         findings.extend(self.anonymous_grant.finish(&context));
         findings.extend(self.masters.finish(&context, &self.ledger));
@@ -261,7 +325,26 @@ impl<'r> Engine<'r> {
             findings,
             blind: self.coverage.blind(),
             notes,
+            excluded,
             requests: self.requests,
+        }
+    }
+
+    /// Decides what lists of distributions hold back: what is of another one joins the other hits.
+    fn settle(&mut self, profile: Option<&str>) {
+        for ((rule, key, list), group) in std::mem::take(&mut self.withheld) {
+            let profiles = &self.rules.lists[list as usize].profiles;
+            let is_of = |name: &String| {
+                profile.is_some_and(|profile| profile.eq_ignore_ascii_case(name))
+            };
+            if profiles.iter().any(is_of) {
+                *self.excluded.entry((rule, list)).or_default() += group.sessions.count();
+                continue;
+            }
+            let gap = gap(&self.rules.rules[rule as usize].meta);
+            let hits = self.hits.entry((rule, key));
+            let hits = hits.or_insert_with(|| HitGroup::new(group.why));
+            hits.sessions.join(group.sessions, gap, self.evidence_limit);
         }
     }
 
@@ -378,6 +461,10 @@ pub(super) fn summary(meta: &RuleMeta, tally: &Tally, vocabulary: &Vocabulary) -
                 resources => listed(resources),
             },
         ),
+        ("{names}", listed(&tally.names())),
+        ("{namespaces}", listed(&tally.namespaces(vocabulary))),
+        ("{commands}", listed(&tally.commands())),
+        ("{agents}", listed(&tally.agents(vocabulary))),
         ("{peers}", listed(&tally.peers(vocabulary))),
         ("{reasons}", listed(&tally.authz_reasons(vocabulary))),
     ];

@@ -14,9 +14,9 @@ use super::bitmap::Bitmap;
 use super::compile::CompiledRules;
 use super::field::Field;
 use super::leaf::{Leaf, LeafTest, Place};
-use super::row::{Row, coded, column_values, number, related};
+use super::row::{Row, coded, number, related, row_values};
 use super::tree::Tree;
-use super::value::{Scalar, Values};
+use super::value::Values;
 use crate::frame::pieces::{Home, Piece, home};
 use crate::frame::{Column, ColumnType, EventFrame, NULL, Vocabulary};
 
@@ -27,6 +27,8 @@ pub struct Hit {
     pub row_idx: u32,
     /// Index of the rule in its set.
     pub rule: u32,
+    /// Index of the list of exclusions that holds there, if any.
+    pub excluded_by: Option<u32>,
 }
 
 /// The hits of a chunk, by row, then by rule.
@@ -69,26 +71,44 @@ impl CompiledRules {
         let all = Bitmap::all(frame.height());
         for (rule, compiled) in (0..).zip(&self.rules) {
             let Some(compiled) = compiled else { continue };
-            let rows = pass.bound(&compiled.tree, all.clone(), Bound::Upper);
-            let to = if compiled.has_body {
-                &mut open
-            } else {
-                &mut hits
+            let mut rows = pass.bound(&compiled.tree, all.clone(), Bound::Upper);
+            let hit = |excluded_by: Option<u32>| {
+                move |row_idx| Hit {
+                    row_idx: narrow(row_idx),
+                    rule,
+                    excluded_by,
+                }
             };
-            to.extend(rows.rows().map(|row_idx| Hit {
-                row_idx: narrow(row_idx),
-                rule,
-            }));
+            if compiled.has_body {
+                open.extend(rows.rows().map(hit(None)));
+                continue;
+            }
+            for &list in &compiled.exclude {
+                if rows.is_empty() {
+                    break;
+                }
+                let excluded = pass.bound(&self.lists[list as usize].tree, rows.clone(), Bound::Upper);
+                hits.extend(excluded.rows().map(hit(Some(list))));
+                rows.remove(&excluded);
+            }
+            hits.extend(rows.rows().map(hit(None)));
         }
         open.sort_unstable();
         for hits_of_row in open.chunk_by(|left, right| left.row_idx == right.row_idx) {
             let mut row = Row::new(&pass, hits_of_row[0].row_idx as usize);
-            hits.extend(hits_of_row.iter().filter(|hit| {
+            for hit in hits_of_row {
                 let rule = self.rules[hit.rule as usize]
                     .as_ref()
                     .expect("a detection rule");
-                rule.tree.holds(&mut |leaf_idx| row.holds(*leaf_idx))
-            }));
+                if !rule.tree.holds(&mut |leaf_idx| row.holds(*leaf_idx)) {
+                    continue;
+                }
+                let excluded_by = rule.exclude.iter().copied().find(|&list| {
+                    let list = &self.lists[list as usize];
+                    list.tree.holds(&mut |leaf_idx| row.holds(*leaf_idx))
+                });
+                hits.push(Hit { excluded_by, ..*hit });
+            }
         }
         hits.sort_unstable();
         hits
@@ -184,9 +204,16 @@ impl<'e> Pass<'e> {
             } else {
                 coded(self.frame.vocabulary(), *column, code)
             };
+            let holds = |leaf: &Leaf| match leaf.field {
+                Field::Derived(derived) => {
+                    let text = self.frame.vocabulary().text(code);
+                    leaf.test.matches(&derived.of_text(text))
+                }
+                _ => leaf.test.matches(&values),
+            };
             let leaves = leaf_idxs.iter().copied();
             leaves
-                .filter(|&leaf_idx| self.rules.leaves[leaf_idx as usize].test.matches(&values))
+                .filter(|&leaf_idx| holds(&self.rules.leaves[leaf_idx as usize]))
                 .collect()
         })
     }
@@ -298,11 +325,7 @@ impl<'e> Pass<'e> {
 
     /// Tests a leaf of columns or the raw record at one row.
     pub(super) fn holds_at(&self, leaf: &Leaf, row_idx: usize) -> bool {
-        let values = |field: &Field| match field {
-            Field::Column(column) => column_values(self.frame, *column, row_idx),
-            Field::Record => Values::Single(Scalar::Text(self.frame.record(row_idx))),
-            Field::Body(..) => Values::MISSING,
-        };
+        let values = |field: &Field| row_values(self.frame, field, row_idx).unwrap_or(Values::MISSING);
         match &leaf.test {
             LeafTest::Related(modifiers, other) => {
                 related(&values(&leaf.field), &values(other), |left, right| {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::compile::CompiledRules;
 use super::field::Field;
 use super::leaf::{Leaf, LeafTest, Place};
-use super::row::{column_values, related};
+use super::row::{related, row_values};
 use super::tree::Tree;
 use super::value::Values;
 use crate::frame::EventFrame;
@@ -105,18 +105,17 @@ impl CompiledRules {
             Tree::Not(inner) => self.known(inner, frame, row_idx).map(|holds| !holds),
             Tree::Test(leaf_idx) => {
                 let leaf = &self.leaves[*leaf_idx as usize];
-                let Field::Column(column) = leaf.field else {
+                if leaf.field == Field::Record {
                     return None;
-                };
-                let values = column_values(frame, column, row_idx);
+                }
+                let values = row_values(frame, &leaf.field, row_idx)?;
                 match &leaf.test {
-                    LeafTest::Related(modifiers, Field::Column(other)) => {
-                        let other = column_values(frame, *other, row_idx);
+                    LeafTest::Related(modifiers, other) => {
+                        let other = row_values(frame, other, row_idx)?;
                         Some(related(&values, &other, |left, right| {
                             modifiers.relate(left, right)
                         }))
                     }
-                    LeafTest::Related(..) => None,
                     test => Some(test.matches(&values)),
                 }
             }
@@ -127,13 +126,14 @@ impl CompiledRules {
 /// Returns a condition that the row meets, as text.
 fn line(leaf: &Leaf, frame: &EventFrame, row_idx: usize) -> String {
     let name = &leaf.name;
-    let (Field::Column(column), false) = (&leaf.field, leaf.place == Place::Body) else {
+    let is_open = leaf.place == Place::Body || leaf.field == Field::Record;
+    let values = row_values(frame, &leaf.field, row_idx).filter(|_| !is_open);
+    let Some(values) = values else {
         return match leaf.values.split_once(", ") {
             Some(_) => format!("{name} matches one of {}", leaf.values),
             None => format!("{name} matches {}", leaf.values),
         };
     };
-    let values = column_values(frame, *column, row_idx);
     let mut texts = Vec::new();
     values.texts(&mut texts);
     // Of a list, the elements that matched by themselves.

@@ -1,13 +1,14 @@
 //! Where a rule's field is: a column, or a path into what stays raw text.
 //!
 //! A field is named by its audit path (`user.username`), by its column (`username`), or by one of the
-//! short names below. Column names win over short names, so `reason` is `responseStatus.reason` and
+//! short names below, some of which are views ([`super::view`]). Column names win over short names, so `reason` is `responseStatus.reason` and
 //! the annotation is `authz_reason`. A name that an audit event cannot have is an error: a rule that
 //! never matches because of a typo is the commonest complaint about Sigma engines.
 
 use crate::frame::Column;
 
 use super::path::{Path, PathError};
+use super::view::Derived;
 
 /// Where a field is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -16,11 +17,13 @@ pub enum Field {
     Column(Column),
     /// Paths into one region of the record; the field's values are those of all of them.
     Body(Region, Vec<Path>),
+    /// A value that follows from columns.
+    Derived(Derived),
     /// The record's raw text: keywords.
     Record,
 }
 
-/// A part of the record that is raw text.
+/// A part of the record that is raw text, or a view of such parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Region {
     /// `annotations`
@@ -31,17 +34,26 @@ pub enum Region {
     RequestObject,
     /// `responseObject`
     ResponseObject,
+    /// What the request wrote, whatever the verb.
+    Object,
+    /// Names of the subjects of the binding in it.
+    Subjects,
+    /// Subject of the certificate that the signing request in it asks for.
+    Csr,
     /// The whole record, for the few fields that are in no column and no other region.
     Whole,
 }
 
 impl Region {
     /// All regions.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::Annotations,
         Self::Extra,
         Self::RequestObject,
         Self::ResponseObject,
+        Self::Object,
+        Self::Subjects,
+        Self::Csr,
         Self::Whole,
     ];
 }
@@ -123,8 +135,6 @@ const MISTAKES: &[(&str, &str)] = &[
     ("username", "user.username"),
     ("sourceIP", "sourceIPs"),
     ("responseStatus.statusCode", "responseStatus.code"),
-    ("reason.role", "authz_reason"),
-    ("reason.binding", "authz_reason"),
 ];
 
 impl Field {
@@ -145,12 +155,19 @@ impl Field {
             if let Some(column) = column {
                 return Ok(Self::Column(column));
             }
+            let derived = Derived::NAMES.iter().find(|(name, _)| *name == joined);
+            if let Some((_, derived)) = derived {
+                return Ok(Self::Derived(*derived));
+            }
         }
-        let regions: [(&[&str], Region); 4] = [
+        let regions: [(&[&str], Region); 7] = [
             (&["requestObject"], Region::RequestObject),
             (&["responseObject"], Region::ResponseObject),
             (&["annotations"], Region::Annotations),
             (&["user", "extra"], Region::Extra),
+            (&["object"], Region::Object),
+            (&["binding", "subjects"], Region::Subjects),
+            (&["csr"], Region::Csr),
         ];
         for (keys, region) in regions {
             if let Some(below) = path.below(keys) {
@@ -158,7 +175,7 @@ impl Field {
             }
         }
         if let Some(paths) = pod_paths(name) {
-            return Ok(Self::Body(Region::RequestObject, paths));
+            return Ok(Self::Body(Region::Object, paths));
         }
         // `user.groups[0]` and its like: a column, but for the element.
         let stem = name.split(['[', '\\']).next().unwrap_or(name);
@@ -171,6 +188,34 @@ impl Field {
             Ok(Self::Body(Region::Whole, vec![path]))
         } else {
             Err(unknown(name))
+        }
+    }
+
+    /// Returns a text without which no raw text can have the field.
+    ///
+    /// The last key of the path stands in the text as it is, but for slashes and tildes, which a JSON patch
+    /// writes otherwise (RFC 6901).
+    pub(super) fn mark(&self) -> Option<&str> {
+        match self {
+            Self::Body(Region::Subjects, _) => Some("subjects"),
+            Self::Body(Region::Csr, _) => Some("request"),
+            Self::Body(_, paths) => {
+                let mut keys = paths.iter().map(Path::last_key);
+                let key = keys.next().flatten()?;
+                let key = key.rsplit(['/', '~']).next()?;
+                let is_common = keys.all(|other| other.is_some_and(|other| other.ends_with(key)));
+                (is_common && !key.is_empty()).then_some(key)
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the coded column whose value alone decides.
+    pub(super) fn source(&self) -> Option<Column> {
+        match self {
+            Self::Column(column) => Some(*column),
+            Self::Derived(derived) => derived.source(),
+            Self::Body(..) | Self::Record => None,
         }
     }
 
@@ -230,13 +275,19 @@ fn unknown(name: &str) -> FieldError {
             "responseObject",
             "annotations",
             "user.extra",
+            "object",
+            "binding.subjects",
+            "csr.common_name",
+            "csr.organizations",
         ];
+        let derived = Derived::NAMES.iter().map(|(name, _)| *name);
         let aliases = ALIASES.iter().map(|(alias, _)| *alias);
         columns
             .chain(WHOLE.iter().copied())
             .chain(aliases)
             .chain(short)
             .chain(bodies)
+            .chain(derived)
     };
     let meant = MISTAKES
         .iter()

@@ -34,7 +34,18 @@ pub enum Hits<'a> {
     /// With the row they hit.
     Row(&'a [Hit], &'a EventFrame, usize),
     /// With what met their conditions, as the row is gone.
-    Kept(Vec<(u32, Vec<String>)>),
+    Kept(Vec<KeptHit>),
+}
+
+/// A hit of a row that is gone.
+#[derive(Clone)]
+pub struct KeptHit {
+    /// Index of the rule.
+    pub rule: u32,
+    /// Index of the list of exclusions that held there, if any.
+    pub excluded_by: Option<u32>,
+    /// What met the conditions of the rule.
+    pub why: Vec<String>,
 }
 
 /// Requests that wait for their final stage, and records seen.
@@ -47,7 +58,7 @@ pub struct Fold {
 
 struct Waiting {
     request: Request<'static>,
-    hits: Vec<(u32, Vec<String>)>,
+    hits: Vec<KeptHit>,
 }
 
 /// Rows of one chunk that wait for a later row of the same chunk.
@@ -111,7 +122,7 @@ impl Fold {
         &mut self,
         columns: &RequestColumns<'_>,
         open: Open,
-        mut hits_of: impl FnMut(usize) -> Vec<(u32, Vec<String>)>,
+        mut hits_of: impl FnMut(usize) -> Vec<KeptHit>,
     ) {
         for (key, row) in open.0 {
             let request = columns.request(row as usize);

@@ -50,13 +50,15 @@ impl Leaf {
     pub(super) fn cost(&self) -> u32 {
         match (self.place, &self.field) {
             (Place::Coded, _) => 0,
-            (Place::Row, Field::Record) => 3,
+            (Place::Row, Field::Record) => 4,
+            (Place::Row, Field::Derived(_)) => 3,
             (Place::Row, Field::Column(column)) if column.kind() == ColumnType::Text => 2,
             (Place::Row, _) => 1,
             (Place::Body, Field::Body(region, _)) => match region {
                 Region::Annotations | Region::Extra => BODY_COST,
                 Region::RequestObject => BODY_COST + 1,
-                Region::ResponseObject => BODY_COST + 2,
+                Region::ResponseObject | Region::Object => BODY_COST + 2,
+                Region::Subjects | Region::Csr => BODY_COST + 2,
                 Region::Whole => BODY_COST + 3,
             },
             (Place::Body, _) => BODY_COST + 3,
@@ -79,18 +81,16 @@ impl Place {
     /// Returns where a test of `field` is evaluated.
     pub(super) fn of(field: &Field, test: &LeafTest) -> Self {
         match (field, test) {
-            (Field::Column(_) | Field::Record, LeafTest::Related(_, other)) => match other {
-                Field::Body(..) => Self::Body,
-                Field::Column(_) | Field::Record => Self::Row,
-            },
+            (Field::Body(..), _) | (_, LeafTest::Related(_, Field::Body(..))) => Self::Body,
+            (_, LeafTest::Related(..)) => Self::Row,
             (Field::Column(column), _) => match column.kind() {
                 ColumnType::Coded | ColumnType::CodedList => Self::Coded,
                 // HTTP status: as few distinct values as a coded column.
                 ColumnType::Number if *column == Column::Code => Self::Coded,
                 _ => Self::Row,
             },
-            (Field::Record, _) => Self::Row,
-            (Field::Body(..), _) => Self::Body,
+            (Field::Derived(derived), _) if derived.source().is_some() => Self::Coded,
+            (Field::Derived(_) | Field::Record, _) => Self::Row,
         }
     }
 }

@@ -4,12 +4,16 @@
 //! other way round. `null` matches what is absent or null, `''` what is present and empty; a column
 //! keeps these no apart, and there both match null. A list matches if any element does.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::net::IpAddr;
 
+use aho_corasick::AhoCorasick;
+use chrono::{DateTime, Datelike, Timelike};
+use hashbrown::HashSet;
 use ipnet::IpNet;
 use regex::Regex;
-use rsigma_parser::{SigmaValue, SpecialChar, StringPart};
+use rsigma_parser::{Modifier, SigmaValue, SpecialChar, StringPart};
 
 use super::modifier::Modifiers;
 use super::value::{Number, Scalar, Values};
@@ -28,8 +32,50 @@ pub(super) enum Test {
     Number(Number),
     Compare(Comparison, Number),
     Text(TextTest),
+    /// Any of many texts.
+    AnyText(AnyText),
     Regex(Regex),
     Network(IpNet),
+    /// Part of a time.
+    Part(TimePart, Box<Self>),
+}
+
+/// The part of a time that a modifier takes, in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TimePart {
+    Minute,
+    Hour,
+    Day,
+    /// Of ISO 8601.
+    Week,
+    Month,
+    Year,
+}
+
+impl TimePart {
+    pub(super) fn of(modifier: Modifier) -> Self {
+        match modifier {
+            Modifier::Minute => Self::Minute,
+            Modifier::Hour => Self::Hour,
+            Modifier::Day => Self::Day,
+            Modifier::Week => Self::Week,
+            Modifier::Month => Self::Month,
+            _ => Self::Year,
+        }
+    }
+
+    /// Returns the part of a time in RFC 3339; `None` if the text is none.
+    fn take(self, text: &str) -> Option<Number> {
+        let time = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
+        Some(Number::Integer(match self {
+            Self::Minute => time.minute().into(),
+            Self::Hour => time.hour().into(),
+            Self::Day => time.day().into(),
+            Self::Week => time.iso_week().week().into(),
+            Self::Month => time.month().into(),
+            Self::Year => time.year().into(),
+        }))
+    }
 }
 
 /// `lt`, `lte`, `gt` or `gte`.
@@ -57,7 +103,9 @@ impl Matcher {
         if values.len() > 1 && values.contains(&SigmaValue::Null) {
             return Err("`null` cannot stand in a list of values".to_owned());
         }
-        let compiled = values.iter().map(|value| {
+        let encoded = values.iter().map(|value| modifiers.encode(value));
+        let encoded = encoded.collect::<Result<Vec<_>, _>>()?.concat();
+        let compiled = encoded.iter().map(|value| {
             let is_empty = matches!(value, SigmaValue::String(text) if text.parts.is_empty());
             if is_column && is_empty && modifiers.is_plain() {
                 Ok(Test::Null)
@@ -65,9 +113,17 @@ impl Matcher {
                 modifiers.test(value)
             }
         });
-        Ok(Self {
-            tests: compiled.collect::<Result<_, _>>()?,
-        })
+        let (texts, others): (Vec<_>, Vec<_>) = compiled
+            .collect::<Result<Vec<_>, _>>()?
+            .into_iter()
+            .partition(|test| matches!(test, Test::Text(_)));
+        let texts = texts.into_iter().filter_map(|test| match test {
+            Test::Text(text) => Some(text),
+            _ => None,
+        });
+        let mut tests = any_text(texts.collect())?;
+        tests.extend(others);
+        Ok(Self { tests })
     }
 
     /// Returns whether the test holds for a field with `values`.
@@ -102,6 +158,10 @@ impl Test {
     fn matches_text(&self, text: &str) -> bool {
         match self {
             Self::Text(comparison) => comparison.matches(text),
+            Self::AnyText(any) => any.matches(text),
+            Self::Part(part, test) => part
+                .take(text)
+                .is_some_and(|number| test.matches(Scalar::Number(number))),
             Self::Regex(regex) => regex.is_match(text),
             Self::Network(network) => text
                 .parse::<IpAddr>()
@@ -118,6 +178,75 @@ impl Test {
             }
             Self::Exists(_) | Self::Null => false,
         }
+    }
+}
+
+/// From this many texts on, one automaton looks for all of them.
+const MANY: usize = 4;
+
+/// Joins what one automaton can look for at once.
+fn any_text(texts: Vec<TextTest>) -> Result<Vec<Test>, String> {
+    let (globs, plain): (Vec<_>, Vec<_>) = texts
+        .into_iter()
+        .partition(|text| matches!(text.shape, Shape::Glob(_)) || text.needle.is_empty());
+    let mut tests: Vec<Test> = globs.into_iter().map(Test::Text).collect();
+    if plain.len() < MANY {
+        tests.extend(plain.into_iter().map(Test::Text));
+    } else {
+        tests.push(Test::AnyText(AnyText::new(plain)?));
+    }
+    Ok(tests)
+}
+
+/// Any of many texts, without wildcards in them, of one case.
+#[derive(Debug, Clone)]
+pub(super) struct AnyText {
+    equal: HashSet<String>,
+    /// For the others: where each has to stand.
+    shapes: Vec<Shape>,
+    automaton: Option<AhoCorasick>,
+    cased: bool,
+}
+
+impl AnyText {
+    fn new(texts: Vec<TextTest>) -> Result<Self, String> {
+        let cased = texts.iter().any(|text| text.cased);
+        let (equal, others): (Vec<_>, Vec<_>) =
+            texts.into_iter().partition(|text| matches!(text.shape, Shape::Equal));
+        let automaton = if others.is_empty() {
+            None
+        } else {
+            let needles = others.iter().map(|text| text.needle.as_bytes());
+            let automaton = AhoCorasick::new(needles);
+            Some(automaton.map_err(|error| format!("the values are too many: {error}"))?)
+        };
+        Ok(Self {
+            equal: equal.into_iter().map(|text| text.needle).collect(),
+            shapes: others.into_iter().map(|text| text.shape).collect(),
+            automaton,
+            cased,
+        })
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        let folded = if self.cased {
+            Cow::Borrowed(text)
+        } else {
+            Cow::Owned(text.to_lowercase())
+        };
+        if self.equal.contains(&*folded) {
+            return true;
+        }
+        let Some(automaton) = &self.automaton else {
+            return false;
+        };
+        automaton.find_overlapping_iter(&*folded).any(|found| {
+            match self.shapes[found.pattern().as_usize()] {
+                Shape::Prefix => found.start() == 0,
+                Shape::Suffix => found.end() == folded.len(),
+                _ => true,
+            }
+        })
     }
 }
 

@@ -1,15 +1,16 @@
-//! The modifiers of a detection item, and what they make of a value.
+//! The modifiers of a detection item, and what they make of a value (Sigma modifiers appendix 2.1.0).
 //!
-//! Left out on purpose, with an error: `base64`, `base64offset`, `wide`, `utf16*`, `windash` and
-//! `expand`, for which audit logs give no use, and the parts of a time.
+//! They apply from left to right: encodings change the value, the last one says how it is compared.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use regex::RegexBuilder;
 use rsigma_parser::{Modifier, SigmaString, SigmaValue, SpecialChar, StringPart};
 
-use super::matcher::{Comparison, Test, TextTest};
+use super::encode;
+use super::matcher::{Comparison, Test, TextTest, TimePart};
 use super::tree::Tree;
 use super::value::Number;
 
@@ -24,6 +25,12 @@ const REGEX_BYTES: usize = 1 << 20;
 )]
 pub struct Modifiers {
     operator: Operator,
+    /// What the value is turned into first, from left to right.
+    encodings: Vec<Modifier>,
+    /// The part of a time that is compared.
+    part: Option<TimePart>,
+    /// Placeholders in values stand for lists.
+    is_expanded: bool,
     /// Every value must be met, not any.
     pub all: bool,
     /// The negation.
@@ -100,9 +107,32 @@ impl Modifiers {
                     parsed.dot_all = true;
                     continue;
                 }
-                other => {
-                    let name = format!("{other:?}").to_lowercase();
-                    return Err(format!("modifier `{name}` is not supported yet"));
+                Modifier::Base64
+                | Modifier::Base64Offset
+                | Modifier::Wide
+                | Modifier::Utf16
+                | Modifier::Utf16be
+                | Modifier::WindAsh => {
+                    if parsed.operator != Operator::Equal {
+                        return Err("encodings stand before the comparison".to_owned());
+                    }
+                    parsed.encodings.push(*modifier);
+                    continue;
+                }
+                Modifier::Expand => {
+                    parsed.is_expanded = true;
+                    continue;
+                }
+                Modifier::Minute
+                | Modifier::Hour
+                | Modifier::Day
+                | Modifier::Week
+                | Modifier::Month
+                | Modifier::Year => {
+                    if parsed.part.replace(TimePart::of(*modifier)).is_some() {
+                        return Err("a time has one part that is compared".to_owned());
+                    }
+                    continue;
                 }
             };
             if parsed.operator != Operator::Equal {
@@ -122,6 +152,20 @@ impl Modifiers {
         if has_flags && self.operator != Operator::Regex {
             return Err("the modifiers `i`, `m` and `s` need `re`".to_owned());
         }
+        let is_number = matches!(
+            self.operator,
+            Operator::Equal
+                | Operator::Less
+                | Operator::LessOrEqual
+                | Operator::Greater
+                | Operator::GreaterOrEqual
+        );
+        if self.part.is_some() && !is_number {
+            return Err("parts of a time are compared as numbers".to_owned());
+        }
+        if !self.encodings.is_empty() && (!is_text || self.part.is_some() || self.is_fieldref) {
+            return Err("encodings are for texts only".to_owned());
+        }
         if self.cased && !is_text {
             return Err("modifier `cased` is for texts only".to_owned());
         }
@@ -140,7 +184,60 @@ impl Modifiers {
 
     /// Returns whether the values are compared as they stand.
     pub fn is_plain(&self) -> bool {
-        self.operator == Operator::Equal
+        self.operator == Operator::Equal && self.part.is_none() && self.encodings.is_empty()
+    }
+
+    /// Returns `values` with each placeholder `%name%` replaced by what it stands for, if that is asked for.
+    ///
+    /// # Errors
+    /// When a placeholder is not known.
+    pub fn expand(
+        &self,
+        values: &[SigmaValue],
+        placeholders: &BTreeMap<&String, &Vec<String>>,
+    ) -> Result<Vec<SigmaValue>, String> {
+        if !self.is_expanded {
+            return Ok(values.to_vec());
+        }
+        let mut expanded = Vec::new();
+        for value in values {
+            let SigmaValue::String(text) = value else {
+                expanded.push(value.clone());
+                continue;
+            };
+            let mut texts = vec![String::new()];
+            for (at, part) in text.original.split('%').enumerate() {
+                let parts = if at % 2 == 0 {
+                    std::slice::from_ref(&part.to_owned()).to_vec()
+                } else {
+                    let values = placeholders.get(&part.to_owned());
+                    let values = values.ok_or_else(|| {
+                        format!("nothing is known for the placeholder `%{part}%`; a file below `lists` says it under `placeholders`")
+                    })?;
+                    (*values).clone()
+                };
+                texts = texts
+                    .iter()
+                    .flat_map(|text| parts.iter().map(move |part| format!("{text}{part}")))
+                    .collect();
+            }
+            let texts = texts.iter().map(|text| SigmaValue::String(SigmaString::new(text)));
+            expanded.extend(texts);
+        }
+        Ok(expanded)
+    }
+
+    /// Returns what is compared in the place of `value`: any of it is meant.
+    ///
+    /// # Errors
+    /// When the value cannot be encoded.
+    pub(super) fn encode(&self, value: &SigmaValue) -> Result<Vec<SigmaValue>, String> {
+        let mut values = vec![value.clone()];
+        for &encoding in &self.encodings {
+            let encoded = values.iter().map(|value| encode::apply(encoding, value));
+            values = encoded.collect::<Result<Vec<_>, _>>()?.concat();
+        }
+        values.iter().map(encode::unpack).collect()
     }
 
     /// Combines the tests of `values` as `all` and `neq` say, each alternative made by `compile`.
@@ -191,6 +288,13 @@ impl Modifiers {
     /// # Errors
     /// When the modifiers cannot take the value; says why.
     pub(super) fn test(&self, value: &SigmaValue) -> Result<Test, String> {
+        if let Some(part) = self.part {
+            let plain = Self {
+                part: None,
+                ..self.clone()
+            };
+            return Ok(Test::Part(part, Box::new(plain.test(value)?)));
+        }
         let comparison = match self.operator {
             Operator::Exists => {
                 return match value {

@@ -51,8 +51,8 @@ pub struct Request<'a> {
     row: Row<'a>,
 }
 
-/// The coded columns that requests carry.
-const CODED: [Column; 19] = [
+/// The coded columns: requests carry all of them.
+const CODED: [Column; 38] = [
     Column::Username,
     Column::UserUid,
     Column::ImpUsername,
@@ -72,6 +72,25 @@ const CODED: [Column; 19] = [
     Column::LegacyToken,
     Column::Stage,
     Column::File,
+    Column::Level,
+    Column::UserGroups,
+    Column::ImpGroups,
+    Column::CredentialId,
+    Column::TokenNode,
+    Column::SourceIps,
+    Column::ClientIp,
+    Column::ApiGroup,
+    Column::ApiVersion,
+    Column::Reason,
+    Column::LegacySecret,
+    Column::LegacyInvalidated,
+    Column::Truncated,
+    Column::Actor,
+    Column::Outcome,
+    Column::Cluster,
+    Column::LogNode,
+    Column::LogStream,
+    Column::Envelope,
 ];
 
 /// The rest: read from the frame while there is one, owned when the request outlives it.

@@ -11,6 +11,7 @@ use super::evaluate::Pass;
 use super::field::{Field, Region};
 use super::leaf::{Leaf, LeafTest, Place};
 use super::value::{Number, Scalar, Values};
+use super::view;
 use crate::frame::{Column, ColumnType, EventFrame, NULL, Vocabulary};
 
 /// One row under evaluation, with what was parsed of it.
@@ -81,44 +82,71 @@ impl<'p, 'e> Row<'p, 'e> {
         let Field::Body(region, _) = &leaf.field else {
             return false;
         };
-        let raw = self.raw(*region).as_bytes();
-        if raw.is_empty() || self.regions[*region as usize].is_some() {
-            return raw.is_empty(); // Parsed already: looking is cheaper.
+        let raws = self.raws(*region);
+        let is_empty = raws.iter().all(|raw| raw.is_empty());
+        if is_empty || self.regions[*region as usize].is_some() {
+            return is_empty; // Parsed already: looking is cheaper.
         }
-        let Some(key) = &leaf.prefilter else {
+        let Some(mark) = &leaf.prefilter else {
             return false;
         };
-        let has_escapes = || memmem::find(raw, b"\\u").or_else(|| memmem::find(raw, b"\\/"));
-        key.find(raw).is_none()
-            && !*self.escapes[*region as usize].get_or_insert_with(|| has_escapes().is_some())
+        let has_escapes = |raw: &str| {
+            let raw = raw.as_bytes();
+            memmem::find(raw, b"\\u").is_some() || memmem::find(raw, b"\\/").is_some()
+        };
+        raws.iter().all(|raw| mark.find(raw.as_bytes()).is_none())
+            && !*self.escapes[*region as usize]
+                .get_or_insert_with(|| raws.iter().any(|raw| has_escapes(raw)))
     }
 
-    fn raw(&self, region: Region) -> &'e str {
+    /// Returns the raw texts that a region is made of.
+    fn raws(&self, region: Region) -> [&'e str; 2] {
         let detail = self.pass.frame.detail(self.idx);
+        let request = || detail.request_object.slice(self.record);
+        let response = || detail.response_object.slice(self.record);
         match region {
-            Region::Annotations => detail.annotations.slice(self.record),
-            Region::Extra => detail.extra.slice(self.record),
-            Region::RequestObject => detail.request_object.slice(self.record),
-            Region::ResponseObject => detail.response_object.slice(self.record),
-            Region::Whole => self.record,
+            Region::Annotations => [detail.annotations.slice(self.record), ""],
+            Region::Extra => [detail.extra.slice(self.record), ""],
+            Region::RequestObject => [request(), ""],
+            Region::ResponseObject => [response(), ""],
+            Region::Object | Region::Subjects | Region::Csr => [request(), response()],
+            Region::Whole => [self.record, ""],
         }
     }
 
-    /// Parses the region of a field, unless that was done. What is no JSON, or nested too deep for the
-    /// parser (128 levels), is as if it were null.
+    /// Parses the region of a field, unless that was done.
     fn parse(&mut self, field: &Field) {
-        if let Field::Body(region, _) = field {
-            let raw = self.raw(*region);
-            let parse = || serde_json::from_str(raw).unwrap_or_default();
-            self.regions[*region as usize].get_or_insert_with(parse);
+        let Field::Body(region, _) = field else {
+            return;
+        };
+        if self.regions[*region as usize].is_some() {
+            return;
         }
+        let [raw, response] = self.raws(*region);
+        let value = match region {
+            Region::Object => {
+                let verb = self.pass.frame.code(Column::Verb, self.idx);
+                view::object(self.pass.frame.vocabulary().text(verb), raw, response)
+            }
+            Region::Subjects | Region::Csr => {
+                self.parse(&Field::Body(Region::Object, Vec::new()));
+                let object = self.regions[Region::Object as usize].as_ref();
+                let object = object.expect("it was just parsed");
+                if *region == Region::Csr {
+                    view::csr(object)
+                } else {
+                    let namespace = self.pass.frame.code(Column::Namespace, self.idx);
+                    view::subjects(object, self.pass.frame.vocabulary().text(namespace))
+                }
+            }
+            _ => text_of(raw),
+        };
+        self.regions[*region as usize] = Some(value);
     }
 
     /// Returns the values of a field whose region is parsed.
     fn values(&self, field: &Field) -> Values<'_> {
         match field {
-            Field::Column(column) => column_values(self.pass.frame, *column, self.idx),
-            Field::Record => Values::Single(Scalar::Text(self.record)),
             Field::Body(region, paths) => {
                 let mut found = Vec::new();
                 if let Some(value) = &self.regions[*region as usize] {
@@ -128,7 +156,27 @@ impl<'p, 'e> Row<'p, 'e> {
                 }
                 Values::Found(found)
             }
+            field => row_values(self.pass.frame, field, self.idx).unwrap_or(Values::MISSING),
         }
+    }
+}
+
+/// Parses a raw text. What is no JSON, or nested too deep for the parser (128 levels), is as if it were null.
+pub(super) fn text_of(raw: &str) -> Value {
+    serde_json::from_str(raw).unwrap_or_default()
+}
+
+/// Returns the values of a field that needs no parsing; `None` if it does.
+pub(super) fn row_values<'e>(
+    frame: &'e EventFrame,
+    field: &Field,
+    row_idx: usize,
+) -> Option<Values<'e>> {
+    match field {
+        Field::Column(column) => Some(column_values(frame, *column, row_idx)),
+        Field::Derived(derived) => Some(derived.of_row(frame, row_idx)),
+        Field::Record => Some(Values::Single(Scalar::Text(frame.record(row_idx)))),
+        Field::Body(..) => None,
     }
 }
 

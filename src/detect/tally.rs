@@ -6,11 +6,16 @@
 use std::collections::BTreeSet;
 
 use super::request::Request;
+use super::view::argv;
 use crate::finding::{Actor, Evidence, Origin, Target, Timestamp};
+use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
 
 /// How many distinct addresses, agents and objects a session names; it counts all.
 const NAMED: usize = 64;
+
+/// How many distinct commands a session names.
+const COMMANDS: usize = 8;
 
 /// What a finding needs to know of the requests behind it.
 ///
@@ -44,6 +49,7 @@ pub struct Tally {
     reasons: Codes,
     names: BTreeSet<Box<str>>,
     unnamed: bool,
+    commands: BTreeSet<Box<str>>,
 }
 
 /// Distinct codes in order of appearance, null included.
@@ -115,6 +121,10 @@ impl Tally {
         self.subresources.add(request.subresource());
         self.namespaces.add(request.namespace());
         self.reasons.add(request.authz_reason());
+        if request.subresource() == known::EXEC && self.commands.len() < COMMANDS {
+            let command = argv(request.request_uri()).join(" ");
+            self.commands.insert(command.into());
+        }
         let name = request.name();
         if name.is_empty() {
             self.unnamed = true;
@@ -151,6 +161,10 @@ impl Tally {
             theirs.0.into_iter().for_each(|code| mine.add(code));
         }
         self.unnamed |= other.unnamed;
+        self.commands.extend(other.commands);
+        while self.commands.len() > COMMANDS {
+            self.commands.pop_last();
+        }
         self.names.extend(other.names);
         while self.names.len() > NAMED {
             self.names.pop_last();
@@ -203,6 +217,26 @@ impl Tally {
     /// Returns the authorizer's reasons, sorted.
     pub fn authz_reasons(&self, vocabulary: &Vocabulary) -> Vec<String> {
         self.reasons.texts(vocabulary)
+    }
+
+    /// Returns the names of objects, sorted.
+    pub fn names(&self) -> Vec<String> {
+        self.names.iter().map(ToString::to_string).collect()
+    }
+
+    /// Returns the namespaces, sorted.
+    pub fn namespaces(&self, vocabulary: &Vocabulary) -> Vec<String> {
+        self.namespaces.texts(vocabulary)
+    }
+
+    /// Returns the user agents, sorted.
+    pub fn agents(&self, vocabulary: &Vocabulary) -> Vec<String> {
+        self.agents.texts(vocabulary)
+    }
+
+    /// Returns the commands of exec, sorted.
+    pub fn commands(&self) -> Vec<String> {
+        self.commands.iter().map(ToString::to_string).collect()
     }
 
     /// Returns what it was done to; what differs is left out.
@@ -268,6 +302,24 @@ impl Sessions {
             }
             None => self.0.insert(at, Tally::new(request, vocabulary, limit)),
         }
+    }
+
+    /// Adds all sessions of another group, and joins what they bridge.
+    pub fn join(&mut self, other: Self, gap_us: i64, limit: usize) {
+        let mut all = std::mem::take(&mut self.0);
+        all.extend(other.0);
+        all.sort_by_key(|session| session.first);
+        for session in all {
+            match self.0.last_mut().filter(|last| session.first <= last.last + gap_us) {
+                Some(last) => last.merge(session, limit),
+                None => self.0.push(session),
+            }
+        }
+    }
+
+    /// Returns the requests of all sessions.
+    pub fn count(&self) -> u64 {
+        self.0.iter().map(|session| session.count).sum()
     }
 
     /// Returns the sessions in order of time.

@@ -2,20 +2,15 @@
 
 use std::fmt::Write;
 
-use foldhash::quality::RandomState;
 use proptest::prelude::*;
 use serde_json::Value;
 
 use super::leaf::LeafTest;
-use super::row::column_values;
+use super::row::row_values;
 use super::value::Values;
 use super::*;
-use crate::decode::decode;
-use crate::decode::record::records;
-use crate::frame::coder::CodedEvent;
-use crate::frame::{Coder, EventColumns, EventFrame, Origin, Vocabulary};
+use crate::frame::EventFrame;
 use crate::rules::RuleSet;
-use crate::source::Chunk;
 
 /// A Pod is created, as kube-apiserver 1.36 writes it.
 const POD: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"RequestResponse","auditID":"a1","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/dev/pods?fieldManager=kubectl","verb":"create","user":{"username":"alice","groups":["dev","system:authenticated"],"extra":{"authentication.kubernetes.io/credential-id":["X509SHA256=ab"],"scopes":["read","write"]}},"sourceIPs":["203.0.113.7","10.1.2.3"],"userAgent":"kubectl/v1.36","objectRef":{"resource":"pods","namespace":"dev","name":"p","apiVersion":"v1"},"responseStatus":{"metadata":{},"status":"Success","code":201},"requestObject":{"kind":"Pod","metadata":{"name":"p","labels":{"app.kubernetes.io/name":"x"}},"spec":{"hostPID":true,"serviceAccountName":"","containers":[{"name":"a","image":"nginx","securityContext":{"privileged":false}},{"name":"b","image":"busybox","securityContext":{"privileged":true,"capabilities":{"add":["SYS_ADMIN"]}}}],"initContainers":[{"name":"i","image":"alpine"}],"volumes":[{"hostPath":{"path":"/"}}]}},"requestReceivedTimestamp":"2026-11-22T04:55:27.649211Z","stageTimestamp":"2026-11-22T04:55:27.650970Z","annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"RBAC: allowed by ClusterRoleBinding \"b\"","pod-security.kubernetes.io/enforce-policy":"privileged:latest"}}"#;
@@ -27,20 +22,7 @@ const REFUSED: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":
 const ANONYMOUS: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a3","stage":"ResponseComplete","requestURI":"/api/v1/secrets","verb":"list","user":{"username":"system:anonymous","groups":["system:unauthenticated"]},"sourceIPs":["10.9.9.9"],"userAgent":"curl/8","objectRef":{"resource":"secrets","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":200},"requestReceivedTimestamp":"2026-11-22T04:55:29.000000Z","stageTimestamp":"2026-11-22T04:55:29.000001Z","annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":""}}"#;
 
 fn frame(text: &str) -> EventFrame {
-    let coder = Coder::new(&Vocabulary::new());
-    let hasher = RandomState::default();
-    let mut columns = EventColumns::new(&hasher, coder, "audit.log", None);
-    let chunk = Chunk {
-        line: 1,
-        ..Chunk::default()
-    };
-    for line in records(&chunk, text) {
-        let mut event = CodedEvent::default();
-        decode(line.text, columns.coder(), &mut event).unwrap();
-        let place = line.place(line.text, Origin::default());
-        columns.push(&event, line.text, &place);
-    }
-    columns.finish(text.as_bytes().to_vec()).0
+    sample::frame_of("audit.log", text).unwrap()
 }
 
 fn rule(detection: &str, number: usize) -> String {
@@ -391,7 +373,7 @@ fn evaluate_slowly(rules: &CompiledRules, frame: &EventFrame, text: &str) -> Hit
                 let mut found = Vec::new();
                 let values = |field: &Field, name: &str, found: &mut Vec<Value>| match field {
                     Field::Column(column) if column.path().is_empty() => false,
-                    Field::Record => false,
+                    Field::Record | Field::Derived(_) => false,
                     Field::Column(column) => {
                         let mut values = Vec::new();
                         path::Path::parse(column.path())
@@ -410,11 +392,8 @@ fn evaluate_slowly(rules: &CompiledRules, frame: &EventFrame, text: &str) -> Hit
                 assert!(!matches!(leaf.test, LeafTest::Related(..)));
                 if values(&leaf.field, &leaf.name, &mut found) {
                     leaf.test.matches(&Values::Found(found.iter().collect()))
-                } else if let Field::Column(column) = leaf.field {
-                    leaf.test.matches(&column_values(frame, column, row_idx))
                 } else {
-                    leaf.test
-                        .matches(&Values::Single(value::Scalar::Text(line)))
+                    leaf.test.matches(&row_values(frame, &leaf.field, row_idx).unwrap())
                 }
             });
             if holds {
@@ -422,7 +401,11 @@ fn evaluate_slowly(rules: &CompiledRules, frame: &EventFrame, text: &str) -> Hit
                     u32::try_from(row_idx).unwrap(),
                     u32::try_from(rule).unwrap(),
                 );
-                hits.push(Hit { row_idx, rule });
+                hits.push(Hit {
+                    row_idx,
+                    rule,
+                    excluded_by: None,
+                });
             }
         }
     }

@@ -234,6 +234,17 @@ pub struct Finding {
     pub evidence: Vec<Evidence>,
 }
 
+/// What a list of exclusions held back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Excluded {
+    /// Name of the rule.
+    pub rule: String,
+    /// Name of the list.
+    pub list: String,
+    /// Requests that would have been findings.
+    pub requests: u64,
+}
+
 /// Returns the stable identity of a finding: 128 bits of SHA-256, in hex.
 ///
 /// Depends on the rule, the values it groups by and the start of its window only; never on clock,

@@ -34,6 +34,7 @@ known! {
     WATCH "watch";
     SECRETS "secrets";
     TOKEN "token";
+    EXEC "exec";
     TOKEN_REVIEWS "tokenreviews";
     LEGACY_TOKEN "legacy-token";
     OK "ok";

@@ -270,7 +270,7 @@ impl Gathering {
 }
 
 /// What only one kind of cluster writes: in envelopes, in user names, in agents of its own programs.
-const MARKS: [(&str, Mark, &str); 16] = [
+const MARKS: [(&str, Mark, &str); 18] = [
     ("GKE", Mark::Envelope, "GKE"),
     ("AKS", Mark::Envelope, "AKS"),
     (
@@ -291,6 +291,8 @@ const MARKS: [(&str, Mark, &str); 16] = [
     ("k0s", Mark::Agent, "k0s"),
     ("Talos", Mark::Agent, "talos"),
     ("MicroK8s", Mark::Agent, "microk8s"),
+    ("kubeadm", Mark::UserPrefix, "kubernetes-admin"),
+    ("kubeadm", Mark::Agent, "kubeadm/"),
 ];
 
 enum Mark {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::ingest::Gathering;
 use super::{Batch, Done, Monitor, NAMED_REJECTS, Options, Recycled, Scan};
 use crate::detect::engine::Engine;
-use crate::detect::fold::{Fold, Open};
+use crate::detect::fold::{Fold, KeptHit, Open};
 use crate::detect::request::{RequestColumns, row_ts};
 use crate::finding::Timestamp;
 use crate::frame::Vocabulary;
@@ -21,6 +21,7 @@ pub(super) struct Merge<'r> {
     vocabulary: &'r Vocabulary,
     engine: Engine<'r>,
     gathering: Gathering,
+    profile: Option<String>,
     monitor: Monitor,
     events: u64,
     fold: Fold,
@@ -56,6 +57,7 @@ impl<'r> Merge<'r> {
             vocabulary,
             engine,
             gathering: Gathering::new(options.gap_us),
+            profile: options.profile.clone(),
             monitor: options.monitor.clone(),
             events: 0,
             fold: Fold::default(),
@@ -112,7 +114,10 @@ impl<'r> Merge<'r> {
         for folded in self.fold.unfinished() {
             self.engine.observe(&folded);
         }
-        let outcome = self.engine.finish();
+        let names: Vec<&str> = self.files.iter().map(|file| &*file.name).collect();
+        let ingest = self.gathering.finish(self.vocabulary, &names, self.skipped);
+        let guess = ingest.distribution.as_ref().map(|guess| guess.name.as_str());
+        let outcome = self.engine.finish(self.profile.as_deref().or(guess));
         let mut totals = Counters::default();
         for counters in &self.counters {
             totals.merge(counters);
@@ -128,8 +133,6 @@ impl<'r> Merge<'r> {
                 subject(&line.head)
             )
         });
-        let names: Vec<&str> = self.files.iter().map(|file| &*file.name).collect();
-        let ingest = self.gathering.finish(self.vocabulary, &names, self.skipped);
         let position = self.monitor.position();
         let stopped = self.monitor.is_stopped().then(|| {
             format!(
@@ -156,6 +159,7 @@ impl<'r> Merge<'r> {
                 .chain(stopped)
                 .collect(),
             rejects: self.rejects,
+            excluded: outcome.excluded.clone(),
             blind: blind.collect(),
             notes: outcome.notes.iter().cloned().chain(notes).collect(),
         };
@@ -240,7 +244,11 @@ impl<'r> Merge<'r> {
                 .iter()
                 .take_while(|hit| hit.row_idx as usize == row);
             of_row
-                .map(|hit| (hit.rule, self.engine.why(hit.rule, &batch.frame, row)))
+                .map(|hit| KeptHit {
+                    rule: hit.rule,
+                    excluded_by: hit.excluded_by,
+                    why: self.engine.why(hit.rule, &batch.frame, row),
+                })
                 .collect()
         };
         self.fold.keep(&columns, open, hits_of);

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::finding::{Evidence, Finding, Severity, Timestamp};
+use crate::finding::{Evidence, Excluded, Finding, Severity, Timestamp};
 pub use ingest::{ApiServer, Census, GAPS, Gap, Guess, Ingest};
 
 /// Evidence references printed per finding unless asked otherwise (`--evidence`).
@@ -164,6 +164,8 @@ pub struct Summary {
     pub problems: Vec<String>,
     /// The first bad records, in reading order; `totals` counts all.
     pub rejects: Vec<RejectLine>,
+    /// What lists of exclusions held back.
+    pub excluded: Vec<Excluded>,
     /// What this log cannot show, worded.
     pub blind: Vec<String>,
     /// What else a reader should know, worded.
@@ -217,6 +219,7 @@ pub fn write_stats_json(summary: &Summary, out: &mut dyn Write) -> io::Result<()
         #[serde(flatten)]
         ingest: &'a Ingest,
         rejects: &'a [RejectLine],
+        excluded: &'a [Excluded],
         blind: &'a [String],
     }
     json::write_line(
@@ -225,6 +228,7 @@ pub fn write_stats_json(summary: &Summary, out: &mut dyn Write) -> io::Result<()
             files: &summary.files,
             ingest: &summary.ingest,
             rejects: &summary.rejects,
+            excluded: &summary.excluded,
             blind: &summary.blind,
         },
         out,
@@ -396,6 +400,11 @@ pub(crate) mod tests {
                     cause: text.to_owned(),
                 })
                 .collect(),
+            excluded: vec![Excluded {
+                rule: "secret-read".to_owned(),
+                list: "kubelet-secrets".to_owned(),
+                requests: 7,
+            }],
             blind: vec![text.to_owned()],
             notes: vec![text.to_owned()],
         }

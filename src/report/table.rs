@@ -30,6 +30,8 @@ const N_WHY: usize = 4;
 const N_SERVERS: usize = 5;
 /// Kinds of something printed before "N more kinds".
 const N_NAMES: usize = 8;
+/// Exclusions printed before "+N more".
+const N_EXCLUDED: usize = 5;
 /// Things that are missing printed before "+N more".
 const N_PROBLEMS: usize = 20;
 /// Evidence references of a serious finding, unless asked for another number than the default.
@@ -194,6 +196,15 @@ impl Page<'_> {
                 &format!("{skipped}; the first is {place}: {}", reject.cause),
             )?;
         }
+        let excluded = &summary.excluded;
+        let held_back: Vec<String> = excluded
+            .iter()
+            .map(|excluded| {
+                let requests = count(excluded.requests, "request");
+                format!("{requests} of {} by list {}", excluded.rule, excluded.list)
+            })
+            .collect();
+        self.list("held back", &held_back, N_EXCLUDED, excluded.len() as u64)?;
         self.all("blind to", &summary.blind)?;
         self.all("note", &summary.notes)
     }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use yaml_serde::Value;
 
-use super::techniques;
-use super::{Rule, RuleBody, RuleError, RuleMeta, SESSION_GAP_US, confidence, duration_us, sigma};
+use super::meta::Head;
+use super::{Rule, RuleBody, RuleError, RuleMeta, duration_us};
 use crate::finding::RuleKind;
 
 /// The parameters of one analytic.
@@ -29,23 +30,17 @@ struct File {
     id: String,
     name: String,
     title: String,
-    #[serde(default)]
     description: String,
     level: String,
-    family: String,
-    confidence: String,
+    #[serde(default)]
+    references: Vec<String>,
     #[serde(default)]
     tags: Vec<String>,
     #[serde(default)]
     falsepositives: Vec<String>,
     #[serde(default)]
-    next_steps: Vec<String>,
-    #[serde(default)]
-    blind_spots: Vec<String>,
-    #[serde(default)]
-    requires: Vec<String>,
-    #[serde(default)]
     parameters: BTreeMap<String, Parameter>,
+    kubescry: Value,
 }
 
 /// Returns the analytic of one file.
@@ -62,42 +57,19 @@ pub fn parse(path: &str, text: &str) -> Result<Vec<Rule>, Vec<RuleError>> {
             hint: None,
         }]
     })?;
-    let mut errors = Vec::new();
-    let severity = file.level.parse();
-    if severity.is_err() {
-        let what = format!("unknown level `{}`", file.level);
-        let hint = "informational, low, medium, high or critical";
-        errors.push(RuleError::at(path, text, "level:", what).hint(hint));
-    }
-    let confidence = confidence(&file.confidence);
-    if confidence.is_none() {
-        let what = format!("unknown confidence `{}`", file.confidence);
-        errors.push(RuleError::at(path, text, "confidence:", what).hint("low, medium or high"));
-    }
-    let (Ok(severity), Some(confidence)) = (severity, confidence) else {
-        return Err(errors);
-    };
-    let meta = RuleMeta {
-        id: file.id,
-        name: file.name,
-        title: file.title,
-        description: file.description,
+    let head = Head {
         kind: RuleKind::Analytic,
-        family: file.family,
-        severity,
-        confidence,
-        attack: techniques(&file.tags),
+        id: Some(file.id),
+        name: Some(file.name),
+        title: file.title,
+        description: Some(file.description),
+        level: Some(file.level),
+        tags: file.tags,
         false_positives: file.falsepositives,
-        next_steps: file.next_steps,
-        blind_spots: file.blind_spots,
-        group_by: sigma::default_group_by(),
-        session_gap_us: SESSION_GAP_US,
-        summary: None,
-        once: false,
-        requires: file.requires,
-        path: path.to_owned(),
-        text: text.into(),
+        references: file.references,
+        extension: Some(file.kubescry),
     };
+    let meta = RuleMeta::new(path, text, head)?;
     let parameters = Parameters {
         path: path.to_owned(),
         values: file.parameters,

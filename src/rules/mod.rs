@@ -5,22 +5,25 @@
 //! ids and names are unique, every rule has a severity and a family, and what a correlation refers to
 //! exists. Left out on purpose: columns; whether a field exists is for `detect` to say.
 //!
-//! What kubescry needs and Sigma has no word for stands under the one top-level key `kubescry`.
+//! How to write a rule, and what the open ends of the specification mean here, is in `queries/README.md`.
 
 pub mod analytic;
+pub mod list;
+mod load;
+mod meta;
 pub mod sigma;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use include_dir::{Dir, include_dir};
-use rsigma_parser::{ConditionExpr, CorrelationCondition, CorrelationRule, SigmaRule};
+use rsigma_parser::{
+    ConditionExpr, CorrelationCondition, CorrelationRule, FilterRule, FilterRuleTarget, SigmaRule,
+};
 
-use crate::finding::{Confidence, RuleKind, RuleRef, Severity};
 pub use analytic::Parameters;
-
-static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/queries");
+pub use list::List;
+pub use meta::{AuditLevel, RuleMeta, SESSION_GAP_US};
 
 /// The families of findings: the five headline ones, the ATT&CK tactics, and what is about the log.
 pub const FAMILIES: &[&str] = &[
@@ -46,16 +49,31 @@ pub const FAMILIES: &[&str] = &[
     "hygiene",
     "coverage",
     "integrity",
+    "other",
 ];
-
-/// What sessions are split by unless the rule says otherwise: 30 minutes.
-pub const SESSION_GAP_US: i64 = 30 * 60 * 1_000_000;
 
 /// All rules of a run, in the order of their paths.
 #[derive(Debug, Clone, Default)]
 pub struct RuleSet {
     /// The rules; others refer to them by index.
     pub rules: Vec<Rule>,
+    /// Named lists of exclusions.
+    pub lists: Vec<List>,
+    /// Sigma filters.
+    pub filters: Vec<Filter>,
+    /// What is legal, but likely wrong.
+    pub warnings: Vec<RuleError>,
+}
+
+/// A Sigma filter, whose condition is joined to those of other rules.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    /// What it asks for, and of which rules.
+    pub rule: FilterRule,
+    /// The file, below `queries` or as given.
+    pub path: String,
+    /// Its text.
+    pub text: Arc<str>,
 }
 
 /// One rule.
@@ -76,49 +94,6 @@ pub enum RuleBody {
     Correlation(Box<CorrelationRule>),
     /// Native code, with these parameters.
     Analytic(Parameters),
-}
-
-/// What every kind of rule has.
-#[derive(Debug, Clone)]
-pub struct RuleMeta {
-    /// UUID; never changes.
-    pub id: String,
-    /// Short kebab-case name, unique.
-    pub name: String,
-    /// One line for people.
-    pub title: String,
-    /// A paragraph; empty if the file has none.
-    pub description: String,
-    /// What evaluates it.
-    pub kind: RuleKind,
-    /// One of [`FAMILIES`].
-    pub family: String,
-    /// `level` of the file.
-    pub severity: Severity,
-    /// How sure a finding is; medium unless the file says otherwise.
-    pub confidence: Confidence,
-    /// ATT&CK techniques, such as `T1550.001`, from the tags.
-    pub attack: Vec<String>,
-    /// What else looks like this.
-    pub false_positives: Vec<String>,
-    /// What to do about a finding.
-    pub next_steps: Vec<String>,
-    /// What the rule cannot see.
-    pub blind_spots: Vec<String>,
-    /// Columns whose values part the findings of this rule.
-    pub group_by: Vec<String>,
-    /// Silence after which a new finding starts, in microseconds.
-    pub session_gap_us: i64,
-    /// Template of the finding's one sentence.
-    pub summary: Option<String>,
-    /// One finding per group over the whole log, however long the silences.
-    pub once: bool,
-    /// Columns that must not be null all over the log, or the rule stays silent.
-    pub requires: Vec<String>,
-    /// The file, below `queries`.
-    pub path: String,
-    /// The whole text of that file.
-    pub text: Arc<str>,
 }
 
 /// What is wrong with a rule file.
@@ -164,90 +139,27 @@ impl RuleError {
     }
 }
 
-impl RuleMeta {
-    /// Returns how findings name the rule.
-    pub fn rule_ref(&self) -> RuleRef {
-        RuleRef {
-            id: self.id.clone(),
-            name: self.name.clone(),
-            title: self.title.clone(),
-            kind: self.kind,
-        }
-    }
-
-    fn error(&self, needle: &str, what: impl Into<String>) -> RuleError {
-        RuleError::at(&self.path, &self.text, needle, what)
-    }
-
-    fn check(&self, errors: &mut Vec<RuleError>) {
-        if !is_uuid(&self.id) {
-            errors.push(
-                self.error("id:", format!("`id` of rule `{}` is not a UUID", self.name))
-                    .hint("`uuidgen` makes one"),
-            );
-        }
-        if !is_kebab_case(&self.name) {
-            errors.push(
-                self.error(
-                    "name:",
-                    format!("rule name `{}` is not kebab-case", self.name),
-                )
-                .hint("lower-case letters, digits and single hyphens"),
-            );
-        }
-        if !FAMILIES.contains(&self.family.as_str()) {
-            let what = match self.family.as_str() {
-                "" => format!("rule `{}` has no family", self.name),
-                family => format!("unknown family `{family}` of rule `{}`", self.name),
-            };
-            let hint = format!("one of {}", FAMILIES.join(", "));
-            errors.push(self.error("family:", what).hint(hint));
-        }
-    }
-}
-
 impl RuleSet {
-    /// Returns the rules in the binary.
-    ///
-    /// # Errors
-    /// When a file is wrong; a test keeps that from shipping.
-    pub fn embedded() -> Result<Self, Vec<RuleError>> {
-        Self::from_files(embedded_files())
-    }
-
-    /// Returns the rules of `files`, pairs of a path below `queries` and a text.
-    ///
-    /// Files in `analytics/` are native analytics, the others Sigma. The order of `files` does not
-    /// matter.
-    ///
-    /// # Errors
-    /// When any file is wrong: all problems, each with its place.
-    pub fn from_files<P, T>(files: impl IntoIterator<Item = (P, T)>) -> Result<Self, Vec<RuleError>>
-    where
-        P: AsRef<str>,
-        T: AsRef<str>,
-    {
-        let mut files: Vec<_> = files.into_iter().collect();
-        files.sort_by(|(left, _), (right, _)| left.as_ref().cmp(right.as_ref()));
-        let (mut rules, mut errors) = (Vec::new(), Vec::new());
-        for (path, text) in &files {
-            let is_analytic = path.as_ref().starts_with("analytics/");
-            let parse = if is_analytic {
-                analytic::parse
-            } else {
-                sigma::parse
+    /// Takes out the rules, lists and filters of these names, and what refers to them.
+    pub fn remove(&mut self, names: &[String]) {
+        let is_named = |name: &String| names.contains(name);
+        self.lists.retain(|list| !is_named(&list.name));
+        self.filters.retain(|filter| !is_named(&filter.rule.title));
+        self.rules.retain(|rule| {
+            !is_named(&rule.meta.name) && !rule.meta.exclude.iter().any(is_named)
+        });
+        loop {
+            let set = self.clone();
+            let is_whole = |rule: &Rule| match &rule.body {
+                RuleBody::Correlation(rule) => {
+                    rule.rules.iter().all(|base| set.find(base).is_some())
+                }
+                RuleBody::Sigma(_) | RuleBody::Analytic(_) => true,
             };
-            match parse(path.as_ref(), text.as_ref()) {
-                Ok(parsed) => rules.extend(parsed),
-                Err(problems) => errors.extend(problems),
+            self.rules.retain(is_whole);
+            if self.rules.len() == set.rules.len() {
+                return;
             }
-        }
-        let set = Self { rules };
-        set.check(&mut errors);
-        if errors.is_empty() {
-            Ok(set)
-        } else {
-            Err(errors)
         }
     }
 
@@ -258,20 +170,94 @@ impl RuleSet {
             .position(|Rule { meta, .. }| meta.id == reference || meta.name == reference)
     }
 
+    /// Returns the indices of the correlations, each behind those it refers to.
+    pub fn correlations_in_order(&self) -> Vec<usize> {
+        let mut order = Vec::new();
+        for rule in 0..self.rules.len() {
+            self.visit(rule, &mut order);
+        }
+        order
+    }
+
+    fn visit(&self, rule: usize, order: &mut Vec<usize>) {
+        let RuleBody::Correlation(correlation) = &self.rules[rule].body else {
+            return;
+        };
+        if order.contains(&rule) {
+            return;
+        }
+        let bases = correlation.rules.iter();
+        for base in bases.filter_map(|base| self.find(base)).filter(|base| *base != rule) {
+            self.visit(base, order);
+        }
+        order.push(rule);
+    }
+
+    /// Returns the index of the list of that name.
+    pub fn find_list(&self, name: &str) -> Option<usize> {
+        self.lists.iter().position(|list| list.name == name)
+    }
+
+    /// Returns whether `filter` is about the detection rule `rule`.
+    ///
+    /// Every key of the log source that the filter sets must be that of the rule, if the rule sets it.
+    pub fn is_filtered(filter: &FilterRule, meta: &RuleMeta, rule: &SigmaRule) -> bool {
+        let is_named = match &filter.rules {
+            FilterRuleTarget::Any => true,
+            FilterRuleTarget::Specific(names) => {
+                names.iter().any(|name| *name == meta.id || *name == meta.name)
+            }
+        };
+        let has = |wanted: &Option<String>, has: &Option<String>| {
+            wanted.is_none() || has.is_none() || wanted == has
+        };
+        let fits = filter.logsource.as_ref().is_none_or(|source| {
+            has(&source.product, &rule.logsource.product)
+                && has(&source.service, &rule.logsource.service)
+                && has(&source.category, &rule.logsource.category)
+        });
+        is_named && fits
+    }
+
     fn check(&self, errors: &mut Vec<RuleError>) {
         let mut seen = HashMap::new();
         for (rule_idx, Rule { meta, body }) in self.rules.iter().enumerate() {
-            meta.check(errors);
             for (key, value) in [("id", &meta.id), ("name", &meta.name)] {
                 if let Some(other) = seen.insert((key, value), &meta.path) {
                     let what = format!("the {key} `{value}` is also that of a rule in `{other}`");
                     errors.push(meta.error(value, what));
                 }
             }
+            for name in &meta.exclude {
+                if self.find_list(name).is_none() {
+                    let what = format!("there is no list `{name}` of exclusions");
+                    errors.push(meta.error(name, what));
+                }
+            }
             if let RuleBody::Correlation(rule) = body {
                 self.check_correlation(meta, rule, errors);
                 if self.reaches(rule_idx, rule_idx, &mut BTreeSet::new()) {
                     errors.push(meta.error("rules:", "the correlation refers to itself"));
+                }
+            }
+        }
+        let mut names = BTreeSet::new();
+        for list in &self.lists {
+            if !names.insert(&list.name) {
+                let what = format!("there are two lists `{}`", list.name);
+                errors.push(RuleError::at(&list.path, &list.text, &list.name, what));
+            }
+        }
+        for filter in &self.filters {
+            let FilterRuleTarget::Specific(names) = &filter.rule.rules else {
+                continue;
+            };
+            for name in names {
+                let body = self.find(name).map(|found| &self.rules[found].body);
+                if !matches!(body, Some(RuleBody::Sigma(_))) {
+                    let what = format!("there is no detection rule `{name}` to filter");
+                    let error = RuleError::at(&filter.path, &filter.text, name, what);
+                    errors.push(error.hint("filters join detection rules, not correlations"));
                 }
             }
         }
@@ -318,25 +304,6 @@ impl RuleSet {
     }
 }
 
-/// Returns path and text of every embedded rule.
-fn embedded_files() -> Vec<(&'static str, &'static str)> {
-    let mut files = Vec::new();
-    let mut folders = vec![&EMBEDDED];
-    while let Some(folder) = folders.pop() {
-        folders.extend(folder.dirs());
-        files.extend(folder.files().filter_map(|file| {
-            let path = file.path().to_str()?;
-            let is_rule = (path.starts_with("detections/") || path.starts_with("analytics/"))
-                && file
-                    .path()
-                    .extension()
-                    .is_some_and(|extension| extension == "yml");
-            is_rule.then(|| (path, file.contents_utf8().expect("rule files are UTF-8")))
-        }));
-    }
-    files
-}
-
 fn identifiers(condition: &ConditionExpr, names: &mut Vec<String>) {
     match condition {
         ConditionExpr::And(parts) | ConditionExpr::Or(parts) => {
@@ -348,18 +315,6 @@ fn identifiers(condition: &ConditionExpr, names: &mut Vec<String>) {
         ConditionExpr::Identifier(name) => names.push(name.clone()),
         ConditionExpr::Selector { .. } => {}
     }
-}
-
-/// Returns the ATT&CK techniques among `tags`.
-fn techniques(tags: &[String]) -> Vec<String> {
-    let technique = |tag: &String| {
-        let name = tag.strip_prefix("attack.")?;
-        let digits = name.strip_prefix(['t', 'T'])?;
-        digits
-            .starts_with(|digit: char| digit.is_ascii_digit())
-            .then(|| name.to_ascii_uppercase())
-    };
-    tags.iter().filter_map(technique).collect()
 }
 
 /// Returns the microseconds of `30m` and its like: a whole number and `ms`, `s`, `m`, `h`, `d` or `w`.
@@ -376,29 +331,6 @@ pub(crate) fn duration_us(text: &str) -> Option<i64> {
         _ => return None,
     };
     count.parse::<i64>().ok()?.checked_mul(unit_us)
-}
-
-fn confidence(word: &str) -> Option<Confidence> {
-    [Confidence::Low, Confidence::Medium, Confidence::High]
-        .into_iter()
-        .find(|confidence| confidence.as_str() == word)
-}
-
-fn is_uuid(text: &str) -> bool {
-    text.len() == 36
-        && text.bytes().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        })
-}
-
-fn is_kebab_case(text: &str) -> bool {
-    text.split('-').all(|word| {
-        !word.is_empty()
-            && word
-                .bytes()
-                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9'))
-    })
 }
 
 #[cfg(test)]

@@ -29,9 +29,9 @@ const ANALYTIC: &str = "
 id: 1b2c3d4e-0000-4000-8000-000000000003
 name: spike
 title: Spike
+description: Many at once
 level: medium
-family: unauthorized-spike
-confidence: low
+kubescry: {family: unauthorized-spike, confidence: low}
 parameters: {minimum: 20, window: 10m, names: [a, b], name: c, half: 0.5}
 ";
 

@@ -127,6 +127,7 @@ fn rules(path: &Path) -> (Duration, Duration) {
             evidence_limit: 20,
             cluster: String::new(),
             gap_us: GAP_US,
+            profile: None,
             monitor: Monitor::default(),
         };
         median_time(|| {

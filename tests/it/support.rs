@@ -34,6 +34,7 @@ pub(crate) fn options(paths: &[&Path]) -> Options {
         evidence_limit: usize::MAX,
         cluster: String::new(),
         gap_us: GAP_US,
+        profile: None,
         monitor: Monitor::default(),
     }
 }

@@ -1,13 +1,12 @@
 //! `anonymous-grant-in-use`: a binding that lets anonymous requests through, named by the authorizer.
 //!
-//! At level Metadata the creation of a binding shows neither subjects nor role; the reason that the
-//! RBAC authorizer gives with each request it lets through names binding, role and subject
-//! (kubernetes/kubernetes `plugin/pkg/auth/authorizer/rbac/rbac.go`). So the grant is read from its use,
-//! and tied to the request that made or changed the binding, if that is in the log.
+//! At level Metadata the creation of a binding shows neither subjects nor role. So the grant is read from
+//! its use, in the reason that the authorizer gives, and tied to the request that made or changed the binding, if that is in the log.
 
 use hashbrown::HashMap;
 
 use super::{Context, Draft, counted};
+use crate::detect::rbac::Grant;
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::Finding;
@@ -23,35 +22,6 @@ pub struct AnonymousGrant {
     uses: HashMap<u32, Tally>,
     /// Per binding, as the reason names it.
     writes: HashMap<String, Tally>,
-}
-
-/// What a reason of the RBAC authorizer says.
-#[derive(Debug, PartialEq, Eq)]
-struct Grant<'a> {
-    /// `ClusterRoleBinding` or `RoleBinding`
-    kind: &'a str,
-    /// `NAME`, or `NAME/NAMESPACE` of a `RoleBinding`.
-    binding: &'a str,
-    /// Role kind and name.
-    role: String,
-    /// Subject kind and name.
-    subject: String,
-}
-
-impl<'a> Grant<'a> {
-    fn parse(reason: &'a str) -> Option<Self> {
-        let rest = reason.strip_prefix("RBAC: allowed by ")?;
-        let (kind, rest) = rest.split_once(" \"")?;
-        let (binding, rest) = rest.split_once("\" of ")?;
-        let (role, subject) = rest.split_once(" to ")?;
-        let unquoted = |text: &str| text.replace('"', "");
-        Some(Self {
-            kind,
-            binding,
-            role: unquoted(role),
-            subject: unquoted(subject),
-        })
-    }
 }
 
 impl AnonymousGrant {
@@ -162,24 +132,5 @@ impl AnonymousGrant {
             findings.push(draft.finish(vocabulary));
         }
         findings
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reasons_of_the_rbac_authorizer_are_read() {
-        let reason = r#"RBAC: allowed by RoleBinding "flag-reader/orders" of Role "flag-reader" to Group "system:unauthenticated""#;
-        let grant = Grant::parse(reason).unwrap();
-        assert_eq!(
-            (grant.kind, grant.binding),
-            ("RoleBinding", "flag-reader/orders")
-        );
-        assert_eq!(grant.role, "Role flag-reader");
-        assert_eq!(grant.subject, "Group system:unauthenticated");
-        assert_eq!(Grant::parse(""), None);
-        assert_eq!(Grant::parse("allowed by IAM"), None);
     }
 }

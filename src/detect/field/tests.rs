@@ -74,7 +74,7 @@ fn other_fields_are_paths_into_a_region() {
     check_body("user.groups[0]", Region::Whole, &["user.groups[0]"]);
     check_body(
         "pod.spec.hostNetwork",
-        Region::RequestObject,
+        Region::Object,
         &[
             "spec.hostNetwork",
             "spec.template.spec.hostNetwork",

@@ -1,0 +1,175 @@
+//! From files to a [`RuleSet`]: the built-in ones, and folders of the user's own.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use include_dir::{Dir, include_dir};
+use walkdir::WalkDir;
+
+use super::{Rule, RuleError, RuleSet, analytic, list, sigma};
+
+static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/queries");
+
+/// Folders of `queries` that hold something else than rules.
+const NO_RULES: [&str; 1] = ["questions/"];
+
+impl RuleSet {
+    /// Returns the rules in the binary.
+    ///
+    /// # Errors
+    /// When a file is wrong; a test keeps that from shipping.
+    pub fn embedded() -> Result<Self, Vec<RuleError>> {
+        Self::from_files(embedded_files())
+    }
+
+    /// Returns the rules of `files`, pairs of a path below `queries` and a text.
+    ///
+    /// Files in `analytics/` are native analytics, those in `lists/` lists, the others Sigma. The order of `files`
+    /// does not matter.
+    ///
+    /// # Errors
+    /// When any file is wrong: all problems, each with its place.
+    pub fn from_files<P, T>(files: impl IntoIterator<Item = (P, T)>) -> Result<Self, Vec<RuleError>>
+    where
+        P: AsRef<str>,
+        T: AsRef<str>,
+    {
+        let mut errors = Vec::new();
+        let mut set = Self::default();
+        set.add_files("", files, &mut errors);
+        set.check(&mut errors);
+        if errors.is_empty() {
+            Ok(set)
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// Returns the built-in rules with those of `folders`, which replace what has the same id or name.
+    ///
+    /// The second value holds what is wrong with files of `folders`; the set has none of their rules.
+    ///
+    /// # Errors
+    /// When the rules that are left do not go together: all problems, each with its place.
+    pub fn with_folders(
+        folders: &[impl AsRef<Path>],
+    ) -> Result<(Self, Vec<RuleError>), Vec<RuleError>> {
+        let mut set = Self::embedded()?;
+        let mut bad = Vec::new();
+        for folder in folders {
+            let folder = folder.as_ref();
+            let files = read_folder(folder, &mut bad);
+            let root = folder.display().to_string();
+            set.add_files(&root, files, &mut bad);
+        }
+        let mut errors = Vec::new();
+        set.check(&mut errors);
+        if errors.is_empty() {
+            Ok((set, bad))
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// Adds rules and lists; of equal id or name the later files win over what was there before.
+    fn add_files<P, T>(
+        &mut self,
+        root: &str,
+        files: impl IntoIterator<Item = (P, T)>,
+        errors: &mut Vec<RuleError>,
+    ) where
+        P: AsRef<str>,
+        T: AsRef<str>,
+    {
+        let mut files: Vec<_> = files.into_iter().collect();
+        files.sort_by(|(left, _), (right, _)| left.as_ref().cmp(right.as_ref()));
+        let mut added = Self::default();
+        for (below, text) in &files {
+            let (below, text) = (below.as_ref(), text.as_ref());
+            let path = match root {
+                "" => below.to_owned(),
+                root => format!("{}/{below}", root.trim_end_matches('/')),
+            };
+            let parsed = if below.starts_with("lists/") {
+                list::parse(&path, text).map(|list| added.lists.push(list))
+            } else if below.starts_with("analytics/") {
+                analytic::parse(&path, text).map(|rules| added.rules.extend(rules))
+            } else {
+                sigma::parse(&path, text).map(|file| {
+                    added.rules.extend(file.rules);
+                    added.filters.extend(file.filters);
+                    added.warnings.extend(file.warnings);
+                })
+            };
+            errors.extend(parsed.err().into_iter().flatten());
+        }
+        let names: BTreeSet<&str> = added
+            .rules
+            .iter()
+            .flat_map(|rule| [&*rule.meta.id, &*rule.meta.name])
+            .collect();
+        let is_replaced = |Rule { meta, .. }: &Rule| {
+            names.contains(&*meta.id) || names.contains(&*meta.name)
+        };
+        self.rules.retain(|rule| !is_replaced(rule));
+        self.lists
+            .retain(|list| added.lists.iter().all(|other| other.name != list.name));
+        self.rules.extend(added.rules);
+        self.lists.extend(added.lists);
+        self.filters.extend(added.filters);
+        self.warnings.extend(added.warnings);
+    }
+}
+
+/// Returns path and text of every embedded rule and list.
+fn embedded_files() -> Vec<(&'static str, &'static str)> {
+    let mut files = Vec::new();
+    let mut folders = vec![&EMBEDDED];
+    while let Some(folder) = folders.pop() {
+        folders.extend(folder.dirs());
+        files.extend(folder.files().filter_map(|file| {
+            let path = file.path().to_str()?;
+            let text = || file.contents_utf8().expect("rule files are UTF-8");
+            is_rule_file(path).then(|| (path, text()))
+        }));
+    }
+    files
+}
+
+/// Returns the rule files below `folder`, by their path below it.
+fn read_folder(folder: &Path, errors: &mut Vec<RuleError>) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    for entry in WalkDir::new(folder).follow_links(true).sort_by_file_name() {
+        let read = entry.map_err(|error| (error.path().unwrap_or(folder).to_owned(), error.into()));
+        let read = read.and_then(|entry| {
+            let below = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+            let below = below.to_string_lossy().replace('\\', "/");
+            // A single file may be given as well.
+            let below = match below.as_str() {
+                "" => entry.file_name().to_string_lossy().into_owned(),
+                _ => below,
+            };
+            if !entry.file_type().is_file() || !is_rule_file(&below) {
+                return Ok(None);
+            }
+            std::fs::read_to_string(entry.path())
+                .map(|text| Some((below, text)))
+                .map_err(|error| (entry.path().to_owned(), error))
+        });
+        match read {
+            Ok(file) => files.extend(file),
+            Err((path, cause)) => errors.push(RuleError {
+                path: path.display().to_string(),
+                line: None,
+                what: format!("cannot read rules: {cause}"),
+                hint: None,
+            }),
+        }
+    }
+    files
+}
+
+fn is_rule_file(path: &str) -> bool {
+    (path.ends_with(".yml") || path.ends_with(".yaml"))
+        && !NO_RULES.iter().any(|folder| path.starts_with(folder))
+}
