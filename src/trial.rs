@@ -67,7 +67,12 @@ impl Trial {
             [folder.join("hit.jsonl"), folder.join("miss.jsonl")]
         });
         let places: Vec<[PathBuf; 2]> = below.chain(beside).collect();
-        let find = |which: usize| places.iter().map(|files| &files[which]).find(|file| file.is_file());
+        let find = |which: usize| {
+            places
+                .iter()
+                .map(|files| &files[which])
+                .find(|file| file.is_file())
+        };
         Self {
             rule,
             hit: find(0).cloned(),
@@ -79,7 +84,11 @@ impl Trial {
     ///
     /// # Errors
     /// When the events cannot be read.
-    pub fn run(&self, rules: &RuleSet, compiled: &CompiledRules) -> Result<Vec<String>, TrialError> {
+    pub fn run(
+        &self,
+        rules: &RuleSet,
+        compiled: &CompiledRules,
+    ) -> Result<Vec<String>, TrialError> {
         let mut wrong = Vec::new();
         let is_detection = matches!(rules.rules[self.rule].body, RuleBody::Sigma(_));
         for (file, expected) in [(&self.hit, true), (&self.miss, false)] {
@@ -157,9 +166,17 @@ impl Trial {
             wrong.push(error.to_string());
         }
         let id = &rules.rules[self.rule].meta.id;
-        let is_found = scan.outcome.findings.iter().any(|found| found.rule.id == *id);
+        let is_found = scan
+            .outcome
+            .findings
+            .iter()
+            .any(|found| found.rule.id == *id);
         if is_found != expected {
-            let what = if expected { "gives no finding" } else { "gives a finding" };
+            let what = if expected {
+                "gives no finding"
+            } else {
+                "gives a finding"
+            };
             wrong.push(format!("`{}` {what} of the rule", file.display()));
         }
         Ok(())

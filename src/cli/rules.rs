@@ -98,6 +98,13 @@ fn test(args: &TestArgs, printer: Printer) -> io::Result<Exit> {
             writeln!(out, "      {wrong}")?;
         }
     }
-    writeln!(out, "{passed} passed, {failed} failed, {without} without test events")?;
-    Ok(if failed > 0 { Exit::Findings } else { Exit::Done })
+    writeln!(
+        out,
+        "{passed} passed, {failed} failed, {without} without test events"
+    )?;
+    Ok(if failed > 0 {
+        Exit::Findings
+    } else {
+        Exit::Done
+    })
 }

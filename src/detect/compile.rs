@@ -115,8 +115,9 @@ impl CompiledRules {
         let mut lists = Vec::with_capacity(rules.lists.len());
         for list in &rules.lists {
             let entries = list.entries.iter();
-            let trees: Result<_, Problem> =
-                entries.map(|entry| compiler.detection(&entry.detection)).collect();
+            let trees: Result<_, Problem> = entries
+                .map(|entry| compiler.detection(&entry.detection))
+                .collect();
             match trees {
                 Ok(trees) => lists.push(Tree::or(trees)),
                 Err(problem) => errors.push(CompileError {
@@ -169,7 +170,10 @@ impl CompiledRules {
             return Err(errors);
         }
         let leaves = compiler.leaves;
-        let lists: Vec<_> = lists.into_iter().map(|tree| finish(tree, &leaves)).collect();
+        let lists: Vec<_> = lists
+            .into_iter()
+            .map(|tree| finish(tree, &leaves))
+            .collect();
         let finish_rule = |(tree, rule): (Option<Tree<u32>>, &Rule)| {
             let mut compiled = finish(tree?, &leaves);
             let exclude = rule.meta.exclude.iter();
@@ -181,7 +185,11 @@ impl CompiledRules {
             }
             Some(compiled)
         };
-        let rules = trees.into_iter().zip(&rules.rules).map(finish_rule).collect();
+        let rules = trees
+            .into_iter()
+            .zip(&rules.rules)
+            .map(finish_rule)
+            .collect();
         let mut coded: Vec<(Column, Vec<u32>)> = Vec::new();
         for (leaf_idx, leaf) in (0..).zip(&leaves) {
             if let (Place::Coded, Some(column)) = (leaf.place, leaf.field.source()) {
@@ -336,7 +344,9 @@ impl Compiler<'_> {
             return self.fieldref(name, &field, &modifiers, &item.values);
         }
         let is_column = field.column().is_some();
-        let values = modifiers.expand(&item.values, &self.placeholders).map_err(problem)?;
+        let values = modifiers
+            .expand(&item.values, &self.placeholders)
+            .map_err(problem)?;
         let tree = modifiers.combine(&values, |values| {
             let test = LeafTest::Value(Matcher::compile(&modifiers, values, is_column)?);
             // `all` and `neq` are in the tree, so that a leaf and its negation are one leaf.

@@ -122,7 +122,10 @@ impl Correlation {
         let (condition, fields) = condition(correlation, meta)?;
         // A field of the correlation is one of the events, or an alias that says which one of each rule.
         let field_of = |name: &String, base: &String| {
-            let alias = correlation.aliases.iter().find(|alias| alias.alias == *name);
+            let alias = correlation
+                .aliases
+                .iter()
+                .find(|alias| alias.alias == *name);
             alias.map_or_else(
                 || Ok(name.clone()),
                 |alias| {
@@ -138,7 +141,9 @@ impl Correlation {
             super::engine::columns(meta, &names.collect::<Result<Vec<_>, _>>()?)
         });
         let values = correlation.rules.iter().map(|base| {
-            let sources = fields.iter().map(|name| source(meta, &field_of(name, base)?));
+            let sources = fields
+                .iter()
+                .map(|name| source(meta, &field_of(name, base)?));
             sources.collect::<Result<_, RuleError>>()
         });
         Ok(Self {
@@ -276,7 +281,10 @@ impl Correlation {
     }
 
     /// Returns whether the condition holds now, and which entries alone make it so.
-    #[expect(clippy::option_option, reason = "all entries, or some, or it does not hold")]
+    #[expect(
+        clippy::option_option,
+        reason = "all entries, or some, or it does not hold"
+    )]
     fn holds(&self, window: &mut Window) -> Option<Option<Vec<usize>>> {
         let (measure, predicates) = match &self.condition {
             Condition::Requests(predicates) => (window.recent.len() as i128, predicates),
@@ -371,7 +379,9 @@ impl Correlation {
                     Condition::Values(_) => {
                         format!("distinct {what} within {within} = up to {}", window.most)
                     }
-                    Condition::Measure(..) => format!("the measure of {what} within {within} is met"),
+                    Condition::Measure(..) => {
+                        format!("the measure of {what} within {within} is met")
+                    }
                     Condition::All => format!("all of its rules hit within {within}"),
                     Condition::Sequence => {
                         format!("its rules hit one after the other within {within}")
@@ -392,11 +402,17 @@ fn condition(
     meta: &RuleMeta,
 ) -> Result<(Condition, Vec<String>), RuleError> {
     let wrong = |what: &str| {
-        let what = format!("a correlation of type `{}` {what}", rule.correlation_type.as_str());
+        let what = format!(
+            "a correlation of type `{}` {what}",
+            rule.correlation_type.as_str()
+        );
         RuleError::at(&meta.path, &meta.text, "correlation:", what)
     };
     let kind = rule.correlation_type;
-    let is_temporal = matches!(kind, CorrelationType::Temporal | CorrelationType::TemporalOrdered);
+    let is_temporal = matches!(
+        kind,
+        CorrelationType::Temporal | CorrelationType::TemporalOrdered
+    );
     let (predicates, field, percentile) = match &rule.condition {
         CorrelationCondition::Extended(expression) if kind == CorrelationType::Temporal => {
             let tree = expression_of(expression, &rule.rules).map_err(|what| wrong(&what))?;
@@ -409,7 +425,11 @@ fn condition(
             predicates,
             field,
             percentile,
-        } => (predicates.clone(), field.clone().unwrap_or_default(), *percentile),
+        } => (
+            predicates.clone(),
+            field.clone().unwrap_or_default(),
+            *percentile,
+        ),
     };
     if predicates.is_empty() && !is_temporal {
         return Err(wrong("needs a condition such as `gte: 10`"));
@@ -497,7 +517,10 @@ impl Source {
                 text.trim().parse::<f64>().ok()?
             }
         };
-        #[expect(clippy::cast_possible_truncation, reason = "what is too large is the largest")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "what is too large is the largest"
+        )]
         number.is_finite().then(|| (number * 1e6).round() as i64)
     }
 }

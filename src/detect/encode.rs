@@ -75,8 +75,9 @@ pub(super) fn unpack(value: &SigmaValue) -> Result<SigmaValue, String> {
     match value {
         SigmaValue::String(text) if text.original.starts_with(PACKED) => {
             let bytes = bytes_of(text)?;
-            let text = String::from_utf8(bytes)
-                .map_err(|_bytes| "UTF-16 of other than ASCII needs `base64` behind it".to_owned())?;
+            let text = String::from_utf8(bytes).map_err(|_bytes| {
+                "UTF-16 of other than ASCII needs `base64` behind it".to_owned()
+            })?;
             Ok(text_of(text))
         }
         value => Ok(value.clone()),
@@ -87,7 +88,11 @@ fn utf16(bytes: &[u8], order: fn(u16) -> [u8; 2], with_mark: bool) -> Result<Vec
     let text = std::str::from_utf8(bytes)
         .map_err(|_bytes| "a value cannot be encoded as UTF-16 twice".to_owned())?;
     let mark = with_mark.then_some(0xfeff);
-    Ok(mark.into_iter().chain(text.encode_utf16()).flat_map(order).collect())
+    Ok(mark
+        .into_iter()
+        .chain(text.encode_utf16())
+        .flat_map(order)
+        .collect())
 }
 
 /// Returns the part of the Base64 of `bytes` that does not depend on what stands around it, `offset` bytes
@@ -101,7 +106,10 @@ fn aligned(bytes: &[u8], offset: usize) -> String {
         0 => encoded.len(),
         _ => encoded.len() - 1,
     };
-    encoded.get(FIRST[offset]..last).unwrap_or_default().to_owned()
+    encoded
+        .get(FIRST[offset]..last)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// Dashes of one value that are permuted.
@@ -115,9 +123,13 @@ fn dashes(text: &str) -> Result<Vec<String>, String> {
         before.is_none_or(|sign| !sign.is_alphanumeric() && sign != '_')
             && after.is_some_and(|sign| sign.is_alphanumeric() || sign == '_')
     };
-    let n_dashes = text.char_indices().filter(|&(at, sign)| matches!(sign, '-' | '/') && is_option(at));
+    let n_dashes = text
+        .char_indices()
+        .filter(|&(at, sign)| matches!(sign, '-' | '/') && is_option(at));
     if n_dashes.count() > DASHES_MAX {
-        return Err(format!("`{text}` has more than {DASHES_MAX} dashes to permute"));
+        return Err(format!(
+            "`{text}` has more than {DASHES_MAX} dashes to permute"
+        ));
     }
     let mut texts = vec![String::new()];
     for (at, sign) in text.char_indices() {
@@ -144,7 +156,9 @@ mod tests {
             let applied = values.iter().map(|value| apply(modifier, value).unwrap());
             values = applied.collect::<Vec<_>>().concat();
         }
-        let texts = values.iter().map(|value| unpack(value).unwrap().to_string());
+        let texts = values
+            .iter()
+            .map(|value| unpack(value).unwrap().to_string());
         assert_eq!(texts.collect::<Vec<_>>(), expected);
     }
 
@@ -155,12 +169,26 @@ mod tests {
         check(&[Base64], "foo", &["Zm9v"]);
         check(&[Base64], "fo", &["Zm8="]);
         // What of `foobar` is the same whatever stands around it.
-        check(&[Base64Offset], "foobar", &["Zm9vYmFy", "Zvb2Jhc", "mb29iYX"]);
+        check(
+            &[Base64Offset],
+            "foobar",
+            &["Zm9vYmFy", "Zvb2Jhc", "mb29iYX"],
+        );
         check(&[Wide], "ab", &["a\0b\0"]);
         check(&[Utf16be], "ab", &["\0a\0b"]);
         check(&[Wide, Base64], "ab", &["YQBiAA=="]);
         check(&[Utf16, Base64], "a", &["//5hAA=="]);
-        check(&[WindAsh], "x-y -a", &["x-y -a", "x-y /a", "x-y \u{2013}a", "x-y \u{2014}a", "x-y \u{2015}a"]);
+        check(
+            &[WindAsh],
+            "x-y -a",
+            &[
+                "x-y -a",
+                "x-y /a",
+                "x-y \u{2013}a",
+                "x-y \u{2014}a",
+                "x-y \u{2015}a",
+            ],
+        );
     }
 
     #[test]

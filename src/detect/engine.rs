@@ -300,11 +300,14 @@ impl<'r> Engine<'r> {
                 correlation.findings(meta, vocabulary, &mut findings);
             }
         }
-        let excluded = self.excluded.iter().map(|(&(rule, list), &requests)| Excluded {
-            rule: self.rules.rules[rule as usize].meta.name.clone(),
-            list: self.rules.lists[list as usize].name.clone(),
-            requests,
-        });
+        let excluded = self
+            .excluded
+            .iter()
+            .map(|(&(rule, list), &requests)| Excluded {
+                rule: self.rules.rules[rule as usize].meta.name.clone(),
+                list: self.rules.lists[list as usize].name.clone(),
+                requests,
+            });
         let excluded = excluded.collect();
         let tied = self.token_reuse.tied(&self.deaths);
         findings.extend(self.anonymous_grant.finish(&context));
@@ -334,9 +337,8 @@ impl<'r> Engine<'r> {
     fn settle(&mut self, profile: Option<&str>) {
         for ((rule, key, list), group) in std::mem::take(&mut self.withheld) {
             let profiles = &self.rules.lists[list as usize].profiles;
-            let is_of = |name: &String| {
-                profile.is_some_and(|profile| profile.eq_ignore_ascii_case(name))
-            };
+            let is_of =
+                |name: &String| profile.is_some_and(|profile| profile.eq_ignore_ascii_case(name));
             if profiles.iter().any(is_of) {
                 *self.excluded.entry((rule, list)).or_default() += group.sessions.count();
                 continue;

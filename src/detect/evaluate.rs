@@ -87,7 +87,8 @@ impl CompiledRules {
                 if rows.is_empty() {
                     break;
                 }
-                let excluded = pass.bound(&self.lists[list as usize].tree, rows.clone(), Bound::Upper);
+                let excluded =
+                    pass.bound(&self.lists[list as usize].tree, rows.clone(), Bound::Upper);
                 hits.extend(excluded.rows().map(hit(Some(list))));
                 rows.remove(&excluded);
             }
@@ -107,7 +108,10 @@ impl CompiledRules {
                     let list = &self.lists[list as usize];
                     list.tree.holds(&mut |leaf_idx| row.holds(*leaf_idx))
                 });
-                hits.push(Hit { excluded_by, ..*hit });
+                hits.push(Hit {
+                    excluded_by,
+                    ..*hit
+                });
             }
         }
         hits.sort_unstable();
@@ -325,7 +329,8 @@ impl<'e> Pass<'e> {
 
     /// Tests a leaf of columns or the raw record at one row.
     pub(super) fn holds_at(&self, leaf: &Leaf, row_idx: usize) -> bool {
-        let values = |field: &Field| row_values(self.frame, field, row_idx).unwrap_or(Values::MISSING);
+        let values =
+            |field: &Field| row_values(self.frame, field, row_idx).unwrap_or(Values::MISSING);
         match &leaf.test {
             LeafTest::Related(modifiers, other) => {
                 related(&values(&leaf.field), &values(other), |left, right| {

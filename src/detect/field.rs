@@ -56,6 +56,11 @@ impl Region {
         Self::Csr,
         Self::Whole,
     ];
+
+    /// Returns whether the region is made of others.
+    pub fn is_view(self) -> bool {
+        matches!(self, Self::Object | Self::Subjects | Self::Csr)
+    }
 }
 
 /// Why a name is not a field.

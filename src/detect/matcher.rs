@@ -211,8 +211,9 @@ pub(super) struct AnyText {
 impl AnyText {
     fn new(texts: Vec<TextTest>) -> Result<Self, String> {
         let cased = texts.iter().any(|text| text.cased);
-        let (equal, others): (Vec<_>, Vec<_>) =
-            texts.into_iter().partition(|text| matches!(text.shape, Shape::Equal));
+        let (equal, others): (Vec<_>, Vec<_>) = texts
+            .into_iter()
+            .partition(|text| matches!(text.shape, Shape::Equal));
         let automaton = if others.is_empty() {
             None
         } else {

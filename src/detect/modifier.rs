@@ -221,7 +221,9 @@ impl Modifiers {
                     .flat_map(|text| parts.iter().map(move |part| format!("{text}{part}")))
                     .collect();
             }
-            let texts = texts.iter().map(|text| SigmaValue::String(SigmaString::new(text)));
+            let texts = texts
+                .iter()
+                .map(|text| SigmaValue::String(SigmaString::new(text)));
             expanded.extend(texts);
         }
         Ok(expanded)

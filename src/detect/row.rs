@@ -149,7 +149,9 @@ impl<'p, 'e> Row<'p, 'e> {
         match field {
             Field::Body(region, paths) => {
                 let mut found = Vec::new();
-                if let Some(value) = &self.regions[*region as usize] {
+                let value = self.regions[*region as usize].as_ref();
+                // A view of nothing is no value, not even null.
+                if let Some(value) = value.filter(|value| !(region.is_view() && value.is_null())) {
                     for path in paths {
                         path.find(value, &mut found);
                     }

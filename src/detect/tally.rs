@@ -310,7 +310,11 @@ impl Sessions {
         all.extend(other.0);
         all.sort_by_key(|session| session.first);
         for session in all {
-            match self.0.last_mut().filter(|last| session.first <= last.last + gap_us) {
+            match self
+                .0
+                .last_mut()
+                .filter(|last| session.first <= last.last + gap_us)
+            {
                 Some(last) => last.merge(session, limit),
                 None => self.0.push(session),
             }

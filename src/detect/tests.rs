@@ -180,6 +180,121 @@ fn escapes_in_a_body_do_not_hide_a_key() {
     );
 }
 
+/// A binding to the own account, by JSON patch.
+const PATCH: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Request","auditID":"a4","stage":"ResponseComplete","requestURI":"/apis/rbac.authorization.k8s.io/v1/namespaces/dev/rolebindings/b","verb":"patch","user":{"username":"system:serviceaccount:dev:app"},"sourceIPs":["10.9.9.9"],"objectRef":{"resource":"rolebindings","namespace":"dev","name":"b","apiGroup":"rbac.authorization.k8s.io"},"responseStatus":{"metadata":{},"code":200},"requestObject":[{"op":"add","path":"/subjects/-","value":{"kind":"ServiceAccount","name":"app"}},{"op":"add","path":"/metadata/labels/pod-security.kubernetes.io~1enforce","value":"privileged"}],"requestReceivedTimestamp":"2026-11-22T04:55:30.000000Z","stageTimestamp":"2026-11-22T04:56:00.500000Z","annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"RBAC: allowed by RoleBinding \"b/dev\" of ClusterRole \"cluster-admin\" to ServiceAccount \"app/dev\""}}"#;
+
+#[test]
+fn views_of_what_was_written() {
+    check(PATCH, "{binding.subjects|fieldref: user.username}", true);
+    check(POD, "{binding.subjects|fieldref: user.username}", false);
+    check(PATCH, "{object.subjects.name: app}", true);
+    check(
+        PATCH,
+        "{object.metadata.labels.pod-security.kubernetes.io/enforce: privileged}",
+        true,
+    );
+    check(POD, "{object.spec.hostPID: true, object.kind: pod}", true);
+    let answered = POD.replace(
+        r#","requestReceivedTimestamp""#,
+        r#","responseObject":{"kind":"Pod","spec":{"hostPID":false}},"requestReceivedTimestamp""#,
+    );
+    check(&answered, "{object.spec.hostPID: true}", false);
+    check(&answered, "{requestObject.spec.hostPID: true}", true);
+    check(
+        &answered.replace("create", "delete"),
+        "{object|exists: true}",
+        false,
+    );
+    check(
+        POD,
+        "{'containers[any]': {image: busybox, securityContext.privileged: true}}",
+        true,
+    );
+    check(
+        POD,
+        "{'containers[any]': {image: nginx, securityContext.privileged: true}}",
+        false,
+    );
+    check(
+        PATCH,
+        "{reason.role: 'ClusterRole cluster-admin', reason.binding: b/dev}",
+        true,
+    );
+    check(PATCH, "{reason.subject|startswith: serviceaccount}", true);
+    check(POD, "{reason.role|exists: true}", false);
+    check(
+        PATCH,
+        "{session.seconds|gt: 30, session.seconds|lt: 31}",
+        true,
+    );
+}
+
+#[test]
+fn commands_of_exec() {
+    let exec = POD
+        .replace(
+            "pods?fieldManager=kubectl",
+            "pods/p/exec?command=sh&command=-c&command=cat+%2Fetc",
+        )
+        .replace(
+            r#""resource":"pods","#,
+            r#""resource":"pods","subresource":"exec","#,
+        );
+    check(&exec, "{exec.command: 'sh -c cat /etc'}", true);
+    check(
+        &exec,
+        "{exec.argv: '-c', exec.command|contains: '/etc'}",
+        true,
+    );
+    check(POD, "{exec.command|exists: true}", false);
+}
+
+/// Compiles one rule with other files.
+fn compile_with(detection: &str, extension: &str, files: &[(&str, &str)]) -> CompiledRules {
+    let rule = rule(detection, 0).replace(
+        "family: discovery",
+        &format!("family: discovery, {extension}"),
+    );
+    let files = files
+        .iter()
+        .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+    let files = files.chain([("detections/r.yml".to_owned(), rule)]);
+    let set = RuleSet::from_files(files).unwrap_or_else(|errors| panic!("{errors:#?}"));
+    CompiledRules::compile(&set).unwrap_or_else(|errors| panic!("{errors:#?}"))
+}
+
+#[test]
+fn a_list_holds_back_and_a_filter_drops() {
+    let text = [POD, ANONYMOUS].join("\n");
+    let excluded = |rules: &CompiledRules| -> Vec<Option<u32>> {
+        let hits = rules.evaluate(&frame(&text));
+        hits.iter().map(|hit| hit.excluded_by).collect()
+    };
+    let detection = "  s: {verb: '*'}\n  condition: s";
+    let list = "name: l\ntitle: L\nentries:\n- because: b\n  user.username: alice\n  verb: create\n  objectRef.resource: pods\n";
+    let rules = compile_with(detection, "exclude: [l]", &[("lists/l.yml", list)]);
+    assert_eq!(excluded(&rules), [Some(0), None]);
+    let list = list.replace("objectRef.resource: pods", "pod.spec.hostPID: true");
+    let rules = compile_with(detection, "exclude: [l]", &[("lists/l.yml", &list)]);
+    assert_eq!(excluded(&rules), [Some(0), None], "by a body");
+    let filter = "title: F\nlogsource: {product: kubernetes}\nfilter:\n  rules: [r0]\n  s: {user.username: alice}\n  condition: not s\n";
+    let rules = compile_with(detection, "exclude: []", &[("detections/f.yml", filter)]);
+    assert_eq!(excluded(&rules), [None]);
+}
+
+#[test]
+fn placeholders_stand_for_lists() {
+    let list = "name: l\ntitle: L\nplaceholders: {admins: [alice, 'bob*']}\n";
+    let detection = "  s: {user.username|expand: '%admins%'}\n  condition: s";
+    let rules = compile_with(detection, "exclude: []", &[("lists/l.yml", list)]);
+    assert_eq!(rules.evaluate(&frame(POD)).len(), 1);
+    check_error(
+        detection,
+        "nothing is known for the placeholder `%admins%`",
+        None,
+    );
+}
+
 #[test]
 fn tests_of_one_element() {
     let block = |image, privileged| {
@@ -252,7 +367,7 @@ fn what_cannot_be_compiled_is_refused_with_its_place() {
     );
     check_error(
         "  s: {user.groups|expand: '%x%'}\n  condition: s",
-        "`expand` is not supported",
+        "nothing is known for the placeholder",
         None,
     );
     check_error(
@@ -393,7 +508,8 @@ fn evaluate_slowly(rules: &CompiledRules, frame: &EventFrame, text: &str) -> Hit
                 if values(&leaf.field, &leaf.name, &mut found) {
                     leaf.test.matches(&Values::Found(found.iter().collect()))
                 } else {
-                    leaf.test.matches(&row_values(frame, &leaf.field, row_idx).unwrap())
+                    leaf.test
+                        .matches(&row_values(frame, &leaf.field, row_idx).unwrap())
                 }
             });
             if holds {

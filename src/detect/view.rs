@@ -150,7 +150,9 @@ fn patched(operations: &[Value]) -> Value {
             _ => continue,
         };
         let keys = path.split('/').skip(1);
-        let keys: Vec<String> = keys.map(|key| key.replace("~1", "/").replace("~0", "~")).collect();
+        let keys: Vec<String> = keys
+            .map(|key| key.replace("~1", "/").replace("~0", "~"))
+            .collect();
         set(&mut object, &keys, value);
     }
     trim(&mut object);
@@ -187,7 +189,11 @@ fn set(place: &mut Value, keys: &[String], value: Value) {
         *place = Value::Object(Map::new());
     }
     let members = place.as_object_mut().expect("it is an object");
-    set(members.entry(key.as_str()).or_insert(Value::Null), rest, value);
+    set(
+        members.entry(key.as_str()).or_insert(Value::Null),
+        rest,
+        value,
+    );
 }
 
 /// Takes the elements out of lists that no operation filled.
@@ -256,7 +262,10 @@ mod tests {
 
     #[test]
     fn an_object_is_what_was_written() {
-        let [small, large] = [json!({"spec": 1}), json!({"kind": "Pod", "spec": 1, "status": 2})];
+        let [small, large] = [
+            json!({"spec": 1}),
+            json!({"kind": "Pod", "spec": 1, "status": 2}),
+        ];
         let refused = json!({"kind": "Status", "code": 403});
         check("create", &small, &large, &large);
         check("create", &small, &refused, &small);
@@ -284,7 +293,12 @@ mod tests {
         check("patch", &patch, &Value::Null, &expected);
         let far = json!([{"op": "add", "path": "/a/999999999", "value": 1}]);
         check("patch", &far, &Value::Null, &json!({"a": [1]}));
-        check("patch", &json!([{"op": "add", "path": "", "value": {"a": 1}}, 7]), &Value::Null, &json!({"a": 1}));
+        check(
+            "patch",
+            &json!([{"op": "add", "path": "", "value": {"a": 1}}, 7]),
+            &Value::Null,
+            &json!({"a": 1}),
+        );
     }
 
     #[test]

@@ -116,7 +116,10 @@ impl<'r> Merge<'r> {
         }
         let names: Vec<&str> = self.files.iter().map(|file| &*file.name).collect();
         let ingest = self.gathering.finish(self.vocabulary, &names, self.skipped);
-        let guess = ingest.distribution.as_ref().map(|guess| guess.name.as_str());
+        let guess = ingest
+            .distribution
+            .as_ref()
+            .map(|guess| guess.name.as_str());
         let outcome = self.engine.finish(self.profile.as_deref().or(guess));
         let mut totals = Counters::default();
         for counters in &self.counters {

@@ -77,7 +77,10 @@ pub fn parse(path: &str, text: &str) -> Result<List, Vec<RuleError>> {
     })?;
     let mut errors = Vec::new();
     for profile in &file.profiles {
-        if !PROFILES.iter().any(|known| known.eq_ignore_ascii_case(profile)) {
+        if !PROFILES
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(profile))
+        {
             let what = format!("unknown profile `{profile}`");
             let hint = format!("one of {}", PROFILES.join(", "));
             errors.push(RuleError::at(path, text, profile, what).hint(hint));
@@ -119,7 +122,9 @@ fn entry(path: &str, text: &str, mut mapping: Mapping) -> Result<Entry, RuleErro
     let mut names = Vec::new();
     fields(&detection, &mut names);
     let has = |prefixes: &[&str]| {
-        names.iter().any(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))
+        names
+            .iter()
+            .any(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))
     };
     let parts = [
         ("who", has(WHO), "user.username"),
@@ -219,10 +224,16 @@ entries:
             let lines = LIST.lines().filter(|line| !line.contains(key));
             lines.collect::<Vec<_>>().join("\n")
         };
-        check_error(&without("user.username"), "does not say who (`lists/a.yml`, line 6)");
+        check_error(
+            &without("user.username"),
+            "does not say who (`lists/a.yml`, line 6)",
+        );
         check_error(&without("objectRef"), "does not say on what");
         check_error(&without("verb"), "does not say how");
-        check_error(&LIST.replace("because: a", "becaus: a"), "`because` is missing");
+        check_error(
+            &LIST.replace("because: a", "becaus: a"),
+            "`because` is missing",
+        );
         check_error(&LIST.replace("[eks]", "[ESK]"), "unknown profile `ESK`");
         check_error(&LIST.replace("startswith", "starts"), "starts");
     }

@@ -108,9 +108,8 @@ impl RuleSet {
             .iter()
             .flat_map(|rule| [&*rule.meta.id, &*rule.meta.name])
             .collect();
-        let is_replaced = |Rule { meta, .. }: &Rule| {
-            names.contains(&*meta.id) || names.contains(&*meta.name)
-        };
+        let is_replaced =
+            |Rule { meta, .. }: &Rule| names.contains(&*meta.id) || names.contains(&*meta.name);
         self.rules.retain(|rule| !is_replaced(rule));
         self.lists
             .retain(|list| added.lists.iter().all(|other| other.name != list.name));

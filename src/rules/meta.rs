@@ -150,7 +150,9 @@ impl RuleMeta {
             Some(Ok(extension)) => extension,
             Some(Err(error)) => {
                 let what = format!("under `kubescry`: {error}");
-                problems.errors.push(super::sigma::placed(path, text, &what));
+                problems
+                    .errors
+                    .push(super::sigma::placed(path, text, &what));
                 Extension::default()
             }
         };
@@ -160,13 +162,25 @@ impl RuleMeta {
             let hint = "informational, low, medium, high or critical";
             problems.unless(severity, "level:", what, hint)
         });
-        let confidence = extension.confidence.map_or(Some(Confidence::Medium), |word| {
-            let what = format!("unknown confidence `{word}` of {about}");
-            problems.unless(confidence(&word), "confidence:", what, "low, medium or high")
-        });
+        let confidence = extension
+            .confidence
+            .map_or(Some(Confidence::Medium), |word| {
+                let what = format!("unknown confidence `{word}` of {about}");
+                problems.unless(
+                    confidence(&word),
+                    "confidence:",
+                    what,
+                    "low, medium or high",
+                )
+            });
         let gap = extension.session_gap.map_or(Some(SESSION_GAP_US), |gap| {
             let what = format!("{about}: `session_gap` is not a duration");
-            problems.unless(duration_us(&gap), "session_gap:", what, "such as 30m or 12h")
+            problems.unless(
+                duration_us(&gap),
+                "session_gap:",
+                what,
+                "such as 30m or 12h",
+            )
         });
         let tactics = tactics(&head.tags);
         let family = extension
@@ -314,7 +328,14 @@ fn id_of(title: &str) -> String {
     let version = hash & !(0xf << 76) | 0x8 << 76;
     let variant = version & !(0x3 << 62) | 0x2 << 62;
     let hex = format!("{variant:032x}");
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ]
+    .join("-")
 }
 
 /// Returns the name of a file as the name of a rule.

@@ -145,9 +145,8 @@ impl RuleSet {
         let is_named = |name: &String| names.contains(name);
         self.lists.retain(|list| !is_named(&list.name));
         self.filters.retain(|filter| !is_named(&filter.rule.title));
-        self.rules.retain(|rule| {
-            !is_named(&rule.meta.name) && !rule.meta.exclude.iter().any(is_named)
-        });
+        self.rules
+            .retain(|rule| !is_named(&rule.meta.name) && !rule.meta.exclude.iter().any(is_named));
         loop {
             let set = self.clone();
             let is_whole = |rule: &Rule| match &rule.body {
@@ -187,7 +186,10 @@ impl RuleSet {
             return;
         }
         let bases = correlation.rules.iter();
-        for base in bases.filter_map(|base| self.find(base)).filter(|base| *base != rule) {
+        for base in bases
+            .filter_map(|base| self.find(base))
+            .filter(|base| *base != rule)
+        {
             self.visit(base, order);
         }
         order.push(rule);
@@ -204,9 +206,9 @@ impl RuleSet {
     pub fn is_filtered(filter: &FilterRule, meta: &RuleMeta, rule: &SigmaRule) -> bool {
         let is_named = match &filter.rules {
             FilterRuleTarget::Any => true,
-            FilterRuleTarget::Specific(names) => {
-                names.iter().any(|name| *name == meta.id || *name == meta.name)
-            }
+            FilterRuleTarget::Specific(names) => names
+                .iter()
+                .any(|name| *name == meta.id || *name == meta.name),
         };
         let has = |wanted: &Option<String>, has: &Option<String>| {
             wanted.is_none() || has.is_none() || wanted == has

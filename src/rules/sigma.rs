@@ -43,7 +43,8 @@ pub fn parse(path: &str, text: &str) -> Result<SigmaFile, Vec<RuleError>> {
                 rule.title
             );
             let warning = RuleError::at(path, text, "condition:", what);
-            file.warnings.push(warning.hint("mostly `condition: not selection` is meant"));
+            file.warnings
+                .push(warning.hint("mostly `condition: not selection` is meant"));
         }
         file.filters.push(Filter {
             rule,

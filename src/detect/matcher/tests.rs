@@ -138,7 +138,7 @@ fn any_element_of_a_list_matches() {
 
 #[test]
 fn what_cannot_be_compiled_says_why() {
-    check_error("f|base64: x", "`base64` is not supported yet");
+    check_error("f|base64: 'x*'", "wildcards, which cannot be encoded");
     check_error("f|contains|re: x", "do not go together");
     check_error("f|i: x", "need `re`");
     check_error("f|re: '('", "not a regular expression");
@@ -148,4 +148,74 @@ fn what_cannot_be_compiled_says_why() {
     check_error("f|exists: maybe", "takes `true` or `false`");
     check_error("f: [a, null]", "`null` cannot stand in a list");
     check_error("f: []", "list of values is empty");
+}
+
+#[test]
+fn many_texts_are_looked_for_at_once() {
+    let list = "f|contains: [alpha, beta, gamma, delta, epsilon]";
+    check(list, Some(json!("xxDELTAxx")), true);
+    check(list, Some(json!("delt")), false);
+    let list = "f|startswith: [alpha, al, beta, gamma]";
+    check(list, Some(json!("ALabaster")), true);
+    check(list, Some(json!("xalpha")), false);
+    let list = "f|endswith: [alpha, pha, beta, gamma]";
+    check(list, Some(json!("xxALPHA")), true);
+    check(list, Some(json!("alphax")), false);
+    let list = "f: [a, b, c, Ä, '*wild*', 'x?z', 7, true]";
+    check(list, Some(json!("ä")), true);
+    check(list, Some(json!("a wild one")), true);
+    check(list, Some(json!("xyz")), true);
+    check(list, Some(json!("7")), true);
+    check(list, Some(json!(true)), true);
+    check(list, Some(json!("ab")), false);
+    check("f|cased: [A, B, C, D]", Some(json!("a")), false);
+    check("f|contains: [a, b, c, '']", Some(json!("zzz")), true);
+}
+
+#[test]
+fn encodings_apply_before_the_comparison() {
+    // `foobar` behind one and two bytes.
+    check(
+        "f|base64offset|contains: foobar",
+        Some(json!("eGZvb2Jhcg==")),
+        true,
+    );
+    check(
+        "f|base64offset|contains: foobar",
+        Some(json!("eHhmb29iYXI=")),
+        true,
+    );
+    check(
+        "f|base64offset|contains: foobar",
+        Some(json!("eHhmb29iWXI=")), false,
+    );
+    check("f|base64: foobar", Some(json!("Zm9vYmFy")), true);
+    check(
+        "f|wide|base64offset|contains: ab",
+        Some(json!("YQBiAA==")),
+        true,
+    );
+    check("f|windash|contains: ' -e '", Some(json!("sh /e x")), true);
+    check_error("f|contains|base64: x", "encodings stand before");
+    check_error("f|base64|re: x", "for texts only");
+}
+
+#[test]
+fn parts_of_a_time_are_numbers_in_utc() {
+    let time = json!("2026-11-22T04:55:27.649211Z");
+    for (line, expected) in [
+        ("f|hour: 4", true),
+        ("f|hour|lt: 6", true),
+        ("f|hour|gte: 6", false),
+        ("f|minute: [54, 55]", true),
+        ("f|day: 22", true),
+        ("f|month: 11", true),
+        ("f|year: 2026", true),
+        ("f|week: 47", true),
+    ] {
+        check(line, Some(time.clone()), expected);
+    }
+    check("f|hour: 3", Some(json!("2026-11-22T04:55:27+01:00")), true);
+    check("f|hour: 3", Some(json!("soon")), false);
+    check_error("f|hour|contains: 3", "compared as numbers");
 }
