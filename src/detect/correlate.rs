@@ -52,8 +52,8 @@ enum Condition {
     Values(Vec<Predicate>),
     /// A figure of all values.
     Measure(Measure, Vec<Predicate>),
-    /// A hit of every rule.
-    All,
+    /// Hits of so many of the rules; of all, unless said otherwise.
+    Rules(Vec<Predicate>),
     /// A hit of every rule, one after the other.
     Sequence,
     /// Rules that hit and rules that do not; judged when the window is over.
@@ -248,7 +248,7 @@ impl Correlation {
             evidence_limit,
         } = *context;
         let from = request.ts.saturating_sub(self.timespan_us);
-        while window.recent.front().is_some_and(|entry| entry.ts <= from) {
+        while window.recent.front().is_some_and(|entry| entry.ts < from) {
             let entry = window.recent.pop_front().expect("not empty");
             window.forget(&self.condition, &entry);
         }
@@ -256,7 +256,7 @@ impl Correlation {
         let running = window
             .episodes
             .last()
-            .is_some_and(|episode| episode.last > from);
+            .is_some_and(|episode| episode.last >= from);
         let request_kept = (!running).then(|| request.to_owned());
         window.recent.push_back(Entry {
             request: request_kept,
@@ -290,7 +290,7 @@ impl Correlation {
             Condition::Requests(predicates) => (window.recent.len() as i128, predicates),
             Condition::Values(predicates) => (window.counts.len() as i128, predicates),
             Condition::Measure(measure, predicates) => (window.figure(*measure), predicates),
-            Condition::All => return (window.counts.len() == self.bases.len()).then_some(None),
+            Condition::Rules(predicates) => (window.counts.len() as i128, predicates),
             Condition::Sequence => return window.chain(self.bases.len()).map(Some),
             Condition::Expression(_) => return None,
         };
@@ -382,7 +382,10 @@ impl Correlation {
                     Condition::Measure(..) => {
                         format!("the measure of {what} within {within} is met")
                     }
-                    Condition::All => format!("all of its rules hit within {within}"),
+                    Condition::Rules(_) => {
+                        let (most, all) = (window.most, self.bases.len());
+                        format!("{most} of its {all} rules hit within {within}")
+                    }
                     Condition::Sequence => {
                         format!("its rules hit one after the other within {within}")
                     }
@@ -448,7 +451,10 @@ fn condition(
     let condition = match kind {
         CorrelationType::EventCount => Condition::Requests(predicates),
         CorrelationType::ValueCount => Condition::Values(predicates),
-        CorrelationType::Temporal => Condition::All,
+        CorrelationType::Temporal if predicates.is_empty() => {
+            Condition::Rules(vec![(ConditionOperator::Gte, rule.rules.len() as u64)])
+        }
+        CorrelationType::Temporal => Condition::Rules(predicates),
         CorrelationType::TemporalOrdered => Condition::Sequence,
         CorrelationType::ValueSum => measure(Measure::Sum)?,
         CorrelationType::ValueAvg => measure(Measure::Average)?,
@@ -529,7 +535,7 @@ impl Window {
     fn note(&mut self, condition: &Condition, entry: &Entry) {
         match condition {
             Condition::Values(_) => *self.counts.entry(entry.value).or_default() += 1,
-            Condition::All => {
+            Condition::Rules(_) => {
                 for base in bits(entry.bases) {
                     *self.counts.entry(base).or_default() += 1;
                 }
@@ -554,7 +560,7 @@ impl Window {
         };
         match condition {
             Condition::Values(_) => less(entry.value),
-            Condition::All => bits(entry.bases).for_each(less),
+            Condition::Rules(_) => bits(entry.bases).for_each(less),
             Condition::Measure(..) => {
                 let at = self.sorted.partition_point(|figure| *figure < entry.figure);
                 self.sorted.remove(at);

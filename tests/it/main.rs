@@ -6,6 +6,7 @@ mod corpus;
 mod ingest;
 mod json_texts;
 mod laws;
+mod oracle;
 mod queries;
 mod scan;
 mod shapes;

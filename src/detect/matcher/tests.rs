@@ -187,7 +187,8 @@ fn encodings_apply_before_the_comparison() {
     );
     check(
         "f|base64offset|contains: foobar",
-        Some(json!("eHhmb29iWXI=")), false,
+        Some(json!("eHhmb29iWXI=")),
+        false,
     );
     check("f|base64: foobar", Some(json!("Zm9vYmFy")), true);
     check(
