@@ -161,6 +161,11 @@ impl Correlation {
         })
     }
 
+    /// Returns the rules it looks at.
+    pub(super) fn bases(&self) -> &[u32] {
+        &self.bases
+    }
+
     /// Takes in that the rules `matched` hit a request; returns whether an episode began with it.
     pub(super) fn observe(
         &mut self,

@@ -3,11 +3,12 @@
 //! Feeds every request to the ledger, the rules' sessions, the correlations and the analytics, and
 //! draws the findings at the end. Nothing here depends on chunks, threads or the order of hash maps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 
 use super::analytics::anonymous_grant::AnonymousGrant;
+use super::analytics::forwarded_address::ForwardedAddress;
 use super::analytics::masters::Masters;
 use super::analytics::shared_credential::{SharedCredential, gateway_note};
 use super::analytics::token_reuse::TokenReuse;
@@ -40,10 +41,15 @@ pub struct Engine<'r> {
     /// Rules that hit the request at hand.
     matched: Vec<u32>,
     correlations: Vec<Correlation>,
+    /// By rule: the correlations that look at it, by their place in `correlations`.
+    correlated: Vec<Vec<u32>>,
+    /// Correlations that the request at hand is for.
+    due: BTreeSet<u32>,
     ledger: Ledger,
     deaths: Deaths,
     coverage: Coverage,
     anonymous_grant: AnonymousGrant,
+    forwarded_address: ForwardedAddress,
     masters: Masters,
     shared_credential: SharedCredential,
     token_reuse: TokenReuse,
@@ -107,7 +113,7 @@ impl<'r> Engine<'r> {
             .map(|rule| columns(&rule.meta, &rule.meta.group_by))
             .collect::<Result<_, _>>()?;
         let indices = rules.correlations_in_order();
-        let correlations = indices
+        let correlations: Vec<Correlation> = indices
             .into_iter()
             .map(|index| Correlation::new(index, &rules.rules[index], rules))
             .collect::<Result<_, _>>()?;
@@ -119,6 +125,12 @@ impl<'r> Engine<'r> {
                 for base in &correlation.rules {
                     silent[position(rules, &rule.meta, base)?] = true;
                 }
+            }
+        }
+        let mut correlated = vec![Vec::new(); rules.rules.len()];
+        for (place, correlation) in (0..).zip(&correlations) {
+            for &base in correlation.bases() {
+                correlated[base as usize].push(place);
             }
         }
         let analytic = |name: &str| analytic(rules, name);
@@ -137,10 +149,13 @@ impl<'r> Engine<'r> {
             excluded: BTreeMap::new(),
             matched: Vec::new(),
             correlations,
+            correlated,
+            due: BTreeSet::new(),
             ledger: Ledger::default(),
             deaths: Deaths::default(),
             coverage: Coverage::new(meta("unauthorized-blind")?, rules)?,
             anonymous_grant: AnonymousGrant::new(grant_meta, grant_parameters)?,
+            forwarded_address: ForwardedAddress::new(analytic("forwarded-address-forged")?)?,
             masters: Masters::new(
                 meta("masters-credential")?,
                 meta("masters-second-credential")?,
@@ -195,6 +210,7 @@ impl<'r> Engine<'r> {
             }
         }
         self.anonymous_grant.observe(request, &context);
+        self.forwarded_address.observe(request, &context);
         self.deaths.note(request, &self.ledger, self.vocabulary);
         self.matched.clear();
         let compiled = self.compiled;
@@ -253,10 +269,16 @@ impl<'r> Engine<'r> {
 
     /// Feeds the rules that hit a request to the correlations, and those that hold then to others.
     fn correlate(&mut self, request: &Request<'_>, context: &Context<'_>) {
-        for correlation in &mut self.correlations {
+        let of_rule = |rule: &u32| self.correlated[*rule as usize].iter();
+        self.due.extend(self.matched.iter().flat_map(of_rule));
+        // Those that look at others come behind them.
+        while let Some(place) = self.due.pop_first() {
+            let correlation = &mut self.correlations[place as usize];
             if correlation.observe(&self.matched, request, context) {
-                let rule = u32::try_from(correlation.rule).expect("fewer than 2^32 rules");
-                self.matched.push(rule);
+                let rule = correlation.rule;
+                self.matched
+                    .push(u32::try_from(rule).expect("fewer than 2^32 rules"));
+                self.due.extend(&self.correlated[rule]);
             }
         }
     }
@@ -307,10 +329,12 @@ impl<'r> Engine<'r> {
                 rule: self.rules.rules[rule as usize].meta.name.clone(),
                 list: self.rules.lists[list as usize].name.clone(),
                 requests,
+                at_most: self.compiled.reads_body(rule as usize),
             });
         let excluded = excluded.collect();
         let tied = self.token_reuse.tied(&self.deaths);
         findings.extend(self.anonymous_grant.finish(&context));
+        findings.extend(self.forwarded_address.finish(&context));
         findings.extend(self.masters.finish(&context, &self.ledger));
         findings.extend(self.shared_credential.finish(&context, &self.ledger));
         findings.extend(

@@ -71,6 +71,11 @@ impl CompiledRules {
         let all = Bitmap::all(frame.height());
         for (rule, compiled) in (0..).zip(&self.rules) {
             let Some(compiled) = compiled else { continue };
+            // Most rules are about something that no event of the chunk does.
+            let is_idle = |leaf_idx: &u32| pass.coded[*leaf_idx as usize].is_none();
+            if compiled.needed.iter().any(is_idle) {
+                continue;
+            }
             let mut rows = pass.bound(&compiled.tree, all.clone(), Bound::Upper);
             let hit = |excluded_by: Option<u32>| {
                 move |row_idx| Hit {
@@ -79,20 +84,20 @@ impl CompiledRules {
                     excluded_by,
                 }
             };
-            if compiled.has_body {
-                open.extend(rows.rows().map(hit(None)));
-                continue;
-            }
+            // What columns decide is held back before any body is parsed.
+            let mut is_open = compiled.has_body;
             for &list in &compiled.exclude {
                 if rows.is_empty() {
                     break;
                 }
-                let excluded =
-                    pass.bound(&self.lists[list as usize].tree, rows.clone(), Bound::Upper);
+                let list_rule = &self.lists[list as usize];
+                is_open |= list_rule.has_body;
+                let excluded = pass.bound(&list_rule.tree, rows.clone(), Bound::Lower);
                 hits.extend(excluded.rows().map(hit(Some(list))));
                 rows.remove(&excluded);
             }
-            hits.extend(rows.rows().map(hit(None)));
+            let to = if is_open { &mut open } else { &mut hits };
+            to.extend(rows.rows().map(hit(None)));
         }
         open.sort_unstable();
         for hits_of_row in open.chunk_by(|left, right| left.row_idx == right.row_idx) {

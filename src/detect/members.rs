@@ -4,8 +4,8 @@
 //! `securityContext.privileged` below it is one container that has both. What is no list is a list of
 //! one; what is absent or null is the empty list.
 
+use super::json::{Json, Keys};
 use rsigma_parser::{ArrayQuantifier, Detection, DetectionItem};
-use serde_json::Value;
 
 use super::compile::Problem;
 use super::matcher::Matcher;
@@ -40,13 +40,24 @@ impl Members {
         })
     }
 
+    /// Names every key that the tests within an element may follow.
+    pub(super) fn keep(&self, keys: &mut Keys) {
+        self.body.visit(&mut |test| {
+            let (MemberTest::Value(path, _) | MemberTest::Members(path, _)) = test;
+            path.keep(keys);
+            if let MemberTest::Members(_, members) = test {
+                members.keep(keys);
+            }
+        });
+    }
+
     /// Returns whether the condition holds for a field with `values`.
     pub fn matches(&self, values: &Values<'_>) -> bool {
         match values {
             Values::Found(found) => {
                 let members = found.iter().flat_map(|value| match value {
-                    Value::Array(elements) => elements.as_slice(),
-                    Value::Null => &[],
+                    Json::List(elements) => elements.as_slice(),
+                    Json::Null => &[],
                     single => std::slice::from_ref(*single),
                 });
                 self.holds(members)
@@ -54,14 +65,15 @@ impl Members {
             values => {
                 let mut texts = Vec::new();
                 values.texts(&mut texts);
-                let members: Vec<Value> = texts.into_iter().map(Value::String).collect();
+                let texts = texts.into_iter();
+                let members: Vec<Json<'_>> = texts.map(|text| Json::Text(text.into())).collect();
                 self.holds(members.iter())
             }
         }
     }
 
-    fn holds<'v>(&self, mut members: impl Iterator<Item = &'v Value>) -> bool {
-        let mut meets = |member: &'v Value| self.body.holds(&mut |test| test.matches(member));
+    fn holds<'v>(&self, mut members: impl Iterator<Item = &'v Json<'v>>) -> bool {
+        let mut meets = |member: &'v Json<'v>| self.body.holds(&mut |test| test.matches(member));
         match self.quantifier {
             ArrayQuantifier::Any => members.any(meets),
             ArrayQuantifier::None => !members.any(meets),
@@ -72,7 +84,7 @@ impl Members {
 }
 
 impl MemberTest {
-    fn matches(&self, member: &Value) -> bool {
+    fn matches(&self, member: &Json<'_>) -> bool {
         let (Self::Value(path, _) | Self::Members(path, _)) = self;
         let mut found = Vec::new();
         path.find(member, &mut found);

@@ -29,6 +29,7 @@ pub mod evaluate;
 pub mod explain;
 pub mod field;
 pub mod fold;
+pub mod json;
 mod leaf;
 pub mod matcher;
 pub mod members;

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use chrono::{DateTime, SecondsFormat};
 use hashbrown::HashMap;
 use memchr::memmem;
-use serde_json::Value;
 
 use super::evaluate::Pass;
 use super::field::{Field, Region};
+use super::json::Json;
 use super::leaf::{Leaf, LeafTest, Place};
 use super::value::{Number, Scalar, Values};
 use super::view;
@@ -20,7 +20,7 @@ pub(super) struct Row<'p, 'e> {
     idx: usize,
     record: &'e str,
     /// By region: its value, once it is parsed.
-    regions: [Option<Value>; Region::ALL.len()],
+    regions: [Option<Json<'e>>; Region::ALL.len()],
     /// By region: whether its raw text may write a key with escapes, once that was asked.
     escapes: [Option<bool>; Region::ALL.len()],
     /// Per leaf that was tested.
@@ -126,7 +126,8 @@ impl<'p, 'e> Row<'p, 'e> {
         let value = match region {
             Region::Object => {
                 let verb = self.pass.frame.code(Column::Verb, self.idx);
-                view::object(self.pass.frame.vocabulary().text(verb), raw, response)
+                let verb = self.pass.frame.vocabulary().text(verb);
+                view::object(verb, raw, response, &self.pass.rules.keys)
             }
             Region::Subjects | Region::Csr => {
                 self.parse(&Field::Body(Region::Object, Vec::new()));
@@ -139,7 +140,7 @@ impl<'p, 'e> Row<'p, 'e> {
                     view::subjects(object, self.pass.frame.vocabulary().text(namespace))
                 }
             }
-            _ => text_of(raw),
+            _ => Json::parse(raw, &self.pass.rules.keys),
         };
         self.regions[*region as usize] = Some(value);
     }
@@ -161,11 +162,6 @@ impl<'p, 'e> Row<'p, 'e> {
             field => row_values(self.pass.frame, field, self.idx).unwrap_or(Values::MISSING),
         }
     }
-}
-
-/// Parses a raw text. What is no JSON, or nested too deep for the parser (128 levels), is as if it were null.
-pub(super) fn text_of(raw: &str) -> Value {
-    serde_json::from_str(raw).unwrap_or_default()
 }
 
 /// Returns the values of a field that needs no parsing; `None` if it does.

@@ -404,6 +404,7 @@ pub(crate) mod tests {
                 rule: "secret-read".to_owned(),
                 list: "kubelet-secrets".to_owned(),
                 requests: 7,
+                at_most: true,
             }],
             blind: vec![text.to_owned()],
             notes: vec![text.to_owned()],

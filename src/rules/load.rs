@@ -19,7 +19,14 @@ impl RuleSet {
     /// # Errors
     /// When a file is wrong; a test keeps that from shipping.
     pub fn embedded() -> Result<Self, Vec<RuleError>> {
-        Self::from_files(embedded_files())
+        let mut set = Self::from_files(embedded_files())?;
+        set.rules
+            .iter_mut()
+            .for_each(|rule| rule.meta.is_built_in = true);
+        set.lists
+            .iter_mut()
+            .for_each(|list| list.is_built_in = true);
+        Ok(set)
     }
 
     /// Returns the rules of `files`, pairs of a path below `queries` and a text.

@@ -71,6 +71,8 @@ pub struct RuleMeta {
     pub once: bool,
     /// Columns that must not be null all over the log, or the rule stays silent.
     pub requires: Vec<String>,
+    /// Whether it is part of the program, whose tests have shown it to be right.
+    pub is_built_in: bool,
     /// The file, below `queries` or as given.
     pub path: String,
     /// The whole text of that file.
@@ -216,6 +218,7 @@ impl RuleMeta {
             summary: extension.summary,
             once: extension.once,
             requires: extension.requires,
+            is_built_in: false,
             path: path.to_owned(),
             text: text.into(),
         };

@@ -5,6 +5,7 @@
 
 mod address;
 pub mod anonymous_grant;
+pub mod forwarded_address;
 pub mod masters;
 pub mod shared_credential;
 pub mod token_reuse;

@@ -71,7 +71,7 @@ What was read
   findings  1 high, 1 low
   missing   audit.log
   skipped   4 records; the first is audit.log:512: audit.log
-  held back 7 requests of secret-read by list kubelet-secrets
+  held back at most 7 requests of secret-read by list kubelet-secrets
   blind to  audit.log
   note      audit.log
 
