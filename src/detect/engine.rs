@@ -3,7 +3,7 @@
 //! Feeds every request to the ledger, the rules' sessions, the correlations and the analytics, and
 //! draws the findings at the end. Nothing here depends on chunks, threads or the order of hash maps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use hashbrown::HashMap;
 
@@ -11,6 +11,7 @@ use super::analytics::anonymous_grant::AnonymousGrant;
 use super::analytics::forwarded_address::ForwardedAddress;
 use super::analytics::masters::Masters;
 use super::analytics::shared_credential::{SharedCredential, gateway_note};
+use super::analytics::token_by_hand::TokenByHand;
 use super::analytics::token_reuse::TokenReuse;
 use super::analytics::unauthorized::{Metas, Unauthorized};
 use super::analytics::{Context, Draft, counted, listed};
@@ -37,7 +38,7 @@ pub struct Engine<'r> {
     /// Hits that a list holds back if the log is of a distribution that it is for.
     withheld: HashMap<(u32, Box<[u32]>, u32), HitGroup>,
     /// Requests that a list held back, by rule and list.
-    excluded: BTreeMap<(u32, u32), u64>,
+    excluded: HashMap<(u32, u32), u64>,
     /// Rules that hit the request at hand.
     matched: Vec<u32>,
     correlations: Vec<Correlation>,
@@ -52,6 +53,7 @@ pub struct Engine<'r> {
     forwarded_address: ForwardedAddress,
     masters: Masters,
     shared_credential: SharedCredential,
+    token_by_hand: TokenByHand,
     token_reuse: TokenReuse,
     unauthorized: Unauthorized,
     requests: u64,
@@ -146,7 +148,7 @@ impl<'r> Engine<'r> {
             silent,
             hits: HashMap::new(),
             withheld: HashMap::new(),
-            excluded: BTreeMap::new(),
+            excluded: HashMap::new(),
             matched: Vec::new(),
             correlations,
             correlated,
@@ -165,6 +167,7 @@ impl<'r> Engine<'r> {
                 analytic("shared-credential")?,
                 meta("pod-token-away")?,
             )?,
+            token_by_hand: TokenByHand::new(analytic("program-token-by-hand")?)?,
             token_reuse: TokenReuse::new(reuse_meta, reuse_parameters)?,
             unauthorized: Unauthorized::new(&Metas {
                 brute_force: analytic("unauthorized-brute-force")?,
@@ -205,6 +208,7 @@ impl<'r> Engine<'r> {
         if request.authenticated() {
             self.ledger.enter(request);
             self.masters.observe(request, &context);
+            self.token_by_hand.observe(request, &context);
             if in_order {
                 self.shared_credential.observe(request, &context);
             }
@@ -331,10 +335,16 @@ impl<'r> Engine<'r> {
                 requests,
                 at_most: self.compiled.reads_body(rule as usize),
             });
-        let excluded = excluded.collect();
+        let mut excluded: Vec<Excluded> = excluded.collect();
+        excluded.sort_by(|a, b| {
+            let key = |excluded: &Excluded| std::cmp::Reverse(excluded.requests);
+            let name = |excluded: &Excluded| (excluded.rule.clone(), excluded.list.clone());
+            (key(a), name(a)).cmp(&(key(b), name(b)))
+        });
         let tied = self.token_reuse.tied(&self.deaths);
         findings.extend(self.anonymous_grant.finish(&context));
         findings.extend(self.forwarded_address.finish(&context));
+        findings.extend(self.token_by_hand.finish(&context));
         findings.extend(self.masters.finish(&context, &self.ledger));
         findings.extend(self.shared_credential.finish(&context, &self.ledger));
         findings.extend(

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, SecondsFormat};
-use hashbrown::HashMap;
 use memchr::memmem;
 
 use super::evaluate::Pass;
@@ -23,12 +22,36 @@ pub(super) struct Row<'p, 'e> {
     regions: [Option<Json<'e>>; Region::ALL.len()],
     /// By region: whether its raw text may write a key with escapes, once that was asked.
     escapes: [Option<bool>; Region::ALL.len()],
-    /// Per leaf that was tested.
-    tested: HashMap<u32, bool>,
+    /// What tests said of this row.
+    memo: &'p mut Memo,
+}
+
+/// What tests said of one row; serves the rows of a chunk, one after the other.
+pub(super) struct Memo {
+    /// By leaf.
+    verdicts: Vec<Option<bool>>,
+    /// The leaves with a verdict.
+    tested: Vec<u32>,
+}
+
+impl Memo {
+    pub(super) fn new(n_leaves: usize) -> Self {
+        Self {
+            verdicts: vec![None; n_leaves],
+            tested: Vec::new(),
+        }
+    }
+
+    fn clear(&mut self) {
+        for leaf_idx in self.tested.drain(..) {
+            self.verdicts[leaf_idx as usize] = None;
+        }
+    }
 }
 
 impl<'p, 'e> Row<'p, 'e> {
-    pub(super) fn new(pass: &'p Pass<'e>, idx: usize) -> Self {
+    pub(super) fn new(pass: &'p Pass<'e>, idx: usize, memo: &'p mut Memo) -> Self {
+        memo.clear();
         let record = pass.frame.record(idx);
         Self {
             pass,
@@ -36,7 +59,7 @@ impl<'p, 'e> Row<'p, 'e> {
             record,
             regions: Default::default(),
             escapes: Default::default(),
-            tested: HashMap::new(),
+            memo,
         }
     }
 
@@ -48,7 +71,7 @@ impl<'p, 'e> Row<'p, 'e> {
             let found = &pass.coded[leaf_idx as usize];
             return found.as_ref().is_some_and(|rows| rows.get(self.idx));
         }
-        if let Some(&holds) = self.tested.get(&leaf_idx) {
+        if let Some(holds) = self.memo.verdicts[leaf_idx as usize] {
             return holds;
         }
         let holds = match (leaf.place, &leaf.test) {
@@ -71,7 +94,8 @@ impl<'p, 'e> Row<'p, 'e> {
                 test.matches(&self.values(&leaf.field))
             }
         };
-        self.tested.insert(leaf_idx, holds);
+        self.memo.verdicts[leaf_idx as usize] = Some(holds);
+        self.memo.tested.push(leaf_idx);
         holds
     }
 

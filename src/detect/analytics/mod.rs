@@ -8,6 +8,7 @@ pub mod anonymous_grant;
 pub mod forwarded_address;
 pub mod masters;
 pub mod shared_credential;
+pub mod token_by_hand;
 pub mod token_reuse;
 pub mod unauthorized;
 
