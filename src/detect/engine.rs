@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 
 use super::analytics::anonymous_grant::AnonymousGrant;
 use super::analytics::forwarded_address::ForwardedAddress;
+use super::analytics::mass_deletion::MassDeletion;
 use super::analytics::masters::Masters;
 use super::analytics::shared_credential::{SharedCredential, gateway_note};
 use super::analytics::token_by_hand::TokenByHand;
@@ -51,6 +52,7 @@ pub struct Engine<'r> {
     coverage: Coverage,
     anonymous_grant: AnonymousGrant,
     forwarded_address: ForwardedAddress,
+    mass_deletion: MassDeletion,
     masters: Masters,
     shared_credential: SharedCredential,
     token_by_hand: TokenByHand,
@@ -158,6 +160,7 @@ impl<'r> Engine<'r> {
             coverage: Coverage::new(meta("unauthorized-blind")?, rules)?,
             anonymous_grant: AnonymousGrant::new(grant_meta, grant_parameters)?,
             forwarded_address: ForwardedAddress::new(analytic("forwarded-address-forged")?)?,
+            mass_deletion: MassDeletion::new(analytic("mass-deletion")?, vocabulary)?,
             masters: Masters::new(
                 meta("masters-credential")?,
                 meta("masters-second-credential")?,
@@ -215,6 +218,9 @@ impl<'r> Engine<'r> {
         }
         self.anonymous_grant.observe(request, &context);
         self.forwarded_address.observe(request, &context);
+        if in_order {
+            self.mass_deletion.observe(request, &context);
+        }
         self.deaths.note(request, &self.ledger, self.vocabulary);
         self.matched.clear();
         let compiled = self.compiled;
@@ -345,6 +351,7 @@ impl<'r> Engine<'r> {
         findings.extend(self.anonymous_grant.finish(&context));
         findings.extend(self.forwarded_address.finish(&context));
         findings.extend(self.token_by_hand.finish(&context));
+        findings.extend(self.mass_deletion.finish(&context));
         findings.extend(self.masters.finish(&context, &self.ledger));
         findings.extend(self.shared_credential.finish(&context, &self.ledger));
         findings.extend(

@@ -6,6 +6,8 @@
 mod address;
 pub mod anonymous_grant;
 pub mod forwarded_address;
+mod machinery;
+pub mod mass_deletion;
 pub mod masters;
 pub mod shared_credential;
 pub mod token_by_hand;

@@ -1,0 +1,458 @@
+//! What one identity does, judged over minutes and days: deletions, rates, habits, attempts.
+
+use std::fmt::Write as _;
+
+use kubescry::finding::{Finding, Severity};
+use kubescry::pipeline::Options;
+use kubescry::report::Summary;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::{options, run};
+
+/// A log in the making: one line per request, as kube-apiserver 1.36 writes it at level Metadata.
+#[derive(Default)]
+struct Log {
+    lines: Vec<(u64, String)>,
+}
+
+/// Who asks.
+#[derive(Clone)]
+struct Client {
+    username: String,
+    groups: Vec<&'static str>,
+    credential: String,
+    pod: Option<String>,
+    imp_username: Option<&'static str>,
+    ip: String,
+    agent: &'static str,
+}
+
+/// What was found, and what a reader is told besides.
+struct Told {
+    findings: Vec<Finding>,
+    summary: Summary,
+}
+
+const SECOND: u64 = 1000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+fn person(username: &str) -> Client {
+    Client {
+        username: username.to_owned(),
+        groups: vec!["dev", "system:authenticated"],
+        credential: format!("X509SHA256={username}"),
+        pod: None,
+        imp_username: None,
+        ip: "10.9.0.1".to_owned(),
+        agent: "kubectl/v1.36.2 (linux/amd64) kubernetes/8e16b12",
+    }
+}
+
+fn account(namespace: &str, name: &str, agent: &'static str) -> Client {
+    Client {
+        username: format!("system:serviceaccount:{namespace}:{name}"),
+        credential: format!("JTI={namespace}-{name}"),
+        ip: "10.1.0.7".to_owned(),
+        agent,
+        ..person("")
+    }
+}
+
+fn controller(name: &str) -> Client {
+    account(
+        "kube-system",
+        name,
+        "kube-controller-manager/v1.36.2 (linux/amd64)",
+    )
+}
+
+impl Log {
+    /// Adds one request `millis` after the start; `object` is `resource[/subresource]`, then
+    /// namespace, then name, with `-` for none.
+    fn ask(&mut self, millis: u64, client: &Client, verb: &str, object: &str, code: u16) {
+        self.say(millis, client, verb, object, code, "");
+    }
+
+    /// The same, with the message of the response.
+    fn say(
+        &mut self,
+        millis: u64,
+        client: &Client,
+        verb: &str,
+        object: &str,
+        code: u16,
+        message: &str,
+    ) {
+        let mut words = object.split(' ').map(|word| word.trim_matches('-'));
+        let (what, namespace, rest) = (
+            words.next().unwrap(),
+            words.next().unwrap_or(""),
+            words.next().unwrap_or(""),
+        );
+        let (name, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (resource, subresource) = what.split_once('/').unwrap_or((what, ""));
+        let at = 1_795_323_600_000_000 + i64::try_from(millis).unwrap() * 1000;
+        let time = kubescry::finding::Timestamp(at).to_string();
+        let mut uri = String::from("/api/v1");
+        for (prefix, part) in [
+            ("/namespaces/", namespace),
+            ("/", resource),
+            ("/", name),
+            ("?", query),
+        ] {
+            if !part.is_empty() {
+                write!(uri, "{prefix}{part}").unwrap();
+            }
+        }
+        let mut object = json!({"resource": resource, "apiVersion": "v1"});
+        for (key, value) in [
+            ("namespace", namespace),
+            ("name", name),
+            ("subresource", subresource),
+        ] {
+            if !value.is_empty() {
+                object[key] = json!(value);
+            }
+        }
+        let mut extra = json!({"authentication.kubernetes.io/credential-id": [client.credential]});
+        if let Some(pod) = &client.pod {
+            extra["authentication.kubernetes.io/pod-name"] = json!([pod]);
+        }
+        let decision = if code == 403 && message.is_empty() {
+            "forbid"
+        } else {
+            "allow"
+        };
+        let mut event = json!({
+            "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata",
+            "auditID": format!("00000000-0000-4000-8000-{:012}", self.lines.len()),
+            "stage": "ResponseComplete", "requestURI": uri, "verb": verb,
+            "user": {"username": client.username, "groups": client.groups, "extra": extra},
+            "sourceIPs": [client.ip], "userAgent": client.agent, "objectRef": object,
+            "responseStatus": {"metadata": {}, "code": code},
+            "requestReceivedTimestamp": time, "stageTimestamp": time,
+            "annotations": {"authorization.k8s.io/decision": decision, "authorization.k8s.io/reason": ""},
+        });
+        if !message.is_empty() {
+            event["responseStatus"]["message"] = json!(message);
+        }
+        if let Some(other) = client.imp_username {
+            event["impersonatedUser"] = json!({"username": other});
+        }
+        self.lines.push((millis, event.to_string()));
+    }
+
+    fn told(mut self) -> Told {
+        self.lines.sort_by_key(|(millis, _)| *millis);
+        let lines: Vec<&str> = self.lines.iter().map(|(_, line)| line.as_str()).collect();
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("audit.log");
+        std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+        let scan = run(&Options {
+            evidence_limit: 20,
+            ..options(&[&path])
+        });
+        assert_eq!(scan.summary.totals.events, self.lines.len() as u64);
+        Told {
+            findings: scan.outcome.findings,
+            summary: scan.summary,
+        }
+    }
+
+    /// Returns what the rule says.
+    fn findings(self, rule: &str) -> Vec<Finding> {
+        let mut findings = self.told().findings;
+        findings.retain(|found| found.rule.name == rule);
+        findings
+    }
+
+    /// Asserts that the rule says one thing, and how bad it is.
+    fn raises(self, rule: &str, severity: Severity) -> Finding {
+        let findings = self.findings(rule);
+        let said: Vec<&str> = findings
+            .iter()
+            .map(|found| found.summary.as_str())
+            .collect();
+        assert_eq!(findings.len(), 1, "{rule}: {said:#?}");
+        let found = &findings[0];
+        assert_eq!(
+            found.severity, severity,
+            "{} {:#?}",
+            found.summary, found.why
+        );
+        found.clone()
+    }
+
+    /// Asserts that the rule says nothing of that severity or higher.
+    fn stays_below(self, rule: &str, severity: Severity) {
+        let findings = self.findings(rule);
+        let loud = findings.iter().filter(|found| found.severity >= severity);
+        let loud: Vec<&str> = loud.map(|found| found.summary.as_str()).collect();
+        assert!(loud.is_empty(), "{loud:#?}");
+    }
+}
+
+const DELETION: &str = "mass-deletion";
+
+#[test]
+fn a_wiped_cluster_is_critical() {
+    let mut log = Log::default();
+    let mallory = person("mallory");
+    for namespace in 0..30 {
+        for (kind, n) in [
+            ("deployments", 4),
+            ("secrets", 6),
+            ("persistentvolumeclaims", 2),
+        ] {
+            for index in 0..n {
+                let object = format!("{kind} ns{namespace} x{index}");
+                log.ask(
+                    namespace * 2000 + index * 10,
+                    &mallory,
+                    "delete",
+                    &object,
+                    200,
+                );
+            }
+        }
+    }
+    let found = log.raises(DELETION, Severity::Critical);
+    assert_eq!(found.count, 360);
+    assert_eq!(
+        found.summary,
+        "`mallory` deleted 360 times, within 58 s: secrets 180, deployments 120, \
+         persistentvolumeclaims 60, in 30 namespaces"
+    );
+}
+
+#[test]
+fn namespaces_weigh_more_than_what_is_counted() {
+    let mut log = Log::default();
+    for index in 0..3 {
+        let object = format!("namespaces ns{index} ns{index}");
+        log.ask(index * MINUTE, &person("mallory"), "delete", &object, 200);
+    }
+    log.raises(DELETION, Severity::Medium);
+}
+
+#[test]
+fn slow_deletions_are_not_mass() {
+    let mut log = Log::default();
+    for index in 0..500 {
+        let object = format!("configmaps ns{index} x");
+        log.ask(index * MINUTE, &person("dev"), "delete", &object, 200);
+    }
+    log.stays_below(DELETION, Severity::Informational);
+}
+
+#[test]
+fn an_uninstalled_application_is_said_for_information() {
+    let mut log = Log::default();
+    let kinds = [
+        "deployments",
+        "services",
+        "configmaps",
+        "secrets",
+        "serviceaccounts",
+        "roles",
+    ];
+    for (index, kind) in (0..60).zip(kinds.into_iter().cycle()) {
+        let object = format!("{kind} monitoring x{index}");
+        log.ask(index * 100, &person("dev"), "delete", &object, 200);
+    }
+    for index in 0..10 {
+        let object = format!("clusterroles - x{index}");
+        log.ask(7000 + index, &person("dev"), "delete", &object, 200);
+    }
+    log.raises(DELETION, Severity::Informational);
+}
+
+#[test]
+fn all_of_one_kind_is_no_application() {
+    let mut log = Log::default();
+    for index in 0..60 {
+        let object = format!("secrets prod x{index}");
+        log.ask(index * 100, &person("mallory"), "delete", &object, 200);
+    }
+    log.raises(DELETION, Severity::Medium);
+}
+
+#[test]
+fn tests_delete_what_they_made() {
+    let mut log = Log::default();
+    let bot = account("ci", "runner", "e2e/1.0");
+    for index in 0..40 {
+        let (namespace, object) = (
+            format!("namespaces - t{index}"),
+            format!("secrets t{index} x"),
+        );
+        let at = index * 10 * SECOND;
+        log.ask(at, &bot, "create", &namespace, 201);
+        log.ask(at + 1, &bot, "create", &object, 201);
+        log.ask(at + HOUR, &bot, "delete", &object, 200);
+        log.ask(
+            at + HOUR + 1,
+            &bot,
+            "delete",
+            &format!("namespaces t{index} t{index}"),
+            200,
+        );
+        // The server chooses the names of these.
+        log.ask(at + 2, &bot, "create", "configmaps ci", 201);
+        log.ask(
+            at + HOUR,
+            &bot,
+            "delete",
+            &format!("configmaps ci c{index}"),
+            200,
+        );
+    }
+    log.stays_below(DELETION, Severity::Informational);
+}
+
+#[test]
+fn what_was_only_pretended_counts_neither_way() {
+    let mut log = Log::default();
+    let dev = person("dev");
+    for index in 0..200 {
+        let object = format!("secrets ns{index} x?dryRun=All");
+        log.ask(index * 100, &dev, "delete", &object, 200);
+    }
+    log.stays_below(DELETION, Severity::Informational);
+
+    let mut log = Log::default();
+    for index in 0..200 {
+        let object = format!("secrets ns{index} x");
+        log.ask(
+            index * 100,
+            &dev,
+            "create",
+            &format!("{object}?dryRun=All"),
+            201,
+        );
+        log.ask(index * 100 + 50, &dev, "delete", &object, 200);
+    }
+    log.raises(DELETION, Severity::High);
+}
+
+#[test]
+fn consequences_are_nobodys_deed() {
+    let mut log = Log::default();
+    log.ask(0, &person("dev"), "delete", "namespaces shop shop", 200);
+    let kubelet = Client {
+        username: "system:node:n1".to_owned(),
+        agent: "kubelet/v1.36.2",
+        ..person("")
+    };
+    for index in 0..300 {
+        let at = 5000 + index * 10;
+        let kind = format!("kind{index} shop");
+        log.ask(
+            at,
+            &controller("namespace-controller"),
+            "deletecollection",
+            &kind,
+            200,
+        );
+        let pod = format!("pods shop p{index}");
+        log.ask(at, &kubelet, "delete", &pod, 200);
+        log.ask(
+            at,
+            &controller("generic-garbage-collector"),
+            "delete",
+            &pod,
+            200,
+        );
+        log.ask(
+            at,
+            &controller("ttl-after-finished-controller"),
+            "delete",
+            &format!("jobs ns{index} j"),
+            200,
+        );
+    }
+    log.stays_below(DELETION, Severity::Informational);
+}
+
+#[test]
+fn a_controllers_name_without_its_program_is_no_excuse() {
+    let mut log = Log::default();
+    let thief = Client {
+        agent: "curl/8",
+        ..controller("generic-garbage-collector")
+    };
+    for index in 0..100 {
+        log.ask(
+            index * 100,
+            &thief,
+            "delete",
+            &format!("deployments ns{index} x"),
+            200,
+        );
+    }
+    log.raises(DELETION, Severity::Medium);
+}
+
+#[test]
+fn one_object_that_does_not_go_is_one() {
+    let mut log = Log::default();
+    for second in 0..600 {
+        log.ask(
+            second * SECOND,
+            &account("ops", "op", "op/1"),
+            "delete",
+            "persistentvolumeclaims db data-0",
+            200,
+        );
+    }
+    log.stays_below(DELETION, Severity::Informational);
+}
+
+#[test]
+fn refused_deletions_are_tried_ones() {
+    let mut log = Log::default();
+    for index in 0..60 {
+        let object = format!("secrets ns{index} x");
+        log.ask(index * 100, &person("mallory"), "delete", &object, 403);
+    }
+    let found = log.raises(DELETION, Severity::Low);
+    assert!(
+        found
+            .summary
+            .contains("tried to delete 60 times and was refused"),
+        "{}",
+        found.summary
+    );
+}
+
+#[test]
+fn a_nightly_clean_up_becomes_routine_and_more_than_it_does_not() {
+    let nights = |last: u64| {
+        let mut log = Log::default();
+        for night in 0..5 {
+            for index in 0..if night == 4 { last } else { 60 } {
+                let object = format!("configmaps preview{index} x{night}");
+                let at = night * DAY + index * SECOND / 2;
+                log.ask(
+                    at,
+                    &account("ci", "cleaner", "cleaner/1"),
+                    "delete",
+                    &object,
+                    200,
+                );
+            }
+        }
+        let mut findings = log.findings(DELETION);
+        findings.sort_by_key(|found| found.first_seen);
+        findings
+            .iter()
+            .map(|found| found.severity)
+            .collect::<Vec<_>>()
+    };
+    let (medium, low) = (Severity::Medium, Severity::Low);
+    assert_eq!(nights(60), [medium, medium, low, low, low]);
+    assert_eq!(nights(600), [medium, medium, low, low, Severity::Critical]);
+}
