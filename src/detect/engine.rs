@@ -9,8 +9,10 @@ use hashbrown::HashMap;
 
 use super::analytics::anonymous_grant::AnonymousGrant;
 use super::analytics::forwarded_address::ForwardedAddress;
+use super::analytics::lives::Lives;
 use super::analytics::mass_deletion::MassDeletion;
 use super::analytics::masters::Masters;
+use super::analytics::rates::Rates;
 use super::analytics::shared_credential::{SharedCredential, gateway_note};
 use super::analytics::token_by_hand::TokenByHand;
 use super::analytics::token_reuse::TokenReuse;
@@ -52,7 +54,9 @@ pub struct Engine<'r> {
     coverage: Coverage,
     anonymous_grant: AnonymousGrant,
     forwarded_address: ForwardedAddress,
+    lives: Lives,
     mass_deletion: MassDeletion,
+    rates: Rates,
     masters: Masters,
     shared_credential: SharedCredential,
     token_by_hand: TokenByHand,
@@ -160,7 +164,13 @@ impl<'r> Engine<'r> {
             coverage: Coverage::new(meta("unauthorized-blind")?, rules)?,
             anonymous_grant: AnonymousGrant::new(grant_meta, grant_parameters)?,
             forwarded_address: ForwardedAddress::new(analytic("forwarded-address-forged")?)?,
+            lives: Lives::default(),
             mass_deletion: MassDeletion::new(analytic("mass-deletion")?, vocabulary)?,
+            rates: Rates::new(
+                analytic("denied-rate")?,
+                analytic("secret-read-rate")?,
+                vocabulary,
+            )?,
             masters: Masters::new(
                 meta("masters-credential")?,
                 meta("masters-second-credential")?,
@@ -220,6 +230,8 @@ impl<'r> Engine<'r> {
         self.forwarded_address.observe(request, &context);
         if in_order {
             self.mass_deletion.observe(request, &context);
+            let past = self.lives.live(request);
+            self.rates.observe(request, &past, &context);
         }
         self.deaths.note(request, &self.ledger, self.vocabulary);
         self.matched.clear();
@@ -352,6 +364,7 @@ impl<'r> Engine<'r> {
         findings.extend(self.forwarded_address.finish(&context));
         findings.extend(self.token_by_hand.finish(&context));
         findings.extend(self.mass_deletion.finish(&context));
+        findings.extend(self.rates.finish(&context, &self.lives));
         findings.extend(self.masters.finish(&context, &self.ledger));
         findings.extend(self.shared_credential.finish(&context, &self.ledger));
         findings.extend(

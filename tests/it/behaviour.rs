@@ -456,3 +456,207 @@ fn a_nightly_clean_up_becomes_routine_and_more_than_it_does_not() {
     assert_eq!(nights(60), [medium, medium, low, low, low]);
     assert_eq!(nights(600), [medium, medium, low, low, Severity::Critical]);
 }
+
+const DENIED: &str = "denied-rate";
+const SECRETS: &str = "secret-read-rate";
+
+/// Somebody who lists Pods every minute for so long.
+fn at_work(log: &mut Log, client: &Client, from: u64, to: u64) {
+    for minute in from / MINUTE..to / MINUTE {
+        log.ask(minute * MINUTE, client, "list", "pods prod", 200);
+    }
+}
+
+/// So many different Secrets, one every two seconds.
+fn reads(log: &mut Log, client: &Client, at: u64, count: u64, code: u16) {
+    for index in 0..count {
+        let secret = format!("secrets ns{} s{index}", index % 7);
+        log.ask(at + index * 2 * SECOND, client, "get", &secret, code);
+    }
+}
+
+#[test]
+fn somebody_who_never_read_secrets_reads_many() {
+    let mut log = Log::default();
+    let web = account("prod", "web", "app/1.0");
+    at_work(&mut log, &web, 0, 5 * HOUR);
+    reads(&mut log, &web, 4 * HOUR, 60, 200);
+    let found = log.raises(SECRETS, Severity::Medium);
+    assert_eq!(
+        found.summary,
+        "`system:serviceaccount:prod:web` read Secrets 60 times within 5 min, where it had not at all: \
+         get of 60 different objects"
+    );
+    assert!(
+        found
+            .why
+            .contains(&"baseline = 48 buckets with requests of this identity".to_owned()),
+        "{:#?}",
+        found.why
+    );
+}
+
+#[test]
+fn the_edge_of_a_bucket_cuts_no_burst() {
+    let mut log = Log::default();
+    let web = account("prod", "web", "app/1.0");
+    at_work(&mut log, &web, 0, 5 * HOUR);
+    // The log starts at a full hour less 200 seconds.
+    for index in 0..32 {
+        log.ask(
+            4 * HOUR + 184_000 + index * SECOND,
+            &web,
+            "get",
+            &format!("secrets ns s{index}"),
+            200,
+        );
+    }
+    log.raises(SECRETS, Severity::Medium);
+}
+
+#[test]
+fn a_history_that_comes_later_serves_too() {
+    let mut log = Log::default();
+    let web = account("prod", "web", "app/1.0");
+    at_work(&mut log, &web, 0, 6 * HOUR);
+    reads(&mut log, &web, 10 * MINUTE, 60, 200);
+    log.raises(SECRETS, Severity::Medium);
+}
+
+#[test]
+fn who_reads_as_much_as_ever_is_calm() {
+    let mut log = Log::default();
+    let operator = account("ops", "operator", "operator/1.0");
+    for minute in 0..10 * 60 {
+        let count = 8 + minute * 7 % 13;
+        reads(
+            &mut log,
+            &operator,
+            minute * MINUTE,
+            if minute == 400 { 25 } else { count },
+            200,
+        );
+    }
+    log.stays_below(SECRETS, Severity::Informational);
+}
+
+#[test]
+fn a_busy_reader_is_judged_by_its_median() {
+    let mut log = Log::default();
+    let operator = account("ops", "operator", "operator/1.0");
+    for minute in 0..10 * 60 {
+        reads(&mut log, &operator, minute * MINUTE, 3, 200);
+    }
+    for index in 0..290 {
+        log.ask(
+            8 * HOUR + index * SECOND,
+            &operator,
+            "get",
+            &format!("secrets ns s{index}"),
+            200,
+        );
+    }
+    let found = log.raises(SECRETS, Severity::Medium);
+    assert!(
+        found
+            .why
+            .iter()
+            .any(|why| why.starts_with("robust z-score = ")),
+        "{:#?}",
+        found.why
+    );
+}
+
+#[test]
+fn a_daily_burst_is_a_rhythm() {
+    let bursts = |days: &[u64], last: u64| {
+        let mut log = Log::default();
+        let backup = account("ops", "backup", "velero/1");
+        for hour in 0..5 * 24 {
+            log.ask(hour * HOUR + 7 * MINUTE, &backup, "list", "pods prod", 200);
+            log.ask(hour * HOUR + 37 * MINUTE, &backup, "list", "pods prod", 200);
+        }
+        for &day in days {
+            reads(&mut log, &backup, day * DAY + 2 * HOUR, 100, 200);
+        }
+        for index in 0..last {
+            let at = 4 * DAY + 2 * HOUR + index * 100_000 / last;
+            log.ask(at, &backup, "get", &format!("secrets ns s{index}"), 200);
+        }
+        log
+    };
+    bursts(&[0, 1, 2, 3], 100).stays_below(SECRETS, Severity::Informational);
+    bursts(&[1, 2], 110).stays_below(SECRETS, Severity::Informational);
+    bursts(&[3], 100).stays_below(SECRETS, Severity::Medium);
+    bursts(&[], 100).raises(SECRETS, Severity::Medium);
+    bursts(&[0, 1, 2, 3], 500).raises(SECRETS, Severity::Medium);
+}
+
+#[test]
+fn an_attack_does_not_teach_the_baseline() {
+    let mut log = Log::default();
+    let web = account("prod", "web", "app/1.0");
+    at_work(&mut log, &web, 0, 12 * HOUR);
+    for at in [4 * HOUR, 7 * HOUR, 10 * HOUR] {
+        reads(&mut log, &web, at, 400, 200);
+    }
+    assert_eq!(log.findings(SECRETS).len(), 3);
+}
+
+#[test]
+fn a_short_log_knows_only_what_is_too_much_for_anybody() {
+    let log = |count| {
+        let mut log = Log::default();
+        for index in 0..count {
+            log.ask(
+                index * 500,
+                &person("dev"),
+                "get",
+                &format!("secrets ns s{index}"),
+                200,
+            );
+        }
+        log
+    };
+    log(200).stays_below(SECRETS, Severity::Informational);
+    let found = log(400).raises(SECRETS, Severity::Medium);
+    assert!(
+        found
+            .why
+            .iter()
+            .any(|why| why.contains("history is too short")),
+        "{:#?}",
+        found.why
+    );
+}
+
+#[test]
+fn refusals_are_compared_with_ones_own() {
+    let mut log = Log::default();
+    let (dev, noisy) = (person("dev"), account("ops", "noisy", "noisy/1"));
+    at_work(&mut log, &dev, 0, 5 * HOUR);
+    for second in 0..5 * HOUR / SECOND {
+        // As many for this one all the time.
+        log.ask(second * SECOND, &noisy, "list", "nodes", 403);
+    }
+    reads(&mut log, &dev, 4 * HOUR, 50, 403);
+    let found = log.raises(DENIED, Severity::Medium);
+    assert_eq!(found.actor.username.as_deref(), Some("dev"));
+}
+
+#[test]
+fn a_program_that_lost_its_role_is_low() {
+    let mut log = Log::default();
+    let web = account("prod", "web", "app/1.0");
+    at_work(&mut log, &web, 0, 5 * HOUR);
+    for second in 0..HOUR / SECOND {
+        log.ask(
+            4 * HOUR + second * SECOND,
+            &web,
+            "list",
+            "configmaps prod",
+            403,
+        );
+    }
+    log.raises(DENIED, Severity::Low);
+}

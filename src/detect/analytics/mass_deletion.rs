@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use hashbrown::{HashMap, HashSet};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use super::lives::{Who, who};
 use super::machinery::Machinery;
 use super::{Context, Draft, counted, lasting};
 use crate::detect::request::Request;
@@ -42,9 +43,6 @@ pub struct MassDeletion {
     made_limit: usize,
     doers: HashMap<Who, Doer>,
 }
-
-/// User and whom it impersonates.
-type Who = (u32, u32);
 
 struct Settings {
     window_us: i64,
@@ -563,10 +561,6 @@ impl Burst {
             .extend(excuse.map(|excuse| format!("class = {excuse}")));
         draft.finish(context.vocabulary)
     }
-}
-
-fn who(request: &Request<'_>) -> Who {
-    (request.username(), request.imp_username())
 }
 
 /// Returns what stands for the object of a request; for a collection if it has no name.
