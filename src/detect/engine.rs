@@ -12,6 +12,7 @@ use super::analytics::forwarded_address::ForwardedAddress;
 use super::analytics::lives::Lives;
 use super::analytics::mass_deletion::MassDeletion;
 use super::analytics::masters::Masters;
+use super::analytics::new_behaviour::NewBehaviour;
 use super::analytics::rates::Rates;
 use super::analytics::shared_credential::{SharedCredential, gateway_note};
 use super::analytics::token_by_hand::TokenByHand;
@@ -56,6 +57,7 @@ pub struct Engine<'r> {
     forwarded_address: ForwardedAddress,
     lives: Lives,
     mass_deletion: MassDeletion,
+    new_behaviour: NewBehaviour,
     rates: Rates,
     masters: Masters,
     shared_credential: SharedCredential,
@@ -166,6 +168,7 @@ impl<'r> Engine<'r> {
             forwarded_address: ForwardedAddress::new(analytic("forwarded-address-forged")?)?,
             lives: Lives::default(),
             mass_deletion: MassDeletion::new(analytic("mass-deletion")?, vocabulary)?,
+            new_behaviour: NewBehaviour::new(analytic("new-behaviour")?, vocabulary)?,
             rates: Rates::new(
                 analytic("denied-rate")?,
                 analytic("secret-read-rate")?,
@@ -232,6 +235,7 @@ impl<'r> Engine<'r> {
             self.mass_deletion.observe(request, &context);
             let past = self.lives.live(request);
             self.rates.observe(request, &past, &context);
+            self.new_behaviour.observe(request, &past, &self.lives, &context);
         }
         self.deaths.note(request, &self.ledger, self.vocabulary);
         self.matched.clear();
@@ -335,6 +339,7 @@ impl<'r> Engine<'r> {
         let notes = gateway_note(&self.ledger, vocabulary)
             .into_iter()
             .chain(self.coverage.disorder())
+            .chain(self.new_behaviour.note(&self.lives))
             .chain(ungrouped)
             .collect();
         self.hit_findings(&mut findings);
@@ -365,6 +370,7 @@ impl<'r> Engine<'r> {
         findings.extend(self.token_by_hand.finish(&context));
         findings.extend(self.mass_deletion.finish(&context));
         findings.extend(self.rates.finish(&context, &self.lives));
+        findings.extend(self.new_behaviour.finish(&context));
         findings.extend(self.masters.finish(&context, &self.ledger));
         findings.extend(self.shared_credential.finish(&context, &self.ledger));
         findings.extend(

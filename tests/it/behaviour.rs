@@ -660,3 +660,179 @@ fn a_program_that_lost_its_role_is_low() {
     }
     log.raises(DENIED, Severity::Low);
 }
+
+const NEW: &str = "new-behaviour";
+
+/// A Pod that lists ConfigMaps of its namespace every three minutes, up to the end of so many days.
+fn days_of_a_pod(log: &mut Log, days: u64) -> Client {
+    let web = Client {
+        pod: Some("web-6cf79fdc55-hsl8s".to_owned()),
+        ..account("prod", "web", "app/1.0")
+    };
+    for at in (0..days * DAY / MINUTE).step_by(3) {
+        log.ask(at * MINUTE, &web, "list", "configmaps prod", 200);
+    }
+    web
+}
+
+/// A person who lists Pods in two namespaces, at work eight hours a day.
+fn days_of_a_person(log: &mut Log, days: u64) -> Client {
+    let dev = person("dev");
+    for day in 0..days {
+        for minute in 0..8 * 60 {
+            let at = minute * MINUTE;
+            log.ask(day * DAY + at, &dev, "list", "pods prod", 200);
+            log.ask(day * DAY + at + 1, &dev, "list", "pods test", 200);
+        }
+    }
+    dev
+}
+
+#[test]
+fn a_pod_reads_secrets_for_the_first_time() {
+    let mut log = Log::default();
+    let web = days_of_a_pod(&mut log, 4);
+    for index in 0..5 {
+        log.ask(4 * DAY + index, &web, "get", "secrets prod db", 200);
+    }
+    let found = log.raises(NEW, Severity::Medium);
+    assert_eq!(
+        found.summary,
+        "`system:serviceaccount:prod:web` did in 4 d and 1920 requests never before: get secrets"
+    );
+    assert_eq!(found.count, 5);
+}
+
+#[test]
+fn the_first_days_are_history() {
+    let mut log = Log::default();
+    let web = days_of_a_pod(&mut log, 4);
+    log.ask(DAY, &web, "get", "secrets prod db", 200);
+    log.ask(4 * DAY, &web, "get", "secrets prod db", 200);
+    log.stays_below(NEW, Severity::Informational);
+}
+
+#[test]
+fn what_is_refused_or_does_not_matter_is_no_behaviour() {
+    let mut log = Log::default();
+    let web = days_of_a_pod(&mut log, 4);
+    log.ask(4 * DAY, &web, "get", "secrets prod db", 403);
+    log.ask(4 * DAY, &web, "list", "endpoints prod", 200);
+    log.stays_below(NEW, Severity::Informational);
+}
+
+#[test]
+fn a_new_version_may_do_new_things_and_no_other_pod() {
+    let change = |workload: &str| {
+        let mut log = Log::default();
+        let web = days_of_a_pod(&mut log, 4);
+        let workload = format!("deployments prod {workload}");
+        log.ask(
+            4 * DAY - 20 * MINUTE,
+            &person("dev"),
+            "patch",
+            &workload,
+            200,
+        );
+        log.ask(4 * DAY, &web, "get", "secrets prod db", 200);
+        log
+    };
+    change("web").stays_below(NEW, Severity::Informational);
+    change("api").raises(NEW, Severity::Medium);
+}
+
+#[test]
+fn a_person_with_a_new_program_from_elsewhere() {
+    let mut log = Log::default();
+    let dev = days_of_a_person(&mut log, 4);
+    let thief = Client {
+        ip: "203.0.113.9".to_owned(),
+        agent: "curl/8.5",
+        ..dev
+    };
+    log.ask(4 * DAY, &thief, "list", "pods kube-system", 200);
+    log.ask(
+        4 * DAY + SECOND,
+        &thief,
+        "get",
+        "pods/exec kube-system etcd",
+        101,
+    );
+    let found = log.raises(NEW, Severity::Medium);
+    assert_eq!(
+        found.summary,
+        "`dev` did in 4 d and 3840 requests never before: get pods/exec; namespace kube-system; \
+         address 203.0.113.9; program curl"
+    );
+}
+
+#[test]
+fn who_does_new_things_all_the_time_is_no_news() {
+    let mut log = Log::default();
+    let admin = person("admin");
+    for index in 0..1000 {
+        let object = format!("kind{} ns{} x", index / 10, index / 10);
+        log.ask(index * 5 * MINUTE, &admin, "get", &object, 200);
+    }
+    log.ask(1000 * 5 * MINUTE, &admin, "patch", "clusterroles - x", 200);
+    log.stays_below(NEW, Severity::Informational);
+}
+
+#[test]
+fn new_news_of_a_person_alone_is_low() {
+    let mut log = Log::default();
+    let dev = days_of_a_person(&mut log, 4);
+    log.ask(4 * DAY, &dev, "delete", "pods prod web-1", 200);
+    log.raises(NEW, Severity::Low);
+}
+
+#[test]
+fn somebody_wakes_up_and_writes() {
+    let mut log = Log::default();
+    let dev = days_of_a_person(&mut log, 3);
+    log.ask(0, &dev, "patch", "configmaps prod x", 200);
+    let there = person("other");
+    for day in 0..40 {
+        log.ask(day * DAY, &there, "list", "pods prod", 200);
+    }
+    log.ask(30 * DAY, &dev, "list", "pods prod", 200);
+    log.ask(30 * DAY + HOUR, &dev, "patch", "configmaps prod x", 200);
+    log.ask(30 * DAY + 2 * HOUR, &dev, "patch", "configmaps prod x", 200);
+    let found = log.raises(NEW, Severity::Low);
+    assert!(
+        found.summary.contains("writes after a silence of 27 d"),
+        "{}",
+        found.summary
+    );
+}
+
+#[test]
+fn a_new_target_of_impersonation() {
+    let mut log = Log::default();
+    let dev = days_of_a_person(&mut log, 3);
+    let other = Client {
+        imp_username: Some("boss"),
+        ..dev
+    };
+    log.ask(3 * DAY, &other, "list", "pods prod", 200);
+    let found = log.raises(NEW, Severity::Low);
+    assert!(
+        found.summary.ends_with("impersonates boss"),
+        "{}",
+        found.summary
+    );
+}
+
+#[test]
+fn a_short_log_says_that_nothing_was_new() {
+    let mut log = Log::default();
+    days_of_a_pod(&mut log, 1);
+    let told = log.told();
+    let notes = &told.summary.notes;
+    assert!(
+        notes
+            .iter()
+            .any(|note| note.contains("new behaviour of identities was not judged")),
+        "{notes:?}"
+    );
+}

@@ -10,6 +10,7 @@ pub mod lives;
 mod machinery;
 pub mod mass_deletion;
 pub mod masters;
+pub mod new_behaviour;
 pub mod rates;
 pub mod shared_credential;
 pub mod token_by_hand;
