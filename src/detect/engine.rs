@@ -9,6 +9,8 @@ use hashbrown::HashMap;
 
 use super::analytics::anonymous_grant::AnonymousGrant;
 use super::analytics::forwarded_address::ForwardedAddress;
+use super::analytics::break_glass::BreakGlass;
+use super::analytics::escalation::Escalation;
 use super::analytics::lives::Lives;
 use super::analytics::mass_deletion::MassDeletion;
 use super::analytics::masters::Masters;
@@ -55,6 +57,8 @@ pub struct Engine<'r> {
     coverage: Coverage,
     anonymous_grant: AnonymousGrant,
     forwarded_address: ForwardedAddress,
+    break_glass: BreakGlass,
+    escalation: Escalation,
     lives: Lives,
     mass_deletion: MassDeletion,
     new_behaviour: NewBehaviour,
@@ -166,6 +170,8 @@ impl<'r> Engine<'r> {
             coverage: Coverage::new(meta("unauthorized-blind")?, rules)?,
             anonymous_grant: AnonymousGrant::new(grant_meta, grant_parameters)?,
             forwarded_address: ForwardedAddress::new(analytic("forwarded-address-forged")?)?,
+            break_glass: BreakGlass::new(analytic("break-glass-session")?)?,
+            escalation: Escalation::new(analytic("escalation-attempts")?, vocabulary)?,
             lives: Lives::default(),
             mass_deletion: MassDeletion::new(analytic("mass-deletion")?, vocabulary)?,
             new_behaviour: NewBehaviour::new(analytic("new-behaviour")?, vocabulary)?,
@@ -231,7 +237,9 @@ impl<'r> Engine<'r> {
         }
         self.anonymous_grant.observe(request, &context);
         self.forwarded_address.observe(request, &context);
+        self.break_glass.observe(request, &context);
         if in_order {
+            self.escalation.observe(request, &context);
             self.mass_deletion.observe(request, &context);
             let past = self.lives.live(request);
             self.rates.observe(request, &past, &context);
@@ -368,6 +376,8 @@ impl<'r> Engine<'r> {
         findings.extend(self.anonymous_grant.finish(&context));
         findings.extend(self.forwarded_address.finish(&context));
         findings.extend(self.token_by_hand.finish(&context));
+        findings.extend(self.break_glass.finish(&context));
+        findings.extend(self.escalation.finish(&context));
         findings.extend(self.mass_deletion.finish(&context));
         findings.extend(self.rates.finish(&context, &self.lives));
         findings.extend(self.new_behaviour.finish(&context));

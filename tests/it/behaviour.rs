@@ -836,3 +836,150 @@ fn a_short_log_says_that_nothing_was_new() {
         "{notes:?}"
     );
 }
+
+const ATTEMPTS: &str = "escalation-attempts";
+const GRANT: &str = "rolebindings.rbac.authorization.k8s.io \"x\" is forbidden: user \"dev\" is attempting to grant RBAC permissions not currently held:";
+const POD: &str = "pods \"p\" is forbidden: violates PodSecurity \"baseline:latest\": privileged";
+const QUOTA: &str = "pods \"p\" is forbidden: exceeded quota: small";
+const TERMINATING: &str =
+    "unable to create new content in namespace x because it is being terminated";
+const WEBHOOK: &str = "admission webhook \"validate.kyverno.svc\" denied the request: no";
+
+#[test]
+fn one_refusal_is_a_mistake_and_different_ones_are_attempts() {
+    let attempts = |refusals: &[(&str, &str)]| {
+        let mut log = Log::default();
+        for (minute, (object, message)) in (0..).zip(refusals) {
+            log.say(
+                minute * MINUTE,
+                &person("dev"),
+                "create",
+                object,
+                403,
+                message,
+            );
+        }
+        log
+    };
+    let (grant, pod) = (("rolebindings dev x", GRANT), ("pods dev p", POD));
+    attempts(&[grant]).stays_below(ATTEMPTS, Severity::Informational);
+    attempts(&[pod, pod, ("pods dev q", POD), ("pods dev r", POD)])
+        .stays_below(ATTEMPTS, Severity::Informational);
+    attempts(&[
+        grant,
+        ("pods dev p", QUOTA),
+        ("configmaps x c", TERMINATING),
+    ])
+    .stays_below(ATTEMPTS, Severity::Informational);
+    attempts(&[("pods/exec dev p", "pods \"p\" is forbidden: "), grant])
+        .stays_below(ATTEMPTS, Severity::Informational);
+    attempts(&[grant, pod]).raises(ATTEMPTS, Severity::Medium);
+    attempts(&[
+        grant,
+        ("clusterrolebindings - y", GRANT),
+        ("roles dev z", GRANT),
+    ])
+    .raises(ATTEMPTS, Severity::Medium);
+}
+
+#[test]
+fn what_works_after_a_refusal_is_its_sequel() {
+    let sequel = |object: &str, message: &str, verb: &str, then: &str| {
+        let mut log = Log::default();
+        let dev = person("dev");
+        log.say(0, &dev, "create", object, 403, message);
+        log.ask(5 * MINUTE, &dev, verb, then, 200);
+        log
+    };
+    let found = sequel(
+        "clusterrolebindings - x",
+        GRANT,
+        "create",
+        "rolebindings dev x",
+    )
+    .raises(ATTEMPTS, Severity::Medium);
+    assert_eq!(
+        found.summary,
+        "`dev` was refused once past RBAC in 5 min, by RBAC's escalation check; then it could create \
+         rolebindings x in namespace dev, 5 min later"
+    );
+    sequel("pods dev p", POD, "create", "pods prod p").raises(ATTEMPTS, Severity::Medium);
+    sequel("pods dev p", POD, "patch", "namespaces dev dev").raises(ATTEMPTS, Severity::Medium);
+    sequel(
+        "pods dev p",
+        WEBHOOK,
+        "update",
+        "validatingwebhookconfigurations - kyverno",
+    )
+    .raises(ATTEMPTS, Severity::Medium);
+    // The Pod was put right, and other work.
+    sequel("pods dev p", POD, "create", "pods dev p")
+        .stays_below(ATTEMPTS, Severity::Informational);
+    sequel("pods dev p", POD, "create", "pods prod q")
+        .stays_below(ATTEMPTS, Severity::Informational);
+    sequel("pods dev p", WEBHOOK, "patch", "namespaces x x")
+        .stays_below(ATTEMPTS, Severity::Informational);
+}
+
+#[test]
+fn controllers_that_may_not_make_pods_attempt_nothing() {
+    let mut log = Log::default();
+    for second in 0..100 {
+        let (message, what) = if second % 2 == 0 {
+            (POD, "pods dev")
+        } else {
+            (WEBHOOK, "pods prod")
+        };
+        log.say(
+            second * SECOND,
+            &controller("replicaset-controller"),
+            "create",
+            what,
+            403,
+            message,
+        );
+    }
+    log.stays_below(ATTEMPTS, Severity::Informational);
+}
+
+const GLASS: &str = "break-glass-session";
+
+#[test]
+fn each_use_of_a_break_glass_account_is_said() {
+    let mut log = Log::default();
+    let admin = Client {
+        groups: vec!["system:masters"],
+        ..person("kubernetes-super-admin")
+    };
+    log.ask(0, &admin, "list", "pods prod", 200);
+    log.ask(20 * MINUTE, &admin, "patch", "deployments prod web", 200);
+    log.ask(25 * MINUTE, &admin, "delete", "secrets prod db", 403);
+    log.ask(3 * HOUR, &admin, "get", "nodes - n1", 200);
+    log.ask(
+        3 * HOUR,
+        &person("kubernetes-admin"),
+        "get",
+        "nodes - n1",
+        200,
+    );
+    let mut findings = log.findings(GLASS);
+    findings.sort_by_key(|found| found.first_seen);
+    assert_eq!(findings.len(), 2);
+    assert_eq!(
+        findings[0].summary,
+        "`kubernetes-super-admin` was used for 25 min from 10.9.0.1 with kubectl/v1.36.2 (linux/amd64) \
+         kubernetes/8e16b12: 3 requests, 2 of them changes"
+    );
+    let changed: Vec<&String> = findings[0]
+        .why
+        .iter()
+        .filter(|why| why.starts_with("changed"))
+        .collect();
+    assert_eq!(
+        changed,
+        [
+            "changed: patch deployments prod/web",
+            "changed: delete secrets prod/db, not done"
+        ]
+    );
+}

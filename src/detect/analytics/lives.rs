@@ -28,7 +28,7 @@ pub(super) struct Life {
 /// Memory: 40 bytes per identity.
 #[derive(Debug, Default)]
 pub struct Lives {
-    lives: HashMap<Who, Life>,
+    by_who: HashMap<Who, Life>,
     first: Option<i64>,
     last: i64,
 }
@@ -46,7 +46,7 @@ impl Lives {
         let (who, ts) = (who(request), request.ts);
         self.first.get_or_insert(ts);
         self.last = self.last.max(ts);
-        let life = self.lives.entry(who).or_insert(Life {
+        let life = self.by_who.entry(who).or_insert(Life {
             first: ts,
             last: ts,
             requests: 0,
@@ -62,7 +62,7 @@ impl Lives {
 
     /// Returns the whole life of an identity.
     pub(super) fn of(&self, who: Who) -> Life {
-        self.lives.get(&who).copied().unwrap_or_default()
+        self.by_who.get(&who).copied().unwrap_or_default()
     }
 
     /// Returns how long the log is, in microseconds.

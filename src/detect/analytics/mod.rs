@@ -6,6 +6,8 @@
 mod address;
 pub mod anonymous_grant;
 pub mod forwarded_address;
+pub mod break_glass;
+pub mod escalation;
 pub mod lives;
 mod machinery;
 pub mod mass_deletion;

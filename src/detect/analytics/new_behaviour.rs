@@ -381,31 +381,28 @@ impl NewBehaviour {
 
     fn learn_thing(&mut self, thing: Thing, past: &Past, ts: i64) -> Option<(Thing, History)> {
         let key = (past.who, thing);
-        let since = match self.known.get(&key) {
-            Some(&since) => since,
-            None => {
-                let spread = self.spread.entry(past.who).or_default();
-                let count = spread[thing.aspect()];
-                if count >= KNOWN {
-                    return None;
-                }
-                spread[thing.aspect()] += 1;
-                let is_at_home = !matches!(thing, Thing::Deed(_)) && count >= self.settings.roaming;
-                let past = if is_at_home {
-                    None
-                } else {
-                    self.history(past, ts, count)
-                };
-                let since = Since { ts, past };
-                self.known.insert(key, since);
-                since
-            }
-        };
+        let since = self.known.get(&key).copied();
+        let since = since.or_else(|| self.note_thing(key, past, ts))?;
         let is_fresh = ts - since.ts <= self.settings.fresh_us;
         since
             .past
             .filter(|_| is_fresh)
             .map(|history| (thing, history))
+    }
+
+    /// Notes what is new; not if there is too much of it.
+    fn note_thing(&mut self, key: (Who, Thing), past: &Past, ts: i64) -> Option<Since> {
+        let aspect = key.1.aspect();
+        let count = self.spread.get(&key.0).map_or(0, |spread| spread[aspect]);
+        if count >= KNOWN {
+            return None;
+        }
+        let is_at_home = !matches!(key.1, Thing::Deed(_)) && count >= self.settings.roaming;
+        let past = self.history(past, ts, count).filter(|_| !is_at_home);
+        self.spread.entry(key.0).or_default()[aspect] += 1;
+        let since = Since { ts, past };
+        self.known.insert(key, since);
+        Some(since)
     }
 
     /// Returns what an identity has behind it, if that is enough to call something new.

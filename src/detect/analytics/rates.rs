@@ -418,13 +418,13 @@ impl Series {
             baseline.add(bucket.iter().map(|slot| slot.count).sum());
         }
         // Where nothing was counted any more, nothing tells how many buckets the hour took.
-        let passed = match self.slots.get(start) {
-            Some(slot) => slot.buckets_before,
-            None => {
+        let passed = self.slots.get(start).map_or_else(
+            || {
                 let last = self.slots.last().map_or(0, |slot| slot.buckets_before + 1);
                 last + u32::try_from(LATER_SLOTS / 2).unwrap_or(u32::MAX)
-            }
-        };
+            },
+            |slot| slot.buckets_before,
+        );
         (baseline, life.buckets.saturating_sub(passed))
     }
 
