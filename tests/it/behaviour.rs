@@ -1,14 +1,17 @@
 //! What one identity does, judged over minutes and days: deletions, rates, habits, attempts.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use kubescry::finding::{Finding, Severity};
 use kubescry::pipeline::Options;
 use kubescry::report::Summary;
+use kubescry::source::ReadOptions;
+use kubescry::trial::Trial;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::{options, run};
+use crate::support::{RULES, options, root, run};
 
 /// A log in the making: one line per request, as kube-apiserver 1.36 writes it at level Metadata.
 #[derive(Default)]
@@ -145,12 +148,18 @@ impl Log {
         self.lines.push((millis, event.to_string()));
     }
 
-    fn told(mut self) -> Told {
+    /// Writes the log into a folder.
+    fn write(&mut self, folder: &TempDir) -> PathBuf {
         self.lines.sort_by_key(|(millis, _)| *millis);
         let lines: Vec<&str> = self.lines.iter().map(|(_, line)| line.as_str()).collect();
-        let folder = TempDir::new().unwrap();
         let path = folder.path().join("audit.log");
         std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+        path
+    }
+
+    fn told(mut self) -> Told {
+        let folder = TempDir::new().unwrap();
+        let path = self.write(&folder);
         let scan = run(&Options {
             evidence_limit: 20,
             ..options(&[&path])
@@ -196,6 +205,19 @@ impl Log {
 }
 
 const DELETION: &str = "mass-deletion";
+
+#[test]
+fn test_events_give_findings_and_near_misses_none() {
+    let (rules, compiled) = &*RULES;
+    let folder = root().join("tests/queries");
+    for name in [DELETION, DENIED, SECRETS, NEW, ATTEMPTS, GLASS] {
+        let rule = rules.find(name).unwrap();
+        let trial = Trial::find(rules, rule, std::slice::from_ref(&folder));
+        assert!(trial.hit.is_some() && trial.miss.is_some(), "{name}");
+        let wrong = trial.run(rules, compiled).unwrap();
+        assert_eq!(wrong, Vec::<String>::new(), "{name}");
+    }
+}
 
 #[test]
 fn a_wiped_cluster_is_critical() {
@@ -663,7 +685,7 @@ fn a_program_that_lost_its_role_is_low() {
 
 const NEW: &str = "new-behaviour";
 
-/// A Pod that lists ConfigMaps of its namespace every three minutes, up to the end of so many days.
+/// A Pod that asks for the same every three minutes, up to the end of so many days.
 fn days_of_a_pod(log: &mut Log, days: u64) -> Client {
     let web = Client {
         pod: Some("web-6cf79fdc55-hsl8s".to_owned()),
@@ -698,7 +720,7 @@ fn a_pod_reads_secrets_for_the_first_time() {
     let found = log.raises(NEW, Severity::Medium);
     assert_eq!(
         found.summary,
-        "`system:serviceaccount:prod:web` did in 4 d and 1920 requests never before: get secrets"
+        "`system:serviceaccount:prod:web` did what it had not in 4 d and 1920 requests: get secrets"
     );
     assert_eq!(found.count, 5);
 }
@@ -742,6 +764,36 @@ fn a_new_version_may_do_new_things_and_no_other_pod() {
 }
 
 #[test]
+fn a_kubelet_is_new_only_elsewhere() {
+    let with = |ip: &str| {
+        let mut log = Log::default();
+        let kubelet = Client {
+            username: "system:node:n1".to_owned(),
+            ip: "10.0.0.1".to_owned(),
+            agent: "kubelet/v1.36.2",
+            ..person("")
+        };
+        for index in 0..2000 {
+            log.ask(
+                index * 3 * MINUTE,
+                &kubelet,
+                "patch",
+                "nodes/status - n1",
+                200,
+            );
+        }
+        let there = Client {
+            ip: ip.to_owned(),
+            ..kubelet
+        };
+        log.ask(5 * DAY, &there, "get", "secrets prod db", 200);
+        log
+    };
+    with("10.0.0.1").stays_below(NEW, Severity::Informational);
+    with("203.0.113.9").raises(NEW, Severity::Medium);
+}
+
+#[test]
 fn a_person_with_a_new_program_from_elsewhere() {
     let mut log = Log::default();
     let dev = days_of_a_person(&mut log, 4);
@@ -761,7 +813,7 @@ fn a_person_with_a_new_program_from_elsewhere() {
     let found = log.raises(NEW, Severity::Medium);
     assert_eq!(
         found.summary,
-        "`dev` did in 4 d and 3840 requests never before: get pods/exec; namespace kube-system; \
+        "`dev` did what it had not in 4 d and 3840 requests: get pods/exec; namespace kube-system; \
          address 203.0.113.9; program curl"
     );
 }
@@ -982,4 +1034,74 @@ fn each_use_of_a_break_glass_account_is_said() {
             "changed: delete secrets prod/db, not done"
         ]
     );
+}
+
+#[test]
+fn threads_change_nothing_about_behaviour() {
+    let mut log = Log::default();
+    let web = days_of_a_pod(&mut log, 4);
+    let dev = days_of_a_person(&mut log, 4);
+    for index in 0..60 {
+        let at = 4 * DAY + index * SECOND;
+        log.ask(
+            at,
+            &web,
+            "get",
+            &format!("secrets ns{} s{index}", index % 5),
+            200,
+        );
+        log.ask(
+            at,
+            &dev,
+            "delete",
+            &format!("secrets ns{} s{index}", index % 5),
+            200,
+        );
+        log.ask(
+            at,
+            &dev,
+            "get",
+            &format!("secrets ns{} s{index}", index % 5),
+            403,
+        );
+    }
+    log.say(
+        4 * DAY,
+        &dev,
+        "create",
+        "clusterrolebindings - x",
+        403,
+        GRANT,
+    );
+    log.say(4 * DAY, &dev, "create", "pods dev p", 403, POD);
+    log.ask(
+        4 * DAY,
+        &person("kubernetes-super-admin"),
+        "patch",
+        "nodes - n1",
+        200,
+    );
+    let folder = TempDir::new().unwrap();
+    let path = log.write(&folder);
+    let with = |threads| {
+        let read = ReadOptions {
+            chunk_bytes: 50_000,
+            ..ReadOptions::default()
+        };
+        let findings = run(&Options {
+            threads,
+            read,
+            ..options(&[&path])
+        });
+        let findings = findings.outcome.findings;
+        for name in [DELETION, DENIED, SECRETS, NEW, ATTEMPTS, GLASS] {
+            assert!(
+                findings.iter().any(|found| found.rule.name == name),
+                "{name}"
+            );
+        }
+        serde_json::to_string(&findings).unwrap()
+    };
+    assert_eq!(with(1), with(2));
+    assert_eq!(with(1), with(7));
 }

@@ -4,7 +4,7 @@
 
 use hashbrown::HashMap;
 
-use super::lives::{Who, who};
+use super::lives::{Who, called, who};
 use super::machinery::fits;
 use super::{Context, Draft, counted, lasting, listed};
 use crate::detect::request::Request;
@@ -155,11 +155,7 @@ fn session(
     let vocabulary = context.vocabulary;
     let group = vec![username.to_owned(), impersonated.to_owned()];
     let mut draft = Draft::new(meta, group, tally);
-    let name = if impersonated.is_empty() {
-        format!("`{username}`")
-    } else {
-        format!("`{username}` as `{impersonated}`")
-    };
+    let name = called(username, impersonated);
     draft.summary = format!(
         "{name} was used for {} from {} with {}: {}, {} of them changes",
         lasting(tally.last - tally.first),

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 
-use super::lives::{Who, who};
+use super::lives::{Who, called, who};
 use super::machinery::Machinery;
 use super::{Context, Draft, lasting};
 use crate::detect::request::Request;
@@ -215,11 +215,7 @@ impl Escalation {
     fn finding(&self, who: Who, session: &Session, context: &Context<'_>) -> Finding {
         let vocabulary = context.vocabulary;
         let [username, impersonated] = [who.0, who.1].map(|code| vocabulary.text(code).to_owned());
-        let name = if impersonated.is_empty() {
-            format!("`{username}`")
-        } else {
-            format!("`{username}` as `{impersonated}`")
-        };
+        let name = called(&username, &impersonated);
         let refused = session.tally.refused;
         let several = session.objects.len() > 1;
         let objects: usize = session.objects.values().map(BTreeSet::len).sum();

@@ -71,6 +71,15 @@ impl Lives {
     }
 }
 
+/// Returns what an identity is called in a sentence.
+pub(super) fn called(username: &str, impersonated: &str) -> String {
+    match (username, impersonated) {
+        ("", _) => "somebody without a name".to_owned(),
+        (username, "") => format!("`{username}`"),
+        (username, impersonated) => format!("`{username}` as `{impersonated}`"),
+    }
+}
+
 /// Returns who made a request.
 pub(super) fn who(request: &Request<'_>) -> Who {
     (request.username(), request.imp_username())

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use hashbrown::{HashMap, HashSet};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::lives::{Who, who};
+use super::lives::{Who, called, who};
 use super::machinery::Machinery;
 use super::{Context, Draft, counted, lasting};
 use crate::detect::request::Request;
@@ -294,7 +294,7 @@ impl MassDeletion {
                 burst.add(deletion, settings, context);
                 return;
             }
-            doer.ended.extend(doer.burst.take());
+            doer.ended.extend(doer.burst.take().map(Burst::ended));
         }
         while doer
             .pending
@@ -353,6 +353,13 @@ impl Burst {
             kinds: HashMap::new(),
             heavy: 0,
         }
+    }
+
+    /// Gives up what only an open burst needs.
+    fn ended(mut self) -> Self {
+        self.objects = HashSet::new();
+        self.window = VecDeque::new();
+        self
     }
 
     fn add(&mut self, deletion: Deletion, settings: &Settings, context: &Context<'_>) {
@@ -489,11 +496,7 @@ impl Burst {
         let group = vec![username.to_owned(), impersonated.to_owned()];
         let mut draft = Draft::new(meta, group, &self.tally);
         draft.severity = severity;
-        let who = match (username, impersonated) {
-            ("", _) => "somebody without a name".to_owned(),
-            (username, "") => format!("`{username}`"),
-            (username, impersonated) => format!("`{username}` as `{impersonated}`"),
-        };
+        let who = called(username, impersonated);
         let outcome = match (self.served, self.refused) {
             (served, 0) => format!("deleted {}", counted(served, "time")),
             (0, refused) => format!(

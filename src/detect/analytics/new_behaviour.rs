@@ -14,12 +14,12 @@ use std::collections::BTreeMap;
 use hashbrown::{HashMap, HashSet};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::lives::{Lives, Past, Who};
+use super::lives::{Lives, Past, Who, called};
 use super::machinery::Machinery;
 use super::{Context, Draft, counted, lasting};
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
-use crate::finding::{Finding, Severity};
+use crate::finding::{Confidence, Finding, Severity};
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
 use crate::rules::{Parameters, RuleError, RuleMeta};
@@ -355,10 +355,14 @@ impl NewBehaviour {
         vocabulary: &Vocabulary,
     ) -> Vec<(Thing, History)> {
         let is_node = request.identity_kind() == known::NODE;
-        let mut things = vec![Thing::Deed(deed(request))];
-        // Pods come and go on nodes, and a Pod's address with it.
-        if !is_node && request.namespace() != NULL {
-            things.push(Thing::Namespace(request.namespace()));
+        let mut things = Vec::new();
+        // What a kubelet may do it does once the first Pod that needs it comes; Pods come and go on nodes,
+        // and a Pod's address with it.
+        if !is_node {
+            things.push(Thing::Deed(deed(request)));
+            things.extend(
+                (request.namespace() != NULL).then_some(Thing::Namespace(request.namespace())),
+            );
         }
         if request.token_pod() == NULL && request.peer_ip() != NULL {
             things.push(Thing::Address(request.peer_ip()));
@@ -524,12 +528,11 @@ impl NewBehaviour {
         {
             draft.severity = Severity::Medium;
         }
+        if said.len() > 2 {
+            draft.confidence = Confidence::Medium;
+        }
         let [username, impersonated] = texts;
-        let name = if impersonated.is_empty() {
-            format!("`{username}`")
-        } else {
-            format!("`{username}` as `{impersonated}`")
-        };
+        let name = called(&username, &impersonated);
         let more = lines.len().saturating_sub(NAMED);
         let named: Vec<&str> = lines
             .iter()
@@ -542,7 +545,7 @@ impl NewBehaviour {
             String::new()
         };
         draft.summary = format!(
-            "{name} did in {} and {} never before: {}{more}",
+            "{name} did what it had not in {} and {}: {}{more}",
             lasting(lasted_us),
             counted(requests, "request"),
             named.join("; "),

@@ -222,7 +222,9 @@ mod tests {
 
     fn baseline(counts: &[u32]) -> Baseline {
         let mut baseline = Baseline::default();
-        counts.iter().for_each(|&count| baseline.add(count));
+        for &count in counts {
+            baseline.add(count);
+        }
         baseline
     }
 
