@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use hashbrown::HashMap;
 
 use super::analytics::anonymous_grant::AnonymousGrant;
-use super::analytics::forwarded_address::ForwardedAddress;
 use super::analytics::break_glass::BreakGlass;
 use super::analytics::escalation::Escalation;
+use super::analytics::forwarded_address::ForwardedAddress;
 use super::analytics::lives::Lives;
 use super::analytics::mass_deletion::MassDeletion;
 use super::analytics::masters::Masters;
@@ -56,9 +56,9 @@ pub struct Engine<'r> {
     deaths: Deaths,
     coverage: Coverage,
     anonymous_grant: AnonymousGrant,
-    forwarded_address: ForwardedAddress,
     break_glass: BreakGlass,
     escalation: Escalation,
+    forwarded_address: ForwardedAddress,
     lives: Lives,
     mass_deletion: MassDeletion,
     new_behaviour: NewBehaviour,

@@ -5,9 +5,9 @@
 
 mod address;
 pub mod anonymous_grant;
-pub mod forwarded_address;
 pub mod break_glass;
 pub mod escalation;
+pub mod forwarded_address;
 pub mod lives;
 mod machinery;
 pub mod mass_deletion;
