@@ -243,7 +243,8 @@ impl<'r> Engine<'r> {
             self.mass_deletion.observe(request, &context);
             let past = self.lives.live(request);
             self.rates.observe(request, &past, &context);
-            self.new_behaviour.observe(request, &past, &self.lives, &context);
+            self.new_behaviour
+                .observe(request, &past, &self.lives, &context);
         }
         self.deaths.note(request, &self.ledger, self.vocabulary);
         self.matched.clear();
