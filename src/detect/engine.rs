@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 
 use super::analytics::anonymous_grant::AnonymousGrant;
 use super::analytics::forwarded_address::ForwardedAddress;
+use super::analytics::custody::Custody;
 use super::analytics::masters::Masters;
 use super::analytics::shared_credential::{SharedCredential, gateway_note};
 use super::analytics::token_by_hand::TokenByHand;
@@ -51,6 +52,7 @@ pub struct Engine<'r> {
     coverage: Coverage,
     anonymous_grant: AnonymousGrant,
     forwarded_address: ForwardedAddress,
+    custody: Custody,
     masters: Masters,
     shared_credential: SharedCredential,
     token_by_hand: TokenByHand,
@@ -158,6 +160,7 @@ impl<'r> Engine<'r> {
             coverage: Coverage::new(meta("unauthorized-blind")?, rules)?,
             anonymous_grant: AnonymousGrant::new(grant_meta, grant_parameters)?,
             forwarded_address: ForwardedAddress::new(analytic("forwarded-address-forged")?)?,
+            custody: Custody::new(&analytic)?,
             masters: Masters::new(
                 meta("masters-credential")?,
                 meta("masters-second-credential")?,
@@ -215,6 +218,7 @@ impl<'r> Engine<'r> {
         }
         self.anonymous_grant.observe(request, &context);
         self.forwarded_address.observe(request, &context);
+        self.custody.observe(folded, &context);
         self.deaths.note(request, &self.ledger, self.vocabulary);
         self.matched.clear();
         let compiled = self.compiled;
@@ -352,6 +356,7 @@ impl<'r> Engine<'r> {
                 .finish(&context, &self.ledger, &self.deaths),
         );
         findings.extend(self.unauthorized.finish(&context, &self.ledger, &tied));
+        self.custody.finish(&context, &self.ledger, &mut findings);
         findings.sort_by(|a, b| {
             let key = |finding: &Finding| (std::cmp::Reverse(finding.severity), finding.first_seen);
             key(a)

@@ -42,6 +42,14 @@ known! {
     UNAUTHENTICATED "unauthenticated";
     DENIED "denied";
     ERROR "error";
+    CREATE "create";
+    UPDATE "update";
+    PATCH "patch";
+    DELETE "delete";
+    SERVICE_ACCOUNTS "serviceaccounts";
+    CERTIFICATE_SIGNING_REQUESTS "certificatesigningrequests";
+    SERVICE_ACCOUNT "serviceaccount";
+    COMPONENT "component";
 }
 
 /// A dictionary of texts that threads share. Cloning it is cheap and gives the same dictionary.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod corpus;
+mod custody;
 mod ingest;
 mod json_texts;
 mod laws;

@@ -6,7 +6,9 @@
 mod address;
 pub mod anonymous_grant;
 pub mod forwarded_address;
+pub mod custody;
 pub mod masters;
+pub mod minted_token;
 pub mod shared_credential;
 pub mod token_by_hand;
 pub mod token_reuse;
