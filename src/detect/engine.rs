@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 
 use super::analytics::anonymous_grant::AnonymousGrant;
 use super::analytics::forwarded_address::ForwardedAddress;
+use super::analytics::audit_gap::{AuditGap, Pulse};
 use super::analytics::custody::Custody;
 use super::analytics::masters::Masters;
 use super::analytics::shared_credential::{SharedCredential, gateway_note};
@@ -52,6 +53,7 @@ pub struct Engine<'r> {
     coverage: Coverage,
     anonymous_grant: AnonymousGrant,
     forwarded_address: ForwardedAddress,
+    audit_gap: AuditGap,
     custody: Custody,
     masters: Masters,
     shared_credential: SharedCredential,
@@ -160,6 +162,7 @@ impl<'r> Engine<'r> {
             coverage: Coverage::new(meta("unauthorized-blind")?, rules)?,
             anonymous_grant: AnonymousGrant::new(grant_meta, grant_parameters)?,
             forwarded_address: ForwardedAddress::new(analytic("forwarded-address-forged")?)?,
+            audit_gap: AuditGap::new(analytic("audit-gap")?)?,
             custody: Custody::new(&analytic)?,
             masters: Masters::new(
                 meta("masters-credential")?,
@@ -301,8 +304,9 @@ impl<'r> Engine<'r> {
         self.hits.len() as u64
     }
 
-    /// Draws the findings; `profile` is the distribution that the log is of, if it is known.
-    pub fn finish(mut self, profile: Option<&str>) -> Outcome {
+    /// Draws the findings; `profile` is the distribution that the log is of, if it is known, `servers` are the
+    /// names and pulses of the API servers that wrote it.
+    pub fn finish(mut self, profile: Option<&str>, servers: &[(String, Pulse)]) -> Outcome {
         let vocabulary = self.vocabulary;
         let context = Context {
             vocabulary,
@@ -357,6 +361,7 @@ impl<'r> Engine<'r> {
         );
         findings.extend(self.unauthorized.finish(&context, &self.ledger, &tied));
         self.custody.finish(&context, &self.ledger, &mut findings);
+        findings.extend(self.audit_gap.findings(servers, vocabulary));
         findings.sort_by(|a, b| {
             let key = |finding: &Finding| (std::cmp::Reverse(finding.severity), finding.first_seen);
             key(a)

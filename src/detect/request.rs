@@ -52,7 +52,7 @@ pub struct Request<'a> {
 }
 
 /// Where the log shows a request, kept small: what a memory of many requests holds of each.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Sighting {
     /// Stage time.
     pub ts: i64,

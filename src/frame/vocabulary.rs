@@ -50,6 +50,9 @@ known! {
     CERTIFICATE_SIGNING_REQUESTS "certificatesigningrequests";
     SERVICE_ACCOUNT "serviceaccount";
     COMPONENT "component";
+    REQUEST_RECEIVED "RequestReceived";
+    METADATA "Metadata";
+    API_SERVER "system:apiserver";
 }
 
 /// A dictionary of texts that threads share. Cloning it is cheap and gives the same dictionary.

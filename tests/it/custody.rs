@@ -11,7 +11,7 @@ use crate::support::{RULES, root};
 fn logs_of_the_analytics_give_findings_and_near_misses_none() {
     let (rules, compiled) = &*RULES;
     let folder = root().join("tests/queries");
-    for name in ["minted-tokens", "token-lineage-break"] {
+    for name in ["audit-gap", "minted-tokens", "token-lineage-break"] {
         let rule = rules.find(name).unwrap();
         let trial = Trial::find(rules, rule, std::slice::from_ref(&folder));
         assert!(trial.hit.is_some() && trial.miss.is_some(), "{name}");

@@ -6,6 +6,7 @@
 mod address;
 pub mod anonymous_grant;
 pub mod forwarded_address;
+pub mod audit_gap;
 pub mod custody;
 pub mod masters;
 pub mod minted_token;
