@@ -222,6 +222,8 @@ impl<'r> Engine<'r> {
         self.anonymous_grant.observe(request, &context);
         self.forwarded_address.observe(request, &context);
         self.custody.observe(folded, &context);
+        self.custody
+            .observe(folded, &context, &self.ledger, &self.deaths);
         self.deaths.note(request, &self.ledger, self.vocabulary);
         self.matched.clear();
         let compiled = self.compiled;
@@ -360,7 +362,8 @@ impl<'r> Engine<'r> {
                 .finish(&context, &self.ledger, &self.deaths),
         );
         findings.extend(self.unauthorized.finish(&context, &self.ledger, &tied));
-        self.custody.finish(&context, &self.ledger, &mut findings);
+        self.custody
+            .finish(&context, &self.ledger, &self.deaths, &mut findings);
         findings.extend(self.audit_gap.findings(servers, vocabulary));
         findings.sort_by(|a, b| {
             let key = |finding: &Finding| (std::cmp::Reverse(finding.severity), finding.first_seen);

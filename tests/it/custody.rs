@@ -11,7 +11,17 @@ use crate::support::{RULES, root};
 fn logs_of_the_analytics_give_findings_and_near_misses_none() {
     let (rules, compiled) = &*RULES;
     let folder = root().join("tests/queries");
-    for name in ["audit-gap", "minted-tokens", "token-lineage-break"] {
+    for name in [
+        "audit-gap",
+        "authentication-methods",
+        "certificate-lifecycle",
+        "impossible-concurrency",
+        "minted-tokens",
+        "mixed-use",
+        "old-uid-in-use",
+        "secret-token-lifecycle",
+        "token-lineage-break",
+    ] {
         let rule = rules.find(name).unwrap();
         let trial = Trial::find(rules, rule, std::slice::from_ref(&folder));
         assert!(trial.hit.is_some() && trial.miss.is_some(), "{name}");
@@ -93,4 +103,106 @@ fn kubelets_mint_for_their_pods() {
     event["annotations"]["authentication.kubernetes.io/issued-credential-id"] = json!("JTI=web-1");
     story.request(1_000, &pod("web", "web-1", "10.1.0.7"), "list", PODS, 200);
     story.is_silent_on("minted-tokens");
+}
+
+/// A watch of `client` that was open between two moments.
+fn watch(story: &mut Story, client: &Client, open: std::ops::Range<u64>) {
+    let from = story.request(open.start, client, "get", PODS, 200)["stageTimestamp"].clone();
+    let event = story.request(open.end, client, "watch", PODS, 200);
+    event["requestReceivedTimestamp"] = from;
+}
+
+#[test]
+fn a_watch_that_outlasts_another_address_proves_two_holders() {
+    let mut story = Story::default();
+    watch(&mut story, &person("dev", "10.9.0.1"), 0..600_000);
+    story.request(60_000, &person("dev", "192.0.2.7"), "list", SECRETS, 200);
+    let found = story.raises("impossible-concurrency", Severity::High);
+    assert_eq!(found.source.ips, ["10.9.0.1", "192.0.2.7"]);
+    assert_eq!(found.count, 2);
+}
+
+#[test]
+fn watches_that_a_laptop_leaves_behind_prove_nothing() {
+    let mut story = Story::default();
+    for informer in 0..8 {
+        let open = informer * 100..145_000 + informer;
+        watch(&mut story, &person("dev", "10.9.0.1"), open);
+    }
+    for second in 100..400 {
+        story.request(
+            second * 1000,
+            &person("dev", "192.0.2.7"),
+            "list",
+            PODS,
+            200,
+        );
+    }
+    story.is_silent_on("impossible-concurrency");
+}
+
+#[test]
+fn a_gateway_with_two_addresses_is_one_place() {
+    let mut story = Story::default();
+    watch(&mut story, &person("dev", "10.9.0.1"), 0..600_000);
+    story.request(60_000, &person("dev", "10.9.0.2"), "list", SECRETS, 200);
+    story.is_silent_on("impossible-concurrency");
+}
+
+#[test]
+fn what_is_known_to_be_shared_is_said_once() {
+    let mut story = Story::default();
+    watch(&mut story, &person("dev", "10.9.0.1"), 0..600_000);
+    for second in 1..30 {
+        let ip = if second % 3 == 0 {
+            "10.9.0.1"
+        } else {
+            "192.0.2.7"
+        };
+        story.request(second * 1000, &person("dev", ip), "list", SECRETS, 200);
+    }
+    story.raises("impossible-concurrency", Severity::Informational);
+}
+
+#[test]
+fn a_secret_token_that_nobody_uses_is_listed() {
+    let mut story = Story::default();
+    let secret = "/api/v1/namespaces/prod/secrets/web-token";
+    story.request(0, &person("dev", "10.9.0.1"), "create", secret, 201);
+    let mut controller = person("kcm", "10.0.0.1");
+    controller.user["username"] = json!("system:kube-controller-manager");
+    story.request(20, &controller, "update", secret, 200);
+    let found = story.raises("secret-token-lifecycle", Severity::Low);
+    assert!(
+        found.why[0].contains("never used in this log"),
+        "{:?}",
+        found.why
+    );
+    assert!(
+        found.why[0].starts_with("Secret prod/web-token: made by dev"),
+        "{:?}",
+        found.why
+    );
+}
+
+#[test]
+fn a_secret_that_holds_no_token_is_no_token() {
+    let mut story = Story::default();
+    let secret = "/api/v1/namespaces/prod/secrets/password";
+    story.request(0, &person("dev", "10.9.0.1"), "create", secret, 201);
+    story.request(20, &person("dev", "10.9.0.1"), "update", secret, 200);
+    story.is_silent_on("secret-token-lifecycle");
+}
+
+#[test]
+fn people_after_machines_are_no_mixed_use() {
+    let mut story = Story::default();
+    for second in 0..100 {
+        let mut client = person("dev", "10.9.0.1");
+        if second < 50 {
+            client.agent = "python-requests/2.34.2";
+        }
+        story.request(second * 1000, &client, "list", PODS, 200);
+    }
+    story.is_silent_on("mixed-use");
 }

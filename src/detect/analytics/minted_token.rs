@@ -100,8 +100,8 @@ impl MintedToken {
 
     /// Takes in a request on a `ServiceAccount`'s subresource `token`; `body` is what it asked with.
     pub fn observe_mint(&mut self, request: &Request<'_>, body: &str, context: &Context<'_>) {
-        let minted = request.verb() == known::CREATE && request.succeeded();
-        if !minted || !request.authenticated() || request.identity_kind() == known::NODE {
+        let is_mint = request.verb() == known::CREATE && request.succeeded();
+        if !is_mint || !request.authenticated() || request.identity_kind() == known::NODE {
             return;
         }
         let Context {
