@@ -4,7 +4,7 @@ use kubescry::finding::Severity;
 use kubescry::trial::Trial;
 use serde_json::json;
 
-use crate::stories::{Client, PODS, SECRETS, Story, person, pod};
+use crate::stories::{Client, PODS, SECRETS, Story, nobody, person, pod};
 use crate::support::{RULES, root};
 
 #[test]
@@ -77,7 +77,7 @@ fn a_token_with_its_minter_or_its_account_is_at_home() {
         ..minter
     };
     story.request(9_700, &beside, "list", SECRETS, 200);
-    story.is_silent_on("token-lineage-break");
+    story.says_nothing_of("token-lineage-break");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn kubelets_mint_for_their_pods() {
     let event = story.request(0, &kubelet, "create", token, 201);
     event["annotations"]["authentication.kubernetes.io/issued-credential-id"] = json!("JTI=web-1");
     story.request(1_000, &pod("web", "web-1", "10.1.0.7"), "list", PODS, 200);
-    story.is_silent_on("minted-tokens");
+    story.says_nothing_of("minted-tokens");
 }
 
 /// A watch of `client` that was open between two moments.
@@ -138,7 +138,7 @@ fn watches_that_a_laptop_leaves_behind_prove_nothing() {
             200,
         );
     }
-    story.is_silent_on("impossible-concurrency");
+    story.says_nothing_of("impossible-concurrency");
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn a_gateway_with_two_addresses_is_one_place() {
     let mut story = Story::default();
     watch(&mut story, &person("dev", "10.9.0.1"), 0..600_000);
     story.request(60_000, &person("dev", "10.9.0.2"), "list", SECRETS, 200);
-    story.is_silent_on("impossible-concurrency");
+    story.says_nothing_of("impossible-concurrency");
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn a_secret_that_holds_no_token_is_no_token() {
     let secret = "/api/v1/namespaces/prod/secrets/password";
     story.request(0, &person("dev", "10.9.0.1"), "create", secret, 201);
     story.request(20, &person("dev", "10.9.0.1"), "update", secret, 200);
-    story.is_silent_on("secret-token-lifecycle");
+    story.says_nothing_of("secret-token-lifecycle");
 }
 
 #[test]
@@ -204,5 +204,55 @@ fn people_after_machines_are_no_mixed_use() {
         }
         story.request(second * 1000, &client, "list", PODS, 200);
     }
-    story.is_silent_on("mixed-use");
+    story.says_nothing_of("mixed-use");
+}
+
+#[test]
+fn a_refusal_is_explained_by_what_its_program_had() {
+    let mut story = Story::default();
+    for second in 0..60 {
+        story.request(second * 1000, &person("dev", "10.9.0.1"), "list", PODS, 200);
+    }
+    let late = nobody(
+        "10.9.0.1",
+        "kubectl/v1.36.2 (linux/amd64) kubernetes/8e16b12",
+    );
+    for second in 100..110 {
+        story.request(second * 1000, &late, "list", PODS, 401);
+    }
+    let found = story.raises("refused-credentials", Severity::Low);
+    assert!(
+        found.summary.contains("an expired client certificate"),
+        "{}",
+        found.summary
+    );
+    assert!(found.next_steps[0].starts_with("Renew the certificate"));
+}
+
+#[test]
+fn a_refusal_says_itself_what_was_wrong() {
+    let mut story = Story::default();
+    let client = nobody("10.9.0.1", "curl/8");
+    for second in 0..5 {
+        let event = story.request(second * 1000, &client, "list", PODS, 401);
+        event["responseStatus"]["message"] =
+            json!("Authentication failed, no credentials provided");
+    }
+    let found = story.raises("refused-credentials", Severity::Low);
+    assert!(
+        found.summary.contains("not a Bearer token"),
+        "{}",
+        found.summary
+    );
+}
+
+#[test]
+fn a_token_that_was_invalidated_names_its_secret() {
+    let mut story = Story::default();
+    let client = nobody("10.9.0.1", "curl/8");
+    let event = story.request(0, &client, "list", PODS, 401);
+    event["annotations"] =
+        json!({"authentication.k8s.io/legacy-token-invalidated": "prod/old-token"});
+    let found = story.raises("refused-credentials", Severity::Low);
+    assert!(found.why[1].contains("prod/old-token"), "{:?}", found.why);
 }

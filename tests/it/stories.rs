@@ -167,7 +167,7 @@ impl Story {
     }
 
     /// Asserts that the rule says nothing.
-    pub(crate) fn is_silent_on(self, rule: &str) {
+    pub(crate) fn says_nothing_of(self, rule: &str) {
         let findings = self.findings();
         let found = findings.iter().find(|finding| finding.rule.name == rule);
         assert_eq!(found.map(|found| &found.summary), None);
