@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use hashbrown::HashMap;
 
 use super::analytics::anonymous_grant::AnonymousGrant;
-use super::analytics::forwarded_address::ForwardedAddress;
 use super::analytics::audit_gap::{AuditGap, Pulse};
 use super::analytics::custody::Custody;
+use super::analytics::forwarded_address::ForwardedAddress;
 use super::analytics::masters::Masters;
 use super::analytics::shared_credential::{SharedCredential, gateway_note};
 use super::analytics::token_by_hand::TokenByHand;
@@ -221,7 +221,6 @@ impl<'r> Engine<'r> {
         }
         self.anonymous_grant.observe(request, &context);
         self.forwarded_address.observe(request, &context);
-        self.custody.observe(folded, &context);
         self.custody
             .observe(folded, &context, &self.ledger, &self.deaths);
         self.deaths.note(request, &self.ledger, self.vocabulary);

@@ -48,7 +48,6 @@ known! {
     DELETE "delete";
     SERVICE_ACCOUNTS "serviceaccounts";
     CERTIFICATE_SIGNING_REQUESTS "certificatesigningrequests";
-    SERVICE_ACCOUNT "serviceaccount";
     COMPONENT "component";
     REQUEST_RECEIVED "RequestReceived";
     METADATA "Metadata";

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::custody::Sum;
 use super::{Context, Draft, counted, lasting};
 use crate::credential::{Entry, Ledger};
+use crate::detect::json::{Json, Keys};
 use crate::detect::request::{Request, Sighting};
 use crate::detect::view;
 use crate::finding::{Finding, Severity, Timestamp};
@@ -108,11 +109,10 @@ impl Certificate {
             self.more += 1;
             return;
         }
-        let subject = view::csr(&sent);
         let signing = Signing {
             by: request.username(),
             made: request.sighting(),
-            name: subject["common_name"][0].as_str().map(str::to_owned),
+            name: common_name(bodies[0]),
             seconds: sent["spec"]["expirationSeconds"].as_i64(),
             approved: None,
             signed: None,
@@ -247,4 +247,11 @@ impl Signing {
         }
         format!("{name}: {}", parts.join("; "))
     }
+}
+
+/// Returns whom a certificate is asked for, of the body of its signing request.
+fn common_name(body: &str) -> Option<String> {
+    let subject = view::csr(&Json::parse(body, &Keys::all()));
+    let names = subject.get("common_name")?.as_list()?;
+    names.first()?.as_text().map(str::to_owned)
 }

@@ -33,6 +33,9 @@ pub struct Custody {
     mixed_use: MixedUse,
 }
 
+/// The rules that say that a credential is in several hands.
+const SHARED: [&str; 2] = ["shared-credential", "pod-token-away"];
+
 /// Finds an analytic's words and parameters by its name.
 type Find<'f, 'r> = &'f dyn Fn(&str) -> Result<(&'r RuleMeta, &'r Parameters), RuleError>;
 
@@ -96,7 +99,7 @@ impl Custody {
     ) {
         let shared: HashSet<String> = findings
             .iter()
-            .filter(|finding| finding.family == "shared-credential")
+            .filter(|finding| SHARED.contains(&&*finding.rule.name))
             .filter_map(|finding| finding.actor.credential_id.clone())
             .collect();
         findings.extend(self.minted.finish(context, ledger, &shared));

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::custody::Sum;
 use super::{Context, Draft, counted, listed};
 use crate::credential::{Ledger, Use};
-use crate::finding::{Finding, Severity};
+use crate::finding::Finding;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// The analytic.
@@ -39,7 +39,8 @@ impl MixedUse {
         let mut users: BTreeMap<&str, [Vec<&Use>; 2]> = BTreeMap::new();
         for entry in ledger.entries() {
             let name = vocabulary.text(entry.username);
-            if name.starts_with("system:") && !name.starts_with("system:serviceaccount:") {
+            // Components have programs only; of ServiceAccounts `program-token-by-hand` speaks.
+            if name.starts_with("system:") {
                 continue;
             }
             for used in &entry.uses {
@@ -85,12 +86,6 @@ impl MixedUse {
                 format!("people: {}", agents(people)),
                 format!("machines: {}", agents(machines)),
             ];
-            if name.starts_with("system:serviceaccount:") {
-                draft.severity = Severity::Informational;
-                draft.why.push(
-                    "a ServiceAccount: the people may be a script that runs kubectl".to_owned(),
-                );
-            }
             let mut finding = sum.finish(draft, vocabulary);
             finding.actor.username = Some((*name).to_owned());
             findings.push(finding);

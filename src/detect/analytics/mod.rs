@@ -5,11 +5,11 @@
 
 mod address;
 pub mod anonymous_grant;
-pub mod forwarded_address;
 pub mod audit_gap;
 pub mod certificate;
 pub mod concurrency;
 pub mod custody;
+pub mod forwarded_address;
 pub mod masters;
 pub mod method;
 pub mod minted_token;
