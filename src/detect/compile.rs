@@ -19,6 +19,7 @@ use super::leaf::{BODY_COST, Leaf, LeafTest, Place};
 use super::matcher::Matcher;
 use super::members::Members;
 use super::modifier::Modifiers;
+use super::request::Request;
 use super::tree::{Tree, UnknownDetection};
 use super::view;
 use crate::frame::Column;
@@ -256,9 +257,13 @@ fn needed(tree: &Tree<u32>, leaves: &[Leaf]) -> Vec<u32> {
 fn check_columns(meta: &RuleMeta) -> Vec<Problem> {
     let names = meta.group_by.iter().chain(&meta.requires);
     let unknown = names.filter(|name| Column::by_name(name).is_none());
-    unknown
-        .map(|name| Problem::about(name, format!("there is no column `{name}`")))
-        .collect()
+    let unknown = unknown.map(|name| Problem::about(name, format!("there is no column `{name}`")));
+    let uncarried = meta
+        .group_by
+        .iter()
+        .filter(|name| Column::by_name(name).is_some_and(|column| !Request::carries(column)));
+    let uncarried = uncarried.map(|name| Problem::about(name, format!("cannot group by `{name}`")));
+    unknown.chain(uncarried).collect()
 }
 
 fn check_correlation(rule: &CorrelationRule) -> Vec<Problem> {

@@ -82,6 +82,8 @@ enum Source {
 #[derive(Default)]
 struct Window {
     recent: VecDeque<Entry>,
+    /// Time and bases of judged entries, for what must not have been before.
+    judged: VecDeque<(i64, u64)>,
     /// By distinct value, or by base: how often it is in the window.
     counts: HashMap<u64, u32>,
     /// All figures in the window, in order.
@@ -627,9 +629,14 @@ impl Window {
             if now.is_some_and(|now| now <= end) {
                 break;
             }
+            let start = first.ts.saturating_sub(timespan_us);
+            while self.judged.front().is_some_and(|&(ts, _)| ts < start) {
+                self.judged.pop_front();
+            }
+            let before = self.judged.iter().fold(0, |bases, (_, base)| bases | base);
             let within = self.recent.iter().take_while(|entry| entry.ts <= end);
-            let bases = within.fold(0, |bases, entry| bases | entry.bases);
-            if tree.holds(&mut |position| bases >> position & 1 == 1) {
+            let within = within.fold(0, |bases, entry| bases | entry.bases);
+            if holds_around(tree, within, within | before, false) {
                 let runs = |episode: &&mut Tally| episode.last >= self.recent[0].ts;
                 let mut episode = self.episodes.last_mut().filter(runs);
                 if episode.is_none() {
@@ -644,9 +651,26 @@ impl Window {
                     }
                 }
             }
-            self.recent.pop_front();
+            let judged = self.recent.pop_front().expect("not empty");
+            self.judged.push_back((judged.ts, judged.bases));
         }
         has_begun
+    }
+}
+
+/// Returns whether a condition on rules holds, where `within` the window counts for what has to be there, and
+/// `around` it, before too, for what must not.
+fn holds_around(tree: &Tree<usize>, within: u64, around: u64, is_negated: bool) -> bool {
+    let holds = |part: &Tree<usize>| holds_around(part, within, around, is_negated);
+    match tree {
+        Tree::And(parts) => parts.iter().all(holds),
+        Tree::Or(parts) => parts.iter().any(holds),
+        Tree::AtLeast(n, parts) => parts.iter().filter(|part| holds(part)).count() >= *n,
+        Tree::Not(inner) => !holds_around(inner, within, around, !is_negated),
+        Tree::Test(position) => {
+            let bases = if is_negated { around } else { within };
+            bases >> position & 1 == 1
+        }
     }
 }
 

@@ -9,9 +9,15 @@ use hashbrown::HashMap;
 
 use super::analytics::anonymous_grant::AnonymousGrant;
 use super::analytics::audit_gap::{AuditGap, Pulse};
+use super::analytics::break_glass::BreakGlass;
 use super::analytics::custody::Custody;
+use super::analytics::escalation::Escalation;
 use super::analytics::forwarded_address::ForwardedAddress;
+use super::analytics::lives::Lives;
+use super::analytics::mass_deletion::MassDeletion;
 use super::analytics::masters::Masters;
+use super::analytics::new_behaviour::NewBehaviour;
+use super::analytics::rates::Rates;
 use super::analytics::shared_credential::{SharedCredential, gateway_note};
 use super::analytics::token_by_hand::TokenByHand;
 use super::analytics::token_reuse::TokenReuse;
@@ -52,9 +58,15 @@ pub struct Engine<'r> {
     deaths: Deaths,
     coverage: Coverage,
     anonymous_grant: AnonymousGrant,
+    break_glass: BreakGlass,
+    escalation: Escalation,
     forwarded_address: ForwardedAddress,
     audit_gap: AuditGap,
     custody: Custody,
+    lives: Lives,
+    mass_deletion: MassDeletion,
+    new_behaviour: NewBehaviour,
+    rates: Rates,
     masters: Masters,
     shared_credential: SharedCredential,
     token_by_hand: TokenByHand,
@@ -164,6 +176,16 @@ impl<'r> Engine<'r> {
             forwarded_address: ForwardedAddress::new(analytic("forwarded-address-forged")?)?,
             audit_gap: AuditGap::new(analytic("audit-gap")?)?,
             custody: Custody::new(&analytic)?,
+            break_glass: BreakGlass::new(analytic("break-glass-session")?)?,
+            escalation: Escalation::new(analytic("escalation-attempts")?, vocabulary)?,
+            lives: Lives::default(),
+            mass_deletion: MassDeletion::new(analytic("mass-deletion")?, vocabulary)?,
+            new_behaviour: NewBehaviour::new(analytic("new-behaviour")?, vocabulary)?,
+            rates: Rates::new(
+                analytic("denied-rate")?,
+                analytic("secret-read-rate")?,
+                vocabulary,
+            )?,
             masters: Masters::new(
                 meta("masters-credential")?,
                 meta("masters-second-credential")?,
@@ -223,6 +245,15 @@ impl<'r> Engine<'r> {
         self.forwarded_address.observe(request, &context);
         self.custody
             .observe(folded, &context, &self.ledger, &self.deaths);
+        self.break_glass.observe(request, &context);
+        if in_order {
+            self.escalation.observe(request, &context);
+            self.mass_deletion.observe(request, &context);
+            let past = self.lives.live(request);
+            self.rates.observe(request, &past, &context);
+            self.new_behaviour
+                .observe(request, &past, &self.lives, &context);
+        }
         self.deaths.note(request, &self.ledger, self.vocabulary);
         self.matched.clear();
         let compiled = self.compiled;
@@ -326,6 +357,7 @@ impl<'r> Engine<'r> {
         let notes = gateway_note(&self.ledger, vocabulary)
             .into_iter()
             .chain(self.coverage.disorder())
+            .chain(self.new_behaviour.note(&self.lives))
             .chain(ungrouped)
             .collect();
         self.hit_findings(&mut findings);
@@ -354,6 +386,11 @@ impl<'r> Engine<'r> {
         findings.extend(self.anonymous_grant.finish(&context));
         findings.extend(self.forwarded_address.finish(&context));
         findings.extend(self.token_by_hand.finish(&context));
+        findings.extend(self.break_glass.finish(&context));
+        findings.extend(self.escalation.finish(&context));
+        findings.extend(self.mass_deletion.finish(&context));
+        findings.extend(self.rates.finish(&context, &self.lives));
+        findings.extend(self.new_behaviour.finish(&context));
         findings.extend(self.masters.finish(&context, &self.ledger));
         findings.extend(self.shared_credential.finish(&context, &self.ledger));
         findings.extend(

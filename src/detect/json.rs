@@ -31,11 +31,19 @@ pub enum Json<'a> {
 }
 
 /// The members of an object, in the order of the record; of equal keys the last one counts.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Members<'a> {
     entries: Vec<(Cow<'a, str>, Json<'a>)>,
     /// Whether any key holds a dot: what a path joins cannot be a key else.
     has_dots: bool,
+}
+
+impl PartialEq for Members<'_> {
+    /// Compares as sets.
+    fn eq(&self, other: &Self) -> bool {
+        let is_there = |(key, value): &(Cow<'_, str>, Json<'_>)| other.get(key) == Some(value);
+        self.entries.len() == other.entries.len() && self.entries.iter().all(is_there)
+    }
 }
 
 impl<'a> Members<'a> {

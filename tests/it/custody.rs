@@ -1,37 +1,9 @@
-//! How credentials are made, held and used up: test events of the analytics, and stories of them.
+//! Stories of how credentials are made, held and used up.
 
 use kubescry::finding::Severity;
-use kubescry::trial::Trial;
 use serde_json::json;
 
 use crate::stories::{Client, PODS, SECRETS, Story, nobody, person, pod};
-use crate::support::{RULES, root};
-
-#[test]
-fn logs_of_the_analytics_give_findings_and_near_misses_none() {
-    let (rules, compiled) = &*RULES;
-    let folder = root().join("tests/queries");
-    for name in [
-        "audit-gap",
-        "authentication-methods",
-        "certificate-lifecycle",
-        "impossible-concurrency",
-        "minted-tokens",
-        "mixed-use",
-        "old-uid-in-use",
-        "secret-token-lifecycle",
-        "token-lineage-break",
-    ] {
-        let rule = rules.find(name).unwrap();
-        let trial = Trial::find(rules, rule, std::slice::from_ref(&folder));
-        assert!(trial.hit.is_some() && trial.miss.is_some(), "{name}");
-        assert_eq!(
-            trial.run(rules, compiled).unwrap(),
-            Vec::<String>::new(),
-            "{name}"
-        );
-    }
-}
 
 /// A person's `kubectl create token web`, and a client that has it.
 fn mint(story: &mut Story, millis: u64, id: &str, ip: &'static str) -> Client {

@@ -19,11 +19,9 @@ fn item(line: &str) -> DetectionItem {
 
 fn compile(line: &str, is_column: bool) -> Result<Matcher, String> {
     let item = item(line);
-    Matcher::compile(
-        &Modifiers::parse(&item.field.modifiers)?,
-        &item.values,
-        is_column,
-    )
+    let modifiers = Modifiers::parse(&item.field.modifiers)?;
+    let matcher = Matcher::compile(&modifiers, &item.values, is_column)?;
+    matcher.check().map(|()| matcher)
 }
 
 /// Tests `{"f": value}`; `found` is `None` if the field is missing.
