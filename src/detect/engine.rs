@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use hashbrown::HashMap;
 
 use super::analytics::anonymous_grant::AnonymousGrant;
+use super::analytics::audit_gap::{AuditGap, Pulse};
 use super::analytics::break_glass::BreakGlass;
+use super::analytics::custody::Custody;
 use super::analytics::escalation::Escalation;
 use super::analytics::forwarded_address::ForwardedAddress;
 use super::analytics::lives::Lives;
@@ -59,6 +61,8 @@ pub struct Engine<'r> {
     break_glass: BreakGlass,
     escalation: Escalation,
     forwarded_address: ForwardedAddress,
+    audit_gap: AuditGap,
+    custody: Custody,
     lives: Lives,
     mass_deletion: MassDeletion,
     new_behaviour: NewBehaviour,
@@ -170,6 +174,8 @@ impl<'r> Engine<'r> {
             coverage: Coverage::new(meta("unauthorized-blind")?, rules)?,
             anonymous_grant: AnonymousGrant::new(grant_meta, grant_parameters)?,
             forwarded_address: ForwardedAddress::new(analytic("forwarded-address-forged")?)?,
+            audit_gap: AuditGap::new(analytic("audit-gap")?)?,
+            custody: Custody::new(&analytic)?,
             break_glass: BreakGlass::new(analytic("break-glass-session")?)?,
             escalation: Escalation::new(analytic("escalation-attempts")?, vocabulary)?,
             lives: Lives::default(),
@@ -237,6 +243,8 @@ impl<'r> Engine<'r> {
         }
         self.anonymous_grant.observe(request, &context);
         self.forwarded_address.observe(request, &context);
+        self.custody
+            .observe(folded, &context, &self.ledger, &self.deaths);
         self.break_glass.observe(request, &context);
         if in_order {
             self.escalation.observe(request, &context);
@@ -328,8 +336,9 @@ impl<'r> Engine<'r> {
         self.hits.len() as u64
     }
 
-    /// Draws the findings; `profile` is the distribution that the log is of, if it is known.
-    pub fn finish(mut self, profile: Option<&str>) -> Outcome {
+    /// Draws the findings; `profile` is the distribution that the log is of, if it is known, `servers` are the
+    /// names and pulses of the API servers that wrote it.
+    pub fn finish(mut self, profile: Option<&str>, servers: &[(String, Pulse)]) -> Outcome {
         let vocabulary = self.vocabulary;
         let context = Context {
             vocabulary,
@@ -389,6 +398,9 @@ impl<'r> Engine<'r> {
                 .finish(&context, &self.ledger, &self.deaths),
         );
         findings.extend(self.unauthorized.finish(&context, &self.ledger, &tied));
+        self.custody
+            .finish(&context, &self.ledger, &self.deaths, &mut findings);
+        findings.extend(self.audit_gap.findings(servers, vocabulary));
         findings.sort_by(|a, b| {
             let key = |finding: &Finding| (std::cmp::Reverse(finding.severity), finding.first_seen);
             key(a)

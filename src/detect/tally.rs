@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::request::Request;
+use super::request::{Request, Sighting};
 use super::view::argv;
 use crate::finding::{Actor, Evidence, Origin, Target, Timestamp};
 use crate::frame::vocabulary::known;
@@ -131,6 +131,24 @@ impl Tally {
         } else if self.names.len() < NAMED && !self.names.contains(name) {
             self.names.insert(name.into());
         }
+    }
+
+    /// Adds single requests of which no more is known than their place.
+    pub fn add_sightings<'s>(
+        &mut self,
+        sightings: impl Iterator<Item = &'s Sighting>,
+        vocabulary: &Vocabulary,
+        evidence_limit: usize,
+    ) {
+        for sighting in sightings {
+            self.first = self.first.min(sighting.ts);
+            self.last = self.last.max(sighting.ts);
+            self.count += 1;
+            self.evidence.push(sighting.evidence(vocabulary));
+        }
+        self.evidence
+            .sort_by(|a, b| (a.ts, &a.audit_id).cmp(&(b.ts, &b.audit_id)));
+        self.evidence.truncate(evidence_limit);
     }
 
     /// Adds all of another tally, which is the later one.

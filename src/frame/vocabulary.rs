@@ -42,6 +42,16 @@ known! {
     UNAUTHENTICATED "unauthenticated";
     DENIED "denied";
     ERROR "error";
+    CREATE "create";
+    UPDATE "update";
+    PATCH "patch";
+    DELETE "delete";
+    SERVICE_ACCOUNTS "serviceaccounts";
+    CERTIFICATE_SIGNING_REQUESTS "certificatesigningrequests";
+    COMPONENT "component";
+    REQUEST_RECEIVED "RequestReceived";
+    METADATA "Metadata";
+    API_SERVER "system:apiserver";
 }
 
 /// A dictionary of texts that threads share. Cloning it is cheap and gives the same dictionary.

@@ -4,6 +4,7 @@
 
 mod behaviour;
 mod corpus;
+mod custody;
 mod ingest;
 mod json_texts;
 mod laws;

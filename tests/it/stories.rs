@@ -9,19 +9,19 @@ use crate::support::{options, run};
 
 /// A log in the making: events in the order of their time.
 #[derive(Default)]
-struct Story {
+pub(crate) struct Story {
     events: Vec<(u64, Value)>,
 }
 
 /// Who asks: user, its groups and `extra`, address, agent.
 #[derive(Clone)]
-struct Client {
-    user: Value,
-    ip: &'static str,
-    agent: &'static str,
+pub(crate) struct Client {
+    pub(crate) user: Value,
+    pub(crate) ip: &'static str,
+    pub(crate) agent: &'static str,
 }
 
-fn person(name: &str, ip: &'static str) -> Client {
+pub(crate) fn person(name: &str, ip: &'static str) -> Client {
     let extra =
         json!({"authentication.kubernetes.io/credential-id": [format!("X509SHA256={name}")]});
     let user = json!({"username": name, "groups": ["dev", "system:authenticated"], "extra": extra});
@@ -40,7 +40,7 @@ fn master(name: &str, fingerprint: &str, ip: &'static str) -> Client {
     client
 }
 
-fn pod(account: &str, pod: &str, ip: &'static str) -> Client {
+pub(crate) fn pod(account: &str, pod: &str, ip: &'static str) -> Client {
     let extra = json!({
         "authentication.kubernetes.io/credential-id": [format!("JTI={pod}")],
         "authentication.kubernetes.io/pod-name": [pod],
@@ -55,7 +55,7 @@ fn pod(account: &str, pod: &str, ip: &'static str) -> Client {
     }
 }
 
-fn nobody(ip: &'static str, agent: &'static str) -> Client {
+pub(crate) fn nobody(ip: &'static str, agent: &'static str) -> Client {
     Client {
         user: json!({}),
         ip,
@@ -74,7 +74,7 @@ fn anonymous(ip: &'static str) -> Client {
 
 impl Story {
     /// Starts with the Pod `web-1`, which asks for the same once a second.
-    fn of_a_pod(seconds: u64, uri: &str) -> Self {
+    pub(crate) fn of_a_pod(seconds: u64, uri: &str) -> Self {
         let mut story = Self::default();
         let web = pod("web", "web-1", "10.1.0.7");
         for second in 0..seconds {
@@ -98,7 +98,7 @@ impl Story {
     }
 
     /// Adds one request, `millis` after the start of the log.
-    fn request(
+    pub(crate) fn request(
         &mut self,
         millis: u64,
         client: &Client,
@@ -135,7 +135,7 @@ impl Story {
         &mut self.events.last_mut().unwrap().1
     }
 
-    fn findings(mut self) -> Vec<Finding> {
+    pub(crate) fn findings(mut self) -> Vec<Finding> {
         self.events.sort_by_key(|(millis, _)| *millis);
         let lines: Vec<String> = self
             .events
@@ -151,7 +151,7 @@ impl Story {
     }
 
     /// Asserts that nothing of medium or higher is said.
-    fn stays_calm(self) {
+    pub(crate) fn stays_calm(self) {
         let loud: Vec<String> = self
             .findings()
             .into_iter()
@@ -166,8 +166,15 @@ impl Story {
         assert!(loud.is_empty(), "{loud:#?}");
     }
 
+    /// Asserts that the rule says nothing.
+    pub(crate) fn says_nothing_of(self, rule: &str) {
+        let findings = self.findings();
+        let found = findings.iter().find(|finding| finding.rule.name == rule);
+        assert_eq!(found.map(|found| &found.summary), None);
+    }
+
     /// Asserts that the rule says something, and how bad it is.
-    fn raises(self, rule: &str, severity: Severity) -> Finding {
+    pub(crate) fn raises(self, rule: &str, severity: Severity) -> Finding {
         let findings = self.findings();
         let names: Vec<&str> = findings
             .iter()
@@ -180,8 +187,8 @@ impl Story {
     }
 }
 
-const SECRETS: &str = "/api/v1/namespaces/prod/secrets";
-const PODS: &str = "/api/v1/namespaces/prod/pods";
+pub(crate) const SECRETS: &str = "/api/v1/namespaces/prod/secrets";
+pub(crate) const PODS: &str = "/api/v1/namespaces/prod/pods";
 
 #[test]
 fn a_pod_that_drains_uses_its_token_rightly() {

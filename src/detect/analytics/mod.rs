@@ -5,15 +5,24 @@
 
 mod address;
 pub mod anonymous_grant;
+pub mod audit_gap;
 pub mod break_glass;
+pub mod certificate;
+pub mod concurrency;
+pub mod custody;
 pub mod escalation;
 pub mod forwarded_address;
 pub mod lives;
 mod machinery;
 pub mod mass_deletion;
 pub mod masters;
+pub mod method;
+pub mod minted_token;
+pub mod mixed_use;
 pub mod new_behaviour;
+pub mod old_uid;
 pub mod rates;
+pub mod secret_token;
 pub mod shared_credential;
 pub mod token_by_hand;
 pub mod token_reuse;
