@@ -33,7 +33,12 @@ known! {
     RESPONSE_COMPLETE "ResponseComplete";
     PANIC "Panic";
     WATCH "watch";
+    PODS "pods";
     SECRETS "secrets";
+    SERVICE_ACCOUNTS "serviceaccounts";
+    ROLE_BINDINGS "rolebindings";
+    CLUSTER_ROLE_BINDINGS "clusterrolebindings";
+    CERTIFICATE_REQUESTS "certificatesigningrequests";
     TOKEN "token";
     EXEC "exec";
     TOKEN_REVIEWS "tokenreviews";

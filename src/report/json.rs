@@ -93,6 +93,7 @@ mod tests {
             line("x", Some(1)),
             concat!(
                 r#"{"schema":"kubescry.finding/1","finding_id":"9b2c5f0e9b2c5f0e9b2c5f0e9b2c5f0e","#,
+                r#""incident_id":null,"#,
                 r#""family":"token-reuse","severity":"high","confidence":"high","#,
                 r#""rule":{"id":"0b7b0a3e-5f0e-4d6c-9a63-3f1d2a4b5c6d","#,
                 r#""name":"token-reused-after-deletion","#,

@@ -250,6 +250,7 @@ fn redacted(finding: &Finding, n_evidence: usize) -> Finding {
     }
     Finding {
         finding_id: finding.finding_id.clone(),
+        incident_id: finding.incident_id.clone(),
         family: finding.family.clone(),
         severity: finding.severity,
         confidence: finding.confidence,
@@ -290,6 +291,7 @@ fn redacted(finding: &Finding, n_evidence: usize) -> Finding {
                 ..*evidence
             })
             .collect(),
+        ties: crate::finding::incident::Ties::default(),
     }
 }
 
@@ -320,6 +322,7 @@ pub(crate) mod tests {
         let many = || vec![text.to_owned(); 5];
         Finding {
             finding_id: "9b2c5f0e9b2c5f0e9b2c5f0e9b2c5f0e".to_owned(),
+            incident_id: None,
             family: "token-reuse".to_owned(),
             severity,
             confidence: Confidence::High,
@@ -365,6 +368,7 @@ pub(crate) mod tests {
                     length: 812,
                 })
                 .collect(),
+            ties: crate::finding::incident::Ties::default(),
         }
     }
 

@@ -19,11 +19,16 @@ pub mod token_by_hand;
 pub mod token_reuse;
 pub mod unauthorized;
 
+use super::makers::grants;
 use super::tally::Tally;
+use crate::finding::incident::Ties;
 pub use crate::finding::words::{counted, lasting, listed};
 use crate::finding::{Confidence, Finding, Severity, Timestamp, finding_id};
 use crate::frame::Vocabulary;
 use crate::rules::RuleMeta;
+
+/// Families that say how things stand, and of no attack.
+const INVENTORIES: [&str; 2] = ["hygiene", "coverage"];
 
 /// What all analytics may look at.
 #[derive(Clone, Copy)]
@@ -54,6 +59,8 @@ pub struct Draft<'a> {
     pub why: Vec<String>,
     /// What it cannot see, besides what the rule says.
     pub blind_spots: Vec<String>,
+    /// Whether it lists what there is, rather than what happened.
+    pub is_inventory: bool,
 }
 
 impl<'a> Draft<'a> {
@@ -69,6 +76,7 @@ impl<'a> Draft<'a> {
             summary: String::new(),
             why: Vec::new(),
             blind_spots: Vec::new(),
+            is_inventory: meta.once || INVENTORIES.contains(&meta.family.as_str()),
         }
     }
 
@@ -78,6 +86,7 @@ impl<'a> Draft<'a> {
         let (first_seen, last_seen) = self.tally.span();
         Finding {
             finding_id: finding_id(&self.meta.id, &group, Timestamp(self.window_start)),
+            incident_id: None,
             family: self.meta.family.clone(),
             severity: self.severity,
             confidence: self.confidence,
@@ -95,6 +104,15 @@ impl<'a> Draft<'a> {
             blind_spots: [self.meta.blind_spots.clone(), self.blind_spots].concat(),
             evidence_total: self.tally.count,
             evidence: self.tally.evidence.clone(),
+            ties: Ties {
+                usernames: self.tally.usernames(vocabulary),
+                credentials: self.tally.credentials(vocabulary),
+                rests_on: grants(&self.tally.authz_reasons(vocabulary)),
+                tactics: self.meta.tactics.clone(),
+                served: self.tally.succeeded,
+                refused: self.tally.refused,
+                is_inventory: self.is_inventory,
+            },
         }
     }
 }
