@@ -105,7 +105,7 @@ pub struct Incident {
     pub credentials: Vec<String>,
     /// Addresses, in order of appearance; those that stand for nobody come last.
     pub source_ips: Vec<String>,
-    /// Names of ATT&CK tactics in order of appearance, the foremost of each finding that is not informational.
+    /// Names of ATT&CK tactics in order of appearance, the foremost of each finding that is a step.
     pub tactics: Vec<String>,
     /// MITRE ATT&CK technique ids, sorted.
     pub attack: Vec<String>,

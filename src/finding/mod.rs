@@ -242,6 +242,13 @@ pub struct Finding {
     pub ties: incident::Ties,
 }
 
+impl Finding {
+    /// Returns whether it is a step of somebody's, and not how things stand.
+    pub fn is_step(&self) -> bool {
+        self.severity > Severity::Informational && !self.ties.is_inventory
+    }
+}
+
 /// What a list of exclusions held back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Excluded {

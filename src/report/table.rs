@@ -503,7 +503,7 @@ fn tally(all: impl Iterator<Item = Severity>, min_severity: Severity) -> String 
 fn steps(incident: &Incident, findings: &[&Finding]) -> Vec<String> {
     let mut steps: Vec<&&Finding> = findings
         .iter()
-        .filter(|finding| finding.severity > Severity::Informational)
+        .filter(|finding| finding.is_step())
         .collect();
     steps.sort_by_key(|finding| (finding.first_seen, &finding.finding_id));
     let step = |finding: &&&Finding| {

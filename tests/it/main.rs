@@ -4,6 +4,7 @@
 
 mod behaviour;
 mod corpus;
+mod incidents;
 mod ingest;
 mod json_texts;
 mod laws;

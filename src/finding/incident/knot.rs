@@ -212,10 +212,9 @@ impl<'a> Knot<'a> {
             .into_iter()
             .partition(|address| common.contains(address));
         let from = if own.is_empty() { &passing } else { &own };
-        let named = |finding: &&&Finding| finding.severity > Severity::Informational;
         let tactics = distinct(
             all.iter()
-                .filter(named)
+                .filter(|finding| finding.is_step())
                 .filter_map(|finding| tactic(finding)),
         );
         let attack: BTreeSet<&String> = of_core().flat_map(|finding| &finding.attack).collect();
