@@ -5,7 +5,7 @@
 //! way; no format prints it another way. Left out on purpose: opening files, asking the terminal for
 //! its width, and deciding what a finding is.
 //!
-//! Both formats list findings in one order: severity, worst first; then first seen; then finding id.
+//! All formats list findings in one order: severity, worst first; then first seen; then finding id.
 
 pub mod clean;
 mod ingest;
