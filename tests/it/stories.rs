@@ -496,7 +496,9 @@ fn are_one(incidents: &[Incident], one: &str, other: &str) -> String {
         .iter()
         .find(|incident| incident.actors.iter().any(|actor| actor == one));
     let both = both.unwrap_or_else(|| panic!("{incidents:#?}"));
-    assert_eq!(both.actors, [one, other], "{incidents:#?}");
+    let mut actors: Vec<&str> = both.actors.iter().map(String::as_str).collect();
+    actors.sort_unstable();
+    assert_eq!(actors, [one, other], "{incidents:#?}");
     both.tied_by.join("\n")
 }
 
