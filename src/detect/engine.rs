@@ -29,7 +29,7 @@ use super::makers::{self, Makers};
 use super::request::Request;
 use super::tally::{Sessions, Tally};
 use crate::credential::{Deaths, Ledger};
-use crate::finding::incident::{self, Incident, SHARED_PEER_USERS, Surroundings};
+use crate::finding::incident::{self, Incident, Maker, SHARED_PEER_USERS, Surroundings};
 use crate::finding::{Excluded, Finding};
 use crate::frame::coder::identity_kind;
 use crate::frame::{Column, EventFrame, Vocabulary};
@@ -476,13 +476,27 @@ fn surroundings(
             homes.extend(entry.uses.first().map(|used| used.peer));
         }
     }
+    // What the everyday administrator makes at home is everyday work.
+    let standing: HashSet<String> = findings
+        .iter()
+        .filter(|finding| finding.rule.name == "masters-credential" && finding.ties.is_inventory)
+        .filter_map(|finding| finding.actor.credential_id.clone())
+        .collect();
+    let is_everyday = |maker: &Maker| {
+        let entry = vocabulary.find(&maker.credential);
+        let entry = entry.and_then(|credential| ledger.entry(credential));
+        let home = entry.and_then(|entry| entry.uses.first());
+        let is_home = home.is_some_and(|used| vocabulary.text(used.peer) == maker.peer);
+        is_home && standing.contains(&maker.credential)
+    };
     for finding in findings {
         let objects = makers::foundations(finding, ledger, vocabulary);
         finding.ties.rests_on.extend(objects);
         finding.ties.rests_on.sort_unstable();
         finding.ties.rests_on.dedup();
         for object in &finding.ties.rests_on {
-            let makers = makers.of(object, vocabulary);
+            let mut makers = makers.of(object, vocabulary);
+            makers.retain(|maker| !is_everyday(maker));
             if !makers.is_empty() {
                 surroundings.makers.insert(object.clone(), makers);
             }

@@ -148,9 +148,15 @@ fn made(request: &Request<'_>, vocabulary: &Vocabulary) -> Option<String> {
 }
 
 /// Names the grants that let requests through, by the authorizer's reasons.
+///
+/// What is granted to a group, but to that of everybody outside, says little of whoever uses it.
 pub fn grants(reasons: &[String]) -> Vec<String> {
     let grants = reasons.iter().filter_map(|reason| Grant::parse(reason));
+    let is_personal = |grant: &Grant<'_>| {
+        !grant.subject.starts_with("Group ") || grant.subject == "Group system:unauthenticated"
+    };
     grants
+        .filter(is_personal)
         .map(|grant| format!("{} {}", grant.kind, grant.binding))
         .collect()
 }
@@ -191,4 +197,28 @@ pub fn foundations(finding: &Finding, ledger: &Ledger, vocabulary: &Vocabulary) 
         objects.extend(finding.target.name.as_deref().map(certificate_request));
     }
     objects
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grants_to_groups_say_nothing_of_their_users() {
+        let check = |subject: &str, expected: &[&str]| {
+            let reason = format!(
+                "RBAC: allowed by ClusterRoleBinding \"open\" of ClusterRole \"view\" to {subject}"
+            );
+            assert_eq!(grants(&[reason]), expected, "{subject}");
+        };
+        check("User \"eve\"", &["ClusterRoleBinding open"]);
+        check("ServiceAccount \"web/prod\"", &["ClusterRoleBinding open"]);
+        check(
+            "Group \"system:unauthenticated\"",
+            &["ClusterRoleBinding open"],
+        );
+        check("Group \"system:authenticated\"", &[]);
+        check("Group \"dev\"", &[]);
+        assert!(grants(&["allowed by IAM".to_owned()]).is_empty());
+    }
 }

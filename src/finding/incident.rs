@@ -9,7 +9,8 @@
 //! 1. a credential, by an id of its own;
 //! 2. an actor who is a person or a service account: parts of the control plane, nodes and service accounts in
 //!    `kube-system` do too much else, and are tied by a credential only;
-//! 3. an object: one made the binding, account, token, Secret or Pod that the other rests on;
+//! 3. an object: one made the binding, account, token, Secret or Pod that the other rests on, and is none of those who
+//!    make such things all day;
 //! 4. an address, unless many identities come from it, or a node or the control plane does.
 //!
 //! Only findings of medium or higher tie. What is milder, and what is an inventory of a whole log, hangs under the

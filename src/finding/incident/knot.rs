@@ -313,7 +313,7 @@ fn reason_to_raise(core: &[&Finding]) -> Option<String> {
         .filter(failed)
         .map(|finding| finding.first_seen)
         .min()?;
-    let served = |finding: &&Finding| finding.ties.served > 0 && finding.last_seen > attempt;
+    let served = |finding: &&Finding| finding.ties.served > 0 && finding.first_seen >= attempt;
     core.iter()
         .any(served)
         .then(|| "what was refused at first was served later".to_owned())

@@ -296,13 +296,21 @@ fn an_incident_is_worse_than_its_parts_if_they_make_a_story() {
         (Severity::High, true)
     );
     let low = with(c.clone(), |finding| finding.severity = Severity::Low);
-    assert_eq!(severity(&[a.clone(), b, low]), (Severity::Medium, false));
+    assert_eq!(
+        severity(&[a.clone(), b.clone(), low]),
+        (Severity::Medium, false)
+    );
     // Refused, then served.
     let refused = with(a.clone(), |finding| {
         (finding.ties.served, finding.ties.refused) = (0, 5);
     });
     let later = with(c, |finding| finding.last_seen = Timestamp(9 * MINUTE));
     assert_eq!(severity(&[refused.clone(), later]), (Severity::High, true));
+    let earlier = with(b, |finding| finding.first_seen = Timestamp(-1));
+    assert_eq!(
+        severity(&[refused.clone(), earlier]),
+        (Severity::Medium, false)
+    );
     assert_eq!(severity(&[refused]), (Severity::Medium, false));
     let worst = with(a, |finding| finding.severity = Severity::Critical);
     assert_eq!(severity(&[worst]), (Severity::Critical, false));
