@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::analytics::anonymous_grant::AnonymousGrant;
 use super::analytics::audit_gap::{AuditGap, Pulse};
@@ -27,10 +27,13 @@ use super::compile::CompiledRules;
 use super::correlate::Correlation;
 use super::coverage::Coverage;
 use super::fold::{Folded, Hits};
+use super::makers::{self, Makers};
 use super::request::Request;
 use super::tally::{Sessions, Tally};
 use crate::credential::{Deaths, Ledger};
+use crate::finding::incident::{self, Incident, Maker, SHARED_PEER_USERS, Surroundings};
 use crate::finding::{Excluded, Finding};
+use crate::frame::coder::identity_kind;
 use crate::frame::{Column, EventFrame, Vocabulary};
 use crate::rules::{Parameters, RuleBody, RuleError, RuleMeta, RuleSet};
 
@@ -56,6 +59,7 @@ pub struct Engine<'r> {
     due: BTreeSet<u32>,
     ledger: Ledger,
     deaths: Deaths,
+    makers: Makers,
     coverage: Coverage,
     anonymous_grant: AnonymousGrant,
     break_glass: BreakGlass,
@@ -103,6 +107,8 @@ fn gap(meta: &RuleMeta) -> i64 {
 pub struct Outcome {
     /// All findings, worst first, then by time, then by id.
     pub findings: Vec<Finding>,
+    /// What they come to, worst first.
+    pub incidents: Vec<Incident>,
     /// What the log cannot show.
     pub blind: Vec<String>,
     /// What a reader should know of this log.
@@ -171,6 +177,7 @@ impl<'r> Engine<'r> {
             due: BTreeSet::new(),
             ledger: Ledger::default(),
             deaths: Deaths::default(),
+            makers: Makers::default(),
             coverage: Coverage::new(meta("unauthorized-blind")?, rules)?,
             anonymous_grant: AnonymousGrant::new(grant_meta, grant_parameters)?,
             forwarded_address: ForwardedAddress::new(analytic("forwarded-address-forged")?)?,
@@ -255,6 +262,7 @@ impl<'r> Engine<'r> {
                 .observe(request, &past, &self.lives, &context);
         }
         self.deaths.note(request, &self.ledger, self.vocabulary);
+        self.makers.observe(request, self.vocabulary);
         self.matched.clear();
         let compiled = self.compiled;
         match &folded.hits {
@@ -407,8 +415,11 @@ impl<'r> Engine<'r> {
                 .cmp(&key(b))
                 .then_with(|| a.finding_id.cmp(&b.finding_id))
         });
+        let surroundings = surroundings(&mut findings, &self.makers, &self.ledger, vocabulary);
+        let incidents = incident::tie(&mut findings, &surroundings);
         Outcome {
             findings,
+            incidents,
             blind: self.coverage.blind(),
             notes,
             excluded,
@@ -458,6 +469,60 @@ impl<'r> Engine<'r> {
             }
         }
     }
+}
+
+/// Says of each finding what its identities rest on; returns who made that, and which addresses stand for nobody.
+fn surroundings(
+    findings: &mut [Finding],
+    makers: &Makers,
+    ledger: &Ledger,
+    vocabulary: &Vocabulary,
+) -> Surroundings {
+    let mut surroundings = Surroundings::default();
+    let mut homes = HashSet::new();
+    let mut known = HashSet::new();
+    for entry in ledger.entries() {
+        // Where a component or a node is first seen it is at home; elsewhere its key may be a thief's.
+        let kind = identity_kind(vocabulary.text(entry.username));
+        if known.insert(entry.username) && matches!(kind, "node" | "component") {
+            homes.extend(entry.uses.first().map(|used| used.peer));
+        }
+    }
+    // What the everyday administrator makes at home is everyday work.
+    let standing: HashSet<String> = findings
+        .iter()
+        .filter(|finding| finding.rule.name == "masters-credential" && finding.ties.is_inventory)
+        .filter_map(|finding| finding.actor.credential_id.clone())
+        .collect();
+    let is_everyday = |maker: &Maker| {
+        let entry = vocabulary.find(&maker.credential);
+        let entry = entry.and_then(|credential| ledger.entry(credential));
+        let home = entry.and_then(|entry| entry.uses.first());
+        let is_home = home.is_some_and(|used| vocabulary.text(used.peer) == maker.peer);
+        is_home && standing.contains(&maker.credential)
+    };
+    for finding in findings {
+        let objects = makers::foundations(finding, ledger, vocabulary);
+        finding.ties.rests_on.extend(objects);
+        finding.ties.rests_on.sort_unstable();
+        finding.ties.rests_on.dedup();
+        for object in &finding.ties.rests_on {
+            let mut makers = makers.of(object, vocabulary);
+            makers.retain(|maker| !is_everyday(maker));
+            if !makers.is_empty() {
+                surroundings.makers.insert(object.clone(), makers);
+            }
+        }
+        let is_common = |address: &&String| {
+            let code = vocabulary.find(address);
+            code.is_some_and(|code| {
+                homes.contains(&code) || ledger.usernames_of(code).len() >= SHARED_PEER_USERS
+            })
+        };
+        let common = finding.source.ips.iter().filter(is_common).cloned();
+        surroundings.common_addresses.extend(common);
+    }
+    surroundings
 }
 
 pub(super) fn key(

@@ -227,6 +227,11 @@ impl Tally {
         self.usernames.texts(vocabulary)
     }
 
+    /// Returns the keys of the credentials, sorted.
+    pub fn credentials(&self, vocabulary: &Vocabulary) -> Vec<String> {
+        self.credentials.texts(vocabulary)
+    }
+
     /// Returns the impersonated names, sorted.
     pub fn impersonated(&self, vocabulary: &Vocabulary) -> Vec<String> {
         self.impersonated.texts(vocabulary)

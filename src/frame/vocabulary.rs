@@ -33,7 +33,11 @@ known! {
     RESPONSE_COMPLETE "ResponseComplete";
     PANIC "Panic";
     WATCH "watch";
+    PODS "pods";
     SECRETS "secrets";
+    SERVICE_ACCOUNTS "serviceaccounts";
+    ROLE_BINDINGS "rolebindings";
+    CLUSTER_ROLE_BINDINGS "clusterrolebindings";
     TOKEN "token";
     EXEC "exec";
     TOKEN_REVIEWS "tokenreviews";
@@ -46,7 +50,6 @@ known! {
     UPDATE "update";
     PATCH "patch";
     DELETE "delete";
-    SERVICE_ACCOUNTS "serviceaccounts";
     CERTIFICATE_SIGNING_REQUESTS "certificatesigningrequests";
     COMPONENT "component";
     REQUEST_RECEIVED "RequestReceived";

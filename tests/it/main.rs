@@ -5,6 +5,7 @@
 mod behaviour;
 mod corpus;
 mod custody;
+mod incidents;
 mod ingest;
 mod json_texts;
 mod laws;
