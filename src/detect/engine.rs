@@ -612,7 +612,13 @@ pub(super) fn summary(meta: &RuleMeta, tally: &Tally, vocabulary: &Vocabulary) -
             },
         ),
         ("{names}", listed(&tally.names())),
-        ("{namespaces}", listed(&tally.namespaces(vocabulary))),
+        (
+            "{namespaces}",
+            match &tally.namespaces(vocabulary)[..] {
+                [] => "the whole cluster".to_owned(),
+                namespaces => listed(namespaces),
+            },
+        ),
         ("{commands}", listed(&tally.commands())),
         ("{agents}", listed(&tally.agents(vocabulary))),
         ("{peers}", listed(&tally.peers(vocabulary))),

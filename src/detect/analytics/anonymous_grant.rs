@@ -85,7 +85,9 @@ impl AnonymousGrant {
             let Some(grant) = Grant::parse(vocabulary.text(reason)) else {
                 continue;
             };
-            let among = |bindings: &[String]| bindings.iter().any(|name| name == grant.binding);
+            // By what it gives as well: anybody may call a binding as he likes.
+            let whole = format!("{} {} of {}", grant.kind, grant.binding, grant.role);
+            let among = |bindings: &[String]| bindings.contains(&whole);
             let paths_only = used.resources(vocabulary).is_empty();
             if among(&self.harmless) || (paths_only && among(&self.harmless_for_paths)) {
                 continue;

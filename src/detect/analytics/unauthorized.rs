@@ -258,7 +258,10 @@ impl Unauthorized {
         let known = ledger.usernames_of(peer).contains(&username);
         let newcomer = session.newcomers.contains(&username);
         if !guessable || (known && !newcomer) {
-            session.recovered = true;
+            // Who was never served here by this program proves nothing of those who were refused: an attacker
+            // may well hold a credential of his own.
+            session.recovered |=
+                session.known_users.contains(&username) || session.repeats_itself();
             return;
         }
         if !newcomer {

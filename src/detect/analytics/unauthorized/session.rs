@@ -70,7 +70,12 @@ impl Session {
 
     /// Served before or again after, not as somebody new.
     pub(super) fn is_known_client(&self) -> bool {
-        self.recovered || self.known_paths * 2 > self.tally.count
+        self.has_recovered() || self.known_paths * 2 > self.tally.count
+    }
+
+    /// Served again after, and nobody new was.
+    pub(super) fn has_recovered(&self) -> bool {
+        self.recovered && self.newcomers.is_empty()
     }
 }
 
