@@ -434,6 +434,31 @@ fn informers_of_an_expired_operator_are_no_brute_force() {
 }
 
 #[test]
+fn a_default_name_makes_no_grant_harmless() {
+    let mut story = Story::default();
+    let reason = r#"RBAC: allowed by ClusterRoleBinding "system:webhooks" of ClusterRole "cluster-admin" to User "system:anonymous""#;
+    let event = story.request(0, &anonymous("203.0.113.9"), "list", SECRETS, 200);
+    event["annotations"] =
+        json!({"authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": reason});
+    story.raises("anonymous-grant-in-use", Severity::Critical);
+}
+
+#[test]
+fn a_credential_of_ones_own_excuses_no_guessing() {
+    let mut story = Story::default();
+    let uris = ["/api", "/apis", "/version", SECRETS];
+    for attempt in 0..150 {
+        let guess = nobody("203.0.113.9", "curl/8");
+        let uri = uris[usize::try_from(attempt).unwrap() % uris.len()];
+        story.request(attempt * 100, &guess, "get", uri, 401);
+    }
+    let mut own = person("mallory", "203.0.113.9");
+    own.agent = "curl/8";
+    story.request(16_000, &own, "list", PODS, 200);
+    story.raises("unauthorized-brute-force", Severity::Medium);
+}
+
+#[test]
 fn a_guess_that_fits_is_found_however_steady() {
     let mut story = Story::default();
     // One request without a credential must not make the guesser a known client.

@@ -258,10 +258,11 @@ impl Unauthorized {
         let known = ledger.usernames_of(peer).contains(&username);
         let newcomer = session.newcomers.contains(&username);
         if !guessable || (known && !newcomer) {
-            // Who was never served here by this program proves nothing of those who were refused: an attacker
-            // may well hold a credential of his own.
-            session.recovered |=
-                session.known_users.contains(&username) || session.repeats_itself();
+            // After many refusals, who was never served here by this program proves nothing of those who were
+            // refused: an attacker may well hold a credential of his own.
+            session.recovered |= session.tally.count < self.settings.success_refused
+                || session.known_users.contains(&username)
+                || session.repeats_itself();
             return;
         }
         if !newcomer {
