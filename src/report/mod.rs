@@ -10,6 +10,7 @@
 pub mod clean;
 mod ingest;
 mod json;
+mod page;
 mod table;
 
 use std::cmp::Reverse;

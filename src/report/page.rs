@@ -1,0 +1,98 @@
+//! Pages of text for people: labels and values, wrapped.
+//!
+//! Headings begin in column 0 and labels in column 2, and both are our words; log text only stands to the right of
+//! a label and wraps there, so a client that chooses a name cannot forge a line. No line is wider than asked for.
+
+use std::io::{self, Write};
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+
+use super::clean::{clip, columns, redact, wrap};
+
+/// Narrowest layout; narrower terminals wrap it themselves.
+pub(super) const WIDTH_MIN: usize = 60;
+/// Column where values begin.
+pub(super) const VALUES: usize = 12;
+/// Lines a text may fill before it is cut.
+const LINES_MAX: usize = 6;
+
+/// Where lines go, and how wide they may be.
+pub(super) struct Page<'a> {
+    pub(super) out: &'a mut dyn Write,
+    /// Columns that no line exceeds.
+    pub(super) width: usize,
+    /// Whether anything is colored.
+    pub(super) color: bool,
+}
+
+impl Page<'_> {
+    pub(super) fn blank(&mut self) -> io::Result<()> {
+        writeln!(self.out)
+    }
+
+    /// Writes `text` after `lead`, wrapped, with `indent` blanks before every further line.
+    pub(super) fn text(&mut self, lead: &str, text: &str, indent: usize) -> io::Result<()> {
+        let lines = self.lines(text, columns(lead), indent);
+        self.print(lead, &lines, indent)
+    }
+
+    /// Returns `text` without secrets, clean, cut and wrapped to what fits after `first` columns,
+    /// then after `rest`. Runs of blanks are counted instead: they would move text under our words.
+    pub(super) fn lines(&self, text: &str, first: usize, rest: usize) -> Vec<String> {
+        static BLANKS: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(" {3,}").expect("the pattern is constant"));
+        let room = self.width - rest;
+        let text = redact(text);
+        let text = BLANKS.replace_all(&text, |run: &Captures<'_>| {
+            format!("[{} blanks]", run[0].len())
+        });
+        wrap(&clip(&text, room * LINES_MAX), self.width - first, room)
+    }
+
+    pub(super) fn print(&mut self, lead: &str, lines: &[String], indent: usize) -> io::Result<()> {
+        for (idx, line) in lines.iter().enumerate() {
+            let (lead, indent) = if idx == 0 { (lead, 0) } else { ("", indent) };
+            let text = format!("{lead}{:indent$}{line}", "");
+            writeln!(self.out, "{}", text.trim_end_matches(' '))?;
+        }
+        Ok(())
+    }
+
+    /// Writes `label` and `value`; a value without text is left out.
+    pub(super) fn field(&mut self, label: &str, value: &str) -> io::Result<()> {
+        if value.is_empty() {
+            return Ok(());
+        }
+        self.text(&lead(label), value, VALUES)
+    }
+
+    /// Writes `label` and the first `shown` of `items`, one below the other; `total` counts all.
+    pub(super) fn list<T: AsRef<str>>(
+        &mut self,
+        label: &str,
+        items: &[T],
+        shown: usize,
+        total: u64,
+    ) -> io::Result<()> {
+        let mut label = lead(label);
+        let items = &items[..items.len().min(shown)];
+        for item in items {
+            self.text(&label, item.as_ref(), VALUES + 2)?;
+            label = lead("");
+        }
+        let n_more = total.saturating_sub(items.len() as u64);
+        if n_more > 0 {
+            self.text(&label, &format!("+{n_more} more"), VALUES)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn all<T: AsRef<str>>(&mut self, label: &str, items: &[T]) -> io::Result<()> {
+        self.list(label, items, items.len(), items.len() as u64)
+    }
+}
+
+fn lead(label: &str) -> String {
+    format!("  {label:<0$}", VALUES - 2)
+}
