@@ -137,7 +137,8 @@ fn parse_profile(text: &str) -> Result<String, String> {
         .ok_or_else(|| format!("one of {}", known.collect::<Vec<_>>().join(", ")))
 }
 
-fn parse_severity(text: &str) -> Result<Severity, String> {
+/// Reads a severity; names all of them if it is none.
+pub(super) fn parse_severity(text: &str) -> Result<Severity, String> {
     text.parse().map_err(|()| {
         let words: Vec<&str> = Severity::ALL
             .iter()

@@ -11,6 +11,7 @@ pub mod clean;
 mod ingest;
 mod json;
 mod page;
+pub mod rules;
 mod table;
 
 use std::cmp::Reverse;

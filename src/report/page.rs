@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use super::clean::{clip, columns, redact, wrap};
+use super::clean::{clean, clip, columns, redact, wrap};
 
 /// Narrowest layout; narrower terminals wrap it themselves.
 pub(super) const WIDTH_MIN: usize = 60;
@@ -88,11 +88,34 @@ impl Page<'_> {
         Ok(())
     }
 
+    /// Writes `text` at the beginning of a line.
+    pub(super) fn top(&mut self, text: &str) -> io::Result<()> {
+        let lines = wrap(&clean(text), self.width, self.width - 2);
+        self.print("", &lines, 2)
+    }
+
+    /// Writes `label` and a text of our own or of a rule file: in full, since it is no secret.
+    pub(super) fn own(&mut self, label: &str, text: &str) -> io::Result<()> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let room = self.width - VALUES;
+        let lines = wrap(&clean(text), room, room - 2);
+        self.print(&lead(label), &lines, VALUES + 2)
+    }
+
+    /// Writes `label` and lines of a file as they stand there.
+    pub(super) fn block(&mut self, label: &str, text: &str) -> io::Result<()> {
+        let lines: Vec<String> = text.lines().map(|line| clean(line).into_owned()).collect();
+        self.print(&lead(label), &lines, VALUES)
+    }
+
     pub(super) fn all<T: AsRef<str>>(&mut self, label: &str, items: &[T]) -> io::Result<()> {
         self.list(label, items, items.len(), items.len() as u64)
     }
 }
 
-fn lead(label: &str) -> String {
+/// Returns what stands before the value of `label`.
+pub(super) fn lead(label: &str) -> String {
     format!("  {label:<0$}", VALUES - 2)
 }

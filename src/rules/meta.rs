@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use yaml_serde::Value;
 
 use super::{FAMILIES, RuleError, duration_us};
@@ -21,7 +21,7 @@ pub const SESSION_GAP_US: i64 = 30 * 60 * 1_000_000;
 const NO_FAMILY: &str = "other";
 
 /// What every kind of rule has.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct RuleMeta {
     /// UUID; never changes.
     pub id: String,
@@ -36,6 +36,7 @@ pub struct RuleMeta {
     /// One of [`FAMILIES`].
     pub family: String,
     /// `level` of the file.
+    #[serde(rename = "level")]
     pub severity: Severity,
     /// How sure a finding is; medium unless the file says otherwise.
     pub confidence: Confidence,
@@ -74,11 +75,12 @@ pub struct RuleMeta {
     /// The file, below `queries` or as given.
     pub path: String,
     /// The whole text of that file.
+    #[serde(skip)]
     pub text: Arc<str>,
 }
 
 /// How much an audit policy lets an event hold (`audit.k8s.io/v1` `Level`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub enum AuditLevel {
     /// Who, what, when; no bodies.
     #[default]

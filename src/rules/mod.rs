@@ -8,10 +8,13 @@
 //! How to write a rule, and what the open ends of the specification mean here, is in `queries/README.md`.
 
 pub mod analytic;
+pub mod choose;
+pub mod document;
 pub mod list;
 mod load;
 mod meta;
 pub mod sigma;
+pub mod words;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -22,6 +25,7 @@ use rsigma_parser::{
 };
 
 pub use analytic::Parameters;
+pub use choose::Choice;
 pub use list::List;
 pub use meta::{AuditLevel, RuleMeta, SESSION_GAP_US};
 

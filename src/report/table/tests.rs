@@ -1,7 +1,8 @@
 //! What the table shows.
 
 use super::*;
-use crate::report::clean::is_hidden;
+use crate::report::clean::{columns, is_hidden};
+use crate::report::page::lead;
 use crate::report::tests::{HOSTILE, finding, rendered, summary};
 use crate::report::{Counters, Format};
 
