@@ -256,6 +256,57 @@ pub fn scan(
     Ok(merge.finish())
 }
 
+/// Scans `text`, the content of a log in memory, on the thread that calls; `options` name no paths.
+///
+/// # Errors
+/// When a rule cannot be used.
+pub fn scan_text(
+    name: &str,
+    text: &str,
+    options: &Options,
+    rules: &RuleSet,
+    compiled: &CompiledRules,
+) -> Result<Scan, ScanError> {
+    let mut discovery = discover::discover(&[]);
+    discovery.files.push(InputFile {
+        path: None,
+        name: name.into(),
+        lane: 0,
+    });
+    let vocabulary = Vocabulary::new();
+    let engine = Engine::new(rules, compiled, &vocabulary, options.evidence_limit)?;
+    let recycled = Recycled::default();
+    let worker = Worker {
+        files: &discovery.files,
+        recycled: &recycled,
+        vocabulary: &vocabulary,
+        request_hasher: RandomState::default(),
+        compiled,
+        format: options.format,
+        cluster: &options.cluster,
+    };
+    let mut merge = Merge::new(
+        &discovery,
+        Vec::new(),
+        &recycled,
+        &vocabulary,
+        engine,
+        options,
+    );
+    merge.take(worker.work(Job {
+        sequence: 0,
+        lane: 0,
+        horizon: i64::MAX,
+        chunk: Some(Chunk {
+            line: 1,
+            data: text.as_bytes().to_vec(),
+            ..Chunk::default()
+        }),
+        notes: Notes::default(),
+    }));
+    Ok(merge.finish())
+}
+
 /// Merges what is next in order, unless another thread is at it; waits for that one if told to.
 fn merge_in_order(merge: &Mutex<Merge<'_>>, inbox: &Mutex<Inbox>, wait: bool) {
     let mut guard = if wait {

@@ -154,7 +154,7 @@ pub(super) struct Pass<'e> {
 }
 
 impl<'e> Pass<'e> {
-    fn new(rules: &'e CompiledRules, frame: &'e EventFrame) -> Self {
+    pub(super) fn new(rules: &'e CompiledRules, frame: &'e EventFrame) -> Self {
         let none = || rules.leaves.iter().map(|_| None).collect();
         Self {
             rules,

@@ -99,9 +99,17 @@ impl Page<'_> {
         if text.is_empty() {
             return Ok(());
         }
-        let room = self.width - VALUES;
-        let lines = wrap(&clean(text), room, room - 2);
-        self.print(&lead(label), &lines, VALUES + 2)
+        self.own_at(&lead(label), text, VALUES + 2)
+    }
+
+    /// Writes a text of our own after `lead`, with `indent` blanks before every further line.
+    pub(super) fn own_at(&mut self, lead: &str, text: &str, indent: usize) -> io::Result<()> {
+        let lines = wrap(
+            &clean(text),
+            self.width - columns(lead),
+            self.width - indent,
+        );
+        self.print(lead, &lines, indent)
     }
 
     /// Writes `label` and lines of a file as they stand there.

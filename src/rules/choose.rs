@@ -91,7 +91,7 @@ mod tests {
         };
         check(&critical, &["anonymous-granted"]);
         let other = Choice {
-            kinds: vec![RuleKind::Analytic],
+            kinds: vec![RuleKind::Correlation],
             ..critical
         };
         check(&other, &[]);

@@ -19,7 +19,11 @@ impl RuleSet {
     /// # Errors
     /// When a file is wrong; a test keeps that from shipping.
     pub fn embedded() -> Result<Self, Vec<RuleError>> {
-        Self::from_files(embedded_files())
+        let mut set = Self::from_files(embedded_files())?;
+        for rule in &mut set.rules {
+            rule.meta.is_embedded = true;
+        }
+        Ok(set)
     }
 
     /// Returns the rules of `files`, pairs of a path below `queries` and a text.

@@ -72,11 +72,40 @@ pub struct RuleMeta {
     pub once: bool,
     /// Columns that must not be null all over the log, or the rule stays silent.
     pub requires: Vec<String>,
+    /// Events that the rule must and must not match.
+    #[serde(skip)]
+    pub tests: Vec<TestEvent>,
+    /// Whether it came with the program.
+    #[serde(rename = "embedded")]
+    pub is_embedded: bool,
     /// The file, below `queries` or as given.
     pub path: String,
     /// The whole text of that file.
     #[serde(skip)]
     pub text: Arc<str>,
+}
+
+/// An event that a rule holds to be tested with.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestEvent {
+    /// What the event shows, for people.
+    #[serde(default)]
+    pub name: String,
+    /// Whether the rule must match it.
+    pub expect: Expect,
+    /// The event.
+    pub event: serde_json::Value,
+}
+
+/// What a rule must do with a test event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Expect {
+    /// Match it.
+    Hit,
+    /// Not match it.
+    Miss,
 }
 
 /// How much an audit policy lets an event hold (`audit.k8s.io/v1` `Level`).
@@ -119,6 +148,7 @@ struct Extension {
     summary: Option<String>,
     requires: Vec<String>,
     once: bool,
+    tests: Vec<TestEvent>,
 }
 
 /// The keys of Sigma that all kinds of rules have.
@@ -218,6 +248,8 @@ impl RuleMeta {
             summary: extension.summary,
             once: extension.once,
             requires: extension.requires,
+            tests: extension.tests,
+            is_embedded: false,
             path: path.to_owned(),
             text: text.into(),
         };

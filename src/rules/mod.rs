@@ -27,7 +27,7 @@ use rsigma_parser::{
 pub use analytic::Parameters;
 pub use choose::Choice;
 pub use list::List;
-pub use meta::{AuditLevel, RuleMeta, SESSION_GAP_US};
+pub use meta::{AuditLevel, Expect, RuleMeta, SESSION_GAP_US, TestEvent};
 
 /// The families of findings: the five headline ones, the ATT&CK tactics, and what is about the log.
 pub const FAMILIES: &[&str] = &[

@@ -1,5 +1,6 @@
 //! `kubescry rules`: what the program looks for, and tools to trust it.
 
+mod explain;
 mod list;
 mod show;
 mod test;
@@ -30,6 +31,8 @@ pub enum RulesCommand {
     Show(show::ShowArgs),
     /// Run the test events of rules
     Test(test::TestArgs),
+    /// Say why a rule matches an event or not
+    Explain(explain::ExplainArgs),
 }
 
 /// Runs the command.
@@ -38,6 +41,7 @@ pub(super) fn run(args: &RulesArgs, printer: Printer) -> Exit {
         RulesCommand::List(args) => list::run(args, printer),
         RulesCommand::Show(args) => show::run(args, printer),
         RulesCommand::Test(args) => test::run(args, printer),
+        RulesCommand::Explain(args) => explain::run(args, printer),
     };
     match result {
         Ok(exit) => exit,

@@ -43,7 +43,7 @@ pub(super) fn run(args: &TestArgs, printer: Printer) -> io::Result<Exit> {
     for rule in chosen {
         let trial = Trial::find(&rules, rule, &args.tests);
         let name = &rules.rules[rule].meta.name;
-        if trial.hit.is_none() && trial.miss.is_none() {
+        if trial.is_empty() {
             without += 1;
             if !args.names.is_empty() {
                 writeln!(out, "none  {name}: it has no test events")?;

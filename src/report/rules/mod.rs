@@ -3,6 +3,7 @@
 //! Comes in: what rules say of themselves, and what `detect` found out. Goes out: pages for people and JSON for
 //! programs. Rule files may come from anywhere, so their texts are cleaned as a log's are.
 
+mod explain;
 mod list;
 mod navigator;
 mod show;
@@ -12,6 +13,7 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 
 use crate::rules::RuleMeta;
+pub use explain::{event, explanation, remark};
 pub use show::show;
 
 /// How a list of rules is printed.

@@ -189,7 +189,7 @@ mod tests {
         );
         for part in [
             "  looks for detection:\n",
-            "                  verb: [create, update, patch]\n",
+            "                verb: [create, update, patch]\n",
             "objectRef.name, objectRef.namespace",
             "  ATT&CK    T1098.006, persistence\n",
         ] {
