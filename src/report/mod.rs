@@ -21,6 +21,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::detect::feed::Reach;
 use crate::finding::{Evidence, Excluded, Finding, Severity, Timestamp};
 pub use ingest::{ApiServer, Census, GAPS, Gap, Guess, Ingest};
 
@@ -168,6 +169,8 @@ pub struct Summary {
     pub rejects: Vec<RejectLine>,
     /// What lists of exclusions held back.
     pub excluded: Vec<Excluded>,
+    /// How many rules the log can feed, and what the others lack.
+    pub reach: Reach,
     /// What this log cannot show, worded.
     pub blind: Vec<String>,
     /// What else a reader should know, worded.
@@ -208,7 +211,7 @@ pub fn render(
 /// Writes the counters of `summary` to `out`: one JSON object on one line.
 ///
 /// Shape: the counters of all files; `files`, an array of `path` and the same counters; then what [`Ingest`]
-/// holds, the first `rejects`, and what the log is `blind` to.
+/// holds, the first `rejects`, how many rules the log can feed (`coverage`), and what it is `blind` to.
 ///
 /// # Errors
 /// When `out` cannot be written.
@@ -222,6 +225,7 @@ pub fn write_stats_json(summary: &Summary, out: &mut dyn Write) -> io::Result<()
         ingest: &'a Ingest,
         rejects: &'a [RejectLine],
         excluded: &'a [Excluded],
+        coverage: &'a Reach,
         blind: &'a [String],
     }
     json::write_line(
@@ -231,6 +235,7 @@ pub fn write_stats_json(summary: &Summary, out: &mut dyn Write) -> io::Result<()
             ingest: &summary.ingest,
             rejects: &summary.rejects,
             excluded: &summary.excluded,
+            coverage: &summary.reach,
             blind: &summary.blind,
         },
         out,
@@ -407,6 +412,12 @@ pub(crate) mod tests {
                 list: "kubelet-secrets".to_owned(),
                 requests: 7,
             }],
+            reach: Reach {
+                can_fire: 20,
+                no_events: 1,
+                no_bodies: 2,
+                ..Reach::default()
+            },
             blind: vec![text.to_owned()],
             notes: vec![text.to_owned()],
         }

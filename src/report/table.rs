@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::page::{Page, VALUES, WIDTH_MIN};
+use super::rules;
 use super::{ApiServer, Census, EVIDENCE_DEFAULT, Guess, Options, Summary, redacted};
 use crate::finding::{Evidence, Finding, Severity, Timestamp};
 
@@ -124,6 +125,7 @@ impl Page<'_> {
             })
             .collect();
         self.list("held back", &held_back, N_EXCLUDED, excluded.len() as u64)?;
+        self.field("rules", &rules::reach(&summary.reach))?;
         self.all("blind to", &summary.blind)?;
         self.all("note", &summary.notes)
     }

@@ -1,5 +1,6 @@
 //! `kubescry rules`: what the program looks for, and tools to trust it.
 
+mod coverage;
 mod explain;
 mod list;
 mod show;
@@ -9,6 +10,7 @@ use std::io;
 
 use clap::{Args, Subcommand};
 
+use super::Global;
 use super::diagnostic::{Diagnostic, Printer};
 use super::exit::Exit;
 use crate::rules::RuleSet;
@@ -33,15 +35,18 @@ pub enum RulesCommand {
     Test(test::TestArgs),
     /// Say why a rule matches an event or not
     Explain(explain::ExplainArgs),
+    /// Say which rules a log can feed, and what the others lack
+    Coverage(coverage::CoverageArgs),
 }
 
 /// Runs the command.
-pub(super) fn run(args: &RulesArgs, printer: Printer) -> Exit {
+pub(super) fn run(args: &RulesArgs, global: &Global, printer: Printer) -> Exit {
     let result = match &args.command {
         RulesCommand::List(args) => list::run(args, printer),
         RulesCommand::Show(args) => show::run(args, printer),
         RulesCommand::Test(args) => test::run(args, printer),
         RulesCommand::Explain(args) => explain::run(args, printer),
+        RulesCommand::Coverage(args) => coverage::run(args, global, printer),
     };
     match result {
         Ok(exit) => exit,

@@ -3,6 +3,7 @@
 //! Comes in: what rules say of themselves, and what `detect` found out. Goes out: pages for people and JSON for
 //! programs. Rule files may come from anywhere, so their texts are cleaned as a log's are.
 
+mod coverage;
 mod explain;
 mod list;
 mod navigator;
@@ -13,6 +14,8 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 
 use crate::rules::RuleMeta;
+pub(super) use coverage::reach;
+pub use coverage::{CoverageFormat, coverage};
 pub use explain::{event, explanation, remark};
 pub use show::show;
 
