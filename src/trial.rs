@@ -15,7 +15,8 @@ use include_dir::{Dir, include_dir};
 use crate::detect::{CompiledRules, sample};
 use crate::frame::{Column, EventFrame};
 use crate::pipeline::{self, GAP_US, Monitor, Options, ScanError};
-use crate::rules::{Expect, RuleBody, RuleMeta, RuleSet};
+use crate::rules::check::is_silent;
+use crate::rules::{Expect, RuleBody, RuleError, RuleMeta, RuleSet};
 use crate::source::chunk::ChunkReader;
 use crate::source::{InputFile, ReadOptions, SourceError, open};
 
@@ -195,6 +196,17 @@ impl Trial {
             hit: find("hit", Expect::Hit),
             miss: find("miss", Expect::Miss),
         }
+    }
+
+    /// Returns a warning if nothing tries a rule that gives findings.
+    pub fn lacking(rules: &RuleSet, rule: usize, folders: &[PathBuf]) -> Option<RuleError> {
+        let meta = &rules.rules[rule].meta;
+        let is_tried = !Self::find(rules, rule, folders).is_empty() || is_silent(rules, meta);
+        (!is_tried).then(|| {
+            let what = format!("rule `{}` has no test events", meta.name);
+            let hint = "events that it must match, and near misses: see `queries/README.md`";
+            meta.site().complain("title:", what).hint(hint)
+        })
     }
 
     /// Returns whether there is nothing to try.

@@ -432,10 +432,14 @@ fn objects_of(detection: &Detection, names: &mut BTreeSet<String>) {
             if subresources.is_empty() {
                 subresources.push(String::new());
             }
+            let verbs = match values(Column::Verb).join("/") {
+                verbs if verbs.is_empty() => verbs,
+                verbs => format!(" ({verbs})"),
+            };
             for resource in values(Column::Resource) {
                 names.extend(subresources.iter().map(|sub| match sub.as_str() {
-                    "null" => resource.clone(),
-                    sub => object(&resource, sub),
+                    "null" => format!("{resource}{verbs}"),
+                    sub => format!("{}{verbs}", object(&resource, sub)),
                 }));
             }
         }

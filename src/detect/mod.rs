@@ -20,6 +20,7 @@
 
 pub mod analytics;
 pub mod bitmap;
+pub mod check;
 pub mod compile;
 mod correlate;
 pub mod coverage;

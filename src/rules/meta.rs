@@ -335,6 +335,27 @@ fn techniques(tags: &[String]) -> Vec<String> {
     tags.iter().filter_map(technique).collect()
 }
 
+/// The tactics of ATT&CK, those that version 19 made of defense evasion too.
+pub(super) const TACTICS: [&str; 17] = [
+    "reconnaissance",
+    "resource-development",
+    "initial-access",
+    "execution",
+    "persistence",
+    "privilege-escalation",
+    "defense-evasion",
+    "stealth",
+    "defense-impairment",
+    "impair-defenses",
+    "credential-access",
+    "discovery",
+    "lateral-movement",
+    "collection",
+    "command-and-control",
+    "exfiltration",
+    "impact",
+];
+
 /// Returns the ATT&CK tactics among `tags`, that is, the families they name.
 ///
 /// `SigmaHQ` writes `stealth` and `defense-impairment` since ATT&CK split defense evasion.

@@ -8,11 +8,14 @@
 //! How to write a rule, and what the open ends of the specification mean here, is in `queries/README.md`.
 
 pub mod analytic;
+pub mod check;
 pub mod choose;
 pub mod document;
+pub mod kubernetes;
 pub mod list;
 mod load;
 mod meta;
+mod pattern;
 pub mod sigma;
 pub mod words;
 
@@ -27,6 +30,7 @@ use rsigma_parser::{
 pub use analytic::Parameters;
 pub use choose::Choice;
 pub use list::List;
+pub use load::Loaded;
 pub use meta::{AuditLevel, Expect, RuleMeta, SESSION_GAP_US, TestEvent};
 
 /// The families of findings: the five headline ones, the ATT&CK tactics, and what is about the log.

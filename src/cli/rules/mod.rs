@@ -1,5 +1,6 @@
 //! `kubescry rules`: what the program looks for, and tools to trust it.
 
+mod check;
 mod coverage;
 mod explain;
 mod list;
@@ -31,6 +32,8 @@ pub enum RulesCommand {
     List(list::ListArgs),
     /// Say all about a rule
     Show(show::ShowArgs),
+    /// Find what is wrong with rules, and what is likely wrong
+    Check(check::CheckArgs),
     /// Run the test events of rules
     Test(test::TestArgs),
     /// Say why a rule matches an event or not
@@ -44,6 +47,7 @@ pub(super) fn run(args: &RulesArgs, global: &Global, printer: Printer) -> Exit {
     let result = match &args.command {
         RulesCommand::List(args) => list::run(args, printer),
         RulesCommand::Show(args) => show::run(args, printer),
+        RulesCommand::Check(args) => check::run(args, printer),
         RulesCommand::Test(args) => test::run(args, printer),
         RulesCommand::Explain(args) => explain::run(args, printer),
         RulesCommand::Coverage(args) => coverage::run(args, global, printer),
