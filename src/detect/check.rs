@@ -295,7 +295,9 @@ impl<'a> Checker<'a> {
                         "the rule never matches: it asks for `{name}` {} and excludes that",
                         listed(&values)
                     );
-                    let value = without.first().map(String::as_str).unwrap_or_default();
+                    // A value that tells the exclusion from what is asked for, if there is one.
+                    let value = without.difference(&values).chain(&without).next();
+                    let value = value.map(String::as_str).unwrap_or_default();
                     self.warn(name, value, what, None);
                 }
             }

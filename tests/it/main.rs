@@ -7,6 +7,7 @@ mod ingest;
 mod json_texts;
 mod laws;
 mod queries;
+mod rules;
 mod scan;
 mod shapes;
 mod stories;

@@ -43,18 +43,20 @@ pub(in crate::report) fn reach(reach: &Reach) -> String {
         (reach.no_columns, "columns"),
         (reach.no_stage, "a stage"),
         (reach.no_fields, "fields"),
-        (reach.no_events, "events of their kind"),
+        (reach.no_events, "events to look at"),
     ];
     let lacking = lacking.into_iter().filter(|(count, _)| *count > 0);
-    let lacking: Vec<String> = lacking
-        .map(|(count, what)| format!("{count} {what}"))
-        .collect();
-    match (reach.can_fire, lacking.is_empty()) {
-        (0, true) => String::new(),
-        (count, true) => format!("all {count} can fire"),
-        (count, false) => {
+    let lacking = lacking.map(|(count, what)| match count {
+        1 => format!("1 lacks {what}"),
+        count => format!("{count} lack {what}"),
+    });
+    let lacking: Vec<String> = lacking.collect();
+    match (reach.can_fire, &lacking[..]) {
+        (0, []) => String::new(),
+        (count, []) => format!("all {count} can fire"),
+        (count, lacking) => {
             let lacking = lacking.join(", ");
-            format!("{count} can fire; others lack: {lacking} (`kubescry rules coverage`)")
+            format!("{count} can fire, {lacking} (`kubescry rules coverage`)")
         }
     }
 }
