@@ -353,11 +353,11 @@ impl<'a> Checker<'a> {
             self.warn("stages", stage, what, Some(hint));
         }
         let needed = Needed::of(detections);
-        let codes = needed
-            .items
-            .iter()
-            .filter(|item| column_of(item) == Some(Column::Code));
-        let codes = codes.filter_map(|item| single(item)).next();
+        let mut codes = needed.items.iter();
+        let codes = codes.find_map(|item| {
+            let is_code = column_of(item) == Some(Column::Code);
+            single(item).filter(|_| is_code)
+        });
         let stages = stages
             .iter()
             .map(|stage| stage.to_ascii_lowercase())

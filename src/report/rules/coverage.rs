@@ -157,7 +157,7 @@ fn unseen(fed: &[Fed]) -> BTreeMap<&str, Vec<&str>> {
 
 fn json(fed: &[Fed], out: &mut dyn Write) -> io::Result<()> {
     #[derive(Serialize)]
-    struct Coverage<'a> {
+    struct Answer<'a> {
         coverage: Reach,
         rules: Vec<Line<'a>>,
         unseen_fields: BTreeMap<&'a str, Vec<&'a str>>,
@@ -176,12 +176,12 @@ fn json(fed: &[Fed], out: &mut dyn Write) -> io::Result<()> {
         verdict: redacted(&fed.verdict),
         unseen_fields: &fed.unseen,
     });
-    let coverage = Coverage {
+    let answer = Answer {
         coverage: Reach::of(fed),
         rules: lines.collect(),
         unseen_fields: unseen(fed),
     };
-    write_line(&coverage, out)
+    write_line(&answer, out)
 }
 
 /// Returns a verdict without secrets: clients choose the names of resources.

@@ -44,7 +44,8 @@ struct Versions {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Layout {
-    layout: &'static str,
+    #[serde(rename = "layout")]
+    side: &'static str,
     #[serde(rename = "showID")]
     show_id: bool,
     show_name: bool,
@@ -105,7 +106,7 @@ pub(super) fn layer<'r>(rules: &[&'r RuleMeta]) -> Layer<'r> {
         ),
         sorting: 3,
         layout: Layout {
-            layout: "side",
+            side: "side",
             show_id: true,
             show_name: true,
             expanded_subtechniques: "annotated",
