@@ -185,7 +185,7 @@ impl Trial {
             let apart = below
                 .chain([beside])
                 .find_map(Events::file)
-                .or_else(|| Events::embedded(&meta.name, kind).filter(|_| meta.is_embedded));
+                .or_else(|| Events::embedded(&meta.name, kind).filter(|_| meta.is_built_in));
             Events::within(meta, expect)
                 .into_iter()
                 .chain(apart)

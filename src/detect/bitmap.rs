@@ -1,26 +1,63 @@
 //! One bit per row of a chunk.
 
+use std::ops::{Deref, DerefMut};
+
 /// A set of rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bitmap {
-    words: Vec<u64>,
+    words: Words,
+}
+
+/// Words of a set; those of a common chunk need no memory of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Words {
+    Few([u64; FEW], usize),
+    Many(Vec<u64>),
+}
+
+/// Words that stand in place: of 512 rows.
+const FEW: usize = 8;
+
+impl Deref for Words {
+    type Target = [u64];
+
+    fn deref(&self) -> &[u64] {
+        match self {
+            Self::Few(words, n_words) => &words[..*n_words],
+            Self::Many(words) => words,
+        }
+    }
+}
+
+impl DerefMut for Words {
+    fn deref_mut(&mut self) -> &mut [u64] {
+        match self {
+            Self::Few(words, n_words) => &mut words[..*n_words],
+            Self::Many(words) => words,
+        }
+    }
 }
 
 impl Bitmap {
     /// Returns no row of `n_rows`.
     pub fn none(n_rows: usize) -> Self {
-        Self {
-            words: vec![0; n_rows.div_ceil(64)],
-        }
+        let n_words = n_rows.div_ceil(64);
+        let words = if n_words <= FEW {
+            Words::Few([0; FEW], n_words)
+        } else {
+            Words::Many(vec![0; n_words])
+        };
+        Self { words }
     }
 
     /// Returns all of `n_rows` rows.
     pub fn all(n_rows: usize) -> Self {
-        let mut words = vec![u64::MAX; n_rows.div_ceil(64)];
-        if let Some(last) = words.last_mut().filter(|_| !n_rows.is_multiple_of(64)) {
+        let mut all = Self::none(n_rows);
+        all.words.fill(u64::MAX);
+        if let Some(last) = all.words.last_mut().filter(|_| !n_rows.is_multiple_of(64)) {
             *last = (1 << (n_rows % 64)) - 1;
         }
-        Self { words }
+        all
     }
 
     /// Adds a row.
@@ -42,7 +79,7 @@ impl Bitmap {
     pub fn keep(&mut self, other: &Self) {
         self.words
             .iter_mut()
-            .zip(&other.words)
+            .zip(&*other.words)
             .for_each(|(word, other)| *word &= other);
     }
 
@@ -50,7 +87,7 @@ impl Bitmap {
     pub fn remove(&mut self, other: &Self) {
         self.words
             .iter_mut()
-            .zip(&other.words)
+            .zip(&*other.words)
             .for_each(|(word, other)| *word &= !other);
     }
 
@@ -58,7 +95,7 @@ impl Bitmap {
     pub fn add(&mut self, other: &Self) {
         self.words
             .iter_mut()
-            .zip(&other.words)
+            .zip(&*other.words)
             .for_each(|(word, other)| *word |= other);
     }
 
@@ -86,7 +123,7 @@ mod tests {
 
     #[test]
     fn sets_of_rows() {
-        for n_rows in [0, 1, 63, 64, 65, 200] {
+        for n_rows in [0, 1, 63, 64, 65, 200, 512, 513, 900] {
             assert_eq!(
                 Bitmap::all(n_rows).rows().collect::<Vec<_>>(),
                 (0..n_rows).collect::<Vec<_>>()

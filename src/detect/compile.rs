@@ -14,11 +14,14 @@ use rsigma_parser::{
 
 use super::evaluate::Scratch;
 use super::field::{Field, FieldError};
+use super::json::Keys;
 use super::leaf::{BODY_COST, Leaf, LeafTest, Place};
 use super::matcher::Matcher;
 use super::members::Members;
 use super::modifier::Modifiers;
+use super::request::Request;
 use super::tree::{Tree, UnknownDetection};
+use super::view;
 use crate::frame::Column;
 use crate::rules::{Rule, RuleBody, RuleError, RuleMeta, RuleSet};
 
@@ -40,6 +43,8 @@ pub struct CompiledRules {
     /// By index in the rule set.
     pub(super) lists: Vec<CompiledRule>,
     pub(super) leaves: Vec<Leaf>,
+    /// Keys of bodies that any leaf may follow.
+    pub(super) keys: Keys,
     /// The leaves whose value depends on the code of one column only, by column.
     pub(super) coded: Vec<(Column, Vec<u32>)>,
     /// What threads keep from chunk to chunk.
@@ -49,8 +54,10 @@ pub struct CompiledRules {
 #[derive(Debug)]
 pub(super) struct CompiledRule {
     pub(super) tree: Tree<u32>,
-    /// Whether a leaf of it, or of its lists, reads a body.
+    /// Whether a leaf of it reads a body.
     pub(super) has_body: bool,
+    /// Tests of coded columns without which it cannot hold.
+    pub(super) needed: Vec<u32>,
     /// Its lists of exclusions.
     pub(super) exclude: Vec<u32>,
 }
@@ -109,6 +116,7 @@ impl CompiledRules {
         let mut errors = Vec::new();
         let mut lists = Vec::with_capacity(rules.lists.len());
         for list in &rules.lists {
+            compiler.is_built_in = list.is_built_in;
             let entries = list.entries.iter();
             let trees: Result<_, Problem> = entries
                 .map(|entry| compiler.detection(&entry.detection))
@@ -122,6 +130,7 @@ impl CompiledRules {
             }
         }
         let mut filters = Vec::with_capacity(rules.filters.len());
+        compiler.is_built_in = false;
         for filter in &rules.filters {
             match compiler.detections(&filter.rule.detection) {
                 Ok(tree) => filters.push(tree),
@@ -133,6 +142,7 @@ impl CompiledRules {
         }
         let mut trees = Vec::with_capacity(rules.rules.len());
         for rule in &rules.rules {
+            compiler.is_built_in = rule.meta.is_built_in;
             let mut problems = check_columns(&rule.meta);
             let tree = match &rule.body {
                 RuleBody::Sigma(sigma) => match compiler.detections(&sigma.detection) {
@@ -174,7 +184,6 @@ impl CompiledRules {
             let exclude = rule.meta.exclude.iter();
             let exclude = exclude.filter_map(|name| rules.find_list(name));
             for list in exclude {
-                compiled.has_body |= lists[list].has_body;
                 let list = u32::try_from(list).expect("fewer than 2^32 lists");
                 compiled.exclude.push(list);
             }
@@ -194,10 +203,14 @@ impl CompiledRules {
                 }
             }
         }
+        let mut keys = Keys::default();
+        view::keep(&mut keys);
+        leaves.iter().for_each(|leaf| leaf.keep(&mut keys));
         Ok(Self {
             rules,
             lists,
             leaves,
+            keys,
             coded,
             scratch: Mutex::default(),
         })
@@ -209,14 +222,15 @@ impl CompiledRules {
             rules: Vec::new(),
             lists: Vec::new(),
             leaves: compiler.leaves,
+            keys: Keys::all(),
             coded: Vec::new(),
             scratch: Mutex::default(),
         }
     }
 
-    /// Returns whether any rule reads bodies, and so needs the text of the records.
-    pub fn reads_bodies(&self) -> bool {
-        self.rules.iter().flatten().any(|rule| rule.has_body)
+    /// Returns whether a rule reads bodies.
+    pub fn reads_body(&self, rule: usize) -> bool {
+        self.rules[rule].as_ref().is_some_and(|rule| rule.has_body)
     }
 }
 
@@ -224,18 +238,38 @@ impl CompiledRules {
 fn finish(mut tree: Tree<u32>, leaves: &[Leaf]) -> CompiledRule {
     let highest = tree.order(&|leaf_idx| leaves[*leaf_idx as usize].cost());
     CompiledRule {
-        tree,
         has_body: highest >= BODY_COST,
+        needed: needed(&tree, leaves),
+        tree,
         exclude: Vec::new(),
+    }
+}
+
+/// Returns the tests of coded columns that a condition joins by AND.
+fn needed(tree: &Tree<u32>, leaves: &[Leaf]) -> Vec<u32> {
+    match tree {
+        Tree::And(parts) => {
+            let needed = parts.iter().map(|part| match part {
+                Tree::Test(_) => needed(part, leaves),
+                _ => Vec::new(),
+            });
+            needed.collect::<Vec<_>>().concat()
+        }
+        Tree::Test(leaf_idx) if leaves[*leaf_idx as usize].place == Place::Coded => vec![*leaf_idx],
+        _ => Vec::new(),
     }
 }
 
 fn check_columns(meta: &RuleMeta) -> Vec<Problem> {
     let names = meta.group_by.iter().chain(&meta.requires);
     let unknown = names.filter(|name| Column::by_name(name).is_none());
-    unknown
-        .map(|name| Problem::about(name, format!("there is no column `{name}`")))
-        .collect()
+    let unknown = unknown.map(|name| Problem::about(name, format!("there is no column `{name}`")));
+    let uncarried = meta
+        .group_by
+        .iter()
+        .filter(|name| Column::by_name(name).is_some_and(|column| !Request::carries(column)));
+    let uncarried = uncarried.map(|name| Problem::about(name, format!("cannot group by `{name}`")));
+    unknown.chain(uncarried).collect()
 }
 
 fn check_correlation(rule: &CorrelationRule) -> Vec<Problem> {
@@ -277,6 +311,8 @@ pub(super) fn keywords(values: &[SigmaValue]) -> DetectionItem {
 pub(super) struct Compiler<'r> {
     /// Values that stand behind the modifier `expand`, by name.
     placeholders: BTreeMap<&'r String, &'r Vec<String>>,
+    /// Whether what is compiled is part of the program, and so known to be right.
+    is_built_in: bool,
     leaves: Vec<Leaf>,
     by_key: HashMap<String, u32>,
 }
@@ -286,6 +322,7 @@ impl<'r> Compiler<'r> {
         let placeholders = rules.lists.iter().flat_map(|list| &list.placeholders);
         Self {
             placeholders: placeholders.collect(),
+            is_built_in: false,
             leaves: Vec::new(),
             by_key: HashMap::new(),
         }
@@ -365,7 +402,11 @@ impl<'r> Compiler<'r> {
             .expand(&item.values, &self.placeholders)
             .map_err(problem)?;
         let tree = modifiers.combine(&values, |values| {
-            let test = LeafTest::Value(Matcher::compile(&modifiers, values, is_column)?);
+            let matcher = Matcher::compile(&modifiers, values, is_column)?;
+            if !self.is_built_in {
+                matcher.check()?;
+            }
+            let test = LeafTest::Value(matcher);
             // `all` and `neq` are in the tree, so that a leaf and its negation are one leaf.
             let kind = modifiers.alone();
             let key = format!("{field:?} {kind:?} {values:?}");

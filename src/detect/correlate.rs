@@ -52,8 +52,8 @@ enum Condition {
     Values(Vec<Predicate>),
     /// A figure of all values.
     Measure(Measure, Vec<Predicate>),
-    /// A hit of every rule.
-    All,
+    /// Hits of so many of the rules; of all, unless said otherwise.
+    Rules(Vec<Predicate>),
     /// A hit of every rule, one after the other.
     Sequence,
     /// Rules that hit and rules that do not; judged when the window is over.
@@ -82,6 +82,8 @@ enum Source {
 #[derive(Default)]
 struct Window {
     recent: VecDeque<Entry>,
+    /// Time and bases of judged entries, for what must not have been before.
+    judged: VecDeque<(i64, u64)>,
     /// By distinct value, or by base: how often it is in the window.
     counts: HashMap<u64, u32>,
     /// All figures in the window, in order.
@@ -159,6 +161,11 @@ impl Correlation {
             windows: HashMap::new(),
             n_ungrouped: 0,
         })
+    }
+
+    /// Returns the rules it looks at.
+    pub(super) fn bases(&self) -> &[u32] {
+        &self.bases
     }
 
     /// Takes in that the rules `matched` hit a request; returns whether an episode began with it.
@@ -248,7 +255,7 @@ impl Correlation {
             evidence_limit,
         } = *context;
         let from = request.ts.saturating_sub(self.timespan_us);
-        while window.recent.front().is_some_and(|entry| entry.ts <= from) {
+        while window.recent.front().is_some_and(|entry| entry.ts < from) {
             let entry = window.recent.pop_front().expect("not empty");
             window.forget(&self.condition, &entry);
         }
@@ -256,7 +263,7 @@ impl Correlation {
         let running = window
             .episodes
             .last()
-            .is_some_and(|episode| episode.last > from);
+            .is_some_and(|episode| episode.last >= from);
         let request_kept = (!running).then(|| request.to_owned());
         window.recent.push_back(Entry {
             request: request_kept,
@@ -290,7 +297,7 @@ impl Correlation {
             Condition::Requests(predicates) => (window.recent.len() as i128, predicates),
             Condition::Values(predicates) => (window.counts.len() as i128, predicates),
             Condition::Measure(measure, predicates) => (window.figure(*measure), predicates),
-            Condition::All => return (window.counts.len() == self.bases.len()).then_some(None),
+            Condition::Rules(predicates) => (window.counts.len() as i128, predicates),
             Condition::Sequence => return window.chain(self.bases.len()).map(Some),
             Condition::Expression(_) => return None,
         };
@@ -382,7 +389,10 @@ impl Correlation {
                     Condition::Measure(..) => {
                         format!("the measure of {what} within {within} is met")
                     }
-                    Condition::All => format!("all of its rules hit within {within}"),
+                    Condition::Rules(_) => {
+                        let (most, all) = (window.most, self.bases.len());
+                        format!("{most} of its {all} rules hit within {within}")
+                    }
                     Condition::Sequence => {
                         format!("its rules hit one after the other within {within}")
                     }
@@ -448,7 +458,10 @@ fn condition(
     let condition = match kind {
         CorrelationType::EventCount => Condition::Requests(predicates),
         CorrelationType::ValueCount => Condition::Values(predicates),
-        CorrelationType::Temporal => Condition::All,
+        CorrelationType::Temporal if predicates.is_empty() => {
+            Condition::Rules(vec![(ConditionOperator::Gte, rule.rules.len() as u64)])
+        }
+        CorrelationType::Temporal => Condition::Rules(predicates),
         CorrelationType::TemporalOrdered => Condition::Sequence,
         CorrelationType::ValueSum => measure(Measure::Sum)?,
         CorrelationType::ValueAvg => measure(Measure::Average)?,
@@ -529,7 +542,7 @@ impl Window {
     fn note(&mut self, condition: &Condition, entry: &Entry) {
         match condition {
             Condition::Values(_) => *self.counts.entry(entry.value).or_default() += 1,
-            Condition::All => {
+            Condition::Rules(_) => {
                 for base in bits(entry.bases) {
                     *self.counts.entry(base).or_default() += 1;
                 }
@@ -554,7 +567,7 @@ impl Window {
         };
         match condition {
             Condition::Values(_) => less(entry.value),
-            Condition::All => bits(entry.bases).for_each(less),
+            Condition::Rules(_) => bits(entry.bases).for_each(less),
             Condition::Measure(..) => {
                 let at = self.sorted.partition_point(|figure| *figure < entry.figure);
                 self.sorted.remove(at);
@@ -616,9 +629,14 @@ impl Window {
             if now.is_some_and(|now| now <= end) {
                 break;
             }
+            let start = first.ts.saturating_sub(timespan_us);
+            while self.judged.front().is_some_and(|&(ts, _)| ts < start) {
+                self.judged.pop_front();
+            }
+            let before = self.judged.iter().fold(0, |bases, (_, base)| bases | base);
             let within = self.recent.iter().take_while(|entry| entry.ts <= end);
-            let bases = within.fold(0, |bases, entry| bases | entry.bases);
-            if tree.holds(&mut |position| bases >> position & 1 == 1) {
+            let within = within.fold(0, |bases, entry| bases | entry.bases);
+            if holds_around(tree, within, within | before, false) {
                 let runs = |episode: &&mut Tally| episode.last >= self.recent[0].ts;
                 let mut episode = self.episodes.last_mut().filter(runs);
                 if episode.is_none() {
@@ -633,9 +651,26 @@ impl Window {
                     }
                 }
             }
-            self.recent.pop_front();
+            let judged = self.recent.pop_front().expect("not empty");
+            self.judged.push_back((judged.ts, judged.bases));
         }
         has_begun
+    }
+}
+
+/// Returns whether a condition on rules holds, where `within` the window counts for what has to be there, and
+/// `around` it, before too, for what must not.
+fn holds_around(tree: &Tree<usize>, within: u64, around: u64, is_negated: bool) -> bool {
+    let holds = |part: &Tree<usize>| holds_around(part, within, around, is_negated);
+    match tree {
+        Tree::And(parts) => parts.iter().all(holds),
+        Tree::Or(parts) => parts.iter().any(holds),
+        Tree::AtLeast(n, parts) => parts.iter().filter(|part| holds(part)).count() >= *n,
+        Tree::Not(inner) => !holds_around(inner, within, around, !is_negated),
+        Tree::Test(position) => {
+            let bases = if is_negated { around } else { within };
+            bases >> position & 1 == 1
+        }
     }
 }
 

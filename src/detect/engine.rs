@@ -3,13 +3,21 @@
 //! Feeds every request to the ledger, the rules' sessions, the correlations and the analytics, and
 //! draws the findings at the end. Nothing here depends on chunks, threads or the order of hash maps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use hashbrown::HashMap;
 
 use super::analytics::anonymous_grant::AnonymousGrant;
+use super::analytics::break_glass::BreakGlass;
+use super::analytics::escalation::Escalation;
+use super::analytics::forwarded_address::ForwardedAddress;
+use super::analytics::lives::Lives;
+use super::analytics::mass_deletion::MassDeletion;
 use super::analytics::masters::Masters;
+use super::analytics::new_behaviour::NewBehaviour;
+use super::analytics::rates::Rates;
 use super::analytics::shared_credential::{SharedCredential, gateway_note};
+use super::analytics::token_by_hand::TokenByHand;
 use super::analytics::token_reuse::TokenReuse;
 use super::analytics::unauthorized::{Metas, Unauthorized};
 use super::analytics::{Context, Draft, counted, listed};
@@ -38,16 +46,28 @@ pub struct Engine<'r> {
     /// Hits that a list holds back if the log is of a distribution that it is for.
     withheld: HashMap<(u32, Box<[u32]>, u32), HitGroup>,
     /// Requests that a list held back, by rule and list.
-    excluded: BTreeMap<(u32, u32), u64>,
+    excluded: HashMap<(u32, u32), u64>,
     /// Rules that hit the request at hand.
     matched: Vec<u32>,
     correlations: Vec<Correlation>,
+    /// By rule: the correlations that look at it, by their place in `correlations`.
+    correlated: Vec<Vec<u32>>,
+    /// Correlations that the request at hand is for.
+    due: BTreeSet<u32>,
     ledger: Ledger,
     deaths: Deaths,
     coverage: Coverage,
     anonymous_grant: AnonymousGrant,
+    break_glass: BreakGlass,
+    escalation: Escalation,
+    forwarded_address: ForwardedAddress,
+    lives: Lives,
+    mass_deletion: MassDeletion,
+    new_behaviour: NewBehaviour,
+    rates: Rates,
     masters: Masters,
     shared_credential: SharedCredential,
+    token_by_hand: TokenByHand,
     token_reuse: TokenReuse,
     unauthorized: Unauthorized,
     requests: u64,
@@ -109,7 +129,7 @@ impl<'r> Engine<'r> {
             .map(|rule| columns(&rule.meta, &rule.meta.group_by))
             .collect::<Result<_, _>>()?;
         let indices = rules.correlations_in_order();
-        let correlations = indices
+        let correlations: Vec<Correlation> = indices
             .into_iter()
             .map(|index| Correlation::new(index, &rules.rules[index], rules))
             .collect::<Result<_, _>>()?;
@@ -121,6 +141,12 @@ impl<'r> Engine<'r> {
                 for base in &correlation.rules {
                     silent[position(rules, &rule.meta, base)?] = true;
                 }
+            }
+        }
+        let mut correlated = vec![Vec::new(); rules.rules.len()];
+        for (place, correlation) in (0..).zip(&correlations) {
+            for &base in correlation.bases() {
+                correlated[base as usize].push(place);
             }
         }
         let analytic = |name: &str| analytic(rules, name);
@@ -136,13 +162,26 @@ impl<'r> Engine<'r> {
             silent,
             hits: HashMap::new(),
             withheld: HashMap::new(),
-            excluded: BTreeMap::new(),
+            excluded: HashMap::new(),
             matched: Vec::new(),
             correlations,
+            correlated,
+            due: BTreeSet::new(),
             ledger: Ledger::default(),
             deaths: Deaths::default(),
             coverage: Coverage::new(meta("unauthorized-blind")?, rules)?,
             anonymous_grant: AnonymousGrant::new(grant_meta, grant_parameters)?,
+            forwarded_address: ForwardedAddress::new(analytic("forwarded-address-forged")?)?,
+            break_glass: BreakGlass::new(analytic("break-glass-session")?)?,
+            escalation: Escalation::new(analytic("escalation-attempts")?, vocabulary)?,
+            lives: Lives::default(),
+            mass_deletion: MassDeletion::new(analytic("mass-deletion")?, vocabulary)?,
+            new_behaviour: NewBehaviour::new(analytic("new-behaviour")?, vocabulary)?,
+            rates: Rates::new(
+                analytic("denied-rate")?,
+                analytic("secret-read-rate")?,
+                vocabulary,
+            )?,
             masters: Masters::new(
                 meta("masters-credential")?,
                 meta("masters-second-credential")?,
@@ -152,6 +191,7 @@ impl<'r> Engine<'r> {
                 analytic("shared-credential")?,
                 meta("pod-token-away")?,
             )?,
+            token_by_hand: TokenByHand::new(analytic("program-token-by-hand")?)?,
             token_reuse: TokenReuse::new(reuse_meta, reuse_parameters)?,
             unauthorized: Unauthorized::new(&Metas {
                 brute_force: analytic("unauthorized-brute-force")?,
@@ -204,11 +244,22 @@ impl<'r> Engine<'r> {
         if request.authenticated() {
             self.ledger.enter(request);
             self.masters.observe(request, &context);
+            self.token_by_hand.observe(request, &context);
             if in_order {
                 self.shared_credential.observe(request, &context);
             }
         }
         self.anonymous_grant.observe(request, &context);
+        self.forwarded_address.observe(request, &context);
+        self.break_glass.observe(request, &context);
+        if in_order {
+            self.escalation.observe(request, &context);
+            self.mass_deletion.observe(request, &context);
+            let past = self.lives.live(request);
+            self.rates.observe(request, &past, &context);
+            self.new_behaviour
+                .observe(request, &past, &self.lives, &context);
+        }
         self.deaths.note(request, &self.ledger, self.vocabulary);
         self.matched.clear();
         let compiled = self.compiled;
@@ -267,10 +318,16 @@ impl<'r> Engine<'r> {
 
     /// Feeds the rules that hit a request to the correlations, and those that hold then to others.
     fn correlate(&mut self, request: &Request<'_>, context: &Context<'_>) {
-        for correlation in &mut self.correlations {
+        let of_rule = |rule: &u32| self.correlated[*rule as usize].iter();
+        self.due.extend(self.matched.iter().flat_map(of_rule));
+        // Those that look at others come behind them.
+        while let Some(place) = self.due.pop_first() {
+            let correlation = &mut self.correlations[place as usize];
             if correlation.observe(&self.matched, request, context) {
-                let rule = u32::try_from(correlation.rule).expect("fewer than 2^32 rules");
-                self.matched.push(rule);
+                let rule = correlation.rule;
+                self.matched
+                    .push(u32::try_from(rule).expect("fewer than 2^32 rules"));
+                self.due.extend(&self.correlated[rule]);
             }
         }
     }
@@ -305,6 +362,7 @@ impl<'r> Engine<'r> {
         let notes = gateway_note(&self.ledger, vocabulary)
             .into_iter()
             .chain(self.coverage.disorder())
+            .chain(self.new_behaviour.note(&self.lives))
             .chain(ungrouped)
             .collect();
         self.hit_findings(&mut findings);
@@ -321,10 +379,23 @@ impl<'r> Engine<'r> {
                 rule: self.rules.rules[rule as usize].meta.name.clone(),
                 list: self.rules.lists[list as usize].name.clone(),
                 requests,
+                at_most: self.compiled.reads_body(rule as usize),
             });
-        let excluded = excluded.collect();
+        let mut excluded: Vec<Excluded> = excluded.collect();
+        excluded.sort_by(|a, b| {
+            let key = |excluded: &Excluded| std::cmp::Reverse(excluded.requests);
+            let name = |excluded: &Excluded| (excluded.rule.clone(), excluded.list.clone());
+            (key(a), name(a)).cmp(&(key(b), name(b)))
+        });
         let tied = self.token_reuse.tied(&self.deaths);
         findings.extend(self.anonymous_grant.finish(&context));
+        findings.extend(self.forwarded_address.finish(&context));
+        findings.extend(self.token_by_hand.finish(&context));
+        findings.extend(self.break_glass.finish(&context));
+        findings.extend(self.escalation.finish(&context));
+        findings.extend(self.mass_deletion.finish(&context));
+        findings.extend(self.rates.finish(&context, &self.lives));
+        findings.extend(self.new_behaviour.finish(&context));
         findings.extend(self.masters.finish(&context, &self.ledger));
         findings.extend(self.shared_credential.finish(&context, &self.ledger));
         findings.extend(

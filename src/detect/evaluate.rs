@@ -14,7 +14,7 @@ use super::bitmap::Bitmap;
 use super::compile::CompiledRules;
 use super::field::Field;
 use super::leaf::{Leaf, LeafTest, Place};
-use super::row::{Row, coded, number, related, row_values};
+use super::row::{Memo, Row, coded, number, related, row_values};
 use super::tree::Tree;
 use super::value::Values;
 use crate::frame::pieces::{Home, Piece, home};
@@ -71,7 +71,11 @@ impl CompiledRules {
         let all = Bitmap::all(frame.height());
         for (rule, compiled) in (0..).zip(&self.rules) {
             let Some(compiled) = compiled else { continue };
-            let mut rows = pass.bound(&compiled.tree, all.clone(), Bound::Upper);
+            // Most rules are about something that no event of the chunk does.
+            let Some(rows) = pass.candidates(&compiled.needed, &all) else {
+                continue;
+            };
+            let mut rows = pass.bound(&compiled.tree, rows, Bound::Upper);
             let hit = |excluded_by: Option<u32>| {
                 move |row_idx| Hit {
                     row_idx: narrow(row_idx),
@@ -79,24 +83,25 @@ impl CompiledRules {
                     excluded_by,
                 }
             };
-            if compiled.has_body {
-                open.extend(rows.rows().map(hit(None)));
-                continue;
-            }
+            // What columns decide is held back before any body is parsed.
+            let mut is_open = compiled.has_body;
             for &list in &compiled.exclude {
                 if rows.is_empty() {
                     break;
                 }
-                let excluded =
-                    pass.bound(&self.lists[list as usize].tree, rows.clone(), Bound::Upper);
+                let list_rule = &self.lists[list as usize];
+                is_open |= list_rule.has_body;
+                let excluded = pass.bound(&list_rule.tree, rows.clone(), Bound::Lower);
                 hits.extend(excluded.rows().map(hit(Some(list))));
                 rows.remove(&excluded);
             }
-            hits.extend(rows.rows().map(hit(None)));
+            let to = if is_open { &mut open } else { &mut hits };
+            to.extend(rows.rows().map(hit(None)));
         }
         open.sort_unstable();
+        let mut memo = Memo::new(self.leaves.len());
         for hits_of_row in open.chunk_by(|left, right| left.row_idx == right.row_idx) {
-            let mut row = Row::new(&pass, hits_of_row[0].row_idx as usize);
+            let mut row = Row::new(&pass, hits_of_row[0].row_idx as usize, &mut memo);
             for hit in hits_of_row {
                 let rule = self.rules[hit.rule as usize]
                     .as_ref()
@@ -244,6 +249,19 @@ impl<'e> Pass<'e> {
                 }
             }
         }
+    }
+
+    /// Returns the rows where all of the tests `needed` hold; `None` if there is no such row.
+    fn candidates(&self, needed: &[u32], all: &Bitmap) -> Option<Bitmap> {
+        let rows_of = |leaf_idx: &u32| self.coded[*leaf_idx as usize].as_ref();
+        let Some((first, others)) = needed.split_first() else {
+            return Some(all.clone());
+        };
+        let mut rows = rows_of(first)?.clone();
+        for other in others {
+            rows.keep(rows_of(other)?);
+        }
+        (!rows.is_empty()).then_some(rows)
     }
 
     /// Returns those of `rows` where `tree` holds, or may hold if a body decides.

@@ -18,7 +18,6 @@ use super::field::{Field, Region};
 use super::leaf::{Leaf, LeafTest};
 use super::row::coded;
 use super::supply::{Kind, Supply};
-use super::tree::Tree;
 use super::value::Values;
 use super::view::Derived;
 use crate::finding::Severity;
@@ -343,24 +342,12 @@ impl Judge<'_> {
     fn leaves(&self, rule: usize) -> Vec<&Leaf> {
         let mut leaves = Vec::new();
         if let Some(compiled) = &self.compiled.rules[rule] {
-            gather(&compiled.tree, &mut leaves);
+            compiled.tree.visit(&mut |leaf| leaves.push(*leaf));
         }
         leaves
             .iter()
             .map(|leaf| &self.compiled.leaves[*leaf as usize])
             .collect()
-    }
-}
-
-fn gather(tree: &Tree<u32>, leaves: &mut Vec<u32>) {
-    match tree {
-        Tree::And(parts) | Tree::Or(parts) | Tree::AtLeast(_, parts) => {
-            for part in parts {
-                gather(part, leaves);
-            }
-        }
-        Tree::Not(inner) => gather(inner, leaves),
-        Tree::Test(leaf) => leaves.push(*leaf),
     }
 }
 

@@ -5,7 +5,7 @@
 //! the annotation is `authz_reason`. A name that an audit event cannot have is an error: a rule that
 //! never matches because of a typo is the commonest complaint about Sigma engines.
 
-use crate::frame::Column;
+use crate::frame::{Column, ColumnType};
 use crate::rules::words::closest;
 
 use super::path::{Path, PathError};
@@ -183,13 +183,13 @@ impl Field {
         if let Some(paths) = pod_paths(name) {
             return Ok(Self::Body(Region::Object, paths));
         }
-        // `user.groups[0]` and its like: a column, but for the element.
-        let stem = name.split(['[', '\\']).next().unwrap_or(name);
+        if let Some(element) = element(name) {
+            return Ok(Self::Derived(element));
+        }
         let is_known = path
             .joined()
             .is_some_and(|joined| WHOLE.contains(&joined.as_str()))
-            || OPEN.iter().any(|keys| path.below(keys).is_some())
-            || stem != name && Column::by_path(stem).is_some();
+            || OPEN.iter().any(|keys| path.below(keys).is_some());
         if is_known {
             Ok(Self::Body(Region::Whole, vec![path]))
         } else {
@@ -232,6 +232,17 @@ impl Field {
             _ => None,
         }
     }
+}
+
+/// Reads `user.groups[0]` and its like: an element of a list column.
+fn element(name: &str) -> Option<Derived> {
+    let (stem, index) = name.strip_suffix(']')?.split_once('[')?;
+    let column = Column::by_path(stem).or_else(|| Column::by_name(stem))?;
+    let is_list = column.kind() == ColumnType::CodedList;
+    Some(Derived::Element(
+        column,
+        index.parse().ok().filter(|_| is_list)?,
+    ))
 }
 
 /// Returns the paths of a name that stands for several places in a workload.

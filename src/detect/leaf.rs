@@ -3,6 +3,7 @@
 use memchr::memmem::Finder;
 
 use super::field::{Field, Region};
+use super::json::Keys;
 use super::matcher::Matcher;
 use super::members::Members;
 use super::modifier::Modifiers;
@@ -62,6 +63,23 @@ impl Leaf {
                 Region::Whole => BODY_COST + 3,
             },
             (Place::Body, _) => BODY_COST + 3,
+        }
+    }
+}
+
+impl Leaf {
+    /// Names every key of a body that the test may follow.
+    pub(super) fn keep(&self, keys: &mut Keys) {
+        let keep = |field: &Field, keys: &mut Keys| {
+            if let Field::Body(_, paths) = field {
+                paths.iter().for_each(|path| path.keep(keys));
+            }
+        };
+        keep(&self.field, keys);
+        match &self.test {
+            LeafTest::Related(_, other) => keep(other, keys),
+            LeafTest::Members(members) => members.keep(keys),
+            LeafTest::Value(_) => {}
         }
     }
 }

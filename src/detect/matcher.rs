@@ -7,12 +7,13 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use chrono::{DateTime, Datelike, Timelike};
 use hashbrown::HashSet;
 use ipnet::IpNet;
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 use rsigma_parser::{Modifier, SigmaValue, SpecialChar, StringPart};
 
 use super::modifier::Modifiers;
@@ -34,10 +35,41 @@ pub(super) enum Test {
     Text(TextTest),
     /// Any of many texts.
     AnyText(AnyText),
-    Regex(Regex),
+    Regex(Pattern),
     Network(IpNet),
     /// Part of a time.
     Part(TimePart, Box<Self>),
+}
+
+/// A regular expression, built when it is first asked for: most rules of a run never are.
+#[derive(Debug, Clone)]
+pub(super) struct Pattern {
+    builder: RegexBuilder,
+    built: OnceLock<Option<Regex>>,
+}
+
+impl Pattern {
+    pub(super) fn new(builder: RegexBuilder) -> Self {
+        Self {
+            builder,
+            built: OnceLock::new(),
+        }
+    }
+
+    /// Builds the expression now.
+    ///
+    /// # Errors
+    /// When it is none, or too large.
+    pub(super) fn check(&self) -> Result<(), regex::Error> {
+        let regex = self.builder.build()?;
+        self.built.get_or_init(|| Some(regex));
+        Ok(())
+    }
+
+    fn is_match(&self, text: &str) -> bool {
+        let built = self.built.get_or_init(|| self.builder.build().ok());
+        built.as_ref().is_some_and(|regex| regex.is_match(text))
+    }
 }
 
 /// The part of a time that a modifier takes, in UTC.
@@ -88,6 +120,21 @@ pub(super) enum Comparison {
 }
 
 impl Matcher {
+    /// Checks what is left for later when the rules are known to be right.
+    ///
+    /// # Errors
+    /// When a regular expression is none, or too large; says why.
+    pub(super) fn check(&self) -> Result<(), String> {
+        for test in &self.tests {
+            if let Test::Regex(pattern) = test {
+                pattern
+                    .check()
+                    .map_err(|error| format!("not a regular expression: {error}"))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Compiles the alternatives `values`; `is_column` if the field is a column.
     ///
     /// # Errors
@@ -162,7 +209,7 @@ impl Test {
             Self::Part(part, test) => part
                 .take(text)
                 .is_some_and(|number| test.matches(Scalar::Number(number))),
-            Self::Regex(regex) => regex.is_match(text),
+            Self::Regex(pattern) => pattern.is_match(text),
             Self::Network(network) => text
                 .parse::<IpAddr>()
                 .is_ok_and(|address| network.contains(&address.to_canonical())),
@@ -181,8 +228,8 @@ impl Test {
     }
 }
 
-/// From this many texts on, one automaton looks for all of them.
-const MANY: usize = 4;
+/// From this many texts on, one look-up or automaton looks for all of them.
+const MANY: usize = 8;
 
 /// Joins what one automaton can look for at once.
 fn any_text(texts: Vec<TextTest>) -> Result<Vec<Test>, String> {
@@ -218,7 +265,10 @@ impl AnyText {
             None
         } else {
             let needles = others.iter().map(|text| text.needle.as_bytes());
-            let automaton = AhoCorasick::new(needles);
+            // The smallest kind to build: a rule is compiled at every start.
+            let automaton = AhoCorasick::builder()
+                .kind(Some(AhoCorasickKind::ContiguousNFA))
+                .build(needles);
             Some(automaton.map_err(|error| format!("the values are too many: {error}"))?)
         };
         Ok(Self {
@@ -268,6 +318,8 @@ pub(super) struct TextTest {
     shape: Shape,
     /// In lower case, unless `cased`.
     needle: String,
+    /// Where the rarest byte of the needle stands.
+    rarest: usize,
     cased: bool,
 }
 
@@ -278,15 +330,12 @@ enum Shape {
     Suffix,
     Contains,
     /// Wildcards in other places; over the text in lower case, unless `cased`.
-    Glob(Regex),
+    Glob(Glob),
 }
 
 impl TextTest {
     /// Compiles a text with wildcards.
-    ///
-    /// # Errors
-    /// When it is so long that its expression is too large.
-    pub(super) fn new(parts: &[StringPart], cased: bool) -> Result<Self, String> {
+    pub(super) fn new(parts: &[StringPart], cased: bool) -> Self {
         use SpecialChar::WildcardMulti as Many;
         use StringPart::{Plain, Special};
         let (shape, needle) = match parts {
@@ -296,18 +345,19 @@ impl TextTest {
             [Plain(text), Special(Many)] => (Shape::Prefix, text.as_str()),
             [Special(Many), Plain(text)] => (Shape::Suffix, text.as_str()),
             [Special(Many), Plain(text), Special(Many)] => (Shape::Contains, text.as_str()),
-            parts => (Shape::Glob(glob(parts, cased)?), ""),
+            parts => (Shape::Glob(Glob::new(parts, cased)), ""),
         };
         let needle = if cased {
             needle.to_owned()
         } else {
             needle.to_lowercase()
         };
-        Ok(Self {
+        Self {
             shape,
+            rarest: rarest(needle.as_bytes()),
             needle,
             cased,
-        })
+        }
     }
 
     /// Returns whether `text` is as asked for.
@@ -331,7 +381,7 @@ impl TextTest {
                     .map(|from| &text[from..]);
                 tail.is_some_and(|tail| tail.eq_ignore_ascii_case(needle))
             }
-            Shape::Contains => contains_ascii(text, needle),
+            Shape::Contains => contains_ascii(text, needle, self.rarest),
             Shape::Glob(_) => {
                 let lower = text.to_ascii_lowercase();
                 self.holds(std::str::from_utf8(&lower).expect("ASCII is UTF-8"))
@@ -346,35 +396,105 @@ impl TextTest {
             Shape::Prefix => text.starts_with(&self.needle),
             Shape::Suffix => text.ends_with(&self.needle),
             Shape::Contains => text.contains(&self.needle),
-            Shape::Glob(regex) => regex.is_match(text),
+            Shape::Glob(glob) => glob.matches(text),
         }
     }
 }
 
-/// Returns the anchored expression of a text with wildcards: linear in the text, whatever the pattern.
-fn glob(parts: &[StringPart], cased: bool) -> Result<Regex, String> {
-    let mut pattern = String::from("(?s)^");
-    for part in parts {
-        match part {
-            StringPart::Plain(text) if cased => pattern.push_str(&regex::escape(text)),
-            StringPart::Plain(text) => pattern.push_str(&regex::escape(&text.to_lowercase())),
-            StringPart::Special(SpecialChar::WildcardMulti) => pattern.push_str(".*"),
-            StringPart::Special(SpecialChar::WildcardSingle) => pattern.push('.'),
+/// A text with wildcards: what stands between them.
+///
+/// A hand-written matcher rather than an expression, since hundreds of rules are compiled at every start.
+#[derive(Debug, Clone)]
+struct Glob {
+    /// Split at `*`; `None` in a piece is a `?`, any one character.
+    pieces: Vec<Vec<Option<char>>>,
+}
+
+impl Glob {
+    fn new(parts: &[StringPart], cased: bool) -> Self {
+        let mut pieces = vec![Vec::new()];
+        for part in parts {
+            let piece = pieces.last_mut().expect("there is one");
+            match part {
+                StringPart::Plain(text) if cased => piece.extend(text.chars().map(Some)),
+                StringPart::Plain(text) => piece.extend(text.to_lowercase().chars().map(Some)),
+                StringPart::Special(SpecialChar::WildcardSingle) => piece.push(None),
+                StringPart::Special(SpecialChar::WildcardMulti) => pieces.push(Vec::new()),
+            }
+        }
+        Self { pieces }
+    }
+
+    /// Returns whether the whole of `text` is as asked for.
+    ///
+    /// The first place of each piece behind the one before is enough, so the time is at most that of the text by
+    /// the longest piece.
+    fn matches(&self, text: &str) -> bool {
+        let (first, rest) = self.pieces.split_first().expect("there is one");
+        let Some(mut text) = after(first, text) else {
+            return false;
+        };
+        let Some((last, middle)) = rest.split_last() else {
+            return text.is_empty();
+        };
+        for piece in middle {
+            let mut starts = text.char_indices().map(|(at, _)| at).chain([text.len()]);
+            let found = starts.find_map(|at| after(piece, &text[at..]));
+            match found {
+                Some(rest) => text = rest,
+                None => return false,
+            }
+        }
+        let n_chars = text.chars().count();
+        let Some(before) = n_chars.checked_sub(last.len()) else {
+            return false;
+        };
+        let start = text
+            .char_indices()
+            .nth(before)
+            .map_or(text.len(), |(at, _)| at);
+        after(last, &text[start..]).is_some()
+    }
+}
+
+/// Returns what follows `piece` at the start of `text`, if it stands there.
+fn after<'t>(piece: &[Option<char>], text: &'t str) -> Option<&'t str> {
+    let mut signs = text.chars();
+    for expected in piece {
+        let sign = signs.next()?;
+        if expected.is_some_and(|expected| expected != sign) {
+            return None;
         }
     }
-    pattern.push('$');
-    Regex::new(&pattern).map_err(|error| format!("the wildcards are too many: {error}"))
+    Some(signs.as_str())
+}
+
+/// Bytes of logs, the most frequent first; what is not among them is rare.
+const FREQUENT: &[u8] = b"\"e,:taosinr-l/cmd0pu1.vk2gbhyf534";
+
+/// Returns where the rarest byte of a text stands.
+fn rarest(text: &[u8]) -> usize {
+    let frequency = |byte: &u8| FREQUENT.iter().position(|other| other == byte);
+    let rarity = |byte: &u8| frequency(byte).unwrap_or(FREQUENT.len());
+    let bytes = text.iter().enumerate();
+    bytes
+        .max_by_key(|(_, byte)| rarity(byte))
+        .map_or(0, |(at, _)| at)
 }
 
 /// Returns whether `text` holds `needle`, which is in lower case, in any case.
-fn contains_ascii(text: &[u8], needle: &[u8]) -> bool {
-    let Some(&first) = needle.first() else {
+///
+/// Looks for the rarest byte of the needle first: there are few places to compare at.
+fn contains_ascii(text: &[u8], needle: &[u8], rarest: usize) -> bool {
+    let Some(&byte) = needle.get(rarest) else {
         return true;
     };
     let Some(last) = text.len().checked_sub(needle.len()) else {
         return false;
     };
-    memchr::memchr2_iter(first, first.to_ascii_uppercase(), &text[..=last])
+    // Where that byte may stand so that the needle is within the text.
+    let places = &text[rarest..=last + rarest];
+    memchr::memchr2_iter(byte, byte.to_ascii_uppercase(), places)
         .any(|at| text[at..at + needle.len()].eq_ignore_ascii_case(needle))
 }
 

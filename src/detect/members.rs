@@ -5,9 +5,9 @@
 //! one; what is absent or null is the empty list.
 
 use rsigma_parser::{ArrayQuantifier, Detection, DetectionItem};
-use serde_json::Value;
 
 use super::compile::{Problem, keywords};
+use super::json::{Json, Keys};
 use super::matcher::Matcher;
 use super::modifier::Modifiers;
 use super::path::Path;
@@ -49,6 +49,16 @@ impl Members {
         })
     }
 
+    /// Names every key that the tests within an element may follow.
+    pub(super) fn keep(&self, keys: &mut Keys) {
+        self.body.visit(&mut |test| {
+            test.path.keep(keys);
+            if let MemberKind::Members(members) = &test.kind {
+                members.keep(keys);
+            }
+        });
+    }
+
     /// Returns whether the condition holds for a field with `values`.
     pub fn matches(&self, values: &Values<'_>) -> bool {
         match values {
@@ -60,7 +70,7 @@ impl Members {
     /// Says of each element whether it meets the conditions; what is secret is not told.
     pub(super) fn trace(&self, values: &Values<'_>, is_secret: bool) -> Vec<Trace> {
         let texts = texts(values);
-        let members: Vec<&Value> = match values {
+        let members: Vec<&Json<'_>> = match values {
             Values::Found(found) => elements(found).collect(),
             _ => texts.iter().collect(),
         };
@@ -72,8 +82,8 @@ impl Members {
         traces.collect()
     }
 
-    fn holds<'v>(&self, mut members: impl Iterator<Item = &'v Value>) -> bool {
-        let mut meets = |member: &'v Value| self.body.holds(&mut |test| test.matches(member));
+    fn holds<'v>(&self, mut members: impl Iterator<Item = &'v Json<'v>>) -> bool {
+        let mut meets = |member: &'v Json<'v>| self.body.holds(&mut |test| test.matches(member));
         match self.quantifier {
             ArrayQuantifier::Any => members.any(meets),
             ArrayQuantifier::None => !members.any(meets),
@@ -84,22 +94,23 @@ impl Members {
 }
 
 /// Returns the elements of lists; what is no list is a list of one.
-fn elements<'v>(found: &'v [&'v Value]) -> impl Iterator<Item = &'v Value> {
+fn elements<'v>(found: &'v [&'v Json<'v>]) -> impl Iterator<Item = &'v Json<'v>> {
     found.iter().flat_map(|value| match value {
-        Value::Array(elements) => elements.as_slice(),
-        Value::Null => &[],
+        Json::List(elements) => elements.as_slice(),
+        Json::Null => &[],
         single => std::slice::from_ref(*single),
     })
 }
 
-fn texts(values: &Values<'_>) -> Vec<Value> {
+fn texts(values: &Values<'_>) -> Vec<Json<'static>> {
     let mut texts = Vec::new();
     values.texts(&mut texts);
-    texts.into_iter().map(Value::String).collect()
+    let texts = texts.into_iter();
+    texts.map(|text| Json::Text(text.into())).collect()
 }
 
 impl MemberTest {
-    fn matches(&self, member: &Value) -> bool {
+    fn matches(&self, member: &Json<'_>) -> bool {
         let mut found = Vec::new();
         self.path.find(member, &mut found);
         match &self.kind {
@@ -108,7 +119,7 @@ impl MemberTest {
         }
     }
 
-    fn trace(&self, member: &Value, is_secret: bool) -> Trace {
+    fn trace(&self, member: &Json<'_>, is_secret: bool) -> Trace {
         let mut found = Vec::new();
         self.path.find(member, &mut found);
         let values = Values::Found(found);

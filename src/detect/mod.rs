@@ -31,6 +31,7 @@ pub mod explain;
 pub mod feed;
 pub mod field;
 pub mod fold;
+pub mod json;
 mod leaf;
 pub mod matcher;
 pub mod members;

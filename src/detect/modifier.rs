@@ -10,7 +10,7 @@ use regex::RegexBuilder;
 use rsigma_parser::{Modifier, SigmaString, SigmaValue, SpecialChar, StringPart};
 
 use super::encode;
-use super::matcher::{Comparison, Test, TextTest, TimePart};
+use super::matcher::{Comparison, Pattern, Test, TextTest, TimePart};
 use super::tree::Tree;
 use super::value::Number;
 
@@ -304,7 +304,7 @@ impl Modifiers {
                     _ => Err("modifier `exists` takes `true` or `false`".to_owned()),
                 };
             }
-            Operator::Regex => return self.regex(value),
+            Operator::Regex => return Ok(self.regex(value)),
             Operator::Network => {
                 let text = value.to_string();
                 let network = text
@@ -323,15 +323,15 @@ impl Modifiers {
                     SigmaValue::Bool(value) => Test::Bool(*value),
                     SigmaValue::Integer(value) => Test::Number(Number::Integer((*value).into())),
                     SigmaValue::Float(value) => Test::Number(Number::Float(*value)),
-                    SigmaValue::String(text) => Test::Text(self.text(text)?),
+                    SigmaValue::String(text) => Test::Text(self.text(text)),
                 });
             }
             Operator::Contains | Operator::StartsWith | Operator::EndsWith => {
                 return match value {
                     SigmaValue::Null => Err("`null` is no text to look for".to_owned()),
-                    SigmaValue::String(text) => Ok(Test::Text(self.text(text)?)),
+                    SigmaValue::String(text) => Ok(Test::Text(self.text(text))),
                     value => Ok(Test::Text(
-                        self.text(&SigmaString::from_raw(&value.to_string()))?,
+                        self.text(&SigmaString::from_raw(&value.to_string())),
                     )),
                 };
             }
@@ -341,18 +341,17 @@ impl Modifiers {
         Ok(Test::Compare(comparison, number))
     }
 
-    fn regex(&self, value: &SigmaValue) -> Result<Test, String> {
-        RegexBuilder::new(&value.to_string())
+    fn regex(&self, value: &SigmaValue) -> Test {
+        let mut builder = RegexBuilder::new(&value.to_string());
+        builder
             .case_insensitive(self.ignore_case)
             .multi_line(self.multi_line)
             .dot_matches_new_line(self.dot_all)
-            .size_limit(REGEX_BYTES)
-            .build()
-            .map(Test::Regex)
-            .map_err(|error| format!("`{value}` is not a regular expression: {error}"))
+            .size_limit(REGEX_BYTES);
+        Test::Regex(Pattern::new(builder))
     }
 
-    fn text(&self, text: &SigmaString) -> Result<TextTest, String> {
+    fn text(&self, text: &SigmaString) -> TextTest {
         let many = StringPart::Special(SpecialChar::WildcardMulti);
         let is_open = |operator| self.operator == Operator::Contains || self.operator == operator;
         let mut parts = text.parts.clone();

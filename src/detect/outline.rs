@@ -11,7 +11,7 @@ use super::evaluate::Pass;
 use super::field::{Field, Region};
 use super::leaf::LeafTest;
 use super::path::Path;
-use super::row::Row;
+use super::row::{Memo, Row};
 use super::trace::{Found, Trace, text_of_item};
 use super::tree::{Tree, UnknownDetection};
 use super::view::{Derived, argv};
@@ -119,11 +119,12 @@ impl Outline {
     /// Says why the rule matches row `row_idx` or not.
     pub fn explain(&self, frame: &EventFrame, row_idx: usize) -> Explanation {
         let pass = Pass::new(&self.tests, frame);
+        let mut memo = Memo::new(self.tests.leaves.len());
         let mut event = Event {
             frame,
             row_idx,
             tests: &self.tests,
-            row: Row::new(&pass, row_idx),
+            row: Row::new(&pass, row_idx, &mut memo),
         };
         let conditions = std::iter::once(&self.condition).chain(&self.filters);
         let conditions: Vec<Trace> = conditions.map(|node| event.trace(node)).collect();

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use super::json::{Json, Keys};
 
 /// A path into a JSON value; the empty path is the value itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -181,18 +181,36 @@ impl Path {
         }
     }
 
+    /// Names every key that the path may follow: each part, and what parts next to each other join.
+    pub fn keep(&self, keys: &mut Keys) {
+        for (at, step) in self.steps.iter().enumerate() {
+            match step {
+                Step::Part { start, .. } => {
+                    let parts = self.steps[at..].iter();
+                    let ends = parts.map_while(|step| match step {
+                        Step::Part { end, .. } => Some(*end),
+                        Step::Key(_) | Step::Index(_) => None,
+                    });
+                    ends.for_each(|end| keys.keep(&self.text[*start..end]));
+                }
+                Step::Key(key) => keys.keep(key),
+                Step::Index(_) => {}
+            }
+        }
+    }
+
     /// Appends to `found` every value at the path; an array at its end is one value.
-    pub fn find<'v>(&self, value: &'v Value, found: &mut Vec<&'v Value>) {
+    pub fn find<'v, 'a>(&self, value: &'v Json<'a>, found: &mut Vec<&'v Json<'a>>) {
         self.walk(&self.steps, value, found);
     }
 
-    fn walk<'v>(&self, steps: &[Step], value: &'v Value, found: &mut Vec<&'v Value>) {
+    fn walk<'v, 'a>(&self, steps: &[Step], value: &'v Json<'a>, found: &mut Vec<&'v Json<'a>>) {
         let Some((step, rest)) = steps.split_first() else {
             found.push(value);
             return;
         };
         match (step, value) {
-            (Step::Index(index), Value::Array(elements)) => {
+            (Step::Index(index), Json::List(elements)) => {
                 let idx = match usize::try_from(*index) {
                     Ok(idx) => Some(idx),
                     Err(_) => usize::try_from(index.unsigned_abs())
@@ -203,19 +221,23 @@ impl Path {
                     self.walk(rest, element, found);
                 }
             }
-            (_, Value::Array(elements)) => {
+            (_, Json::List(elements)) => {
                 for element in elements {
                     self.walk(steps, element, found);
                 }
             }
-            (Step::Key(key), Value::Object(object)) => {
+            (Step::Key(key), Json::Object(object)) => {
                 if let Some(value) = object.get(key) {
                     self.walk(rest, value, found);
                 }
             }
-            (Step::Part { start, .. }, Value::Object(object)) => {
+            (Step::Part { start, .. }, Json::Object(object)) => {
                 let is_part = |step: &&Step| matches!(step, Step::Part { .. });
-                let n_parts = steps.iter().take_while(is_part).count();
+                let n_parts = if object.has_dots() {
+                    steps.iter().take_while(is_part).count()
+                } else {
+                    1
+                };
                 for n_joined in (1..=n_parts).rev() {
                     let Step::Part { end, .. } = steps[n_joined - 1] else {
                         continue;
@@ -252,15 +274,29 @@ impl fmt::Display for Path {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
+    /// Looks along the path, in a tree of all members and in one of those that the path names.
     #[track_caller]
     fn check(name: &str, value: &Value, expected: &[Value]) {
-        let mut found = Vec::new();
-        Path::parse(name).unwrap().find(value, &mut found);
-        assert_eq!(found, expected.iter().collect::<Vec<_>>(), "{name}");
+        let path = Path::parse(name).unwrap();
+        let text = value.to_string();
+        let texts: Vec<String> = expected.iter().map(ToString::to_string).collect();
+        let mut named = Keys::default();
+        path.keep(&mut named);
+        for (keys, is_whole) in [(Keys::all(), true), (named, false)] {
+            let json = Json::parse(&text, &keys);
+            let mut found = Vec::new();
+            path.find(&json, &mut found);
+            let expected: Vec<_> = texts.iter().map(|text| Json::parse(text, &keys)).collect();
+            assert_eq!(
+                found,
+                expected.iter().collect::<Vec<_>>(),
+                "{name}, {is_whole}"
+            );
+        }
     }
 
     #[test]

@@ -103,7 +103,10 @@ enum Row<'a> {
 #[derive(Clone)]
 struct OwnedRow {
     codes: [u32; CODED.len()],
-    texts: [Box<str>; 6],
+    /// All texts, one after the other.
+    texts: Box<str>,
+    /// Where each of them ends.
+    ends: [u32; TEXTS.len()],
     place: (u64, u64, u32),
 }
 
@@ -200,6 +203,8 @@ coded! {
     token_pod TokenPod;
     token_pod_uid TokenPodUid;
     peer_ip PeerIp;
+    client_ip ClientIp;
+    api_group ApiGroup;
     user_agent UserAgent;
     verb Verb;
     resource Resource;
@@ -327,11 +332,19 @@ impl Request<'_> {
     /// Returns the request on its own, free of its frame.
     pub fn to_owned(&self) -> Request<'static> {
         let owned = match &self.row {
-            Row::At(frame, row) => Box::new(OwnedRow {
-                codes: CODED.map(|column| frame.code(column, *row)),
-                texts: TEXTS.map(|column| frame.text(column, *row).into()),
-                place: self.place(),
-            }),
+            Row::At(frame, row) => {
+                let mut texts = String::new();
+                let ends = TEXTS.map(|column| {
+                    texts.push_str(frame.text(column, *row));
+                    u32::try_from(texts.len()).expect("a record is shorter than 4 GiB")
+                });
+                Box::new(OwnedRow {
+                    codes: CODED.map(|column| frame.code(column, *row)),
+                    texts: texts.into(),
+                    ends,
+                    place: self.place(),
+                })
+            }
             Row::Owned(owned) => owned.clone(),
         };
         Request {
@@ -351,7 +364,11 @@ impl Request<'_> {
     fn text(&self, index: usize) -> &str {
         match &self.row {
             Row::At(frame, row) => frame.text(TEXTS[index], *row),
-            Row::Owned(owned) => &owned.texts[index],
+            Row::Owned(owned) => {
+                let end = |index: usize| owned.ends[index] as usize;
+                let start = index.checked_sub(1).map_or(0, end);
+                &owned.texts[start..end(index)]
+            }
         }
     }
 }

@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, SecondsFormat};
-use hashbrown::HashMap;
 use memchr::memmem;
-use serde_json::Value;
 
 use super::evaluate::Pass;
 use super::field::{Field, Region};
+use super::json::Json;
 use super::leaf::{Leaf, LeafTest, Place};
 use super::value::{Number, Scalar, Values};
 use super::view;
@@ -20,15 +19,39 @@ pub(super) struct Row<'p, 'e> {
     idx: usize,
     record: &'e str,
     /// By region: its value, once it is parsed.
-    regions: [Option<Value>; Region::ALL.len()],
+    regions: [Option<Json<'e>>; Region::ALL.len()],
     /// By region: whether its raw text may write a key with escapes, once that was asked.
     escapes: [Option<bool>; Region::ALL.len()],
-    /// Per leaf that was tested.
-    tested: HashMap<u32, bool>,
+    /// What tests said of this row.
+    memo: &'p mut Memo,
+}
+
+/// What tests said of one row; serves the rows of a chunk, one after the other.
+pub(super) struct Memo {
+    /// By leaf.
+    verdicts: Vec<Option<bool>>,
+    /// The leaves with a verdict.
+    tested: Vec<u32>,
+}
+
+impl Memo {
+    pub(super) fn new(n_leaves: usize) -> Self {
+        Self {
+            verdicts: vec![None; n_leaves],
+            tested: Vec::new(),
+        }
+    }
+
+    fn clear(&mut self) {
+        for leaf_idx in self.tested.drain(..) {
+            self.verdicts[leaf_idx as usize] = None;
+        }
+    }
 }
 
 impl<'p, 'e> Row<'p, 'e> {
-    pub(super) fn new(pass: &'p Pass<'e>, idx: usize) -> Self {
+    pub(super) fn new(pass: &'p Pass<'e>, idx: usize, memo: &'p mut Memo) -> Self {
+        memo.clear();
         let record = pass.frame.record(idx);
         Self {
             pass,
@@ -36,7 +59,7 @@ impl<'p, 'e> Row<'p, 'e> {
             record,
             regions: Default::default(),
             escapes: Default::default(),
-            tested: HashMap::new(),
+            memo,
         }
     }
 
@@ -48,7 +71,7 @@ impl<'p, 'e> Row<'p, 'e> {
             let found = &pass.coded[leaf_idx as usize];
             return found.as_ref().is_some_and(|rows| rows.get(self.idx));
         }
-        if let Some(&holds) = self.tested.get(&leaf_idx) {
+        if let Some(holds) = self.memo.verdicts[leaf_idx as usize] {
             return holds;
         }
         let holds = match (leaf.place, &leaf.test) {
@@ -60,7 +83,8 @@ impl<'p, 'e> Row<'p, 'e> {
             (_, test) if self.lacks(leaf) => test.matches(&Values::MISSING),
             _ => self.meets(leaf),
         };
-        self.tested.insert(leaf_idx, holds);
+        self.memo.verdicts[leaf_idx as usize] = Some(holds);
+        self.memo.tested.push(leaf_idx);
         holds
     }
 
@@ -137,7 +161,8 @@ impl<'p, 'e> Row<'p, 'e> {
         let value = match region {
             Region::Object => {
                 let verb = self.pass.frame.code(Column::Verb, self.idx);
-                view::object(self.pass.frame.vocabulary().text(verb), raw, response)
+                let verb = self.pass.frame.vocabulary().text(verb);
+                view::object(verb, raw, response, &self.pass.rules.keys)
             }
             Region::Subjects | Region::Csr => {
                 self.parse(&Field::Body(Region::Object, Vec::new()));
@@ -150,7 +175,7 @@ impl<'p, 'e> Row<'p, 'e> {
                     view::subjects(object, self.pass.frame.vocabulary().text(namespace))
                 }
             }
-            _ => text_of(raw),
+            _ => Json::parse(raw, &self.pass.rules.keys),
         };
         self.regions[*region as usize] = Some(value);
     }
@@ -172,11 +197,6 @@ impl<'p, 'e> Row<'p, 'e> {
             field => row_values(self.pass.frame, field, self.idx).unwrap_or(Values::MISSING),
         }
     }
-}
-
-/// Parses a raw text. What is no JSON, or nested too deep for the parser (128 levels), is as if it were null.
-pub(super) fn text_of(raw: &str) -> Value {
-    serde_json::from_str(raw).unwrap_or_default()
 }
 
 /// Returns the values of a field that needs no parsing; `None` if it does.

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
+use super::json::{Json, Keys};
 use proptest::prelude::*;
-use serde_json::Value;
 
-use super::leaf::LeafTest;
+use super::leaf::{Leaf, LeafTest};
 use super::row::row_values;
 use super::value::Values;
 use super::*;
@@ -478,37 +478,35 @@ fn why_names_what_stands_in_the_log_or_what_was_asked_for() {
     );
 }
 
+/// Looks for the values of a field in the whole record; returns whether it stands there.
+fn values_at<'a>(record: &Json<'a>, leaf: &Leaf, found: &mut Vec<Json<'a>>) -> bool {
+    let path = match &leaf.field {
+        Field::Column(column) if column.path().is_empty() => return false,
+        Field::Record | Field::Derived(_) => return false,
+        Field::Column(column) => column.path(),
+        Field::Body(..) => &leaf.name,
+    };
+    let mut values = Vec::new();
+    path::Path::parse(path).unwrap().find(record, &mut values);
+    let is_column = leaf.field.column().is_some();
+    let values = values.into_iter().cloned();
+    found.extend(values.filter(|value| !is_column || value.as_text() != Some("")));
+    true
+}
+
 /// Evaluates row by row, every test on its own and on the whole parsed record: no sets, no codes, no
 /// order, no prefilter.
 fn evaluate_slowly(rules: &CompiledRules, frame: &EventFrame, text: &str) -> Hits {
     let mut hits = Hits::new();
     for (row_idx, line) in text.lines().enumerate() {
-        let record: Value = serde_json::from_str(line).unwrap();
+        let record = Json::parse(line, &Keys::all());
         for (rule, compiled) in rules.rules.iter().enumerate() {
             let Some(compiled) = compiled else { continue };
             let holds = compiled.tree.holds(&mut |leaf_idx| {
                 let leaf = &rules.leaves[*leaf_idx as usize];
                 let mut found = Vec::new();
-                let values = |field: &Field, name: &str, found: &mut Vec<Value>| match field {
-                    Field::Column(column) if column.path().is_empty() => false,
-                    Field::Record | Field::Derived(_) => false,
-                    Field::Column(column) => {
-                        let mut values = Vec::new();
-                        path::Path::parse(column.path())
-                            .unwrap()
-                            .find(&record, &mut values);
-                        found.extend(values.into_iter().filter(|value| **value != "").cloned());
-                        true
-                    }
-                    Field::Body(..) => {
-                        let mut values = Vec::new();
-                        path::Path::parse(name).unwrap().find(&record, &mut values);
-                        found.extend(values.into_iter().cloned());
-                        true
-                    }
-                };
                 assert!(!matches!(leaf.test, LeafTest::Related(..)));
-                if values(&leaf.field, &leaf.name, &mut found) {
+                if values_at(&record, leaf, &mut found) {
                     leaf.test.matches(&Values::Found(found.iter().collect()))
                 } else {
                     leaf.test

@@ -1,8 +1,8 @@
 //! What an explanation consists of: conditions, and whether an event meets them.
 
 use rsigma_parser::{DetectionItem, Modifier, SigmaValue};
-use serde_json::Value;
 
+use super::json::Json;
 use super::tree::Tree;
 use super::value::Values;
 
@@ -51,15 +51,17 @@ impl Found {
     }
 }
 
-fn gather(value: &Value, texts: &mut Vec<String>) {
+fn gather(value: &Json<'_>, texts: &mut Vec<String>) {
     match value {
-        Value::Array(elements) => elements.iter().for_each(|element| gather(element, texts)),
-        Value::Object(members) => {
-            let keys: Vec<&str> = members.keys().map(String::as_str).collect();
+        Json::List(elements) => elements.iter().for_each(|element| gather(element, texts)),
+        Json::Object(members) => {
+            let keys: Vec<&str> = members.keys().collect();
             texts.push(format!("an object with {}", keys.join(", ")));
         }
-        Value::String(text) => texts.push(text.clone()),
-        other => texts.push(other.to_string()),
+        Json::Text(text) => texts.push(text.clone().into_owned()),
+        Json::Number(number) => texts.push(number.to_string()),
+        Json::Bool(value) => texts.push(value.to_string()),
+        Json::Null => texts.push("null".to_owned()),
     }
 }
 

@@ -115,6 +115,17 @@ impl<L> Tree<L> {
         }
     }
 
+    /// Shows every test to `look`.
+    pub fn visit(&self, look: &mut impl FnMut(&L)) {
+        match self {
+            Self::And(parts) | Self::Or(parts) | Self::AtLeast(_, parts) => {
+                parts.iter().for_each(|part| part.visit(look));
+            }
+            Self::Not(inner) => inner.visit(look),
+            Self::Test(leaf) => look(leaf),
+        }
+    }
+
     /// Sorts the parts of every connective by `cost`, cheapest first; returns the highest cost.
     pub fn order(&mut self, cost: &impl Fn(&L) -> u32) -> u32 {
         match self {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 
-use serde_json::Value;
+use super::json::Json;
 
 /// A single value of a field.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,7 +38,7 @@ pub enum Values<'a> {
     /// Of a column.
     Single(Scalar<'a>),
     /// Of a body: what stands at the path, lists not yet taken apart.
-    Found(Vec<&'a Value>),
+    Found(Vec<&'a Json<'a>>),
 }
 
 impl Number {
@@ -127,13 +127,13 @@ impl Values<'_> {
 
 /// Returns whether `test` holds for any single value among `values`; `None` if there is none.
 fn any_of<'v>(
-    values: impl Iterator<Item = &'v Value>,
+    values: impl Iterator<Item = &'v Json<'v>>,
     test: &mut impl FnMut(Scalar<'_>) -> bool,
 ) -> Option<bool> {
     let mut seen = None;
     for value in values {
         let met = match value {
-            Value::Array(elements) => any_of(elements.iter(), test),
+            Json::List(elements) => any_of(elements.iter(), test),
             value => Some(test(Scalar::from(value))),
         };
         if met == Some(true) {
@@ -144,18 +144,15 @@ fn any_of<'v>(
     seen
 }
 
-impl<'a> From<&'a Value> for Scalar<'a> {
+impl<'a> From<&'a Json<'_>> for Scalar<'a> {
     /// A list has no single value; it is taken apart before.
-    fn from(value: &'a Value) -> Self {
+    fn from(value: &'a Json<'_>) -> Self {
         match value {
-            Value::Null => Self::Null,
-            Value::Bool(value) => Self::Bool(*value),
-            Value::Number(number) => Self::Number(match number.as_i128() {
-                Some(integer) => Number::Integer(integer),
-                None => Number::Float(number.as_f64().unwrap_or(f64::NAN)),
-            }),
-            Value::String(text) => Self::Text(text),
-            Value::Array(_) | Value::Object(_) => Self::Object,
+            Json::Null => Self::Null,
+            Json::Bool(value) => Self::Bool(*value),
+            Json::Number(number) => Self::Number(*number),
+            Json::Text(text) => Self::Text(text),
+            Json::List(_) | Json::Object(_) => Self::Object,
         }
     }
 }

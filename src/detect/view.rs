@@ -7,14 +7,15 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
 use x509_cert::der::Decode;
 use x509_cert::der::oid::ObjectIdentifier;
 use x509_cert::request::CertReq;
 
+use super::json::{Json, Keys, Members};
 use super::rbac::Grant;
-use super::row::{column_values, text_of};
+use super::row::column_values;
 use super::value::{Number, Scalar, Values};
+use crate::frame::vocabulary::parse_list;
 use crate::frame::{Column, EventFrame};
 
 /// A value that follows from columns.
@@ -32,17 +33,25 @@ pub enum Derived {
     ExecArgv,
     /// How long the request lasted.
     SessionSeconds,
+    /// The annotations as they stand in the log.
+    AnnotationsText,
+    /// Whether the audit ID is a UUID, as the API server makes them.
+    AuditIdIsUuid,
+    /// One element of a list column; a negative one counts from the end.
+    Element(Column, i64),
 }
 
 impl Derived {
     /// All of them, as rules name them.
-    pub const NAMES: [(&'static str, Self); 6] = [
+    pub const NAMES: [(&'static str, Self); 8] = [
         ("reason.binding", Self::ReasonBinding),
         ("reason.role", Self::ReasonRole),
         ("reason.subject", Self::ReasonSubject),
         ("exec.command", Self::ExecCommand),
         ("exec.argv", Self::ExecArgv),
         ("session.seconds", Self::SessionSeconds),
+        ("annotations_text", Self::AnnotationsText),
+        ("audit_id_is_uuid", Self::AuditIdIsUuid),
     ];
 
     /// Returns the coded column whose value alone decides.
@@ -51,12 +60,31 @@ impl Derived {
             Self::ReasonBinding | Self::ReasonRole | Self::ReasonSubject => {
                 Some(Column::AuthzReason)
             }
-            Self::ExecCommand | Self::ExecArgv | Self::SessionSeconds => None,
+            Self::Element(column, _) => Some(column),
+            Self::ExecCommand
+            | Self::ExecArgv
+            | Self::SessionSeconds
+            | Self::AnnotationsText
+            | Self::AuditIdIsUuid => None,
         }
     }
 
     /// Returns the value where [`Self::source`] is `text`.
     pub fn of_text(self, text: &str) -> Values<'_> {
+        if let Self::Element(_, index) = self {
+            let mut elements = parse_list(text);
+            let at = if index < 0 {
+                elements
+                    .len()
+                    .checked_sub(usize::try_from(index.unsigned_abs()).unwrap_or(usize::MAX))
+            } else {
+                usize::try_from(index).ok()
+            };
+            let at = at.filter(|at| *at < elements.len());
+            return at.map_or(Values::MISSING, |at| {
+                Values::Texts(vec![elements.swap_remove(at)])
+            });
+        }
         let Some(grant) = Grant::parse(text) else {
             return Values::MISSING;
         };
@@ -78,6 +106,19 @@ impl Derived {
                 Values::Single(Scalar::Number(Number::Float(seconds)))
             });
         }
+        if self == Self::AnnotationsText {
+            let annotations = frame.detail(row_idx).annotations;
+            return match annotations.slice(frame.record(row_idx)) {
+                "" => Values::MISSING,
+                text => Values::Single(Scalar::Text(text)),
+            };
+        }
+        if self == Self::AuditIdIsUuid {
+            return match frame.text(Column::AuditId, row_idx) {
+                "" => Values::MISSING,
+                id => Values::Single(Scalar::Bool(is_uuid(id))),
+            };
+        }
         let Values::Single(Scalar::Text(subresource)) =
             column_values(frame, Column::Subresource, row_idx)
         else {
@@ -92,6 +133,18 @@ impl Derived {
         }
         Values::Texts(argv.into_iter().map(Cow::Owned).collect())
     }
+}
+
+/// Returns whether `text` has the form of a UUID (RFC 9562), in either case.
+fn is_uuid(text: &str) -> bool {
+    let text = text.as_bytes();
+    let is_dash = |at: usize| matches!(at, 8 | 13 | 18 | 23);
+    text.len() == 36
+        && text.iter().enumerate().all(|(at, byte)| match byte {
+            b'-' => is_dash(at),
+            byte if byte.is_ascii_hexdigit() => !is_dash(at),
+            _ => false,
+        })
 }
 
 /// Returns the seconds between two times in microseconds, of which 0 is null.
@@ -112,22 +165,43 @@ pub fn argv(uri: &str) -> Vec<String> {
         .collect()
 }
 
+/// Keys that views follow, whatever rules name.
+const KEYS: [&str; 9] = [
+    "kind",
+    "namespace",
+    "name",
+    "subjects",
+    "spec",
+    "request",
+    "op",
+    "path",
+    "value",
+];
+
+/// Names every key that views follow.
+pub(super) fn keep(keys: &mut Keys) {
+    KEYS.iter().for_each(|key| keys.keep(key));
+}
+
 /// Returns what a request wrote, of the texts of its two bodies; null if it wrote nothing.
 ///
 /// Of a patch the patch alone, so that a rule names who set a thing and not who touched the object later.
-pub(super) fn object(verb: &str, request: &str, response: &str) -> Value {
+pub(super) fn object<'a>(verb: &str, request: &'a str, response: &'a str, keys: &Keys) -> Json<'a> {
     match verb {
-        "delete" | "deletecollection" => Value::Null,
-        "patch" => match text_of(request) {
-            Value::Array(operations) => patched(&operations),
+        "delete" | "deletecollection" => Json::Null,
+        "patch" => match Json::parse(request, keys) {
+            Json::List(operations) => patched(operations),
             patch => patch,
         },
-        _ => match text_of(response) {
-            Value::Object(object) if object.get("kind").is_none_or(|kind| kind != "Status") => {
-                Value::Object(object)
+        _ => {
+            let answer = Json::parse(response, keys);
+            let is_status = answer.get("kind").and_then(Json::as_text) == Some("Status");
+            if matches!(answer, Json::Object(_)) && !is_status {
+                answer
+            } else {
+                Json::parse(request, keys)
             }
-            _ => text_of(request),
-        },
+        }
     }
 }
 
@@ -137,16 +211,16 @@ const PATCHED_LIST: usize = 256;
 /// Returns the object that the operations of a JSON patch (RFC 6902) write into nothing.
 ///
 /// What is removed becomes null, as a merge patch says it. `move`, `copy` and `test` name no value.
-fn patched(operations: &[Value]) -> Value {
-    let mut object = Value::Null;
+fn patched(operations: Vec<Json<'_>>) -> Json<'_> {
+    let mut object = Json::Null;
     for operation in operations {
-        let (Some(kind), Some(path)) = (operation["op"].as_str(), operation["path"].as_str())
-        else {
+        let text = |key: &str| operation.get(key).and_then(Json::as_text);
+        let (Some(kind), Some(path)) = (text("op"), text("path")) else {
             continue;
         };
         let value = match kind {
-            "add" | "replace" => operation["value"].clone(),
-            "remove" => Value::Null,
+            "add" | "replace" => operation.get("value").cloned().unwrap_or_default(),
+            "remove" => Json::Null,
             _ => continue,
         };
         let keys = path.split('/').skip(1);
@@ -160,7 +234,7 @@ fn patched(operations: &[Value]) -> Value {
 }
 
 /// Puts `value` where `keys` lead, making what is missing on the way.
-fn set(place: &mut Value, keys: &[String], value: Value) {
+fn set<'a>(place: &mut Json<'a>, keys: &[String], value: Json<'a>) {
     let Some((key, rest)) = keys.split_first() else {
         *place = value;
         return;
@@ -169,95 +243,107 @@ fn set(place: &mut Value, keys: &[String], value: Value) {
         "-" => Some(usize::MAX),
         key => key.parse().ok(),
     };
-    if let (Some(position), Value::Null | Value::Array(_)) = (position, &place) {
+    if let (Some(position), Json::Null | Json::List(_)) = (position, &place) {
         if place.is_null() {
-            *place = Value::Array(Vec::new());
+            *place = Json::List(Vec::new());
         }
-        let elements = place.as_array_mut().expect("it is a list");
+        let Json::List(elements) = place else {
+            return;
+        };
         let position = if position < PATCHED_LIST {
             position
         } else {
             elements.len()
         };
         if elements.len() <= position {
-            elements.resize(position + 1, Value::Null);
+            elements.resize(position + 1, Json::Null);
         }
         set(&mut elements[position], rest, value);
         return;
     }
-    if !place.is_object() {
-        *place = Value::Object(Map::new());
+    if !matches!(place, Json::Object(_)) {
+        *place = Json::Object(Members::default());
     }
-    let members = place.as_object_mut().expect("it is an object");
-    set(
-        members.entry(key.as_str()).or_insert(Value::Null),
-        rest,
-        value,
-    );
+    if let Json::Object(members) = place {
+        set(members.entry(Cow::Owned(key.clone())), rest, value);
+    }
 }
 
 /// Takes the elements out of lists that no operation filled.
-fn trim(value: &mut Value) {
+fn trim(value: &mut Json<'_>) {
     match value {
-        Value::Array(elements) => {
+        Json::List(elements) => {
             elements.retain(|element| !element.is_null());
             elements.iter_mut().for_each(trim);
         }
-        Value::Object(members) => members.values_mut().for_each(trim),
+        Json::Object(members) => members.values_mut().for_each(trim),
         _ => {}
     }
 }
 
 /// Returns the subjects of a binding by the names that they have as users or groups.
-pub(super) fn subjects(object: &Value, namespace: &str) -> Value {
-    let subjects = object["subjects"].as_array().into_iter().flatten();
-    subjects
-        .filter_map(|subject| {
-            let name = subject["name"].as_str()?;
-            let is_account = subject["kind"] == "ServiceAccount";
-            let namespace = subject["namespace"].as_str().unwrap_or(namespace);
-            Some(if is_account {
-                json!(format!("system:serviceaccount:{namespace}:{name}"))
-            } else {
-                json!(name)
-            })
-        })
-        .collect()
+pub(super) fn subjects<'a>(object: &Json<'_>, namespace: &str) -> Json<'a> {
+    let subjects = object.get("subjects").and_then(Json::as_list);
+    let name = |subject: &Json<'_>| {
+        let text = |key: &str| subject.get(key).and_then(Json::as_text);
+        let name = text("name")?;
+        Some(Json::Text(Cow::Owned(match text("kind") {
+            Some("ServiceAccount") => {
+                let namespace = text("namespace").unwrap_or(namespace);
+                format!("system:serviceaccount:{namespace}:{name}")
+            }
+            _ => name.to_owned(),
+        })))
+    };
+    Json::List(subjects.into_iter().flatten().filter_map(name).collect())
 }
 
 /// Returns common name and organizations that a certificate signing request asks for; null if its request is
 /// no PKCS #10 (RFC 2986) in PEM.
-pub(super) fn csr(object: &Value) -> Value {
+pub(super) fn csr<'a>(object: &Json<'_>) -> Json<'a> {
     const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
     const ORGANIZATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
     let read = || {
-        let pem = STANDARD.decode(object["spec"]["request"].as_str()?).ok()?;
-        let pem = String::from_utf8(pem).ok()?;
+        let request = object.get("spec")?.get("request")?.as_text()?;
+        let pem = String::from_utf8(STANDARD.decode(request).ok()?).ok()?;
         let lines = pem.lines().map(str::trim);
         let der: String = lines.filter(|line| !line.starts_with("-----")).collect();
         CertReq::from_der(&STANDARD.decode(der).ok()?).ok()
     };
     let Some(request) = read() else {
-        return Value::Null;
+        return Json::Null;
     };
-    let named = |kind: ObjectIdentifier| -> Vec<String> {
+    let named = |kind: ObjectIdentifier| {
         let parts = request.info.subject.iter();
-        parts
+        let names = parts
             .filter(|attribute| attribute.oid == kind)
-            .map(|attribute| String::from_utf8_lossy(attribute.value.value()).into_owned())
-            .collect()
+            .map(|attribute| String::from_utf8_lossy(attribute.value.value()).into_owned());
+        Json::List(names.map(|name| Json::Text(Cow::Owned(name))).collect())
     };
-    json!({"common_name": named(COMMON_NAME), "organizations": named(ORGANIZATION)})
+    let mut subject = Members::default();
+    *subject.entry("common_name".into()) = named(COMMON_NAME);
+    *subject.entry("organizations".into()) = named(ORGANIZATION);
+    Json::Object(subject)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[track_caller]
     fn check(verb: &str, request: &Value, response: &Value, expected: &Value) {
-        let object = object(verb, &request.to_string(), &response.to_string());
-        assert_eq!(object, *expected);
+        let [request, response] = [request.to_string(), response.to_string()];
+        let object = object(verb, &request, &response, &Keys::all());
+        assert_eq!(object, Json::parse(&expected.to_string(), &Keys::all()));
+    }
+
+    #[track_caller]
+    fn check_view(view: impl Fn(&Json<'_>) -> Json<'static>, object: &Value, expected: &Value) {
+        let object = object.to_string();
+        let seen = view(&Json::parse(&object, &Keys::all()));
+        assert_eq!(seen, Json::parse(&expected.to_string(), &Keys::all()));
     }
 
     #[test]
@@ -314,8 +400,8 @@ mod tests {
             "system:serviceaccount:prod:app",
             "system:serviceaccount:here:app"
         ]);
-        assert_eq!(subjects(&object, "here"), names);
-        assert_eq!(subjects(&Value::Null, "here"), json!([]));
+        check_view(|object| subjects(object, "here"), &object, &names);
+        check_view(|object| subjects(object, "here"), &Value::Null, &json!([]));
     }
 
     #[test]
@@ -332,7 +418,7 @@ mod tests {
     fn the_subject_of_a_signing_request_is_read() {
         let object = json!({"spec": {"request": REQUEST}});
         let expected = json!({"common_name": ["eve"], "organizations": ["system:masters", "dev"]});
-        assert_eq!(csr(&object), expected);
-        assert_eq!(csr(&json!({"spec": {"request": "AAAA"}})), Value::Null);
+        check_view(csr, &object, &expected);
+        check_view(csr, &json!({"spec": {"request": "AAAA"}}), &Value::Null);
     }
 }

@@ -11,7 +11,7 @@ use aho_corasick::AhoCorasick;
 use super::compile::CompiledRules;
 use super::evaluate::Pass;
 use super::field::{Field, Region};
-use super::row::Row;
+use super::row::{Memo, Row};
 use crate::frame::EventFrame;
 
 /// The fields that were not met so far. Threads share it.
@@ -55,6 +55,7 @@ impl<'c> Watch<'c> {
     pub fn note(&self, frame: &EventFrame) {
         let open = self.open.read().expect("no thread panics in here");
         let pass = Pass::new(self.compiled, frame);
+        let mut memo = Memo::new(self.compiled.leaves.len());
         let mut met = vec![false; open.leaves.len()];
         for row_idx in 0..frame.height() {
             let record = frame.record(row_idx);
@@ -64,7 +65,7 @@ impl<'c> Watch<'c> {
             for found in open.marks.find_overlapping_iter(record) {
                 maybe[found.pattern().as_usize()] = true;
             }
-            let mut row = Row::new(&pass, row_idx);
+            let mut row = Row::new(&pass, row_idx, &mut memo);
             for at in 0..open.leaves.len() {
                 let field = &self.compiled.leaves[open.leaves[at]].field;
                 if maybe[at] && !met[at] && has_region(frame, row_idx, field) {

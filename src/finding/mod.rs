@@ -255,8 +255,10 @@ pub struct Excluded {
     pub rule: String,
     /// Name of the list.
     pub list: String,
-    /// Requests that would have been findings.
+    /// Requests that would have been findings; of a rule that reads bodies, those that may have been.
     pub requests: u64,
+    /// Whether it is at most so many, since the rule reads bodies and these were not looked at.
+    pub at_most: bool,
 }
 
 /// Returns the stable identity of a finding: 128 bits of SHA-256, in hex.

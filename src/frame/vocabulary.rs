@@ -26,6 +26,7 @@ macro_rules! known {
 known! {
     ANONYMOUS "anonymous";
     NODE "node";
+    SERVICE_ACCOUNT "serviceaccount";
     REQUEST "Request";
     REQUEST_RESPONSE "RequestResponse";
     RESPONSE_STARTED "ResponseStarted";

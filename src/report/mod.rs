@@ -411,6 +411,7 @@ pub(crate) mod tests {
                 rule: "secret-read".to_owned(),
                 list: "kubelet-secrets".to_owned(),
                 requests: 7,
+                at_most: true,
             }],
             reach: Reach {
                 can_fire: 20,

@@ -121,7 +121,9 @@ impl Page<'_> {
             .iter()
             .map(|excluded| {
                 let requests = count(excluded.requests, "request");
-                format!("{requests} of {} by list {}", excluded.rule, excluded.list)
+                let bound = if excluded.at_most { "at most " } else { "" };
+                let (rule, list) = (&excluded.rule, &excluded.list);
+                format!("{bound}{requests} of {rule} by list {list}")
             })
             .collect();
         self.list("held back", &held_back, N_EXCLUDED, excluded.len() as u64)?;

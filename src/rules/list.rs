@@ -25,6 +25,8 @@ pub struct List {
     pub entries: Vec<Entry>,
     /// Values by the name of the placeholder that stands for them.
     pub placeholders: BTreeMap<String, Vec<String>>,
+    /// Whether it is part of the program, whose tests have shown it to be right.
+    pub is_built_in: bool,
     /// The file, below `queries` or as given.
     pub path: String,
     /// Its text.
@@ -103,6 +105,7 @@ pub fn parse(path: &str, text: &str) -> Result<List, Vec<RuleError>> {
         profiles: file.profiles,
         entries,
         placeholders: file.placeholders,
+        is_built_in: false,
         path: path.to_owned(),
         text: text.to_owned(),
     })

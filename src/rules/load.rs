@@ -40,9 +40,12 @@ impl RuleSet {
     /// When a file is wrong; a test keeps that from shipping.
     pub fn embedded() -> Result<Self, Vec<RuleError>> {
         let mut set = Self::from_files(embedded_files())?;
-        for rule in &mut set.rules {
-            rule.meta.is_embedded = true;
-        }
+        set.rules
+            .iter_mut()
+            .for_each(|rule| rule.meta.is_built_in = true);
+        set.lists
+            .iter_mut()
+            .for_each(|list| list.is_built_in = true);
         Ok(set)
     }
 

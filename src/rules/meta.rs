@@ -75,9 +75,9 @@ pub struct RuleMeta {
     /// Events that the rule must and must not match.
     #[serde(skip)]
     pub tests: Vec<TestEvent>,
-    /// Whether it came with the program.
-    #[serde(rename = "embedded")]
-    pub is_embedded: bool,
+    /// Whether it is part of the program, whose tests have shown it to be right.
+    #[serde(rename = "built_in")]
+    pub is_built_in: bool,
     /// The file, below `queries` or as given.
     pub path: String,
     /// The whole text of that file.
@@ -249,7 +249,7 @@ impl RuleMeta {
             once: extension.once,
             requires: extension.requires,
             tests: extension.tests,
-            is_embedded: false,
+            is_built_in: false,
             path: path.to_owned(),
             text: text.into(),
         };

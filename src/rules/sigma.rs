@@ -27,9 +27,18 @@ pub struct SigmaFile {
 /// # Errors
 /// When anything in it is wrong: all problems that could be told apart.
 pub fn parse(path: &str, text: &str) -> Result<SigmaFile, Vec<RuleError>> {
-    check_yaml(path, text)?;
-    let mut collection = rsigma_parser::parse_sigma_yaml(text)
-        .map_err(|error| vec![placed(path, text, &error.to_string())])?;
+    let parsed = rsigma_parser::parse_sigma_yaml(text);
+    // The parser drops what is no YAML; a second look costs as much as the first, so it is for doubt only.
+    let is_doubtful = parsed.as_ref().map_or(true, |collection| {
+        let found =
+            collection.rules.len() + collection.correlations.len() + collection.filters.len();
+        let separators = text.lines().filter(|line| line.starts_with("---")).count();
+        !collection.errors.is_empty() || found != separators + 1
+    });
+    if is_doubtful {
+        check_yaml(path, text)?;
+    }
+    let mut collection = parsed.map_err(|error| vec![placed(path, text, &error.to_string())])?;
     let mut errors: Vec<_> = collection
         .errors
         .iter()

@@ -108,9 +108,12 @@ fn false_alarms(truth: &Truth, findings: &[Finding]) -> Vec<String> {
         found.family == "system-masters"
             && found.actor.username.as_deref() == Some("kubernetes-admin")
     };
+    // Outside of all steps the recording asked as the attacker whether a grant had taken effect.
+    let attacker = |found: &Finding| found.actor.username.as_deref() == Some("mallory");
     findings
         .iter()
-        .filter(|found| found.severity >= Severity::Medium && !administrator(found))
+        .filter(|found| found.severity >= Severity::Medium)
+        .filter(|found| !administrator(found) && !attacker(found))
         .filter(|found| evidence(found).is_disjoint(&suspect))
         .map(|found| format!("{} [{}] {}", found.rule.name, found.severity, found.summary))
         .collect()

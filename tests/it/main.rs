@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod behaviour;
 mod corpus;
 mod ingest;
 mod json_texts;
 mod laws;
+mod oracle;
 mod queries;
 mod rules;
 mod scan;

@@ -195,6 +195,7 @@ fn a_pod_that_drains_uses_its_token_rightly() {
     );
     let kubelet = Client {
         user: json!({"username": "system:node:n1"}),
+        agent: "kubelet/v1.36.2 (linux/amd64) kubernetes/8e16b12",
         ..person("n1", "10.0.0.1")
     };
     story.request(401_000, &kubelet, "delete", &format!("{PODS}/web-1"), 200);
@@ -239,6 +240,8 @@ fn a_deleted_account_that_is_served_for_minutes_is_critical() {
 
 #[test]
 fn a_bootstrap_token_made_again_is_another() {
+    // What a joining node does: see whether its certificate is there.
+    const REQUESTS: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests/node-csr-1";
     let mut story = Story::default();
     let node = Client {
         user: json!({"username": "system:bootstrap:abcdef", "groups": ["system:bootstrappers"]}),
@@ -247,11 +250,11 @@ fn a_bootstrap_token_made_again_is_another() {
     };
     let admin = person("dev", "10.9.0.1");
     let secret = "/api/v1/namespaces/kube-system/secrets/bootstrap-token-abcdef";
-    story.request(0, &node, "get", PODS, 200);
+    story.request(0, &node, "get", REQUESTS, 200);
     story.request(1_000, &admin, "delete", secret, 200);
     story.request(300_000, &admin, "create", secret, 201);
     for second in 301..310 {
-        story.request(second * 1000, &node, "get", PODS, 200);
+        story.request(second * 1000, &node, "get", REQUESTS, 200);
     }
     story.stays_calm();
 }

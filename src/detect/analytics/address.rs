@@ -34,6 +34,32 @@ pub(super) fn are_neighbours<'a>(addresses: impl IntoIterator<Item = &'a str>) -
     of_v6 <= 1 && networks.len() - of_v6 <= 1
 }
 
+/// Returns whether the address is one that the internet routes; what is no address is not.
+pub(super) fn is_public(address: &str) -> bool {
+    const CARRIER_NAT: [u8; 2] = [100, 64];
+    match address
+        .parse::<IpAddr>()
+        .map(|address| address.to_canonical())
+    {
+        Ok(IpAddr::V4(address)) => {
+            let [a, b, ..] = address.octets();
+            let is_shared = a == CARRIER_NAT[0] && b & 0xc0 == CARRIER_NAT[1];
+            !(address.is_private()
+                || address.is_loopback()
+                || address.is_link_local()
+                || address.is_unspecified()
+                || is_shared)
+        }
+        Ok(IpAddr::V6(address)) => {
+            !(address.is_loopback()
+                || address.is_unspecified()
+                || address.is_unique_local()
+                || address.is_unicast_link_local())
+        }
+        Err(_) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +79,34 @@ mod tests {
         check(&["2001:db8::1", "2001:db8:0:1::2", "10.0.0.1"], true);
         check(&["2001:db8::1", "2001:db9::2"], false);
         check(&["gce-internal-ip", "10.0.0.1"], false);
+    }
+
+    #[test]
+    fn private_addresses_are_not_public() {
+        for address in [
+            "203.0.113.7",
+            "100.128.0.1",
+            "2001:db8::1",
+            "::ffff:8.8.8.8",
+        ] {
+            assert!(is_public(address), "{address}");
+        }
+        for address in [
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "127.0.0.1",
+            "169.254.1.1",
+            "100.64.0.1",
+            "::1",
+            "fd00::1",
+            "fe80::1",
+            "::ffff:10.0.0.1",
+            "0.0.0.0",
+            "proxy",
+        ] {
+            assert!(!is_public(address), "{address}");
+        }
     }
 
     #[test]

@@ -5,8 +5,17 @@
 
 mod address;
 pub mod anonymous_grant;
+pub mod break_glass;
+pub mod escalation;
+pub mod forwarded_address;
+pub mod lives;
+mod machinery;
+pub mod mass_deletion;
 pub mod masters;
+pub mod new_behaviour;
+pub mod rates;
 pub mod shared_credential;
+pub mod token_by_hand;
 pub mod token_reuse;
 pub mod unauthorized;
 

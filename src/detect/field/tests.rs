@@ -71,7 +71,8 @@ fn other_fields_are_paths_into_a_region() {
         Region::Whole,
         &["responseStatus.details.uid"],
     );
-    check_body("user.groups[0]", Region::Whole, &["user.groups[0]"]);
+    let element = Field::Derived(Derived::Element(Column::UserGroups, -1));
+    assert_eq!(Field::resolve("user.groups[-1]"), Ok(element));
     check_body(
         "pod.spec.hostNetwork",
         Region::Object,

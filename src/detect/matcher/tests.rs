@@ -5,6 +5,7 @@ use rsigma_parser::{Detection, DetectionItem};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::detect::json::{Json, Keys};
 
 fn item(line: &str) -> DetectionItem {
     let yaml = format!("title: t\nlogsource: {{}}\ndetection:\n  s:\n    {line}\n  condition: s\n");
@@ -18,18 +19,18 @@ fn item(line: &str) -> DetectionItem {
 
 fn compile(line: &str, is_column: bool) -> Result<Matcher, String> {
     let item = item(line);
-    Matcher::compile(
-        &Modifiers::parse(&item.field.modifiers)?,
-        &item.values,
-        is_column,
-    )
+    let modifiers = Modifiers::parse(&item.field.modifiers)?;
+    let matcher = Matcher::compile(&modifiers, &item.values, is_column)?;
+    matcher.check().map(|()| matcher)
 }
 
 /// Tests `{"f": value}`; `found` is `None` if the field is missing.
 #[track_caller]
 fn check(line: &str, found: impl Into<Option<Value>>, expected: bool) {
     let found: Option<Value> = found.into();
-    let values = Values::Found(found.as_slice().iter().collect());
+    let text = found.as_ref().map(Value::to_string);
+    let json = text.as_deref().map(|text| Json::parse(text, &Keys::all()));
+    let values = Values::Found(json.as_slice().iter().collect());
     assert_eq!(
         compile(line, false).unwrap().matches(&values),
         expected,
@@ -152,16 +153,16 @@ fn what_cannot_be_compiled_says_why() {
 
 #[test]
 fn many_texts_are_looked_for_at_once() {
-    let list = "f|contains: [alpha, beta, gamma, delta, epsilon]";
+    let list = "f|contains: [alpha, beta, gamma, delta, epsilon, zeta, eta, theta]";
     check(list, Some(json!("xxDELTAxx")), true);
     check(list, Some(json!("delt")), false);
-    let list = "f|startswith: [alpha, al, beta, gamma]";
+    let list = "f|startswith: [alpha, al, beta, gamma, delta, epsilon, zeta, eta]";
     check(list, Some(json!("ALabaster")), true);
     check(list, Some(json!("xalpha")), false);
-    let list = "f|endswith: [alpha, pha, beta, gamma]";
+    let list = "f|endswith: [alpha, pha, beta, gamma, delta, epsilon, zeta, eta]";
     check(list, Some(json!("xxALPHA")), true);
     check(list, Some(json!("alphax")), false);
-    let list = "f: [a, b, c, Ä, '*wild*', 'x?z', 7, true]";
+    let list = "f: [a, b, c, Ä, d, e, f, g, '*wild*', 'x?z', 7, true]";
     check(list, Some(json!("ä")), true);
     check(list, Some(json!("a wild one")), true);
     check(list, Some(json!("xyz")), true);
@@ -169,7 +170,24 @@ fn many_texts_are_looked_for_at_once() {
     check(list, Some(json!(true)), true);
     check(list, Some(json!("ab")), false);
     check("f|cased: [A, B, C, D]", Some(json!("a")), false);
-    check("f|contains: [a, b, c, '']", Some(json!("zzz")), true);
+    check(
+        "f|contains: [a, b, c, d, e, f, g, '']",
+        Some(json!("zzz")),
+        true,
+    );
+    for (glob, text, expected) in [
+        ("'a*b*c'", "axxbxxc", true),
+        ("'a*b*c'", "axxcxxb", false),
+        ("'*b?d*'", "xbcdx", true),
+        ("'*b?d'", "bxdbyd", true),
+        ("'*a*a'", "a", false),
+        ("'?*?'", "é", false),
+        ("'?*?'", "éé", true),
+        ("'a*?'", "a", false),
+        ("'*aab*'", "aaab", true),
+    ] {
+        check(&format!("f: {glob}"), Some(json!(text)), expected);
+    }
 }
 
 #[test]
@@ -187,7 +205,8 @@ fn encodings_apply_before_the_comparison() {
     );
     check(
         "f|base64offset|contains: foobar",
-        Some(json!("eHhmb29iWXI=")), false,
+        Some(json!("eHhmb29iWXI=")),
+        false,
     );
     check("f|base64: foobar", Some(json!("Zm9vYmFy")), true);
     check(

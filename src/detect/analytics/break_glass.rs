@@ -1,0 +1,248 @@
+//! `break-glass-session`: an account that is kept for emergencies was used.
+//!
+//! No judgement: every use is said, one finding per session, with what it changed.
+
+use hashbrown::HashMap;
+
+use super::lives::{Who, called, who};
+use super::machinery::fits;
+use super::{Context, Draft, counted, lasting, listed};
+use crate::detect::request::Request;
+use crate::detect::tally::{Sessions, Tally, is_write};
+use crate::finding::Finding;
+use crate::frame::{Column, NULL, Vocabulary};
+use crate::rules::{Parameters, RuleError, RuleMeta};
+
+/// How many changes of an account are listed; all are counted.
+const CHANGES: usize = 4096;
+
+/// How many changes a finding names.
+const NAMED: usize = 20;
+
+/// How accounts that are groups are written.
+const GROUP: &str = "group:";
+
+/// State of the analytic.
+pub struct BreakGlass {
+    meta: RuleMeta,
+    pause_us: i64,
+    names: Vec<String>,
+    groups: Vec<String>,
+    /// By user, whom it impersonates, their groups and the credential: which account it is, if any.
+    known: HashMap<[u32; 5], Option<usize>>,
+    used: HashMap<Who, Used>,
+}
+
+#[derive(Default)]
+struct Used {
+    sessions: Sessions,
+    account: usize,
+    /// When it changed what.
+    changes: Vec<(i64, String)>,
+}
+
+impl BreakGlass {
+    /// Reads the parameters.
+    ///
+    /// # Errors
+    /// When a parameter is missing or of a wrong type.
+    pub fn new((meta, parameters): (&RuleMeta, &Parameters)) -> Result<Self, RuleError> {
+        let mut accounts = parameters.strings("accounts")?;
+        accounts.extend(parameters.strings("always")?);
+        let (groups, names): (Vec<String>, Vec<String>) = accounts
+            .into_iter()
+            .partition(|account| account.starts_with(GROUP));
+        let groups = groups.iter().map(|group| group[GROUP.len()..].to_owned());
+        Ok(Self {
+            meta: meta.clone(),
+            pause_us: parameters.duration_us("pause")?,
+            names,
+            groups: groups.collect(),
+            known: HashMap::new(),
+            used: HashMap::new(),
+        })
+    }
+
+    /// Takes in one request.
+    pub fn observe(&mut self, request: &Request<'_>, context: &Context<'_>) {
+        let Context {
+            vocabulary,
+            evidence_limit,
+        } = *context;
+        let Some(account) = self.account(request, vocabulary) else {
+            return;
+        };
+        let used = self.used.entry(who(request)).or_default();
+        used.account = account;
+        (used.sessions).add(request, self.pause_us, vocabulary, evidence_limit);
+        if used.changes.len() < CHANGES && is_write(vocabulary.text(request.verb())) {
+            used.changes.push((request.ts, change(request, vocabulary)));
+        }
+    }
+
+    /// Returns which account a request was made with, or as.
+    fn account(&mut self, request: &Request<'_>, vocabulary: &Vocabulary) -> Option<usize> {
+        if request.username() == NULL || (self.names.is_empty() && self.groups.is_empty()) {
+            return None;
+        }
+        let groups = [Column::UserGroups, Column::ImpGroups].map(|column| {
+            if self.groups.is_empty() {
+                NULL
+            } else {
+                request.code_of(column, vocabulary)
+            }
+        });
+        let key = [
+            request.username(),
+            request.imp_username(),
+            groups[0],
+            groups[1],
+            request.credential(),
+        ];
+        let (names, of_groups) = (&self.names, &self.groups);
+        *self.known.entry(key).or_insert_with(|| {
+            let texts = [key[0], key[1], key[4]].map(|code| vocabulary.text(code));
+            let is_name = |name: &String| {
+                texts
+                    .iter()
+                    .any(|text| !text.is_empty() && fits(name, text))
+            };
+            let is_group = |group: &String| {
+                let mut held = groups.iter().flat_map(|&code| vocabulary.list(code));
+                held.any(|held| fits(group, &held))
+            };
+            let by_group = || of_groups.iter().position(is_group);
+            let group = || by_group().map(|index| names.len() + index);
+            names.iter().position(is_name).or_else(group)
+        })
+    }
+
+    /// Draws the findings.
+    pub fn finish(self, context: &Context<'_>) -> Vec<Finding> {
+        let accounts: Vec<String> = self
+            .names
+            .iter()
+            .cloned()
+            .chain(self.groups.iter().map(|group| format!("{GROUP}{group}")))
+            .collect();
+        let mut findings = Vec::new();
+        for ((username, impersonated), used) in self.used {
+            let names = [username, impersonated].map(|code| context.vocabulary.text(code));
+            let account = &accounts[used.account];
+            for tally in used.sessions.into_tallies() {
+                let of_session = used
+                    .changes
+                    .iter()
+                    .filter(|(ts, _)| (tally.first..=tally.last).contains(ts))
+                    .map(|(_, change)| change.as_str())
+                    .collect();
+                let finding = session(&self.meta, names, account, &tally, of_session, context);
+                findings.push(finding);
+            }
+        }
+        findings
+    }
+}
+
+fn session(
+    meta: &RuleMeta,
+    [username, impersonated]: [&str; 2],
+    account: &str,
+    tally: &Tally,
+    changes: Vec<&str>,
+    context: &Context<'_>,
+) -> Finding {
+    let vocabulary = context.vocabulary;
+    let group = vec![username.to_owned(), impersonated.to_owned()];
+    let mut draft = Draft::new(meta, group, tally);
+    let name = called(username, impersonated);
+    draft.summary = format!(
+        "{name} was used for {} from {} with {}: {}, {} of them changes",
+        lasting(tally.last - tally.first),
+        listed(&tally.peers(vocabulary)),
+        listed(&tally.agents(vocabulary)),
+        counted(tally.count, "request"),
+        tally.writes,
+    );
+    draft.why = vec![
+        format!("account = {account}"),
+        format!("served = {}, refused = {}", tally.succeeded, tally.refused),
+    ];
+    let more = changes.len().saturating_sub(NAMED);
+    let named = changes.into_iter().take(NAMED);
+    draft
+        .why
+        .extend(named.map(|change| format!("changed: {change}")));
+    if more > 0 {
+        draft.why.push(format!("{more} changes more"));
+    }
+    draft.finish(vocabulary)
+}
+
+/// Says what a request changed: `patch deployments prod/web`.
+fn change(request: &Request<'_>, vocabulary: &Vocabulary) -> String {
+    let text = |code: u32| vocabulary.text(code);
+    let (verb, resource) = (text(request.verb()), text(request.resource()));
+    let (subresource, namespace) = (text(request.subresource()), text(request.namespace()));
+    let slash = if subresource.is_empty() { "" } else { "/" };
+    let place = match (namespace, request.name()) {
+        ("", "") => String::new(),
+        ("", name) | (name, "") => format!(" {name}"),
+        (namespace, name) => format!(" {namespace}/{name}"),
+    };
+    let outcome = if request.succeeded() {
+        ""
+    } else {
+        ", not done"
+    };
+    if resource.is_empty() {
+        return format!("{verb} {}{outcome}", request.path());
+    }
+    format!("{verb} {resource}{slash}{subresource}{place}{outcome}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::request::RequestColumns;
+    use crate::detect::sample::frame_of;
+    use crate::rules::{RuleBody, RuleSet};
+
+    const FILE: &str = include_str!("../../../queries/analytics/break-glass-session.yml");
+
+    /// Returns which account a user with these groups and fingerprint is, by its place in `accounts`.
+    fn account(accounts: &str, username: &str, groups: &str, fingerprint: &str) -> Option<usize> {
+        let text = FILE.replace("accounts: []", &format!("accounts: [{accounts}]"));
+        let rules = RuleSet::from_files([("analytics/break-glass-session.yml", text)]).unwrap();
+        let RuleBody::Analytic(parameters) = &rules.rules[0].body else {
+            panic!("it is an analytic");
+        };
+        let mut analytic = BreakGlass::new((&rules.rules[0].meta, parameters)).unwrap();
+        let event = format!(
+            r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"1","stage":"ResponseComplete","requestURI":"/api","verb":"get","user":{{"username":"{username}","groups":[{groups}],"extra":{{"authentication.kubernetes.io/credential-id":["{fingerprint}"]}}}},"sourceIPs":["10.0.0.1"],"responseStatus":{{"code":200}},"requestReceivedTimestamp":"2026-11-22T05:00:00.000000Z","stageTimestamp":"2026-11-22T05:00:00.000000Z"}}"#
+        );
+        let frame = frame_of("log", &event).unwrap();
+        let request = RequestColumns::new(&frame).request(0);
+        analytic.account(&request, frame.vocabulary())
+    }
+
+    #[test]
+    fn accounts_are_names_fingerprints_or_groups() {
+        let alice =
+            |accounts: &str| account(accounts, "alice", r#""dev","oncall:eu""#, "X509SHA256=ab12");
+        assert_eq!(alice("bob, alice"), Some(1));
+        assert_eq!(alice("al*"), Some(0));
+        assert_eq!(alice("X509SHA256=ab*"), Some(0));
+        assert_eq!(
+            alice("'group:oncall:*'"),
+            Some(1),
+            "after the name that always is one"
+        );
+        assert_eq!(alice("dev"), None, "a group is no name");
+        assert_eq!(alice(""), None);
+        assert_eq!(
+            account("", "kubernetes-super-admin", "", "X509SHA256=1"),
+            Some(0)
+        );
+    }
+}

@@ -1,0 +1,606 @@
+//! `new-behaviour`: an identity does what it never did before, and it matters.
+//!
+//! Of each identity is known what it did (verb and resource), where (namespace), from where (address), with
+//! what (program) and as whom (impersonation), since when. Served requests only: what is refused is no
+//! behaviour yet. A request is looked at if it matters (parameters) and something about it has been known for
+//! less than an hour, while the identity had a history when that began. How surprising that is: -log2 of the
+//! share of new things among all its requests so far, by additive smoothing (V + 1) / (N + V + 1) for V distinct
+//! things in N requests; who does new things every day is no news.
+//!
+//! One look-up decides for nearly all requests: the same identity did exactly this from there already.
+
+use std::collections::BTreeMap;
+
+use hashbrown::{HashMap, HashSet};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::lives::{Lives, Past, Who, called};
+use super::machinery::Machinery;
+use super::{Context, Draft, counted, lasting};
+use crate::detect::request::Request;
+use crate::detect::tally::Tally;
+use crate::finding::{Confidence, Finding, Severity};
+use crate::frame::vocabulary::known;
+use crate::frame::{NULL, Vocabulary};
+use crate::rules::{Parameters, RuleError, RuleMeta};
+
+/// How many requests are remembered whole, at least; forgetting one costs a few look-ups more.
+const WHOLE: usize = 1 << 16;
+
+/// How many things of one kind are known of one identity; clients choose some of them.
+const KNOWN: u32 = 4096;
+
+/// How many workload changes are kept before the old ones are looked for.
+const CHANGES: usize = 1 << 14;
+
+/// How many new things a finding names.
+const NAMED: usize = 12;
+
+const DAY_US: i64 = 86_400_000_000;
+
+/// State of the analytic.
+pub struct NewBehaviour {
+    meta: RuleMeta,
+    settings: Settings,
+    machinery: Machinery,
+    codes: Codes,
+    /// What matters, by verb, resource and subresource: `true` for most.
+    deeds: HashMap<Deed, bool>,
+    whole: Whole,
+    /// Since when something is known of an identity.
+    known: HashMap<(Who, Thing), Since>,
+    /// How many things of each aspect are known of an identity.
+    spread: HashMap<Who, [u32; ASPECTS]>,
+    families: HashMap<u32, u32>,
+    /// When workloads were changed, by namespace and hash of the name.
+    changes: HashMap<(u32, u64), i64>,
+    changes_limit: usize,
+    /// Since when and after how long a silence identities are awake.
+    awake: HashMap<Who, (i64, i64)>,
+    days: HashMap<(Who, i64), Day>,
+    /// What goes on after it was news, until when, and the day that it is news of.
+    going_on: HashMap<(Who, Deed), (i64, i64)>,
+    going_on_until: i64,
+}
+
+struct Settings {
+    least_requests: u64,
+    least_history_us: i64,
+    fresh_us: i64,
+    least_bits: f64,
+    medium_bits: f64,
+    roaming: u32,
+    dormant_us: i64,
+}
+
+struct Codes {
+    writes: [u32; 5],
+    changes: [u32; 3],
+    workloads: [u32; 6],
+}
+
+/// Verb, resource and subresource.
+type Deed = (u32, u32, u32);
+
+/// Something about a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Thing {
+    Deed(Deed),
+    Namespace(u32),
+    Address(u32),
+    Program(u32),
+    Impersonated(u32),
+    /// Writing again after a silence; not remembered.
+    Awake(i64),
+}
+
+const ASPECTS: usize = 5;
+
+impl Thing {
+    const fn aspect(self) -> usize {
+        match self {
+            Self::Deed(_) | Self::Awake(_) => 0,
+            Self::Namespace(_) => 1,
+            Self::Address(_) => 2,
+            Self::Program(_) => 3,
+            Self::Impersonated(_) => 4,
+        }
+    }
+}
+
+/// Since when something is known, and what the identity had behind it then.
+#[derive(Debug, Clone, Copy)]
+struct Since {
+    ts: i64,
+    past: Option<History>,
+}
+
+/// What an identity had behind it when something new came.
+#[derive(Debug, Clone, Copy)]
+struct History {
+    requests: u64,
+    lasted_us: i64,
+    bits: f64,
+}
+
+/// What was new of an identity on one day.
+struct Day {
+    tally: Tally,
+    news: Vec<(Thing, History)>,
+    is_privileged: bool,
+}
+
+/// Requests that were seen before, but for object and time. Two generations; the older one goes when the
+/// younger is full.
+#[derive(Default)]
+struct Whole {
+    young: HashSet<[u32; 8]>,
+    old: HashSet<[u32; 8]>,
+}
+
+impl Whole {
+    /// Returns whether the request is new.
+    fn insert(&mut self, request: &Request<'_>) -> bool {
+        let key = [
+            request.username(),
+            request.imp_username(),
+            request.verb(),
+            request.resource(),
+            request.subresource(),
+            request.namespace(),
+            request.peer_ip(),
+            request.user_agent(),
+        ];
+        if self.young.contains(&key) {
+            return false;
+        }
+        let is_new = !self.old.contains(&key);
+        self.young.insert(key);
+        if self.young.len() >= WHOLE {
+            std::mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
+        }
+        is_new
+    }
+}
+
+impl NewBehaviour {
+    /// Reads the parameters.
+    ///
+    /// # Errors
+    /// When a parameter is missing or of a wrong type.
+    pub fn new(
+        (meta, parameters): (&RuleMeta, &Parameters),
+        vocabulary: &Vocabulary,
+    ) -> Result<Self, RuleError> {
+        let code = |text: &str| vocabulary.code(text);
+        let mut deeds = HashMap::new();
+        for (list, is_privileged) in [("ordinary", false), ("privileged", true)] {
+            for line in parameters.strings(list)? {
+                let (verbs, what) = line.split_once(' ').unwrap_or(("", &line));
+                let (resource, subresource) = what.split_once('/').unwrap_or((what, ""));
+                for verb in verbs.split(',') {
+                    deeds.insert(
+                        (code(verb), code(resource), code(subresource)),
+                        is_privileged,
+                    );
+                }
+            }
+        }
+        Ok(Self {
+            meta: meta.clone(),
+            settings: Settings {
+                least_requests: parameters.count("least_requests")?.into(),
+                least_history_us: parameters.duration_us("least_history")?,
+                fresh_us: parameters.duration_us("fresh")?,
+                least_bits: parameters.number("least_bits")?,
+                medium_bits: parameters.number("medium_bits")?,
+                roaming: parameters.count("roaming")?,
+                dormant_us: parameters.duration_us("dormant")?,
+            },
+            machinery: Machinery::default(),
+            codes: Codes {
+                writes: ["create", "update", "patch", "delete", "deletecollection"].map(code),
+                changes: ["create", "update", "patch"].map(code),
+                workloads: [
+                    "deployments",
+                    "daemonsets",
+                    "statefulsets",
+                    "jobs",
+                    "cronjobs",
+                    "rollouts",
+                ]
+                .map(code),
+            },
+            deeds,
+            whole: Whole::default(),
+            known: HashMap::new(),
+            spread: HashMap::new(),
+            families: HashMap::new(),
+            changes: HashMap::new(),
+            changes_limit: CHANGES,
+            awake: HashMap::new(),
+            days: HashMap::new(),
+            going_on: HashMap::new(),
+            going_on_until: i64::MIN,
+        })
+    }
+
+    /// Takes in one request; `past` says who made it, and `lives` holds it already.
+    pub fn observe(
+        &mut self,
+        request: &Request<'_>,
+        past: &Past,
+        lives: &Lives,
+        context: &Context<'_>,
+    ) {
+        if !request.succeeded() || !request.authenticated() || request.ts == 0 {
+            return;
+        }
+        self.note_change(request);
+        let woke = self.wake(request, past);
+        let going_on = self.going_on(request, past);
+        if !self.whole.insert(request) && woke.is_none() {
+            self.go_on(going_on, request, past, context);
+            return;
+        }
+        let fresh = self.learn(request, past, lives, context.vocabulary);
+        let rank = self.deeds.get(&deed(request)).copied();
+        let matters = |thing: Thing| match thing {
+            // To be somebody else matters whatever is done.
+            Thing::Impersonated(_) => true,
+            _ => rank.is_some(),
+        };
+        let news: Vec<(Thing, History)> = fresh
+            .into_iter()
+            .chain(woke)
+            .filter(|&(thing, history)| matters(thing) && history.bits >= self.settings.least_bits)
+            .collect();
+        if news.is_empty()
+            || self.machinery.made(request, context.vocabulary)
+            || self.is_of_changed_workload(request, context.vocabulary)
+        {
+            self.go_on(going_on, request, past, context);
+            return;
+        }
+        if woke.is_some() {
+            self.awake.remove(&past.who);
+        }
+        let date = request.ts.div_euclid(DAY_US);
+        let until = request.ts + self.settings.fresh_us;
+        self.going_on
+            .retain(|_, &mut (until, _)| until >= request.ts);
+        self.going_on
+            .insert((past.who, deed(request)), (until, date));
+        self.going_on_until = self.going_on_until.max(until);
+        let day = self.days.entry((past.who, date)).or_insert_with(|| Day {
+            tally: Tally::empty(),
+            news: Vec::new(),
+            is_privileged: false,
+        });
+        (day.tally).add(request, context.vocabulary, context.evidence_limit);
+        day.is_privileged |= rank == Some(true);
+        for (thing, history) in news {
+            if !day.news.iter().any(|(known, _)| *known == thing) {
+                day.news.push((thing, history));
+            }
+        }
+    }
+
+    /// Returns the day that the request's deed is news of, while it goes on.
+    fn going_on(&self, request: &Request<'_>, past: &Past) -> Option<i64> {
+        if request.ts > self.going_on_until {
+            return None;
+        }
+        let &(until, date) = self.going_on.get(&(past.who, deed(request)))?;
+        (request.ts <= until).then_some(date)
+    }
+
+    /// Adds a request to the news that it continues.
+    fn go_on(
+        &mut self,
+        date: Option<i64>,
+        request: &Request<'_>,
+        past: &Past,
+        context: &Context<'_>,
+    ) {
+        if let Some(day) = date.and_then(|date| self.days.get_mut(&(past.who, date))) {
+            (day.tally).add(request, context.vocabulary, context.evidence_limit);
+        }
+    }
+
+    /// Notes that a workload was made or changed.
+    fn note_change(&mut self, request: &Request<'_>) {
+        if !self.codes.changes.contains(&request.verb())
+            || request.subresource() != NULL
+            || !self.codes.workloads.contains(&request.resource())
+        {
+            return;
+        }
+        let key = (request.namespace(), xxh3_64(request.name().as_bytes()));
+        self.changes.insert(key, request.ts);
+        if self.changes.len() > self.changes_limit {
+            let since = request.ts - self.settings.fresh_us;
+            self.changes.retain(|_, &mut ts| ts >= since);
+            self.changes_limit = CHANGES.max(self.changes.len() * 2);
+        }
+    }
+
+    /// Returns the news that an identity writes again, within a day of the end of a long silence.
+    fn wake(&mut self, request: &Request<'_>, past: &Past) -> Option<(Thing, History)> {
+        let silent_us = request.ts - past.life.last;
+        if silent_us >= self.settings.dormant_us && past.life.requests > 0 {
+            self.awake.insert(past.who, (request.ts, silent_us));
+        }
+        if self.awake.is_empty() || !self.codes.writes.contains(&request.verb()) {
+            return None;
+        }
+        let &(since, silent_us) = self.awake.get(&past.who)?;
+        if request.ts - since > DAY_US {
+            self.awake.remove(&past.who);
+            return None;
+        }
+        let history = self.history(past, since - silent_us, 0)?;
+        // A silence is as surprising as it is long, whatever else came before.
+        let bits = self.settings.medium_bits;
+        Some((Thing::Awake(silent_us), History { bits, ..history }))
+    }
+
+    /// Learns what a request tells of its identity; returns what is fresh in it.
+    fn learn(
+        &mut self,
+        request: &Request<'_>,
+        past: &Past,
+        lives: &Lives,
+        vocabulary: &Vocabulary,
+    ) -> Vec<(Thing, History)> {
+        let is_node = request.identity_kind() == known::NODE;
+        let mut things = Vec::new();
+        // What a kubelet may do it does once the first Pod that needs it comes; Pods come and go on nodes,
+        // and a Pod's address with it.
+        if !is_node {
+            things.push(Thing::Deed(deed(request)));
+            things.extend(
+                (request.namespace() != NULL).then_some(Thing::Namespace(request.namespace())),
+            );
+        }
+        if request.token_pod() == NULL && request.peer_ip() != NULL {
+            things.push(Thing::Address(request.peer_ip()));
+        }
+        things.push(Thing::Program(
+            self.family(request.user_agent(), vocabulary),
+        ));
+        let mut fresh = Vec::new();
+        for thing in things {
+            fresh.extend(self.learn_thing(thing, past, request.ts));
+        }
+        if request.imp_username() != NULL {
+            let who = (request.username(), NULL);
+            let life = lives.of(who);
+            let thing = Thing::Impersonated(request.imp_username());
+            fresh.extend(self.learn_thing(thing, &Past { who, life }, request.ts));
+        }
+        fresh
+    }
+
+    fn learn_thing(&mut self, thing: Thing, past: &Past, ts: i64) -> Option<(Thing, History)> {
+        let key = (past.who, thing);
+        let since = self.known.get(&key).copied();
+        let since = since.or_else(|| self.note_thing(key, past, ts))?;
+        let is_fresh = ts - since.ts <= self.settings.fresh_us;
+        since
+            .past
+            .filter(|_| is_fresh)
+            .map(|history| (thing, history))
+    }
+
+    /// Notes what is new; not if there is too much of it.
+    fn note_thing(&mut self, key: (Who, Thing), past: &Past, ts: i64) -> Option<Since> {
+        let aspect = key.1.aspect();
+        let count = self.spread.get(&key.0).map_or(0, |spread| spread[aspect]);
+        if count >= KNOWN {
+            return None;
+        }
+        let is_at_home = !matches!(key.1, Thing::Deed(_)) && count >= self.settings.roaming;
+        let past = self.history(past, ts, count).filter(|_| !is_at_home);
+        self.spread.entry(key.0).or_default()[aspect] += 1;
+        let since = Since { ts, past };
+        self.known.insert(key, since);
+        Some(since)
+    }
+
+    /// Returns what an identity has behind it, if that is enough to call something new.
+    fn history(&self, past: &Past, ts: i64, distinct: u32) -> Option<History> {
+        let life = past.life;
+        let lasted_us = ts - life.first;
+        if life.requests < self.settings.least_requests
+            || lasted_us < self.settings.least_history_us
+        {
+            return None;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52 requests")]
+        let requests = life.requests as f64;
+        let distinct = f64::from(distinct);
+        let bits = ((requests + distinct + 1.0) / (distinct + 1.0)).log2();
+        Some(History {
+            requests: life.requests,
+            lasted_us,
+            bits,
+        })
+    }
+
+    /// Returns the code of a program without its version.
+    fn family(&mut self, agent: u32, vocabulary: &Vocabulary) -> u32 {
+        *self.families.entry(agent).or_insert_with(|| {
+            let agent = vocabulary.text(agent);
+            let end = agent.find(['/', ' ', '(']).unwrap_or(agent.len());
+            vocabulary.code(&agent[..end])
+        })
+    }
+
+    /// Returns whether the workload that a ServiceAccount's Pod belongs to was changed shortly before. The
+    /// Pod's name begins with the workload's; without a Pod the account's name has to do.
+    fn is_of_changed_workload(&self, request: &Request<'_>, vocabulary: &Vocabulary) -> bool {
+        let username = vocabulary.text(request.username());
+        let Some(account) = username.strip_prefix("system:serviceaccount:") else {
+            return false;
+        };
+        let Some((namespace, account)) = account.split_once(':') else {
+            return false;
+        };
+        let Some(namespace) = vocabulary.find(namespace) else {
+            return false;
+        };
+        let is_changed = |name: &str| {
+            self.changes
+                .get(&(namespace, xxh3_64(name.as_bytes())))
+                .is_some_and(|&ts| request.ts - ts <= self.settings.fresh_us)
+        };
+        let mut name = vocabulary.text(request.token_pod());
+        if name.is_empty() {
+            return is_changed(account);
+        }
+        // `web-6cf79fdc55-hsl8s` of a Deployment, `agent-pz9xg` of a DaemonSet, `db-0` of a StatefulSet.
+        for _ in 0..2 {
+            let Some((workload, _)) = name.rsplit_once('-') else {
+                return false;
+            };
+            if is_changed(workload) {
+                return true;
+            }
+            name = workload;
+        }
+        false
+    }
+
+    /// Says if the log is too short for anybody to have a history.
+    pub fn note(&self, lives: &Lives) -> Option<String> {
+        let span = lives.span_us();
+        (span > 0 && span < self.settings.least_history_us).then(|| {
+            format!(
+                "new behaviour of identities was not judged: the log spans {}, a history takes {} at least",
+                lasting(span),
+                lasting(self.settings.least_history_us)
+            )
+        })
+    }
+
+    /// Draws the findings.
+    pub fn finish(self, context: &Context<'_>) -> Vec<Finding> {
+        let days = self.days.iter();
+        days.map(|(&(who, day), news)| self.finding(who, day, news, context.vocabulary))
+            .collect()
+    }
+
+    fn finding(&self, who: Who, day: i64, of_day: &Day, vocabulary: &Vocabulary) -> Finding {
+        let texts = [who.0, who.1].map(|code| vocabulary.text(code).to_owned());
+        let mut said: BTreeMap<usize, Vec<(String, f64)>> = BTreeMap::new();
+        for &(thing, history) in &of_day.news {
+            let text = thing.text(vocabulary);
+            said.entry(thing.order())
+                .or_default()
+                .push((text, history.bits));
+        }
+        let mut lines: Vec<(String, f64)> = Vec::new();
+        for things in said.values_mut() {
+            things.sort_by(|a, b| a.0.cmp(&b.0));
+            lines.append(things);
+        }
+        let least = of_day.news.iter().map(|(_, history)| history);
+        let requests = least
+            .clone()
+            .map(|history| history.requests)
+            .min()
+            .unwrap_or(0);
+        let lasted_us = least
+            .clone()
+            .map(|history| history.lasted_us)
+            .min()
+            .unwrap_or(0);
+        let bits = least.map(|history| history.bits).fold(0.0, f64::max);
+        let mut draft = Draft::new(&self.meta, texts.to_vec(), &of_day.tally);
+        draft.window_start = day * DAY_US;
+        let kind = of_day.tally.actor(vocabulary).kind;
+        let is_person = kind.as_deref() == Some("user");
+        if of_day.is_privileged
+            && bits >= self.settings.medium_bits
+            && (!is_person || said.len() > 1)
+        {
+            draft.severity = Severity::Medium;
+        }
+        if said.len() > 2 {
+            draft.confidence = Confidence::Medium;
+        }
+        let [username, impersonated] = texts;
+        let name = called(&username, &impersonated);
+        let more = lines.len().saturating_sub(NAMED);
+        let named: Vec<&str> = lines
+            .iter()
+            .take(NAMED)
+            .map(|(text, _)| text.as_str())
+            .collect();
+        let more = if more > 0 {
+            format!("; {more} more")
+        } else {
+            String::new()
+        };
+        draft.summary = format!(
+            "{name} did what it had not in {} and {}: {}{more}",
+            lasting(lasted_us),
+            counted(requests, "request"),
+            named.join("; "),
+        );
+        draft.why = lines
+            .iter()
+            .take(NAMED)
+            .map(|(text, bits)| format!("new: {text} ({bits:.1} bits)"))
+            .collect();
+        draft.why.push(format!(
+            "most surprise = {bits:.1} bits (at least {}; medium from {} on)",
+            self.settings.least_bits, self.settings.medium_bits
+        ));
+        draft.why.push(format!(
+            "history = {} and {}",
+            lasting(lasted_us),
+            counted(requests, "request")
+        ));
+        draft.finish(vocabulary)
+    }
+}
+
+fn deed(request: &Request<'_>) -> Deed {
+    (request.verb(), request.resource(), request.subresource())
+}
+
+impl Thing {
+    /// What is named first, and counts as an aspect of its own.
+    const fn order(self) -> usize {
+        match self {
+            Self::Awake(_) => 0,
+            Self::Impersonated(_) => 1,
+            Self::Deed(_) => 2,
+            Self::Namespace(_) => 3,
+            Self::Address(_) => 4,
+            Self::Program(_) => 5,
+        }
+    }
+
+    fn text(self, vocabulary: &Vocabulary) -> String {
+        match self {
+            Self::Deed((verb, resource, NULL)) => {
+                format!("{} {}", vocabulary.text(verb), vocabulary.text(resource))
+            }
+            Self::Deed((verb, resource, subresource)) => {
+                let [verb, resource, subresource] =
+                    [verb, resource, subresource].map(|code| vocabulary.text(code));
+                format!("{verb} {resource}/{subresource}")
+            }
+            Self::Namespace(code) => format!("namespace {}", vocabulary.text(code)),
+            Self::Address(code) => format!("address {}", vocabulary.text(code)),
+            Self::Program(NULL) => "no program named".to_owned(),
+            Self::Program(code) => format!("program {}", vocabulary.text(code)),
+            Self::Impersonated(code) => format!("impersonates {}", vocabulary.text(code)),
+            Self::Awake(silent_us) => format!("writes after a silence of {}", lasting(silent_us)),
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Bodies as trees, with only those members that some rule may ask for.
+//!
+//! Most of a body is of no interest to any rule (managed fields, status, volumes), and a tree of all of it costs
+//! more than all else that is done with an event. So the keys that rules name are gathered first ([`Keys`]), and a
+//! member of another key is skipped, at any depth. Texts are borrowed from the record where they can be.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use hashbrown::HashSet;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::value::Number;
+
+/// A JSON value.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Json<'a> {
+    /// `null`
+    #[default]
+    Null,
+    /// A boolean.
+    Bool(bool),
+    /// A number.
+    Number(Number),
+    /// A text.
+    Text(Cow<'a, str>),
+    /// A list.
+    List(Vec<Self>),
+    /// An object.
+    Object(Members<'a>),
+}
+
+/// The members of an object, in the order of the record; of equal keys the last one counts.
+#[derive(Debug, Clone, Default)]
+pub struct Members<'a> {
+    entries: Vec<(Cow<'a, str>, Json<'a>)>,
+    /// Whether any key holds a dot: what a path joins cannot be a key else.
+    has_dots: bool,
+}
+
+impl PartialEq for Members<'_> {
+    /// Compares as sets.
+    fn eq(&self, other: &Self) -> bool {
+        let is_there = |(key, value): &(Cow<'_, str>, Json<'_>)| other.get(key) == Some(value);
+        self.entries.len() == other.entries.len() && self.entries.iter().all(is_there)
+    }
+}
+
+impl<'a> Members<'a> {
+    /// Returns the value of `key`.
+    pub fn get(&self, key: &str) -> Option<&Json<'a>> {
+        let mut entries = self.entries.iter();
+        entries.find_map(|(name, value)| (name == key).then_some(value))
+    }
+
+    /// Returns the value of `key`, which is null if there was none.
+    pub fn entry(&mut self, key: Cow<'a, str>) -> &mut Json<'a> {
+        let at = self.entries.iter().position(|(name, _)| *name == key);
+        let at = at.unwrap_or_else(|| {
+            self.has_dots |= key.contains('.');
+            self.entries.push((key, Json::Null));
+            self.entries.len() - 1
+        });
+        &mut self.entries[at].1
+    }
+
+    /// Returns the values.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut Json<'a>> {
+        self.entries.iter_mut().map(|(_, value)| value)
+    }
+
+    /// Returns the keys.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|(key, _)| &**key)
+    }
+
+    /// Returns whether any key holds a dot.
+    pub fn has_dots(&self) -> bool {
+        self.has_dots
+    }
+}
+
+/// The keys that are kept.
+#[derive(Debug, Clone, Default)]
+pub struct Keys {
+    kept: HashSet<Box<str>>,
+    keeps_all: bool,
+}
+
+impl Keys {
+    /// Returns a set that keeps every member.
+    pub fn all() -> Self {
+        Self {
+            kept: HashSet::new(),
+            keeps_all: true,
+        }
+    }
+
+    /// Keeps members of this key.
+    pub fn keep(&mut self, key: &str) {
+        if !self.kept.contains(key) {
+            self.kept.insert(key.into());
+        }
+    }
+
+    fn keeps(&self, key: &str) -> bool {
+        self.keeps_all || self.kept.contains(key)
+    }
+}
+
+impl<'a> Json<'a> {
+    /// Parses a text. What is no JSON, or nested too deep for the parser (128 levels), is as if it were null.
+    pub fn parse(text: &'a str, keys: &Keys) -> Self {
+        let mut parser = serde_json::Deserializer::from_str(text);
+        let value = Seed(keys).deserialize(&mut parser);
+        value
+            .and_then(|value| parser.end().map(|()| value))
+            .unwrap_or_default()
+    }
+
+    /// Returns the text, if it is one.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Returns the elements, if it is a list.
+    pub fn as_list(&self) -> Option<&[Self]> {
+        match self {
+            Self::List(elements) => Some(elements),
+            _ => None,
+        }
+    }
+
+    /// Returns the member of that key, if it is an object with one.
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        match self {
+            Self::Object(members) => members.get(key),
+            _ => None,
+        }
+    }
+
+    /// Returns whether it is null.
+    pub fn is_null(&self) -> bool {
+        *self == Self::Null
+    }
+}
+
+struct Seed<'k>(&'k Keys);
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Json<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Json<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json<'de>, E> {
+        Ok(Json::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(Number::Integer(value.into())))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(Number::Integer(value.into())))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(Number::Float(value)))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Json<'de>, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(element) = list.next_element_seed(Seed(self.0))? {
+            elements.push(element);
+        }
+        Ok(Json::List(elements))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json<'de>, A::Error> {
+        let mut members = Members::default();
+        while let Some(key) = map.next_key_seed(Key)? {
+            if self.0.keeps(&key) {
+                *members.entry(key) = map.next_value_seed(Seed(self.0))?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(Json::Object(members))
+    }
+}
+
+/// A key, borrowed if it has no escapes.
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_members_that_are_kept_are_built() {
+        let mut keys = Keys::default();
+        ["a", "b.c"].iter().for_each(|key| keys.keep(key));
+        let text = r#"{"x": {"a": 1}, "a": [{"a": "t", "y": []}, null, 1.5, true], "b.c": "\u0041", "a2": 1}"#;
+        let json = Json::parse(text, &keys);
+        let text = |text: &'static str| Json::Text(Cow::Borrowed(text));
+        let mut inner = Members::default();
+        *inner.entry("a".into()) = text("t");
+        let list = [
+            Json::Object(inner),
+            Json::Null,
+            Json::Number(Number::Float(1.5)),
+            Json::Bool(true),
+        ];
+        assert_eq!(json.get("a"), Some(&Json::List(list.to_vec())));
+        assert_eq!(json.get("b.c"), Some(&text("A")));
+        assert_eq!(json.get("x"), None);
+        assert!(matches!(&json, Json::Object(members) if members.has_dots()));
+    }
+
+    #[test]
+    fn what_is_no_json_is_null() {
+        for text in ["", "{", "{} x", "tru", &"[".repeat(200)] {
+            assert!(Json::parse(text, &Keys::all()).is_null(), "{text}");
+        }
+        let twice = Json::parse(r#"{"a": 1, "a": 2}"#, &Keys::all());
+        assert_eq!(twice.get("a"), Some(&Json::Number(Number::Integer(2))));
+    }
+}
