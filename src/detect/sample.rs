@@ -10,6 +10,8 @@ use crate::source::Chunk;
 
 /// Returns the events in `text`, one JSON object a line, as a frame of `file`.
 ///
+/// Test events may leave out whatever does not matter, `kind` too.
+///
 /// Shape: one row per event, in order; column `line` is the line's number, from 1.
 ///
 /// # Errors
@@ -20,7 +22,7 @@ pub fn frame_of(file: &str, text: &str) -> Result<EventFrame, (u64, String)> {
         data: text.as_bytes().to_vec(),
         ..Chunk::default()
     };
-    frame_of_chunk(file, chunk, &|_| true)
+    build(file, chunk, &|_| true, true)
 }
 
 /// Returns the events in those records of a chunk that `takes` takes, opened if they are wrapped.
@@ -29,8 +31,18 @@ pub fn frame_of(file: &str, text: &str) -> Result<EventFrame, (u64, String)> {
 /// With the line of the first record that is no event, and the cause.
 pub fn frame_of_chunk(
     file: &str,
+    chunk: Chunk,
+    takes: &dyn Fn(&Record<'_>) -> bool,
+) -> Result<EventFrame, (u64, String)> {
+    build(file, chunk, takes, false)
+}
+
+/// `is_test` says that any object without a kind is an event.
+fn build(
+    file: &str,
     mut chunk: Chunk,
     takes: &dyn Fn(&Record<'_>) -> bool,
+    is_test: bool,
 ) -> Result<EventFrame, (u64, String)> {
     let mut data = std::mem::take(&mut chunk.data);
     let text = text_of(&mut data);
@@ -41,7 +53,7 @@ pub fn frame_of_chunk(
     for record in records(&chunk, text).filter(|record| takes(record)) {
         let mut wrong = None;
         opener.open(&record, &mut |opened| {
-            if let Err(cause) = push(&mut columns, &record, &opened) {
+            if let Err(cause) = push(&mut columns, &record, &opened, is_test) {
                 wrong.get_or_insert(cause);
             }
         });
@@ -56,6 +68,7 @@ fn push(
     columns: &mut EventColumns<'_>,
     record: &Record<'_>,
     opened: &Opened<'_>,
+    is_test: bool,
 ) -> Result<(), String> {
     let (text, origin) = match opened {
         Opened::Event { found, .. } => (
@@ -67,8 +80,7 @@ fn push(
                 envelope: found.envelope,
             },
         ),
-        // Test events may leave out what is the same in all events.
-        Opened::Other(_) if is_bare(record.text) => (record.text, Origin::default()),
+        Opened::Other(_) if is_bare(record.text, is_test) => (record.text, Origin::default()),
         Opened::Other(what) => return Err(format!("it is {what}")),
         Opened::Bad(cause) => return Err((*cause).to_owned()),
     };
@@ -80,7 +92,8 @@ fn push(
 }
 
 /// Returns whether a text is an event but for `kind` and `apiVersion`.
-fn is_bare(text: &str) -> bool {
+fn is_bare(text: &str, is_test: bool) -> bool {
     let value: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
-    value.get("kind").is_none() && value.get("verb").is_some()
+    let is_kindless = value.is_object() && value.get("kind").is_none();
+    is_kindless && (is_test || value.get("verb").is_some())
 }
