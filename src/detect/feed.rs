@@ -438,3 +438,91 @@ fn objects_of(detection: &Detection, names: &mut BTreeSet<String>) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::sample;
+    use crate::detect::watch::Watch;
+
+    /// Returns what `events` mean to a rule.
+    fn verdict(detection: &str, extension: &str, events: &[&str]) -> Verdict {
+        let text = format!(
+            "title: T\nname: t\nlogsource: {{product: kubernetes, service: audit}}\ndetection:\n{detection}\n\
+             kubescry: {{{extension}}}\n"
+        );
+        let rules = RuleSet::from_files([("detections/t.yml", text)]).unwrap();
+        let compiled = CompiledRules::compile(&rules).unwrap();
+        let frame = sample::frame_of("a.log", &events.join("\n")).unwrap();
+        let watch = Watch::new(&compiled);
+        watch.note(&frame);
+        let judge = Judge {
+            rules: &rules,
+            compiled: &compiled,
+            vocabulary: frame.vocabulary(),
+            supply: &Supply::of(&frame, compiled.columns(&rules)),
+            unseen: &watch.unseen(),
+        };
+        judge.judge().remove(0).verdict
+    }
+
+    const CREATED: &str = r#"{"verb":"create","level":"Metadata","stage":"ResponseComplete","objectRef":{"resource":"pods"}}"#;
+    const WITH_BODY: &str = r#"{"verb":"create","level":"Request","stage":"ResponseComplete","objectRef":{"resource":"pods"},"requestObject":{"spec":{"hostPID":true}}}"#;
+    const RULE: &str =
+        "  s: {objectRef.resource: pods, verb: create, object.spec.hostPID: true}\n  condition: s";
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn what_is_there_can_fire() {
+        assert_eq!(
+            verdict(RULE, "needs: Request", &[WITH_BODY]),
+            Verdict::CanFire
+        );
+        let not = "  s: {objectRef.resource: pods}\n  n: {object.spec.hostPID: true}\n  condition: s and not n";
+        assert_eq!(verdict(not, "", &[CREATED]), Verdict::CanFire);
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let no_bodies = Verdict::NoBodies(names(&["pods"]));
+        assert_eq!(verdict(RULE, "needs: Request", &[CREATED]), no_bodies);
+        // A rule from elsewhere does not say what it needs.
+        assert_eq!(verdict(RULE, "", &[CREATED]), no_bodies);
+        let other = WITH_BODY.replace("hostPID", "hostIPC");
+        assert_eq!(
+            verdict(RULE, "", &[&other]),
+            Verdict::NoFields(names(&["object.spec.hostPID"]))
+        );
+        let read = WITH_BODY.replace("create", "get");
+        assert_eq!(
+            verdict(RULE, "", &[&read]),
+            Verdict::NoEvents(names(&["pods (create)"]))
+        );
+        let decided = "  s: {annotations.authorization.k8s.io/decision: allow}\n  condition: s";
+        assert_eq!(
+            verdict(decided, "", &[CREATED]),
+            Verdict::NoColumns(names(&["decision"]))
+        );
+        assert_eq!(
+            verdict(
+                "  s: {verb: create}\n  condition: s",
+                "requires: [credential_id]",
+                &[CREATED]
+            ),
+            Verdict::NoColumns(names(&["credential_id"]))
+        );
+        assert_eq!(
+            verdict(
+                "  s: {verb: create}\n  condition: s",
+                "stages: [ResponseStarted]",
+                &[CREATED]
+            ),
+            Verdict::NoStage(names(&["ResponseStarted"]))
+        );
+        let exec = "  s: {exec.command|contains: sh}\n  condition: s";
+        assert_eq!(verdict(exec, "", &[CREATED]), Verdict::NoEvents(Vec::new()));
+    }
+}

@@ -3,6 +3,8 @@
 //! Comes in: frames, in any order. Goes out: a count of events by kind, and the columns that any event fills. A
 //! kind is verb, resource, subresource, stage, level and whether there are bodies: few of them make up a log.
 
+use std::collections::BTreeSet;
+
 use hashbrown::HashMap;
 
 use crate::frame::pieces::{Home, home};
@@ -44,6 +46,9 @@ impl Kind {
 #[derive(Debug, Clone, Default)]
 pub struct Supply {
     kinds: HashMap<Kind, u64>,
+    /// The stages and levels of all kinds, those beyond the limit too.
+    stages: BTreeSet<u32>,
+    levels: BTreeSet<u32>,
     /// The columns that some event fills, as bits.
     filled: u64,
     /// Whether there are more kinds than are told apart.
@@ -97,11 +102,15 @@ impl Supply {
         for (kind, count) in other.kinds {
             self.add(kind, count);
         }
+        self.stages.extend(other.stages);
+        self.levels.extend(other.levels);
         self.filled |= other.filled;
         self.is_cut |= other.is_cut;
     }
 
     fn add(&mut self, kind: Kind, count: u64) {
+        self.stages.extend(kind.code(Column::Stage));
+        self.levels.extend(kind.code(Column::Level));
         let has_room = self.kinds.len() < KINDS;
         match self.kinds.get_mut(&kind) {
             Some(known) => *known += count,
@@ -135,14 +144,13 @@ impl Supply {
     /// Returns whether some event is of a stage.
     pub fn has_stage(&self, stage: &str, vocabulary: &Vocabulary) -> bool {
         let code = vocabulary.find(stage);
-        self.kinds().any(|kind| kind.code(Column::Stage) == code)
+        code.is_some_and(|code| self.stages.contains(&code))
     }
 
     /// Returns whether some event is of a level that has bodies.
     pub fn has_bodies(&self) -> bool {
-        let levels = [Some(known::REQUEST), Some(known::REQUEST_RESPONSE)];
-        self.kinds()
-            .any(|kind| levels.contains(&kind.code(Column::Level)))
+        let levels = [known::REQUEST, known::REQUEST_RESPONSE];
+        levels.iter().any(|level| self.levels.contains(level))
     }
 }
 
@@ -164,5 +172,36 @@ fn is_filled(frame: &EventFrame, column: Column) -> bool {
         (ColumnType::Number, _) => rows.any(|row_idx| frame.code(column, row_idx) != 0),
         (ColumnType::Text, _) => rows.any(|row_idx| !frame.text(column, row_idx).is_empty()),
         (ColumnType::Time | ColumnType::Long | ColumnType::Flag, _) => !rows.is_empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::sample;
+
+    #[test]
+    fn kinds_beyond_the_limit_hide_no_stage() {
+        let event = |number: usize, stage: &str| {
+            format!(
+                r#"{{"verb":"get","level":"Metadata","stage":"{stage}","objectRef":{{"resource":"r{number}"}}}}"#
+            )
+        };
+        let mut lines: Vec<String> = (0..KINDS)
+            .map(|number| event(number, "ResponseComplete"))
+            .collect();
+        let supply = |lines: &[String]| {
+            let frame = sample::frame_of("a.log", &lines.join("\n")).unwrap();
+            let wanted = set_of([Column::Verb, Column::Decision]);
+            (Supply::of(&frame, wanted), frame.vocabulary().clone())
+        };
+        let (known, vocabulary) = supply(&lines);
+        assert!(!known.is_cut() && known.fills(Column::Verb) && !known.fills(Column::Decision));
+        assert!(known.has_stage("ResponseComplete", &vocabulary));
+        assert!(!known.has_stage("Panic", &vocabulary));
+        lines.push(event(KINDS, "Panic"));
+        let (cut, vocabulary) = supply(&lines);
+        assert!(cut.is_cut() && cut.has_stage("Panic", &vocabulary));
+        assert!(!cut.has_bodies());
     }
 }
