@@ -224,6 +224,7 @@ fn print(scan: &Scan, args: &ScanArgs, global: &Global) -> io::Result<()> {
     report::render(
         args.format,
         &scan.outcome.findings,
+        &scan.outcome.incidents,
         &scan.summary,
         &options,
         &mut out,

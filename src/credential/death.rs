@@ -11,8 +11,8 @@ use hashbrown::HashMap;
 
 use super::ledger::{Entry, Ledger};
 use crate::detect::request::Request;
-use crate::frame::Vocabulary;
 use crate::frame::coder::service_account;
+use crate::frame::{NULL, Vocabulary};
 
 /// An object whose deletion ended credentials.
 #[derive(Clone)]
@@ -36,6 +36,8 @@ pub struct Deaths {
     all: Vec<Death>,
     by_object: HashMap<String, usize>,
     by_credential: HashMap<u32, usize>,
+    /// Of `ServiceAccount`s: uids are never given twice.
+    by_uid: HashMap<u32, usize>,
 }
 
 impl Deaths {
@@ -101,10 +103,24 @@ impl Deaths {
             .filter(|entry| subject.ends(entry, request.object_uid(), vocabulary))
             .map(|entry| entry.credential)
             .collect();
-        if victims.is_empty() {
+        let of_account = subject.resource == "serviceaccounts" && !subject.name.is_empty();
+        let uid = if of_account {
+            vocabulary.code(request.object_uid())
+        } else {
+            NULL
+        };
+        if victims.is_empty() && uid == NULL {
             return;
         }
         let index = self.all.len();
+        if uid != NULL {
+            self.by_uid.insert(uid, index);
+        }
+        if of_account {
+            let entries = victims.iter().filter_map(|&victim| ledger.entry(victim));
+            self.by_uid
+                .extend(entries.map(|entry| (entry.user_uid, index)));
+        }
         let object = subject.to_string();
         self.all.push(Death {
             object: object.clone(),
@@ -126,6 +142,16 @@ impl Deaths {
     pub fn of(&self, credential: u32) -> Option<(usize, &Death)> {
         self.by_credential
             .get(&credential)
+            .map(|&index| (index, &self.all[index]))
+    }
+
+    /// Returns the deletion of the `ServiceAccount` with that uid, with the death's index.
+    pub fn of_uid(&self, uid: u32) -> Option<(usize, &Death)> {
+        if self.by_uid.is_empty() || uid == NULL {
+            return None;
+        }
+        self.by_uid
+            .get(&uid)
             .map(|&index| (index, &self.all[index]))
     }
 

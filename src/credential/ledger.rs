@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 
-use crate::detect::request::Request;
+use crate::detect::request::{Request, Sighting};
 use crate::frame::{NULL, Vocabulary};
 
 /// How many distinct paths a use remembers, to recognise the same program by what it asks for.
@@ -60,8 +60,12 @@ pub struct Use {
     pub first: i64,
     /// Last use.
     pub last: i64,
+    /// When its latest request was received.
+    pub last_received: i64,
     /// Requests.
     pub count: u64,
+    /// The request that came first.
+    pub sighting: Sighting,
     paths: Vec<u64>,
 }
 
@@ -122,7 +126,9 @@ impl Ledger {
                 agent,
                 first: request.ts,
                 last: request.ts,
+                last_received: request.received,
                 count: 0,
+                sighting: request.sighting(),
                 paths: Vec::new(),
             });
             entry.uses.len() - 1
@@ -130,6 +136,7 @@ impl Ledger {
         let used = &mut entry.uses[at];
         used.first = used.first.min(request.ts);
         used.last = used.last.max(request.ts);
+        used.last_received = used.last_received.max(request.received);
         used.count += 1;
         if used.paths.len() < PATHS && request.succeeded() {
             let key = path_key(request.path());

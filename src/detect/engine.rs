@@ -5,10 +5,12 @@
 
 use std::collections::BTreeSet;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::analytics::anonymous_grant::AnonymousGrant;
+use super::analytics::audit_gap::{AuditGap, Pulse};
 use super::analytics::break_glass::BreakGlass;
+use super::analytics::custody::Custody;
 use super::analytics::escalation::Escalation;
 use super::analytics::forwarded_address::ForwardedAddress;
 use super::analytics::lives::Lives;
@@ -26,11 +28,14 @@ use super::correlate::Correlation;
 use super::coverage::Coverage;
 use super::feed::{Fed, Judge};
 use super::fold::{Folded, Hits};
+use super::makers::{self, Makers};
 use super::request::Request;
 use super::supply::Supply;
 use super::tally::{Sessions, Tally};
 use crate::credential::{Deaths, Ledger};
+use crate::finding::incident::{self, Incident, Maker, SHARED_PEER_USERS, Surroundings};
 use crate::finding::{Excluded, Finding};
+use crate::frame::coder::identity_kind;
 use crate::frame::{Column, EventFrame, Vocabulary};
 use crate::rules::{Parameters, RuleBody, RuleError, RuleMeta, RuleSet};
 
@@ -56,11 +61,14 @@ pub struct Engine<'r> {
     due: BTreeSet<u32>,
     ledger: Ledger,
     deaths: Deaths,
+    makers: Makers,
     coverage: Coverage,
     anonymous_grant: AnonymousGrant,
     break_glass: BreakGlass,
     escalation: Escalation,
     forwarded_address: ForwardedAddress,
+    audit_gap: AuditGap,
+    custody: Custody,
     lives: Lives,
     mass_deletion: MassDeletion,
     new_behaviour: NewBehaviour,
@@ -101,6 +109,8 @@ fn gap(meta: &RuleMeta) -> i64 {
 pub struct Outcome {
     /// All findings, worst first, then by time, then by id.
     pub findings: Vec<Finding>,
+    /// What they come to, worst first.
+    pub incidents: Vec<Incident>,
     /// What the log cannot show.
     pub blind: Vec<String>,
     /// What a reader should know of this log.
@@ -169,9 +179,12 @@ impl<'r> Engine<'r> {
             due: BTreeSet::new(),
             ledger: Ledger::default(),
             deaths: Deaths::default(),
+            makers: Makers::default(),
             coverage: Coverage::new(meta("unauthorized-blind")?, rules)?,
             anonymous_grant: AnonymousGrant::new(grant_meta, grant_parameters)?,
             forwarded_address: ForwardedAddress::new(analytic("forwarded-address-forged")?)?,
+            audit_gap: AuditGap::new(analytic("audit-gap")?)?,
+            custody: Custody::new(&analytic)?,
             break_glass: BreakGlass::new(analytic("break-glass-session")?)?,
             escalation: Escalation::new(analytic("escalation-attempts")?, vocabulary)?,
             lives: Lives::default(),
@@ -251,6 +264,8 @@ impl<'r> Engine<'r> {
         }
         self.anonymous_grant.observe(request, &context);
         self.forwarded_address.observe(request, &context);
+        self.custody
+            .observe(folded, &context, &self.ledger, &self.deaths);
         self.break_glass.observe(request, &context);
         if in_order {
             self.escalation.observe(request, &context);
@@ -261,6 +276,7 @@ impl<'r> Engine<'r> {
                 .observe(request, &past, &self.lives, &context);
         }
         self.deaths.note(request, &self.ledger, self.vocabulary);
+        self.makers.observe(request, self.vocabulary);
         self.matched.clear();
         let compiled = self.compiled;
         match &folded.hits {
@@ -342,8 +358,9 @@ impl<'r> Engine<'r> {
         self.hits.len() as u64
     }
 
-    /// Draws the findings; `profile` is the distribution that the log is of, if it is known.
-    pub fn finish(mut self, profile: Option<&str>) -> Outcome {
+    /// Draws the findings; `profile` is the distribution that the log is of, if it is known, `servers` are the
+    /// names and pulses of the API servers that wrote it.
+    pub fn finish(mut self, profile: Option<&str>, servers: &[(String, Pulse)]) -> Outcome {
         let vocabulary = self.vocabulary;
         let context = Context {
             vocabulary,
@@ -403,14 +420,20 @@ impl<'r> Engine<'r> {
                 .finish(&context, &self.ledger, &self.deaths),
         );
         findings.extend(self.unauthorized.finish(&context, &self.ledger, &tied));
+        self.custody
+            .finish(&context, &self.ledger, &self.deaths, &mut findings);
+        findings.extend(self.audit_gap.findings(servers, vocabulary));
         findings.sort_by(|a, b| {
             let key = |finding: &Finding| (std::cmp::Reverse(finding.severity), finding.first_seen);
             key(a)
                 .cmp(&key(b))
                 .then_with(|| a.finding_id.cmp(&b.finding_id))
         });
+        let surroundings = surroundings(&mut findings, &self.makers, &self.ledger, vocabulary);
+        let incidents = incident::tie(&mut findings, &surroundings);
         Outcome {
             findings,
+            incidents,
             blind: self.coverage.blind(vocabulary),
             notes,
             excluded,
@@ -460,6 +483,60 @@ impl<'r> Engine<'r> {
             }
         }
     }
+}
+
+/// Says of each finding what its identities rest on; returns who made that, and which addresses stand for nobody.
+fn surroundings(
+    findings: &mut [Finding],
+    makers: &Makers,
+    ledger: &Ledger,
+    vocabulary: &Vocabulary,
+) -> Surroundings {
+    let mut surroundings = Surroundings::default();
+    let mut homes = HashSet::new();
+    let mut known = HashSet::new();
+    for entry in ledger.entries() {
+        // Where a component or a node is first seen it is at home; elsewhere its key may be a thief's.
+        let kind = identity_kind(vocabulary.text(entry.username));
+        if known.insert(entry.username) && matches!(kind, "node" | "component") {
+            homes.extend(entry.uses.first().map(|used| used.peer));
+        }
+    }
+    // What the everyday administrator makes at home is everyday work.
+    let standing: HashSet<String> = findings
+        .iter()
+        .filter(|finding| finding.rule.name == "masters-credential" && finding.ties.is_inventory)
+        .filter_map(|finding| finding.actor.credential_id.clone())
+        .collect();
+    let is_everyday = |maker: &Maker| {
+        let entry = vocabulary.find(&maker.credential);
+        let entry = entry.and_then(|credential| ledger.entry(credential));
+        let home = entry.and_then(|entry| entry.uses.first());
+        let is_home = home.is_some_and(|used| vocabulary.text(used.peer) == maker.peer);
+        is_home && standing.contains(&maker.credential)
+    };
+    for finding in findings {
+        let objects = makers::foundations(finding, ledger, vocabulary);
+        finding.ties.rests_on.extend(objects);
+        finding.ties.rests_on.sort_unstable();
+        finding.ties.rests_on.dedup();
+        for object in &finding.ties.rests_on {
+            let mut makers = makers.of(object, vocabulary);
+            makers.retain(|maker| !is_everyday(maker));
+            if !makers.is_empty() {
+                surroundings.makers.insert(object.clone(), makers);
+            }
+        }
+        let is_common = |address: &&String| {
+            let code = vocabulary.find(address);
+            code.is_some_and(|code| {
+                homes.contains(&code) || ledger.usernames_of(code).len() >= SHARED_PEER_USERS
+            })
+        };
+        let common = finding.source.ips.iter().filter(is_common).cloned();
+        surroundings.common_addresses.extend(common);
+    }
+    surroundings
 }
 
 pub(super) fn key(

@@ -41,6 +41,47 @@ pub(super) struct Scratch {
     verdicts: Vec<HashMap<u32, Box<[u32]>>>,
     /// Slot of a code in the chunk, plus one; all zero between uses.
     slots: Vec<u32>,
+    /// What tests said of the rows of a chunk; all empty between uses.
+    found: Found,
+    /// The same of one row.
+    memo: Memo,
+}
+
+/// What tests said of the rows of a chunk.
+#[derive(Default)]
+pub(super) struct Found {
+    /// Per leaf of a coded column: the rows where it holds; `None` is no row.
+    pub(super) coded: Vec<Option<Bitmap>>,
+    /// Per other leaf: the rows that were tested, and those of them where it holds.
+    pub(super) tested: Vec<Option<(Bitmap, Bitmap)>>,
+    /// The leaves with an entry: emptying all would cost more than most chunks.
+    used: Vec<u32>,
+}
+
+impl Found {
+    fn new(n_leaves: usize) -> Self {
+        Self {
+            coded: (0..n_leaves).map(|_| None).collect(),
+            tested: (0..n_leaves).map(|_| None).collect(),
+            used: Vec::new(),
+        }
+    }
+
+    fn clear(&mut self) {
+        for leaf_idx in self.used.drain(..) {
+            self.coded[leaf_idx as usize] = None;
+            self.tested[leaf_idx as usize] = None;
+        }
+    }
+
+    /// Returns the rows where a coded leaf holds, to add to.
+    fn rows_of(&mut self, leaf_idx: u32, n_rows: usize) -> &mut Bitmap {
+        let rows = &mut self.coded[leaf_idx as usize];
+        if rows.is_none() {
+            self.used.push(leaf_idx);
+        }
+        rows.get_or_insert_with(|| Bitmap::none(n_rows))
+    }
 }
 
 impl CompiledRules {
@@ -52,7 +93,11 @@ impl CompiledRules {
             return Hits::new();
         }
         let mut scratch = self.take_scratch(frame.vocabulary());
-        let mut pass = Pass::new(self, frame);
+        let mut pass = Pass {
+            rules: self,
+            frame,
+            found: mem::take(&mut scratch.found),
+        };
         for (column_idx, (column, _)) in self.coded.iter().enumerate() {
             if !matches!(home(*column), Home::Piece(..)) {
                 pass.spread_column(*column, column_idx, &mut scratch);
@@ -61,11 +106,6 @@ impl CompiledRules {
         for piece in Piece::ALL {
             pass.spread_piece(piece, &mut scratch);
         }
-        self.scratch
-            .lock()
-            .expect("no thread panics in here")
-            .push(scratch);
-
         let mut hits = Hits::new();
         let mut open = Vec::new();
         let all = Bitmap::all(frame.height());
@@ -99,9 +139,8 @@ impl CompiledRules {
             to.extend(rows.rows().map(hit(None)));
         }
         open.sort_unstable();
-        let mut memo = Memo::new(self.leaves.len());
         for hits_of_row in open.chunk_by(|left, right| left.row_idx == right.row_idx) {
-            let mut row = Row::new(&pass, hits_of_row[0].row_idx as usize, &mut memo);
+            let mut row = Row::new(&pass, hits_of_row[0].row_idx as usize, &mut scratch.memo);
             for hit in hits_of_row {
                 let rule = self.rules[hit.rule as usize]
                     .as_ref()
@@ -120,6 +159,10 @@ impl CompiledRules {
             }
         }
         hits.sort_unstable();
+        scratch.found = pass.found;
+        scratch.found.clear();
+        let mut pool = self.scratch.lock().expect("no thread panics in here");
+        pool.push(scratch);
         hits
     }
 
@@ -131,6 +174,8 @@ impl CompiledRules {
             vocabulary: vocabulary.clone(),
             verdicts: self.coded.iter().map(|_| HashMap::new()).collect(),
             slots: Vec::new(),
+            found: Found::new(self.leaves.len()),
+            memo: Memo::new(self.leaves.len()),
         })
     }
 }
@@ -152,20 +197,16 @@ enum Bound {
 pub(super) struct Pass<'e> {
     pub(super) rules: &'e CompiledRules,
     pub(super) frame: &'e EventFrame,
-    /// Per leaf of a coded column: the rows where it holds; `None` is no row.
-    pub(super) coded: Vec<Option<Bitmap>>,
-    /// Per other leaf: the rows that were tested, and those of them where it holds.
-    pub(super) tested: Vec<Option<(Bitmap, Bitmap)>>,
+    pub(super) found: Found,
 }
 
 impl<'e> Pass<'e> {
+    /// Starts with nothing found.
     pub(super) fn new(rules: &'e CompiledRules, frame: &'e EventFrame) -> Self {
-        let none = || rules.leaves.iter().map(|_| None).collect();
         Self {
             rules,
             frame,
-            coded: none(),
-            tested: rules.leaves.iter().map(|_| None).collect(),
+            found: Found::new(rules.leaves.len()),
         }
     }
 
@@ -237,13 +278,11 @@ impl<'e> Pass<'e> {
                 set.set(row_idx as usize);
             }
             for &leaf_idx in leaves {
-                let found = &mut self.coded[leaf_idx as usize];
-                found.get_or_insert_with(|| Bitmap::none(n_rows)).add(&set);
+                self.found.rows_of(leaf_idx, n_rows).add(&set);
             }
         } else {
             for &leaf_idx in leaves {
-                let found = &mut self.coded[leaf_idx as usize];
-                let found = found.get_or_insert_with(|| Bitmap::none(n_rows));
+                let found = self.found.rows_of(leaf_idx, n_rows);
                 for &row_idx in rows {
                     found.set(row_idx as usize);
                 }
@@ -253,7 +292,7 @@ impl<'e> Pass<'e> {
 
     /// Returns the rows where all of the tests `needed` hold; `None` if there is no such row.
     fn candidates(&self, needed: &[u32], all: &Bitmap) -> Option<Bitmap> {
-        let rows_of = |leaf_idx: &u32| self.coded[*leaf_idx as usize].as_ref();
+        let rows_of = |leaf_idx: &u32| self.found.coded[*leaf_idx as usize].as_ref();
         let Some((first, others)) = needed.split_first() else {
             return Some(all.clone());
         };
@@ -314,7 +353,7 @@ impl<'e> Pass<'e> {
             Tree::Test(leaf_idx) => {
                 let leaf_idx = *leaf_idx as usize;
                 match self.rules.leaves[leaf_idx].place {
-                    Place::Coded => match &self.coded[leaf_idx] {
+                    Place::Coded => match &self.found.coded[leaf_idx] {
                         Some(holding) => rows.keep(holding),
                         None => rows.clear(),
                     },
@@ -332,7 +371,10 @@ impl<'e> Pass<'e> {
         let n_rows = self.frame.height();
         let leaf = &self.rules.leaves[leaf_idx];
         let empty = || (Bitmap::none(n_rows), Bitmap::none(n_rows));
-        let (mut tested, mut holding) = self.tested[leaf_idx].take().unwrap_or_else(empty);
+        let (mut tested, mut holding) = self.found.tested[leaf_idx].take().unwrap_or_else(|| {
+            self.found.used.push(narrow(leaf_idx));
+            empty()
+        });
         let mut left = rows.clone();
         left.remove(&tested);
         for row_idx in left.rows() {
@@ -342,7 +384,7 @@ impl<'e> Pass<'e> {
         }
         tested.add(&left);
         rows.keep(&holding);
-        self.tested[leaf_idx] = Some((tested, holding));
+        self.found.tested[leaf_idx] = Some((tested, holding));
     }
 
     /// Tests a leaf of columns or the raw record at one row.

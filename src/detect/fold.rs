@@ -29,6 +29,18 @@ pub struct Folded<'a> {
     pub hits: Hits<'a>,
 }
 
+impl Folded<'_> {
+    /// Returns the texts of `requestObject` and `responseObject`; empty where there is none, or the row is
+    /// gone. Nothing is parsed for it before somebody asks.
+    pub fn bodies(&self) -> [&str; 2] {
+        let Hits::Row(_, frame, row_idx) = &self.hits else {
+            return [""; 2];
+        };
+        let (record, detail) = (frame.record(*row_idx), frame.detail(*row_idx));
+        [detail.request_object, detail.response_object].map(|span| span.slice(record))
+    }
+}
+
 /// Rules that hit a row.
 pub enum Hits<'a> {
     /// With the row they hit.

@@ -33,6 +33,7 @@ pub mod field;
 pub mod fold;
 pub mod json;
 mod leaf;
+pub mod makers;
 pub mod matcher;
 pub mod members;
 pub mod modifier;

@@ -51,6 +51,33 @@ pub struct Request<'a> {
     row: Row<'a>,
 }
 
+/// Where the log shows a request, kept small: what a memory of many requests holds of each.
+#[derive(Debug, Clone, Default)]
+pub struct Sighting {
+    /// Stage time.
+    pub ts: i64,
+    audit_id: Box<str>,
+    stage: u32,
+    file: u32,
+    place: (u64, u64, u32),
+}
+
+impl Sighting {
+    /// Returns the place in the form of findings.
+    pub fn evidence(&self, vocabulary: &Vocabulary) -> Evidence {
+        let (line, offset, length) = self.place;
+        Evidence {
+            audit_id: self.audit_id.to_string(),
+            stage: vocabulary.text(self.stage).to_owned(),
+            ts: Timestamp(self.ts),
+            file: vocabulary.text(self.file).into(),
+            line,
+            offset,
+            length,
+        }
+    }
+}
+
 /// The coded columns: requests carry all of them.
 const CODED: [Column; 38] = [
     Column::Username,
@@ -314,6 +341,17 @@ impl Request<'_> {
             line,
             offset,
             length,
+        }
+    }
+
+    /// Returns where the log says so, to be kept for long.
+    pub fn sighting(&self) -> Sighting {
+        Sighting {
+            ts: self.ts,
+            audit_id: self.audit_id().into(),
+            stage: self.coded(position(Column::Stage)),
+            file: self.coded(position(Column::File)),
+            place: self.place(),
         }
     }
 

@@ -22,9 +22,14 @@ pub(super) struct Row<'p, 'e> {
     regions: [Option<Json<'e>>; Region::ALL.len()],
     /// By region: whether its raw text may write a key with escapes, once that was asked.
     escapes: [Option<bool>; Region::ALL.len()],
+    /// By region: how many tests have looked for their mark in its raw text.
+    looks: [u8; Region::ALL.len()],
     /// What tests said of this row.
     memo: &'p mut Memo,
 }
+
+/// Looks into the raw text of a region before it is parsed.
+const LOOKS: u8 = 3;
 
 /// What tests said of one row; serves the rows of a chunk, one after the other.
 pub(super) struct Memo {
@@ -59,6 +64,7 @@ impl<'p, 'e> Row<'p, 'e> {
             record,
             regions: Default::default(),
             escapes: Default::default(),
+            looks: [0; Region::ALL.len()],
             memo,
         }
     }
@@ -68,14 +74,14 @@ impl<'p, 'e> Row<'p, 'e> {
         let pass = self.pass;
         let leaf = &pass.rules.leaves[leaf_idx as usize];
         if leaf.place == Place::Coded {
-            let found = &pass.coded[leaf_idx as usize];
+            let found = &pass.found.coded[leaf_idx as usize];
             return found.as_ref().is_some_and(|rows| rows.get(self.idx));
         }
         if let Some(holds) = self.memo.verdicts[leaf_idx as usize] {
             return holds;
         }
         let holds = match (leaf.place, &leaf.test) {
-            (Place::Row, _) => match &pass.tested[leaf_idx as usize] {
+            (Place::Row, _) => match &pass.found.tested[leaf_idx as usize] {
                 Some((tested, holding)) if tested.get(self.idx) => holding.get(self.idx),
                 _ => pass.holds_at(leaf, self.idx),
             },
@@ -122,9 +128,12 @@ impl<'p, 'e> Row<'p, 'e> {
         if is_empty || self.regions[*region as usize].is_some() {
             return is_empty; // Parsed already: looking is cheaper.
         }
-        let Some(mark) = &leaf.prefilter else {
+        // Looking is cheaper than parsing for the first rules that ask, not for all of them.
+        let looks = &mut self.looks[*region as usize];
+        let Some(mark) = leaf.prefilter.as_ref().filter(|_| *looks < LOOKS) else {
             return false;
         };
+        *looks += 1;
         let has_escapes = |raw: &str| {
             let raw = raw.as_bytes();
             memmem::find(raw, b"\\u").is_some() || memmem::find(raw, b"\\/").is_some()

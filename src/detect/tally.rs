@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::request::Request;
+use super::request::{Request, Sighting};
 use super::view::argv;
 use crate::finding::{Actor, Evidence, Origin, Target, Timestamp};
 use crate::frame::vocabulary::known;
@@ -133,6 +133,24 @@ impl Tally {
         }
     }
 
+    /// Adds single requests of which no more is known than their place.
+    pub fn add_sightings<'s>(
+        &mut self,
+        sightings: impl Iterator<Item = &'s Sighting>,
+        vocabulary: &Vocabulary,
+        evidence_limit: usize,
+    ) {
+        for sighting in sightings {
+            self.first = self.first.min(sighting.ts);
+            self.last = self.last.max(sighting.ts);
+            self.count += 1;
+            self.evidence.push(sighting.evidence(vocabulary));
+        }
+        self.evidence
+            .sort_by(|a, b| (a.ts, &a.audit_id).cmp(&(b.ts, &b.audit_id)));
+        self.evidence.truncate(evidence_limit);
+    }
+
     /// Adds all of another tally, which is the later one.
     pub fn merge(&mut self, other: Self, evidence_limit: usize) {
         self.first = self.first.min(other.first);
@@ -207,6 +225,11 @@ impl Tally {
     /// Returns the user names, sorted.
     pub fn usernames(&self, vocabulary: &Vocabulary) -> Vec<String> {
         self.usernames.texts(vocabulary)
+    }
+
+    /// Returns the keys of the credentials, sorted.
+    pub fn credentials(&self, vocabulary: &Vocabulary) -> Vec<String> {
+        self.credentials.texts(vocabulary)
     }
 
     /// Returns the impersonated names, sorted.

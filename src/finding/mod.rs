@@ -4,6 +4,9 @@
 //! `kubescry.finding/1`. A finding keeps the log's text as it stood; whoever prints it cleans it.
 //! Left out on purpose: how a rule was evaluated, and anything read from the clock.
 
+pub mod incident;
+pub mod words;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -212,6 +215,8 @@ pub struct Evidence {
 pub struct Finding {
     /// Hash of rule, group and window start; see [`finding_id`].
     pub finding_id: String,
+    /// The incident it is in, if it is in one; see [`incident::Incident`].
+    pub incident_id: Option<String>,
     /// Headline family or ATT&CK tactic in kebab case.
     pub family: String,
     /// How bad.
@@ -246,6 +251,16 @@ pub struct Finding {
     pub evidence_total: u64,
     /// The first references in log order.
     pub evidence: Vec<Evidence>,
+    /// What may tie it to others.
+    #[serde(skip)]
+    pub ties: incident::Ties,
+}
+
+impl Finding {
+    /// Returns whether it is a step of somebody's, and not how things stand.
+    pub fn is_step(&self) -> bool {
+        self.severity > Severity::Informational && !self.ties.is_inventory
+    }
 }
 
 /// What a list of exclusions held back.

@@ -33,7 +33,11 @@ known! {
     RESPONSE_COMPLETE "ResponseComplete";
     PANIC "Panic";
     WATCH "watch";
+    PODS "pods";
     SECRETS "secrets";
+    SERVICE_ACCOUNTS "serviceaccounts";
+    ROLE_BINDINGS "rolebindings";
+    CLUSTER_ROLE_BINDINGS "clusterrolebindings";
     TOKEN "token";
     EXEC "exec";
     TOKEN_REVIEWS "tokenreviews";
@@ -42,6 +46,15 @@ known! {
     UNAUTHENTICATED "unauthenticated";
     DENIED "denied";
     ERROR "error";
+    CREATE "create";
+    UPDATE "update";
+    PATCH "patch";
+    DELETE "delete";
+    CERTIFICATE_SIGNING_REQUESTS "certificatesigningrequests";
+    COMPONENT "component";
+    REQUEST_RECEIVED "RequestReceived";
+    METADATA "Metadata";
+    API_SERVER "system:apiserver";
 }
 
 /// A dictionary of texts that threads share. Cloning it is cheap and gives the same dictionary.

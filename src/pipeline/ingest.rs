@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use hashbrown::{HashMap, HashSet};
 
-use crate::detect::request::row_ts;
+use crate::detect::analytics::audit_gap::{Beat, Pulse};
+use crate::detect::request::{RequestColumns, row_ts};
 use crate::finding::Timestamp;
 use crate::frame::pieces::Piece;
 use crate::frame::vocabulary::known;
@@ -103,6 +104,16 @@ struct Source {
     last: i64,
     gaps: Vec<Gap>,
     n_gaps: u64,
+    pulse: Pulse,
+}
+
+impl Source {
+    /// Returns cluster, node and stream, as far as the log tells them.
+    fn origin(&self, vocabulary: &Vocabulary) -> String {
+        let origin = self.key.1.map(|code| vocabulary.text(code));
+        let known: Vec<&str> = origin.into_iter().filter(|text| !text.is_empty()).collect();
+        known.join(" / ")
+    }
 }
 
 impl Gathering {
@@ -189,6 +200,7 @@ impl Gathering {
                     last: ts,
                     gaps: Vec::new(),
                     n_gaps: 0,
+                    pulse: Pulse::default(),
                 });
                 self.sources.len() - 1
             }),
@@ -211,6 +223,29 @@ impl Gathering {
         }
         source.first = source.first.min(ts);
         source.last = source.last.max(ts);
+        let received = frame.times(Column::Ts)[row_idx];
+        let beat = Beat {
+            ts,
+            received: if received == 0 { ts } else { received },
+            stage: frame.code(Column::Stage, row_idx),
+            level: frame.code(Column::Level, row_idx),
+            file,
+        };
+        let sighting = || RequestColumns::new(frame).request(row_idx).sighting();
+        source.pulse.note(&beat, self.gap_us, sighting);
+        if frame.code(Column::Username, row_idx) == known::API_SERVER {
+            source
+                .pulse
+                .note_process(frame.code(Column::UserUid, row_idx));
+        }
+    }
+
+    /// Takes out the pulse of each API server, with what the log calls it.
+    pub(super) fn take_pulses(&mut self, vocabulary: &Vocabulary) -> Vec<(String, Pulse)> {
+        let sources = self.sources.iter_mut();
+        sources
+            .map(|source| (source.origin(vocabulary), std::mem::take(&mut source.pulse)))
+            .collect()
     }
 
     /// Returns the report; `files` are the names of the files.
@@ -234,12 +269,11 @@ impl Gathering {
             u8::try_from(share).expect("a part is at most the whole")
         };
         let name = |source: &Source| {
-            let origin = source.key.1.map(|code| vocabulary.text(code));
-            let known: Vec<&str> = origin.into_iter().filter(|text| !text.is_empty()).collect();
-            if known.is_empty() {
+            let origin = source.origin(vocabulary);
+            if origin.is_empty() {
                 files[source.file as usize].to_owned()
             } else {
-                known.join(" / ")
+                origin
             }
         };
         let api_servers = self.sources.iter().map(|source| ApiServer {

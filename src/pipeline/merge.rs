@@ -118,13 +118,16 @@ impl<'r> Merge<'r> {
             self.engine.observe(&folded);
         }
         let names: Vec<&str> = self.files.iter().map(|file| &*file.name).collect();
+        let servers = self.gathering.take_pulses(self.vocabulary);
         let ingest = self.gathering.finish(self.vocabulary, &names, self.skipped);
         let guess = ingest
             .distribution
             .as_ref()
             .map(|guess| guess.name.as_str());
         let fed = self.engine.feed(unseen);
-        let outcome = self.engine.finish(self.profile.as_deref().or(guess));
+        let outcome = self
+            .engine
+            .finish(self.profile.as_deref().or(guess), &servers);
         let mut totals = Counters::default();
         for counters in &self.counters {
             totals.merge(counters);

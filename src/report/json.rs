@@ -1,4 +1,4 @@
-//! JSON lines: one finding of `kubescry.finding/1` per line.
+//! JSON: one finding of `kubescry.finding/1` per line, or all there is to say as one `kubescry.report/1`.
 //!
 //! Values keep the log's text but for secrets. What would act on a terminal, or hide in it, is
 //! written as `\uXXXX`, which RFC 8259 section 7 allows for any character: a parser reads the same
@@ -7,12 +7,16 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
-use serde_json::Serializer;
 use serde_json::ser::Formatter;
+use serde_json::{Serializer, Value};
 
-use super::clean::is_hidden;
-use super::{Options, redacted};
+use super::clean::{is_hidden, redact};
+use super::{Options, Stats, Summary, redacted, redacted_incident};
+use crate::finding::incident::Incident;
 use crate::finding::{Finding, SCHEMA};
+
+/// The name and version of the JSON contract of the whole report.
+const REPORT_SCHEMA: &str = "kubescry.report/1";
 
 /// Writes one line per finding, in the order given.
 pub(super) fn write(
@@ -20,12 +24,6 @@ pub(super) fn write(
     options: &Options,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    #[derive(Serialize)]
-    struct Line<'a> {
-        schema: &'static str,
-        #[serde(flatten)]
-        finding: &'a Finding,
-    }
     for finding in findings {
         let finding = redacted(finding, options.evidence.unwrap_or(usize::MAX));
         write_line(
@@ -37,6 +35,64 @@ pub(super) fn write(
         )?;
     }
     Ok(())
+}
+
+/// A finding that says what it is.
+#[derive(Serialize)]
+struct Line<'a> {
+    schema: &'static str,
+    #[serde(flatten)]
+    finding: &'a Finding,
+}
+
+/// Writes one object with what was read, the incidents and the findings, in the order given.
+pub(super) fn write_report(
+    findings: &[&Finding],
+    incidents: &[Incident],
+    summary: &Summary,
+    options: &Options,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Report<'a> {
+        schema: &'static str,
+        summary: Value,
+        incidents: Vec<Incident>,
+        findings: Vec<Line<'a>>,
+    }
+    let n_evidence = options.evidence.unwrap_or(usize::MAX);
+    let cut: Vec<Finding> = findings
+        .iter()
+        .map(|finding| redacted(finding, n_evidence))
+        .collect();
+    let lines = cut.iter().map(|finding| Line {
+        schema: SCHEMA,
+        finding,
+    });
+    let chosen = incidents
+        .iter()
+        .filter(|incident| incident.severity >= options.min_severity);
+    let report = Report {
+        schema: REPORT_SCHEMA,
+        summary: serde_json::to_value(Stats::of(summary)).map(redacted_value)?,
+        incidents: chosen.map(redacted_incident).collect(),
+        findings: lines.collect(),
+    };
+    write_line(&report, out)
+}
+
+/// Returns `value` with no secret in its texts and keys.
+fn redacted_value(value: Value) -> Value {
+    let text = |text: &str| redact(text).into_owned();
+    match value {
+        Value::String(string) => Value::String(text(&string)),
+        Value::Array(items) => items.into_iter().map(redacted_value).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(key, value)| (text(&key), redacted_value(value)))
+            .collect(),
+        other => other,
+    }
 }
 
 /// Writes `value` as JSON on one line, harmless to a terminal.
@@ -93,6 +149,7 @@ mod tests {
             line("x", Some(1)),
             concat!(
                 r#"{"schema":"kubescry.finding/1","finding_id":"9b2c5f0e9b2c5f0e9b2c5f0e9b2c5f0e","#,
+                r#""incident_id":"34cc96e98aa324d4e34cab33b501fe32","#,
                 r#""family":"token-reuse","severity":"high","confidence":"high","#,
                 r#""rule":{"id":"0b7b0a3e-5f0e-4d6c-9a63-3f1d2a4b5c6d","#,
                 r#""name":"token-reused-after-deletion","#,

@@ -5,7 +5,7 @@
 //! way; no format prints it another way. Left out on purpose: opening files, asking the terminal for
 //! its width, and deciding what a finding is.
 //!
-//! Both formats list findings in one order: severity, worst first; then first seen; then finding id.
+//! All formats list findings in one order: severity, worst first; then first seen; then finding id.
 
 pub mod clean;
 mod ingest;
@@ -22,6 +22,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::detect::feed::Reach;
+use crate::finding::incident::Incident;
 use crate::finding::{Evidence, Excluded, Finding, Severity, Timestamp};
 pub use ingest::{ApiServer, Census, GAPS, Gap, Guess, Ingest};
 
@@ -39,6 +40,8 @@ pub enum Format {
     Table,
     /// For programs: one `kubescry.finding/1` object per line
     Jsonl,
+    /// For programs: one `kubescry.report/1` object with what was read, the incidents and the findings
+    Json,
 }
 
 /// What to print of the findings, and how.
@@ -177,16 +180,17 @@ pub struct Summary {
     pub notes: Vec<String>,
 }
 
-/// Writes `findings` to `out` in `format`.
+/// Writes `findings`, and the `incidents` they come to, to `out` in `format`.
 ///
-/// Shape: `jsonl` writes the findings only; the table begins with `summary`. Findings milder than
-/// [`Options::min_severity`] are left out of both, and the table says how many.
+/// Shape: `jsonl` writes the findings only; the table begins with `summary`, and has each finding under its incident. Findings milder than
+/// [`Options::min_severity`] are left out of all, and the table says how many.
 ///
 /// # Errors
 /// When `out` cannot be written.
 pub fn render(
     format: Format,
     findings: &[Finding],
+    incidents: &[Incident],
     summary: &Summary,
     options: &Options,
     out: &mut dyn Write,
@@ -203,8 +207,9 @@ pub fn render(
         )
     });
     match format {
-        Format::Table => table::write(&chosen, findings, summary, options, out),
+        Format::Table => table::write(&chosen, findings, incidents, summary, options, out),
         Format::Jsonl => json::write(&chosen, options, out),
+        Format::Json => json::write_report(&chosen, incidents, summary, options, out),
     }
 }
 
@@ -216,20 +221,26 @@ pub fn render(
 /// # Errors
 /// When `out` cannot be written.
 pub fn write_stats_json(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
-    #[derive(Serialize)]
-    struct Stats<'a> {
-        #[serde(flatten)]
-        totals: &'a Counters,
-        files: &'a [FileStats],
-        #[serde(flatten)]
-        ingest: &'a Ingest,
-        rejects: &'a [RejectLine],
-        excluded: &'a [Excluded],
-        coverage: &'a Reach,
-        blind: &'a [String],
-    }
-    json::write_line(
-        &Stats {
+    json::write_line(&Stats::of(summary), out)
+}
+
+/// A summary as JSON has it.
+#[derive(Serialize)]
+struct Stats<'a> {
+    #[serde(flatten)]
+    totals: &'a Counters,
+    files: &'a [FileStats],
+    #[serde(flatten)]
+    ingest: &'a Ingest,
+    rejects: &'a [RejectLine],
+    excluded: &'a [Excluded],
+    coverage: &'a Reach,
+    blind: &'a [String],
+}
+
+impl<'a> Stats<'a> {
+    fn of(summary: &'a Summary) -> Self {
+        Self {
             totals: &summary.totals,
             files: &summary.files,
             ingest: &summary.ingest,
@@ -237,9 +248,24 @@ pub fn write_stats_json(summary: &Summary, out: &mut dyn Write) -> io::Result<()
             excluded: &summary.excluded,
             coverage: &summary.reach,
             blind: &summary.blind,
-        },
-        out,
-    )
+        }
+    }
+}
+
+/// Returns `incident` without secrets.
+fn redacted_incident(incident: &Incident) -> Incident {
+    let list = |list: &[String]| {
+        let texts = list.iter().map(|text| clean::redact(text).into_owned());
+        texts.collect::<Vec<_>>()
+    };
+    Incident {
+        title: clean::redact(&incident.title).into_owned(),
+        actors: list(&incident.actors),
+        credentials: list(&incident.credentials),
+        source_ips: list(&incident.source_ips),
+        tied_by: list(&incident.tied_by),
+        ..incident.clone()
+    }
 }
 
 /// Returns `finding` without secrets and with at most `n_evidence` references.
@@ -257,6 +283,7 @@ fn redacted(finding: &Finding, n_evidence: usize) -> Finding {
     }
     Finding {
         finding_id: finding.finding_id.clone(),
+        incident_id: finding.incident_id.clone(),
         family: finding.family.clone(),
         severity: finding.severity,
         confidence: finding.confidence,
@@ -297,12 +324,14 @@ fn redacted(finding: &Finding, n_evidence: usize) -> Finding {
                 ..*evidence
             })
             .collect(),
+        ties: crate::finding::incident::Ties::default(),
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::finding::incident::{self, Surroundings};
     use crate::finding::{Actor, Confidence, Origin, RuleKind, RuleRef, Target};
 
     /// Log text that tries to act, to hide, to forge lines or to leak.
@@ -326,7 +355,8 @@ pub(crate) mod tests {
         let some = || Some(text.to_owned());
         let many = || vec![text.to_owned(); 5];
         Finding {
-            finding_id: "9b2c5f0e9b2c5f0e9b2c5f0e9b2c5f0e".to_owned(),
+            finding_id: format!("9b2c5f0e9b2c5f0e9b2c5f0e9b2c5f0{:x}", 11 + severity as u8),
+            incident_id: None,
             family: "token-reuse".to_owned(),
             severity,
             confidence: Confidence::High,
@@ -372,6 +402,7 @@ pub(crate) mod tests {
                     length: 812,
                 })
                 .collect(),
+            ties: crate::finding::incident::Ties::default(),
         }
     }
 
@@ -430,8 +461,10 @@ pub(crate) mod tests {
         summary: &Summary,
         options: &Options,
     ) -> String {
+        let mut findings = findings.to_vec();
+        let incidents = incident::tie(&mut findings, &Surroundings::default());
         let mut out = Vec::new();
-        render(format, findings, summary, options, &mut out).unwrap();
+        render(format, &findings, &incidents, summary, options, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -547,7 +580,7 @@ pub(crate) mod tests {
 
     #[test]
     fn no_format_leaks_a_secret() {
-        for format in [Format::Table, Format::Jsonl] {
+        for format in [Format::Table, Format::Jsonl, Format::Json] {
             let text = HOSTILE[11];
             let output = rendered(
                 format,

@@ -22,6 +22,8 @@ pub(super) struct Page<'a> {
     pub(super) out: &'a mut dyn Write,
     /// Columns that no line exceeds.
     pub(super) width: usize,
+    /// Blanks before every line, which leaves so much less of the width.
+    pub(super) indent: usize,
     /// Whether anything is colored.
     pub(super) color: bool,
 }
@@ -42,18 +44,20 @@ impl Page<'_> {
     pub(super) fn lines(&self, text: &str, first: usize, rest: usize) -> Vec<String> {
         static BLANKS: LazyLock<Regex> =
             LazyLock::new(|| Regex::new(" {3,}").expect("the pattern is constant"));
-        let room = self.width - rest;
+        let width = self.width - self.indent;
+        let room = width - rest;
         let text = redact(text);
         let text = BLANKS.replace_all(&text, |run: &Captures<'_>| {
             format!("[{} blanks]", run[0].len())
         });
-        wrap(&clip(&text, room * LINES_MAX), self.width - first, room)
+        wrap(&clip(&text, room * LINES_MAX), width - first, room)
     }
 
     pub(super) fn print(&mut self, lead: &str, lines: &[String], indent: usize) -> io::Result<()> {
         for (idx, line) in lines.iter().enumerate() {
             let (lead, indent) = if idx == 0 { (lead, 0) } else { ("", indent) };
-            let text = format!("{lead}{:indent$}{line}", "");
+            let margin = self.indent;
+            let text = format!("{:margin$}{lead}{:indent$}{line}", "", "");
             writeln!(self.out, "{}", text.trim_end_matches(' '))?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The report for people: what was read, then the findings, worst first.
+//! The report for people: what was read, then the incidents with their findings, worst first, then the other findings.
 //!
 //! Layout: headings begin in column 0 and labels in column 2, and both are our words; log text only
 //! stands to the right of a label and wraps there, so a client that chooses a name cannot forge a
@@ -6,12 +6,14 @@
 //! `…`; the JSON lines have the whole of it. Findings of low and informational severity are shorter,
 //! so that the serious ones stand out.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::page::{Page, VALUES, WIDTH_MIN};
 use super::rules;
 use super::{ApiServer, Census, EVIDENCE_DEFAULT, Guess, Options, Summary, redacted};
+use crate::finding::incident::Incident;
 use crate::finding::{Evidence, Finding, Severity, Timestamp};
 
 /// Addresses, agents and paths printed before "+N more".
@@ -29,10 +31,20 @@ const N_PROBLEMS: usize = 20;
 /// Evidence references of a serious finding, unless asked for another number than the default.
 const N_EVIDENCE: usize = 3;
 
+/// Names of an incident printed before "+N more".
+const N_ACTORS: usize = 5;
+/// Steps of an incident printed before "+N more".
+const N_STEPS: usize = 20;
+/// Findings of an incident printed before "+N more".
+const N_FINDINGS: usize = 10;
+/// Those of them that are printed whole: the steps name all.
+const N_WHOLE: usize = 5;
+
 /// Writes the report: `findings` are the chosen ones in order, `all` what they were chosen from.
 pub(super) fn write(
     findings: &[&Finding],
     all: &[Finding],
+    incidents: &[Incident],
     summary: &Summary,
     options: &Options,
     out: &mut dyn Write,
@@ -41,21 +53,43 @@ pub(super) fn write(
     let mut page = Page {
         out,
         width,
+        indent: 0,
         color: options.color,
     };
-    page.summary(all, summary, options)?;
-    if findings.is_empty() {
+    page.summary(all, incidents, summary, options)?;
+    let shown: Vec<&Incident> = incidents
+        .iter()
+        .filter(|incident| incident.severity >= options.min_severity)
+        .collect();
+    if findings.is_empty() && shown.is_empty() {
         page.nothing(all, summary, options)?;
     }
-    let mut after_compact = false;
-    for finding in findings {
-        let is_compact = finding.severity <= Severity::Low;
-        if !(is_compact && after_compact) {
-            page.blank()?;
-        }
-        page.finding(finding, options, is_compact)?;
-        after_compact = is_compact;
+    let mut members: HashMap<&str, Vec<&Finding>> = HashMap::new();
+    for &finding in findings {
+        let id = finding.incident_id.as_deref().unwrap_or_default();
+        members.entry(id).or_default().push(finding);
     }
+    for incident in shown {
+        let members = members.remove(&*incident.incident_id).unwrap_or_default();
+        page.blank()?;
+        page.incident(incident, &members, options)?;
+    }
+    let others: Vec<&Finding> = findings
+        .iter()
+        .filter(|finding| {
+            let id = finding.incident_id.as_deref().unwrap_or_default();
+            members.contains_key(id)
+        })
+        .copied()
+        .collect();
+    if !others.is_empty() && !incidents.is_empty() {
+        page.blank()?;
+        page.text("", "Findings in no incident", 2)?;
+    }
+    if !others.is_empty() {
+        page.blank()?;
+    }
+    page.findings(&others, others.len(), options)?;
     page.rejects(summary)?;
     page.blank()?;
     page.text(
@@ -68,7 +102,13 @@ pub(super) fn write(
 
 impl Page<'_> {
     /// Writes what was read, what was found in it, and what could not be seen.
-    fn summary(&mut self, all: &[Finding], summary: &Summary, options: &Options) -> io::Result<()> {
+    fn summary(
+        &mut self,
+        all: &[Finding],
+        incidents: &[Incident],
+        summary: &Summary,
+        options: &Options,
+    ) -> io::Result<()> {
         let totals = &summary.totals;
         let paths: Vec<&str> = summary.files.iter().map(|file| &*file.path).collect();
         self.text("", "What was read", 2)?;
@@ -101,7 +141,11 @@ impl Page<'_> {
             self.field("span", &span(first, last))?;
         }
         self.ingest(summary)?;
-        self.field("findings", &tally(all, options.min_severity))?;
+        let severities = |incident: &Incident| incident.severity;
+        let incidents = tally(incidents.iter().map(severities), options.min_severity);
+        self.field("incidents", &incidents)?;
+        let findings = all.iter().map(|finding| finding.severity);
+        self.field("findings", &tally(findings, options.min_severity))?;
         self.list(
             "missing",
             &summary.problems,
@@ -189,8 +233,72 @@ impl Page<'_> {
         self.text("", &text, 2)
     }
 
+    /// Writes what an incident is about, then its worst findings.
+    fn incident(
+        &mut self,
+        incident: &Incident,
+        findings: &[&Finding],
+        options: &Options,
+    ) -> io::Result<()> {
+        if let ([finding], 1) = (findings, incident.findings.len()) {
+            return self.findings(&[finding], 1, options);
+        }
+        let total = incident.findings.len();
+        let title = format!("incident of {}", count(total as u64, "finding"));
+        self.heading(incident.severity, &title)?;
+        self.field("what", &incident.title)?;
+        self.field("when", &span(incident.first_seen, incident.last_seen))?;
+        self.listing("who", &incident.actors, N_ACTORS)?;
+        self.listing("with", &incident.credentials, N_SOURCES)?;
+        self.listing("from", &incident.source_ips, N_ACTORS)?;
+        self.field("tactics", &incident.tactics.join(" > "))?;
+        self.listing("tied by", &incident.tied_by, N_ACTORS)?;
+        self.field("severity", incident.raised.as_deref().unwrap_or_default())?;
+        self.listing("steps", &steps(incident, findings), N_STEPS)?;
+        self.field("id", &incident.incident_id)?;
+        self.indent = 2;
+        let printed = &findings[..findings.len().min(N_FINDINGS)];
+        if !printed.is_empty() {
+            self.blank()?;
+        }
+        self.findings(printed, N_WHOLE, options)?;
+        let n_more = total.saturating_sub(printed.len());
+        if n_more > 0 {
+            self.blank()?;
+            let text = format!("+{n_more} more of this incident: --format json prints them");
+            self.text("", &text, 2)?;
+        }
+        self.indent = 0;
+        Ok(())
+    }
+
+    fn listing(&mut self, label: &str, items: &[String], shown: usize) -> io::Result<()> {
+        self.list(label, items, shown, items.len() as u64)
+    }
+
+    /// Writes findings with a blank line between them, but for those that are short: the mild ones, and what comes
+    /// after the first `n_whole`.
+    fn findings(
+        &mut self,
+        findings: &[&Finding],
+        n_whole: usize,
+        options: &Options,
+    ) -> io::Result<()> {
+        let mut after_compact = None;
+        for (idx, finding) in findings.iter().enumerate() {
+            let is_compact = finding.severity <= Severity::Low || idx >= n_whole;
+            if after_compact.is_some_and(|after| !(after && is_compact)) {
+                self.blank()?;
+            }
+            self.finding(finding, options, is_compact)?;
+            after_compact = Some(is_compact);
+        }
+        Ok(())
+    }
+
     fn finding(&mut self, finding: &Finding, options: &Options, compact: bool) -> io::Result<()> {
-        self.heading(finding)?;
+        let title = format!("{}: {}", finding.family, finding.rule.title);
+        self.heading(finding.severity, &title)?;
         let n_evidence = match options.evidence {
             None => usize::MAX,
             Some(EVIDENCE_DEFAULT) if compact => 1,
@@ -235,12 +343,11 @@ impl Page<'_> {
         Ok(())
     }
 
-    fn heading(&mut self, finding: &Finding) -> io::Result<()> {
-        let word = finding.severity.as_str().to_uppercase();
-        let title = format!("{}: {}", finding.family, finding.rule.title);
-        let lines = self.lines(&title, word.len() + 2, VALUES);
+    fn heading(&mut self, severity: Severity, title: &str) -> io::Result<()> {
+        let word = severity.as_str().to_uppercase();
+        let lines = self.lines(title, word.len() + 2, VALUES);
         let lead = if self.color {
-            format!("{}{word}\x1b[0m  ", paint(finding.severity))
+            format!("{}{word}\x1b[0m  ", paint(severity))
         } else {
             format!("{word}  ")
         };
@@ -284,13 +391,10 @@ fn count(n: u64, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
 
-/// Returns how many findings there are of each severity, and how many of them are not printed.
-fn tally(all: &[Finding], min_severity: Severity) -> String {
-    let number = |severity| {
-        all.iter()
-            .filter(|finding| finding.severity == severity)
-            .count()
-    };
+/// Returns how many there are of each severity, and how many of them are not printed.
+fn tally(all: impl Iterator<Item = Severity>, min_severity: Severity) -> String {
+    let all: Vec<Severity> = all.collect();
+    let number = |severity| all.iter().filter(|one| **one == severity).count();
     let parts: Vec<String> = Severity::ALL
         .into_iter()
         .rev()
@@ -302,14 +406,29 @@ fn tally(all: &[Finding], min_severity: Severity) -> String {
         return "none".to_owned();
     }
     let text = parts.join(", ");
-    match all
-        .iter()
-        .filter(|finding| finding.severity < min_severity)
-        .count()
-    {
+    match all.iter().filter(|one| **one < min_severity).count() {
         0 => text,
         n_hidden => format!("{text} ({n_hidden} below {min_severity} not printed)"),
     }
+}
+
+/// Returns the findings of an incident in order of time, a line each: when, how bad, what, and who if there are several.
+fn steps(incident: &Incident, findings: &[&Finding]) -> Vec<String> {
+    let mut steps: Vec<&&Finding> = findings
+        .iter()
+        .filter(|finding| finding.is_step())
+        .collect();
+    steps.sort_by_key(|finding| (finding.first_seen, &finding.finding_id));
+    let step = |finding: &&&Finding| {
+        let time = clock(finding.first_seen);
+        let time = time.split(' ').nth(1).unwrap_or(&time);
+        let what = format!("{time} {}: {}", finding.severity, finding.rule.title);
+        match &finding.actor.username {
+            Some(name) if incident.actors.len() > 1 => format!("{what} ({})", quoted(name)),
+            _ => what,
+        }
+    };
+    steps.iter().map(step).collect()
 }
 
 /// Returns one line on the actor.

@@ -127,6 +127,27 @@ fn benign_steps_cause_nothing_of_medium_or_higher() {
     }
 }
 
+/// An analyst reads what is low or informational too: benign work must not drown him in it.
+#[test]
+fn benign_logs_say_little() {
+    for (name, truth) in truths() {
+        if !(name.ends_with("startup") || name.ends_with("benign")) {
+            continue;
+        }
+        let findings = findings(&truth);
+        let count = |severity| {
+            let of_severity = findings.iter().filter(|found| found.severity == severity);
+            of_severity.count()
+        };
+        let [low, informational] = [Severity::Low, Severity::Informational].map(count);
+        println!("{name}: {low} low, {informational} informational");
+        assert!(
+            low <= 15 && informational <= 30,
+            "{name}: {low} low, {informational} informational"
+        );
+    }
+}
+
 #[test]
 fn the_administrator_is_named_once_a_log() {
     for (name, truth) in truths() {

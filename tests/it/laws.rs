@@ -46,7 +46,7 @@ fn threads_change_nothing() {
                 },
                 ..options(&[&path])
             });
-            serde_json::to_string(&found.outcome.findings).unwrap()
+            serde_json::to_string(&(found.outcome.findings, found.outcome.incidents)).unwrap()
         };
         assert_eq!(with(1), with(2), "{log}");
         assert_eq!(with(1), with(7), "{log}");

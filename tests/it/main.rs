@@ -4,6 +4,8 @@
 
 mod behaviour;
 mod corpus;
+mod custody;
+mod incidents;
 mod ingest;
 mod json_texts;
 mod laws;

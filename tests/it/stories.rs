@@ -1,7 +1,9 @@
 //! Stories that the recordings do not tell: ordinary work that looks like an attack, and attacks that
 //! look like ordinary work. Events have the shape that kube-apiserver 1.36 writes.
 
+use kubescry::finding::incident::Incident;
 use kubescry::finding::{Finding, Severity};
+use kubescry::pipeline::Scan;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -9,19 +11,19 @@ use crate::support::{options, run};
 
 /// A log in the making: events in the order of their time.
 #[derive(Default)]
-struct Story {
+pub(crate) struct Story {
     events: Vec<(u64, Value)>,
 }
 
 /// Who asks: user, its groups and `extra`, address, agent.
 #[derive(Clone)]
-struct Client {
-    user: Value,
-    ip: &'static str,
-    agent: &'static str,
+pub(crate) struct Client {
+    pub(crate) user: Value,
+    pub(crate) ip: &'static str,
+    pub(crate) agent: &'static str,
 }
 
-fn person(name: &str, ip: &'static str) -> Client {
+pub(crate) fn person(name: &str, ip: &'static str) -> Client {
     let extra =
         json!({"authentication.kubernetes.io/credential-id": [format!("X509SHA256={name}")]});
     let user = json!({"username": name, "groups": ["dev", "system:authenticated"], "extra": extra});
@@ -40,7 +42,7 @@ fn master(name: &str, fingerprint: &str, ip: &'static str) -> Client {
     client
 }
 
-fn pod(account: &str, pod: &str, ip: &'static str) -> Client {
+pub(crate) fn pod(account: &str, pod: &str, ip: &'static str) -> Client {
     let extra = json!({
         "authentication.kubernetes.io/credential-id": [format!("JTI={pod}")],
         "authentication.kubernetes.io/pod-name": [pod],
@@ -55,7 +57,7 @@ fn pod(account: &str, pod: &str, ip: &'static str) -> Client {
     }
 }
 
-fn nobody(ip: &'static str, agent: &'static str) -> Client {
+pub(crate) fn nobody(ip: &'static str, agent: &'static str) -> Client {
     Client {
         user: json!({}),
         ip,
@@ -74,7 +76,7 @@ fn anonymous(ip: &'static str) -> Client {
 
 impl Story {
     /// Starts with the Pod `web-1`, which asks for the same once a second.
-    fn of_a_pod(seconds: u64, uri: &str) -> Self {
+    pub(crate) fn of_a_pod(seconds: u64, uri: &str) -> Self {
         let mut story = Self::default();
         let web = pod("web", "web-1", "10.1.0.7");
         for second in 0..seconds {
@@ -98,7 +100,7 @@ impl Story {
     }
 
     /// Adds one request, `millis` after the start of the log.
-    fn request(
+    pub(crate) fn request(
         &mut self,
         millis: u64,
         client: &Client,
@@ -135,7 +137,15 @@ impl Story {
         &mut self.events.last_mut().unwrap().1
     }
 
-    fn findings(mut self) -> Vec<Finding> {
+    pub(crate) fn findings(self) -> Vec<Finding> {
+        self.scan().outcome.findings
+    }
+
+    fn incidents(self) -> Vec<Incident> {
+        self.scan().outcome.incidents
+    }
+
+    fn scan(mut self) -> Scan {
         self.events.sort_by_key(|(millis, _)| *millis);
         let lines: Vec<String> = self
             .events
@@ -147,11 +157,11 @@ impl Story {
         std::fs::write(&path, lines.join("\n") + "\n").unwrap();
         let scan = run(&options(&[&path]));
         assert_eq!(scan.summary.totals.events, self.events.len() as u64);
-        scan.outcome.findings
+        scan
     }
 
     /// Asserts that nothing of medium or higher is said.
-    fn stays_calm(self) {
+    pub(crate) fn stays_calm(self) {
         let loud: Vec<String> = self
             .findings()
             .into_iter()
@@ -166,8 +176,15 @@ impl Story {
         assert!(loud.is_empty(), "{loud:#?}");
     }
 
+    /// Asserts that the rule says nothing.
+    pub(crate) fn says_nothing_of(self, rule: &str) {
+        let findings = self.findings();
+        let found = findings.iter().find(|finding| finding.rule.name == rule);
+        assert_eq!(found.map(|found| &found.summary), None);
+    }
+
     /// Asserts that the rule says something, and how bad it is.
-    fn raises(self, rule: &str, severity: Severity) -> Finding {
+    pub(crate) fn raises(self, rule: &str, severity: Severity) -> Finding {
         let findings = self.findings();
         let names: Vec<&str> = findings
             .iter()
@@ -180,8 +197,8 @@ impl Story {
     }
 }
 
-const SECRETS: &str = "/api/v1/namespaces/prod/secrets";
-const PODS: &str = "/api/v1/namespaces/prod/pods";
+pub(crate) const SECRETS: &str = "/api/v1/namespaces/prod/secrets";
+pub(crate) const PODS: &str = "/api/v1/namespaces/prod/pods";
 
 #[test]
 fn a_pod_that_drains_uses_its_token_rightly() {
@@ -468,4 +485,113 @@ fn a_tampered_default_role_is_no_default() {
     let event = story.request(0, &anonymous("203.0.113.9"), "list", SECRETS, 200);
     event["annotations"]["authorization.k8s.io/reason"] = json!(reason);
     story.raises("anonymous-grant-in-use", Severity::Critical);
+}
+
+/// Eve, who acts as the group that may everything: bad enough for an incident.
+fn eve(story: &mut Story, ip: &'static str) -> Client {
+    let eve = person("eve", ip);
+    for millis in [1_000, 2_000] {
+        let event = story.request(millis, &eve, "list", SECRETS, 200);
+        event["impersonatedUser"] = json!({"username": "eve", "groups": ["system:masters"]});
+    }
+    eve
+}
+
+/// Asserts that what these two did is one incident, and that nothing else is.
+fn are_one(incidents: &[Incident], one: &str, other: &str) -> String {
+    let both = incidents
+        .iter()
+        .find(|incident| incident.actors.iter().any(|actor| actor == one));
+    let both = both.unwrap_or_else(|| panic!("{incidents:#?}"));
+    let mut actors: Vec<&str> = both.actors.iter().map(String::as_str).collect();
+    actors.sort_unstable();
+    assert_eq!(actors, [one, other], "{incidents:#?}");
+    both.tied_by.join("\n")
+}
+
+const WEB: &str = "system:serviceaccount:prod:web";
+
+#[test]
+fn a_token_goes_away_with_who_was_in_its_pod() {
+    let mut story = Story::of_a_pod(100, PODS);
+    let eve = eve(&mut story, "203.0.113.7");
+    story.request(30_500, &eve, "create", &format!("{PODS}/web-1/exec"), 101);
+    let away = pod("web", "web-1", "198.51.100.9");
+    for second in 40..50 {
+        story.request(second * 1000 + 500, &away, "list", SECRETS, 200);
+    }
+    let tied_by = are_one(&story.incidents(), "eve", WEB);
+    assert!(
+        tied_by.contains("Pod prod/web-1, which is the work of eve"),
+        "{tied_by}"
+    );
+}
+
+#[test]
+fn a_minted_token_is_its_minters() {
+    let mut story = Story::of_a_pod(100, PODS);
+    let mint = |story: &mut Story, client: &Client, millis| {
+        let uri = "/api/v1/namespaces/prod/serviceaccounts/web/token";
+        let event = story.request(millis, client, "create", uri, 201);
+        let id = json!("JTI=web-2");
+        event["annotations"]["authentication.kubernetes.io/issued-credential-id"] = id;
+    };
+    let away = |story: &mut Story| {
+        let [home, away] = ["10.1.0.8", "198.51.100.9"].map(|ip| pod("web", "web-2", ip));
+        for millis in [35_500, 55_500] {
+            story.request(millis, &home, "list", PODS, 200);
+        }
+        for second in 40..50 {
+            story.request(second * 1000 + 500, &away, "list", SECRETS, 200);
+        }
+    };
+    let eve_there = eve(&mut story, "203.0.113.7");
+    mint(&mut story, &eve_there, 30_500);
+    away(&mut story);
+    let tied_by = are_one(&story.incidents(), "eve", WEB);
+    assert!(
+        tied_by.contains("token JTI=web-2, which is the work of eve"),
+        "{tied_by}"
+    );
+    // Minted at home by whose key was stolen, and by a node in its daily work: two stories.
+    let kubelet = Client {
+        user: json!({"username": "system:node:n1"}),
+        ..person("n1", "203.0.113.7")
+    };
+    for minter in [person("eve", "10.9.0.1"), kubelet] {
+        let mut story = Story::of_a_pod(100, PODS);
+        eve(&mut story, "203.0.113.7");
+        mint(&mut story, &minter, 30_500);
+        away(&mut story);
+        let incidents = story.incidents();
+        let of_eve = incidents
+            .iter()
+            .filter(|incident| incident.actors == ["eve"]);
+        assert_eq!(of_eve.count(), 1, "{incidents:#?}");
+    }
+}
+
+#[test]
+fn an_address_of_many_ties_nothing() {
+    let crowd = |n: u64| {
+        let mut story = Story::default();
+        for at in 0..n {
+            let user = person(&format!("user-{at}"), "203.0.113.7");
+            story.request(at, &user, "list", PODS, 200);
+        }
+        eve(&mut story, "203.0.113.7");
+        let mallory = person("mallory", "203.0.113.7");
+        for millis in [61_000, 62_000] {
+            let event = story.request(millis, &mallory, "list", SECRETS, 200);
+            event["impersonatedUser"] = json!({"username": "x", "groups": ["system:masters"]});
+        }
+        story.incidents()
+    };
+    assert!(are_one(&crowd(2), "eve", "mallory").contains("address 203.0.113.7"));
+    let apart = crowd(12);
+    let actors: Vec<_> = apart
+        .iter()
+        .map(|incident| incident.actors.join(" "))
+        .collect();
+    assert_eq!(actors, ["eve", "mallory"], "{apart:#?}");
 }

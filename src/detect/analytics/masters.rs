@@ -167,6 +167,8 @@ impl Masters {
         let same_user = before.iter().any(|(key, known)| {
             known.all.usernames(vocabulary) == users && without_id(key) != without_id(credential)
         });
+        // The first is everyday business; a further one is somebody's way in.
+        draft.is_inventory = before.is_empty() || renewed || same_user;
         if managed {
             draft.severity = Severity::Informational;
             draft

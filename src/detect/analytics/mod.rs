@@ -5,24 +5,39 @@
 
 mod address;
 pub mod anonymous_grant;
+pub mod audit_gap;
 pub mod break_glass;
+pub mod certificate;
+pub mod concurrency;
+pub mod custody;
 pub mod escalation;
 pub mod forwarded_address;
 pub mod lives;
 mod machinery;
 pub mod mass_deletion;
 pub mod masters;
+pub mod method;
+pub mod minted_token;
+pub mod mixed_use;
 pub mod new_behaviour;
+pub mod old_uid;
 pub mod rates;
+pub mod secret_token;
 pub mod shared_credential;
 pub mod token_by_hand;
 pub mod token_reuse;
 pub mod unauthorized;
 
+use super::makers::grants;
 use super::tally::Tally;
+use crate::finding::incident::Ties;
+pub use crate::finding::words::{counted, lasting, listed};
 use crate::finding::{Confidence, Finding, Severity, Timestamp, finding_id};
 use crate::frame::Vocabulary;
 use crate::rules::RuleMeta;
+
+/// Families that say how things stand, and of no attack.
+const INVENTORIES: [&str; 2] = ["hygiene", "coverage"];
 
 /// What all analytics may look at.
 #[derive(Clone, Copy)]
@@ -53,6 +68,8 @@ pub struct Draft<'a> {
     pub why: Vec<String>,
     /// What it cannot see, besides what the rule says.
     pub blind_spots: Vec<String>,
+    /// Whether it lists what there is, rather than what happened.
+    pub is_inventory: bool,
 }
 
 impl<'a> Draft<'a> {
@@ -68,6 +85,7 @@ impl<'a> Draft<'a> {
             summary: String::new(),
             why: Vec::new(),
             blind_spots: Vec::new(),
+            is_inventory: meta.once || INVENTORIES.contains(&meta.family.as_str()),
         }
     }
 
@@ -77,6 +95,7 @@ impl<'a> Draft<'a> {
         let (first_seen, last_seen) = self.tally.span();
         Finding {
             finding_id: finding_id(&self.meta.id, &group, Timestamp(self.window_start)),
+            incident_id: None,
             family: self.meta.family.clone(),
             severity: self.severity,
             confidence: self.confidence,
@@ -94,37 +113,15 @@ impl<'a> Draft<'a> {
             blind_spots: [self.meta.blind_spots.clone(), self.blind_spots].concat(),
             evidence_total: self.tally.count,
             evidence: self.tally.evidence.clone(),
+            ties: Ties {
+                usernames: self.tally.usernames(vocabulary),
+                credentials: self.tally.credentials(vocabulary),
+                rests_on: grants(&self.tally.authz_reasons(vocabulary)),
+                tactics: self.meta.tactics.clone(),
+                served: self.tally.succeeded,
+                refused: self.tally.refused,
+                is_inventory: self.is_inventory,
+            },
         }
-    }
-}
-
-/// Writes `1 request`, `2 requests`.
-pub fn counted(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-/// Writes a list of texts in words, at most three of them.
-pub fn listed(texts: &[String]) -> String {
-    match texts {
-        [] => "nothing named".to_owned(),
-        [one] => one.clone(),
-        [one, two] => format!("{one} and {two}"),
-        [one, two, three] => format!("{one}, {two} and {three}"),
-        [one, two, three, rest @ ..] => {
-            format!("{one}, {two}, {three} and {} more", rest.len())
-        }
-    }
-}
-
-/// Writes a duration of microseconds in the one or two units that matter.
-pub fn lasting(micros: i64) -> String {
-    let seconds = micros / 1_000_000;
-    match seconds {
-        ..1 => format!("{} ms", micros / 1000),
-        1..10 => format!("{seconds}.{} s", micros % 1_000_000 / 100_000),
-        10..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} d", seconds / 86_400),
     }
 }

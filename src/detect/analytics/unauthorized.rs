@@ -9,6 +9,7 @@
 //! a **rotation**, or an **outage** of the authenticator if most clients are among them. What is left is
 //! one low finding per address.
 
+mod cause;
 mod rate;
 mod session;
 
@@ -24,6 +25,7 @@ use crate::detect::tally::Tally;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::frame::Vocabulary;
 use crate::rules::{Parameters, RuleError, RuleMeta};
+use cause::{Cause, Hint};
 use session::{Gaps, Session, merged, overlapping};
 
 /// Says which sessions belong together, if the session can tell.
@@ -190,6 +192,7 @@ impl Unauthorized {
             peak: 0,
             known_paths: 0,
             tied: 0,
+            hint: None,
             known_users: Vec::new(),
             gaps: Gaps::default(),
             recovered: false,
@@ -222,6 +225,7 @@ impl Unauthorized {
         }
         session.known_paths += u64::from(served_before);
         session.tied += u64::from(tied);
+        session.hint = session.hint.or_else(|| Hint::of(request, vocabulary));
         session.window.push_back(request.ts);
         while session
             .window
@@ -522,29 +526,24 @@ impl Unauthorized {
                 .collect();
             users.sort_unstable();
             users.dedup();
-            let looping = sessions.iter().any(Session::repeats_itself);
             let recovered = sessions.iter().all(|session| session.recovered);
-            let cause = if recovered {
-                "renewed since: the same program was accepted afterwards"
-            } else if looping {
-                "an expired or deleted credential that its program keeps retrying"
-            } else {
-                "unknown: expired, deleted, forged, meant for another audience, or of an unknown CA all look the same"
-            };
+            let cause = Cause::of(&sessions, ledger, vocabulary);
             let mut draft = Draft::new(&self.refused, vec![address.to_owned()], &tally);
             if recovered {
                 draft.severity = Severity::Informational;
             }
             draft.summary = format!(
-                "{address} was refused {} in {}; likely cause: {cause}",
+                "{address} was refused {} in {}; likely cause: {}",
                 if tally.count == 1 {
                     "once".to_owned()
                 } else {
                     format!("{} times", tally.count)
                 },
                 lasting(tally.last - tally.first),
+                cause.what,
             );
             draft.why = vec![format!("401 from {address} = {}", tally.count)];
+            draft.why.extend(cause.why);
             if !users.is_empty() {
                 draft.why.push(format!(
                     "accepted before from this address with the same program: {}",
@@ -560,7 +559,11 @@ impl Unauthorized {
                     .why
                     .push("the address is known, the program is not".to_owned());
             }
-            findings.push(draft.finish(vocabulary));
+            let mut finding = draft.finish(vocabulary);
+            finding
+                .next_steps
+                .splice(0..0, cause.remedy.map(str::to_owned));
+            findings.push(finding);
         }
     }
 }

@@ -65,6 +65,7 @@ fn table(fed: &[Fed], out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page {
         out,
         width: WIDTH_DEFAULT,
+        indent: 0,
         color: false,
     };
     page.own("rules", &reach(&Reach::of(fed)))?;

@@ -111,6 +111,7 @@ fn page(out: &mut dyn Write) -> Page<'_> {
     Page {
         out,
         width: WIDTH_DEFAULT,
+        indent: 0,
         color: false,
     }
 }

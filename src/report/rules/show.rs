@@ -14,6 +14,7 @@ pub fn show(rules: &RuleSet, rule: usize, out: &mut dyn Write) -> io::Result<()>
     let mut page = Page {
         out,
         width: WIDTH_DEFAULT,
+        indent: 0,
         color: false,
     };
     let rule = &rules.rules[rule];

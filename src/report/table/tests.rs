@@ -69,6 +69,7 @@ What was read
   wrapped   18190 docker > AKS kube-audit
   other     4 a klog line
   left out  4 files in the folders, whose names are not those of logs
+  incidents 1 high
   findings  1 high, 1 low
   missing   audit.log
   skipped   4 records; the first is audit.log:512: audit.log
@@ -97,6 +98,8 @@ HIGH  token-reuse: Token used after its service account was deleted
   rule      token-reused-after-deletion, confidence high, T1550.001
   id        9b2c5f0e9b2c5f0e9b2c5f0e9b2c5f0e
 
+Findings in no incident
+
 LOW  token-reuse: Token used after its service account was deleted
   what      curl/8.5.0 was used 12 times after its deletion, by curl/8.5.0.
   evidence  logs/audit.log:17 curl/8.5.0
@@ -106,6 +109,105 @@ More: --format jsonl prints every field, --evidence all every reference,
   --min-severity LEVEL only what is at least as bad.
 "
     );
+}
+
+/// Findings of one actor, a minute apart, with tactics.
+fn story(tactics: &[&str], text: &str) -> Vec<Finding> {
+    let step = |(at, tactic): (usize, &&str)| {
+        let mut step = finding(Severity::High, text);
+        step.finding_id = format!("{at:032x}");
+        step.rule.title = format!("Step {at}");
+        step.family = (*tactic).to_owned();
+        step.first_seen.0 += 60_000_000 * i64::try_from(at).unwrap();
+        step.evidence.truncate(1);
+        step.evidence_total = 1;
+        step.ties.tactics = vec![(*tactic).to_owned()];
+        for list in [&mut step.why, &mut step.next_steps, &mut step.blind_spots] {
+            list.clear();
+        }
+        step
+    };
+    tactics.iter().enumerate().map(step).collect()
+}
+
+#[test]
+fn findings_stand_under_their_incident() {
+    let mut findings = story(&["discovery", "credential-access", "persistence"], "eve");
+    findings[2].severity = Severity::Low;
+    let report = table(&findings, &summary("x"), &Options::default());
+    let incident = report.split_once("\n\nHIGH").unwrap().1;
+    let (first, rest) = incident
+        .split_once("\n  HIGH  credential-access: Step 1\n")
+        .unwrap();
+    assert_eq!(
+        first,
+        "  incident of 3 findings
+  what      eve (eve) from eve: discovery, then credential access, then persistence; 3 findings
+            within 43 min
+  when      2026-11-22 05:01:02 .. 05:44:10 UTC (43m 7s)
+  who       eve
+  with      eve
+  from      eve
+  tactics   Discovery > Credential Access > Persistence
+  tied by   credential eve: 2 findings
+  steps     05:01:02 high: Step 0
+            05:02:02 high: Step 1
+            05:03:02 low: Step 2
+  id        1b1ebc8d62e744866f898d07db62c36d
+
+  HIGH  discovery: Step 0
+    what      eve was used 12 times after its deletion, by eve.
+    when      2026-11-22 05:01:02 .. 05:44:10 UTC (43m 7s), 12 requests
+    who       eve (eve), credential eve, impersonating eve
+    from      eve
+              eve
+              eve
+              +2 more
+    agent     eve
+              eve
+              eve
+              +2 more
+    on        eve/eve eve in namespace eve
+    evidence  logs/audit.log:17 eve
+    rule      token-reused-after-deletion, confidence high, T1550.001
+    id        00000000000000000000000000000000
+"
+    );
+    let low = "\n\n  LOW  persistence: Step 2\n    what      eve was used 12 times after its deletion, by eve.\n";
+    assert!(rest.contains(low), "{rest}");
+    let mild = Options {
+        min_severity: Severity::Critical,
+        ..Options::default()
+    };
+    findings[2].severity = Severity::High;
+    let report = table(&findings, &summary("x"), &mild);
+    assert!(
+        report.contains("\nCRITICAL  incident of 3 findings\n"),
+        "{report}"
+    );
+    assert!(
+        report.contains("raised from high to critical: it spans 3 tactics"),
+        "{report}"
+    );
+    assert!(report.contains("\n  +3 more of this incident"), "{report}");
+    assert!(!report.contains("No findings"), "{report}");
+}
+
+#[test]
+fn a_long_incident_shows_its_worst() {
+    let report = table(
+        &story(&["impact"; 30], "eve"),
+        &summary("x"),
+        &Options::default(),
+    );
+    assert_eq!(report.matches("\n  HIGH  impact: Step").count(), N_FINDINGS);
+    assert_eq!(report.matches("\n    rule ").count(), N_WHOLE);
+    assert!(report.contains("\n            +10 more\n"), "{report}");
+    assert!(
+        report.contains("\n  +20 more of this incident: --format json prints them\n"),
+        "{report}"
+    );
+    assert!(!report.contains("Findings in no incident"));
 }
 
 #[test]
@@ -163,7 +265,8 @@ fn color_marks_the_severity_and_nothing_else() {
         },
     );
     assert!(!plain.contains('\x1b'));
-    assert_eq!(colored.matches('\x1b').count(), 2 * findings.len());
+    // And that of the incident they are.
+    assert_eq!(colored.matches('\x1b').count(), 2 * (findings.len() + 1));
     let mut stripped = colored;
     for severity in Severity::ALL {
         stripped = stripped.replace(paint(severity), "");

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::super::Context;
+use super::cause::Hint;
 use crate::detect::tally::Tally;
 
 /// The 401s of one address without a long pause.
@@ -17,6 +18,8 @@ pub(super) struct Session {
     pub(super) known_paths: u64,
     /// Tied to a deleted credential.
     pub(super) tied: u64,
+    /// What the first refusal that says anything says of its cause.
+    pub(super) hint: Option<Hint>,
     /// Who was served before at this address by the same program.
     pub(super) known_users: Vec<u32>,
     pub(super) gaps: Gaps,

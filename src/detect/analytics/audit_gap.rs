@@ -1,0 +1,761 @@
+//! `audit-gap`: an API server that stops telling, wholly or in part.
+//!
+//! Leases and kubelets keep every API server's log moving. So a silence much longer than the log's own pauses, a
+//! stage or audit level that was there all along and is gone, or a rate that falls to almost nothing, means
+//! that the log was turned off, thinned out or cut, or that the server was down. Which of them, the log itself
+//! tells: requests that were received within a silence and end after it prove that the server was serving; a
+//! new uid of the server's own client (kubernetes/apiserver `pkg/server/config.go`, one per process) says that
+//! it was started anew. The ends of a log, and the seams of rotated files, are no gaps.
+
+use super::{Draft, counted, lasting};
+use crate::detect::request::Sighting;
+use crate::detect::tally::Tally;
+use crate::finding::{Confidence, Finding, Severity, Timestamp};
+use crate::frame::vocabulary::known;
+use crate::frame::{NULL, Vocabulary};
+use crate::rules::{Parameters, RuleError, RuleMeta};
+
+/// The analytic.
+pub struct AuditGap {
+    meta: RuleMeta,
+    least_silence_us: i64,
+    pause_factor: i64,
+    least_events: u64,
+    habit: usize,
+    least_expected: u64,
+    collapse_percent: u64,
+    least_rate: u64,
+}
+
+/// What the events of one API server show over time.
+///
+/// Memory: at most [`BUCKETS`] buckets and [`SILENCES`] silences.
+pub struct Pulse {
+    buckets: Vec<Bucket>,
+    /// Length of a bucket.
+    width_us: i64,
+    first: i64,
+    last: i64,
+    file: u32,
+    events: u64,
+    /// Pauses between events, by the logarithm of their length.
+    pauses: [u64; 64],
+    silences: Vec<Silence>,
+    /// Uids of the server's own client; one per process.
+    uids: Vec<u32>,
+    /// Events far behind the one before them: a stray date, or a log out of order.
+    backward: u64,
+}
+
+/// Events of a stretch of time.
+#[derive(Debug, Clone, Copy, Default)]
+struct Bucket {
+    start: i64,
+    total: u64,
+    /// By [`KINDS`].
+    by_kind: [u64; KINDS.len()],
+}
+
+struct Silence {
+    from: i64,
+    to: i64,
+    /// Whether it lies between two files.
+    is_seam: bool,
+    /// Requests that were received within and ended after.
+    served: u64,
+    /// Whether the server's own client had a uid after that it had not before.
+    restarted: Option<bool>,
+    /// Events before it.
+    before: u64,
+    sighting: Sighting,
+}
+
+/// What may vanish from a log.
+const KINDS: [(u32, &str); 6] = [
+    (known::REQUEST_RECEIVED, "stage RequestReceived"),
+    (known::RESPONSE_STARTED, "stage ResponseStarted"),
+    (known::RESPONSE_COMPLETE, "stage ResponseComplete"),
+    (known::METADATA, "level Metadata"),
+    (known::REQUEST, "level Request"),
+    (known::REQUEST_RESPONSE, "level RequestResponse"),
+];
+
+/// How many buckets one server has; with more they grow twice as long: 11 days of minutes.
+const BUCKETS: usize = 16_384;
+
+/// How many silences of one server are kept, the longest.
+const SILENCES: usize = 16;
+
+/// How many processes of one server are told apart.
+const PROCESSES: usize = 64;
+
+/// What is shorter is disorder, no step back in time, and no part of a silence.
+const SLACK_US: i64 = 60_000_000;
+
+const MINUTE_US: i64 = 60_000_000;
+
+/// How many long pauses say nothing of the usual ones.
+const FEW: u64 = 3;
+
+/// Over how many buckets a rate is usual.
+const USUAL: usize = 60;
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self {
+            buckets: Vec::new(),
+            width_us: MINUTE_US,
+            first: 0,
+            last: 0,
+            file: NULL,
+            events: 0,
+            pauses: [0; 64],
+            silences: Vec::new(),
+            uids: Vec::new(),
+            backward: 0,
+        }
+    }
+}
+
+/// One event, as far as a pulse looks at it.
+#[derive(Debug, Clone, Copy)]
+pub struct Beat {
+    /// Stage time.
+    pub ts: i64,
+    /// When its request was received.
+    pub received: i64,
+    /// Code of its stage.
+    pub stage: u32,
+    /// Code of its level.
+    pub level: u32,
+    /// Code of its file.
+    pub file: u32,
+}
+
+impl Pulse {
+    /// Takes in one event in the order of the log; `sighting` is asked for the first after a silence of
+    /// `gap_us` or longer.
+    pub fn note(&mut self, beat: &Beat, gap_us: i64, sighting: impl FnOnce() -> Sighting) {
+        let ts = beat.ts;
+        if self.events == 0 {
+            self.first = ts;
+        } else {
+            let pause = ts - self.last;
+            if pause < -SLACK_US {
+                self.step_back(ts);
+            } else if pause > 0 {
+                self.pauses[pause.ilog2() as usize] += 1;
+                if pause >= gap_us {
+                    self.silence(beat, sighting());
+                }
+            }
+        }
+        if let Some(silence) = self.silences.last_mut()
+            && beat.received > silence.from + SLACK_US
+            && beat.received < silence.to - SLACK_US
+        {
+            silence.served += 1;
+        }
+        self.events += 1;
+        self.last = self.last.max(ts);
+        self.file = beat.file;
+        let bucket = self.bucket(ts);
+        bucket.total += 1;
+        for ((code, _), count) in KINDS.iter().zip(&mut bucket.by_kind) {
+            *count += u64::from(*code == beat.stage || *code == beat.level);
+        }
+    }
+
+    /// Takes in a uid of the server's own client.
+    pub fn note_process(&mut self, uid: u32) {
+        let is_new = !self.uids.contains(&uid);
+        if let Some(silence) = self.silences.last_mut()
+            && silence.restarted.is_none()
+            && !self.uids.is_empty()
+        {
+            silence.restarted = Some(is_new);
+        }
+        if is_new && self.uids.len() < PROCESSES {
+            self.uids.push(uid);
+        }
+    }
+
+    /// What came with a date to come was no silence.
+    fn step_back(&mut self, ts: i64) {
+        self.backward += 1;
+        self.silences.retain(|silence| silence.to <= ts);
+        self.buckets.retain(|bucket| bucket.start <= ts);
+        self.last = ts;
+    }
+
+    fn silence(&mut self, beat: &Beat, sighting: Sighting) {
+        self.silences.push(Silence {
+            from: self.last,
+            to: beat.ts,
+            is_seam: beat.file != self.file,
+            served: 0,
+            restarted: None,
+            before: self.events,
+            sighting,
+        });
+        if self.silences.len() > SILENCES {
+            let shortest = (0..self.silences.len() - 1)
+                .min_by_key(|&at| self.silences[at].to - self.silences[at].from);
+            self.silences.remove(shortest.expect("there are some"));
+        }
+    }
+
+    fn bucket(&mut self, ts: i64) -> &mut Bucket {
+        let is_new = self
+            .buckets
+            .last()
+            .is_none_or(|last| ts - last.start >= self.width_us);
+        if is_new {
+            if self.buckets.len() >= BUCKETS {
+                self.coarsen();
+            }
+            let start = ts.div_euclid(self.width_us) * self.width_us;
+            // After coarsening the last one may be long enough.
+            if self.buckets.last().is_none_or(|last| last.start != start) {
+                self.buckets.push(Bucket {
+                    start,
+                    ..Bucket::default()
+                });
+            }
+        }
+        self.buckets.last_mut().expect("there is one now")
+    }
+
+    fn coarsen(&mut self) {
+        self.width_us *= 2;
+        let mut merged: Vec<Bucket> = Vec::with_capacity(self.buckets.len() / 2 + 1);
+        for bucket in self.buckets.drain(..) {
+            let start = bucket.start.div_euclid(self.width_us) * self.width_us;
+            match merged.last_mut().filter(|last| last.start == start) {
+                Some(last) => {
+                    last.total += bucket.total;
+                    for (sum, count) in last.by_kind.iter_mut().zip(bucket.by_kind) {
+                        *sum += count;
+                    }
+                }
+                None => merged.push(Bucket { start, ..bucket }),
+            }
+        }
+        self.buckets = merged;
+    }
+
+    /// Returns a pause that all but one in a thousand stay below, or all but a few of a short log.
+    fn usual_pause(&self) -> i64 {
+        let spare = (self.pauses.iter().sum::<u64>() / 1000).max(FEW);
+        let mut above = 0;
+        for (log, count) in self.pauses.iter().enumerate().rev() {
+            above += count;
+            if above > spare {
+                return 1_i64
+                    .checked_shl(u32::try_from(log).unwrap_or(63) + 1)
+                    .unwrap_or(i64::MAX);
+            }
+        }
+        0
+    }
+
+    /// Returns whether most of the time between two moments has events.
+    fn goes_on(&self, from: i64, to: i64) -> bool {
+        let first = self
+            .buckets
+            .partition_point(|bucket| bucket.start + self.width_us <= from);
+        let inside = self.buckets[first..]
+            .iter()
+            .take_while(|bucket| bucket.start < to)
+            .count();
+        let width = (to - from) / self.width_us;
+        inside as u64 * 2 >= width.unsigned_abs() && inside > 0
+    }
+
+    fn events_between(&self, from: i64, to: i64) -> u64 {
+        let inside = self
+            .buckets
+            .iter()
+            .filter(|bucket| (from..to).contains(&bucket.start));
+        inside.map(|bucket| bucket.total).sum()
+    }
+}
+
+impl AuditGap {
+    /// Reads the parameters.
+    ///
+    /// # Errors
+    /// When a parameter is missing or of a wrong type.
+    pub fn new((meta, parameters): (&RuleMeta, &Parameters)) -> Result<Self, RuleError> {
+        Ok(Self {
+            meta: meta.clone(),
+            least_silence_us: parameters.duration_us("least_silence")?,
+            pause_factor: parameters.count("pause_factor")?.into(),
+            least_events: parameters.count("least_events")?.into(),
+            habit: parameters.count("habit")? as usize,
+            least_expected: parameters.count("least_expected")?.into(),
+            collapse_percent: parameters.count("collapse_percent")?.into(),
+            least_rate: parameters.count("least_rate")?.into(),
+        })
+    }
+
+    /// Draws the findings; of each server there is its name, as far as the log tells it, and its pulse.
+    pub fn findings(&self, servers: &[(String, Pulse)], vocabulary: &Vocabulary) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for (at, (name, pulse)) in servers.iter().enumerate() {
+            // The order of such a log says nothing.
+            if pulse.backward * 1000 > pulse.events {
+                continue;
+            }
+            let others = |from: i64, to: i64| {
+                let others = servers.iter().enumerate().filter(|(other, _)| *other != at);
+                others
+                    .filter(|(_, (_, pulse))| pulse.goes_on(from, to))
+                    .count()
+            };
+            self.silences(name, pulse, &others, vocabulary, &mut findings);
+            self.vanished(name, pulse, vocabulary, &mut findings);
+            self.collapse(name, pulse, &others, vocabulary, &mut findings);
+        }
+        findings
+    }
+
+    fn silences(
+        &self,
+        name: &str,
+        pulse: &Pulse,
+        others: &dyn Fn(i64, i64) -> usize,
+        vocabulary: &Vocabulary,
+        findings: &mut Vec<Finding>,
+    ) {
+        let usual = pulse.usual_pause();
+        let expected = self
+            .least_silence_us
+            .max(usual.saturating_mul(self.pause_factor));
+        let length = |silence: &Silence| silence.to - silence.from;
+        let candidates: Vec<&Silence> = pulse
+            .silences
+            .iter()
+            .filter(|silence| length(silence) >= expected && silence.before >= self.least_events)
+            .collect();
+        for silence in &candidates {
+            let mut tally = Tally::empty();
+            (tally.first, tally.last) = (silence.from, silence.to);
+            tally.evidence = vec![silence.sighting.evidence(vocabulary)];
+            tally.count = 1;
+            let going_on = others(silence.from, silence.to);
+            let alike = candidates
+                .iter()
+                .filter(|other| length(other) * 2 >= length(silence))
+                .count();
+            let mut draft = self.draft("silence", name, &tally);
+            draft.summary = format!(
+                "{} is silent for {}, from {} to {}",
+                server(name),
+                lasting(length(silence)),
+                Timestamp(silence.from),
+                Timestamp(silence.to),
+            );
+            draft.why = vec![
+                format!(
+                    "silence = {} (at least {}; all but one in a thousand of its pauses are under {})",
+                    lasting(length(silence)),
+                    lasting(expected),
+                    lasting(usual),
+                ),
+                format!("events before it = {}", silence.before),
+            ];
+            let (severity, confidence, reason) = if silence.is_seam {
+                let severity = if silence.served > 0 {
+                    Severity::Medium
+                } else {
+                    Severity::Low
+                };
+                let reason =
+                    "it lies between two files: one of the set is missing, or was taken out";
+                (severity, Confidence::Medium, reason)
+            } else if alike >= self.habit {
+                (
+                    Severity::Low,
+                    Confidence::Low,
+                    "silences as long as this one recur",
+                )
+            } else if silence.served > 0 {
+                (
+                    Severity::High,
+                    Confidence::High,
+                    "the server was serving: requests received within the silence end after it",
+                )
+            } else if silence.restarted == Some(true) {
+                let reason = "the server was started anew: it was down, or restarted without its audit log and back";
+                (Severity::Low, Confidence::Medium, reason)
+            } else if going_on > 0 {
+                (
+                    Severity::Medium,
+                    Confidence::Medium,
+                    "other API servers go on",
+                )
+            } else {
+                (
+                    Severity::Low,
+                    Confidence::Low,
+                    "nothing else was logged: all may have been down",
+                )
+            };
+            (draft.severity, draft.confidence) = (severity, confidence);
+            draft.why.push(reason.to_owned());
+            if silence.served > 0 {
+                draft.why.push(format!(
+                    "requests from within that end after = {}",
+                    silence.served
+                ));
+            }
+            if silence.restarted == Some(false) {
+                draft.why.push(
+                    "it is the same process after as before, by the uid of its own client"
+                        .to_owned(),
+                );
+            }
+            if going_on > 0 {
+                draft
+                    .why
+                    .push(format!("API servers that go on = {going_on}"));
+            }
+            findings.push(draft.finish(vocabulary));
+        }
+    }
+
+    /// Says which stage or level was there all along and then no more.
+    fn vanished(
+        &self,
+        name: &str,
+        pulse: &Pulse,
+        vocabulary: &Vocabulary,
+        findings: &mut Vec<Finding>,
+    ) {
+        let buckets = &pulse.buckets;
+        for (kind, (_, what)) in KINDS.iter().enumerate() {
+            let has = |bucket: &&Bucket| bucket.by_kind[kind] > 0;
+            let Some(last) = buckets.iter().rposition(|bucket| has(&bucket)) else {
+                continue;
+            };
+            // The bucket in which it ends belongs to neither side.
+            let (before, after) = (&buckets[..last], &buckets[last + 1..]);
+            let sum = |part: &[Bucket]| part.iter().map(|bucket| bucket.total).sum::<u64>();
+            let of_kind: u64 = before.iter().map(|bucket| bucket.by_kind[kind]).sum();
+            let (total, rest) = (sum(before), sum(after));
+            let steady = before.iter().filter(has).count() * 10 >= before.len() * 9;
+            let long = |part: &[Bucket]| match part {
+                [first, .., last] => {
+                    last.start + pulse.width_us - first.start >= self.least_silence_us
+                }
+                _ => false,
+            };
+            let expected = (u128::from(of_kind) * u128::from(rest))
+                .checked_div(total.into())
+                .unwrap_or(0);
+            if !steady
+                || !long(before)
+                || !long(after)
+                || expected < u128::from(self.least_expected)
+            {
+                continue;
+            }
+            let mut tally = Tally::empty();
+            (tally.first, tally.last) = (after[0].start, pulse.last);
+            tally.count = rest;
+            let mut draft = self.draft(what, name, &tally);
+            draft.severity = Severity::Medium;
+            draft.summary = format!(
+                "{} logs no more {what} from {} on, where it logged {of_kind} in {} before",
+                server(name),
+                Timestamp(after[0].start),
+                counted(total, "event"),
+            );
+            draft.why = vec![
+                format!(
+                    "{what}: in {} of {} stretches of {} before, in none of {} after",
+                    before.iter().filter(has).count(),
+                    before.len(),
+                    lasting(pulse.width_us),
+                    after.len(),
+                ),
+                format!("as many as before would be {expected} of {rest}"),
+                "the audit policy was changed, or the log is thinned out on its way".to_owned(),
+            ];
+            let mut finding = draft.finish(vocabulary);
+            finding.evidence_total = 0;
+            findings.push(finding);
+        }
+    }
+
+    /// Says where the rate falls to almost nothing, and stays there.
+    fn collapse(
+        &self,
+        name: &str,
+        pulse: &Pulse,
+        others: &dyn Fn(i64, i64) -> usize,
+        vocabulary: &Vocabulary,
+        findings: &mut Vec<Finding>,
+    ) {
+        let width = pulse.width_us;
+        let mut at = USUAL;
+        while at < pulse.buckets.len() {
+            let mut usual: Vec<u64> = pulse.buckets[at - USUAL..at]
+                .iter()
+                .map(|bucket| bucket.total)
+                .collect();
+            usual.sort_unstable();
+            let usual = usual[USUAL / 2];
+            let is_low = |bucket: &&Bucket| bucket.total * 100 < usual * self.collapse_percent;
+            let run = &pulse.buckets[at..];
+            let run = &run[..run.iter().take_while(is_low).count()];
+            let (Some(first), Some(last)) = (run.first(), run.last()) else {
+                at += 1;
+                continue;
+            };
+            let (from, to) = (first.start, last.start + width);
+            let per_minute = usual / (width / MINUTE_US).unsigned_abs().max(1);
+            at += run.len();
+            // The last stretch of a log may be cut short.
+            if to - from < self.least_silence_us.max(width * 2) || per_minute < self.least_rate {
+                continue;
+            }
+            let left = pulse.events_between(from, to);
+            let going_on = others(from, to);
+            let mut tally = Tally::empty();
+            (tally.first, tally.last, tally.count) = (from, to - 1, left);
+            let mut draft = self.draft("rate", name, &tally);
+            let alone = going_on == 0;
+            draft.severity = if alone {
+                Severity::Low
+            } else {
+                Severity::Medium
+            };
+            draft.confidence = if alone {
+                Confidence::Low
+            } else {
+                Confidence::Medium
+            };
+            draft.summary = format!(
+                "{} logs {} in {} from {} on, where {usual} in {} were usual",
+                server(name),
+                counted(left, "event"),
+                lasting(to - from),
+                Timestamp(from),
+                lasting(width),
+            );
+            draft.why = vec![
+                format!(
+                    "rate < {} % of the median of the {USUAL} stretches before, for {}",
+                    self.collapse_percent,
+                    lasting(to - from),
+                ),
+                if alone {
+                    "there is no other API server to compare with: the cluster may have come to rest".to_owned()
+                } else {
+                    format!("API servers that go on = {going_on}")
+                },
+            ];
+            let mut finding = draft.finish(vocabulary);
+            finding.evidence_total = 0;
+            findings.push(finding);
+        }
+    }
+
+    fn draft<'d>(&'d self, what: &str, name: &str, tally: &'d Tally) -> Draft<'d> {
+        Draft::new(&self.meta, vec![what.to_owned(), name.to_owned()], tally)
+    }
+}
+
+/// Names a server; without a name it is the one whose log the evidence stands in.
+fn server(name: &str) -> String {
+    if name.is_empty() {
+        "the API server of this log".to_owned()
+    } else {
+        format!("API server `{name}`")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1_000_000;
+
+    fn beat(second: i64) -> Beat {
+        Beat {
+            ts: second * SECOND,
+            received: second * SECOND,
+            stage: known::RESPONSE_COMPLETE,
+            level: known::METADATA,
+            file: 0,
+        }
+    }
+
+    fn pulse(seconds: impl Iterator<Item = i64>) -> Pulse {
+        let mut pulse = Pulse::default();
+        for second in seconds {
+            pulse.note(&beat(second), 900 * SECOND, Sighting::default);
+        }
+        pulse
+    }
+
+    fn findings(pulses: Vec<Pulse>) -> Vec<Finding> {
+        let rules = crate::rules::RuleSet::embedded().unwrap();
+        let rule = &rules.rules[rules.find("audit-gap").unwrap()];
+        let crate::rules::RuleBody::Analytic(parameters) = &rule.body else {
+            panic!("it is an analytic");
+        };
+        let servers: Vec<(String, Pulse)> = ["a", "b", "c"]
+            .map(str::to_owned)
+            .into_iter()
+            .zip(pulses)
+            .collect();
+        let gap = AuditGap::new((&rule.meta, parameters)).unwrap();
+        gap.findings(&servers, &Vocabulary::new())
+    }
+
+    #[track_caller]
+    fn check(pulses: Vec<Pulse>, expected: &[(Severity, &str)]) {
+        let findings = findings(pulses);
+        let found: Vec<(Severity, &str)> = findings
+            .iter()
+            .map(|found| (found.severity, &*found.summary))
+            .collect();
+        assert_eq!(found.len(), expected.len(), "{found:#?}");
+        for ((severity, summary), (expected, part)) in found.iter().zip(expected) {
+            assert_eq!(
+                (severity, summary.contains(part)),
+                (expected, true),
+                "{summary}"
+            );
+        }
+    }
+
+    /// Silent from second 5000 to 9000.
+    fn gap() -> impl Iterator<Item = i64> {
+        (1..5000).chain(9000..10000)
+    }
+
+    #[test]
+    fn a_silence_weighs_what_the_log_says_of_it() {
+        check(
+            vec![pulse(gap())],
+            &[(Severity::Low, "is silent for 66 min")],
+        );
+        check(
+            vec![pulse(gap()), pulse(1..10000)],
+            &[(Severity::Medium, "`a` is silent")],
+        );
+        check(vec![pulse((1..5000).chain(5850..10000))], &[]);
+        check(vec![pulse(4990..5000), pulse(1..10000)], &[]);
+    }
+
+    #[test]
+    fn requests_from_within_prove_that_the_server_served() {
+        let mut pulse = pulse(gap());
+        let late = Beat {
+            received: 8000 * SECOND,
+            ..beat(10001)
+        };
+        pulse.note(&late, 900 * SECOND, Sighting::default);
+        check(vec![pulse], &[(Severity::High, "silent")]);
+    }
+
+    #[test]
+    fn a_server_that_was_started_anew_was_down() {
+        let mut pulse = pulse(1..5000);
+        pulse.note_process(1);
+        for second in 9000..9100 {
+            pulse.note(&beat(second), 900 * SECOND, Sighting::default);
+            pulse.note_process(2);
+        }
+        let other = super::tests::pulse(1..10000);
+        check(vec![pulse, other], &[(Severity::Low, "silent")]);
+    }
+
+    #[test]
+    fn silences_that_recur_are_a_habit() {
+        let days = (0..6).flat_map(|day| (0..30_000).map(move |second| day * 86_400 + second));
+        let findings = findings(vec![pulse(days)]);
+        assert_eq!(findings.len(), 5);
+        assert!(findings.iter().all(|found| found.severity == Severity::Low));
+    }
+
+    #[test]
+    fn a_stage_that_was_always_there_is_missed() {
+        let mut pulse = pulse(1..4000);
+        for second in 1..8000 {
+            let stage = if second < 4000 {
+                known::REQUEST_RECEIVED
+            } else {
+                known::RESPONSE_COMPLETE
+            };
+            let beat = Beat {
+                stage,
+                ..beat(4000 + second)
+            };
+            pulse.note(&beat, 900 * SECOND, Sighting::default);
+        }
+        // It came only late, and so it was not always there.
+        check(vec![pulse], &[]);
+        let mut pulse = Pulse::default();
+        for second in 1..8000 {
+            let received = Beat {
+                stage: known::REQUEST_RECEIVED,
+                ..beat(second)
+            };
+            if second < 4000 {
+                pulse.note(&received, 900 * SECOND, Sighting::default);
+            }
+            pulse.note(&beat(second), 900 * SECOND, Sighting::default);
+        }
+        check(
+            vec![pulse],
+            &[(Severity::Medium, "no more stage RequestReceived")],
+        );
+    }
+
+    #[test]
+    fn a_rate_that_collapses_is_said_where_others_go_on() {
+        let busy = || (1..20_000).flat_map(|second| [second, second]);
+        let slow = (1..9000)
+            .flat_map(|second| [second, second])
+            .chain((150..330).map(|minute| minute * 60));
+        check(
+            vec![pulse(slow), pulse(busy())],
+            &[(Severity::Medium, "where 120 in 60 s were usual")],
+        );
+    }
+
+    #[test]
+    fn a_pulse_keeps_to_its_bounds() {
+        let minutes = i64::try_from(BUCKETS).unwrap() * 3;
+        let pulse = pulse((0..minutes).map(|minute| minute * 60 + 10));
+        assert!(pulse.buckets.len() <= BUCKETS);
+        assert_eq!(pulse.width_us, 4 * MINUTE_US);
+        let total: u64 = pulse.buckets.iter().map(|bucket| bucket.total).sum();
+        assert_eq!(total, pulse.events);
+        let silent = super::tests::pulse((0..100).map(|hour| hour * hour * 3600));
+        assert_eq!(silent.silences.len(), SILENCES);
+    }
+
+    #[test]
+    fn a_stray_date_is_no_silence() {
+        let seconds = (1..1000).chain([10_000_000]).chain(1000..2000);
+        let pulse = pulse(seconds);
+        assert!(pulse.silences.is_empty());
+        assert_eq!(pulse.last, 1999 * SECOND);
+        assert_eq!(pulse.backward, 1);
+    }
+
+    #[test]
+    fn usual_pauses_are_those_of_the_log() {
+        let pulse = pulse((1..5000).chain([9000]));
+        let usual = pulse.usual_pause();
+        assert!((SECOND..3 * SECOND).contains(&usual), "{usual}");
+        assert!(pulse.goes_on(100 * SECOND, 4000 * SECOND));
+        assert!(!pulse.goes_on(5100 * SECOND, 8900 * SECOND));
+    }
+}

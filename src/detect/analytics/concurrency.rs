@@ -1,0 +1,219 @@
+//! `impossible-concurrency`: one credential in two places at one time.
+//!
+//! A watch, an exec or a log that is followed stays open. While it is, its client is where it came from; so another
+//! address that acts with the same credential meanwhile is another holder. What looks alike: a laptop that
+//! moves leaves open requests behind that the server notices dead within minutes. So the open one has to outlast
+//! the other by longer than that; or its client has to come back and overlap again and again; or, less
+//! surely, to act itself after the other did.
+
+use hashbrown::{HashMap, HashSet};
+
+use super::address::are_neighbours;
+use super::{Context, Draft, counted, lasting};
+use crate::credential::Ledger;
+use crate::detect::request::Request;
+use crate::detect::tally::Tally;
+use crate::finding::{Confidence, Finding, Severity};
+use crate::frame::{NULL, Vocabulary};
+use crate::rules::{Parameters, RuleError, RuleMeta};
+
+/// State of the analytic.
+pub struct Concurrency {
+    meta: RuleMeta,
+    least_open_us: i64,
+    linger_us: i64,
+    alive_us: i64,
+    least_overlaps: usize,
+    shared_peer_users: usize,
+    by_design: Vec<(String, String)>,
+    /// Per credential and pair of addresses: the one with the open request, and the other.
+    overlaps: HashMap<(u32, u32, u32), Overlaps>,
+}
+
+struct Overlaps {
+    open: Tally,
+    /// The longest that an open request outlasted the other's first request by.
+    longest: i64,
+    /// How often a request was opened after the other had acted, and overlapped with it again.
+    count: usize,
+    last_other: i64,
+    /// Whether the open one's client sent something after the other did.
+    alive: bool,
+    agent: u32,
+}
+
+/// How many pairs are remembered.
+const PAIRS: usize = 4096;
+
+impl Concurrency {
+    /// Reads the parameters.
+    ///
+    /// # Errors
+    /// When a parameter is missing or of a wrong type.
+    pub fn new((meta, parameters): (&RuleMeta, &Parameters)) -> Result<Self, RuleError> {
+        let by_design = parameters.strings("by_design")?.into_iter().map(|text| {
+            let (username, agent) = text.split_once(" with ").unwrap_or((&text, ""));
+            (username.to_owned(), agent.to_owned())
+        });
+        Ok(Self {
+            meta: meta.clone(),
+            least_open_us: parameters.duration_us("least_open")?,
+            linger_us: parameters.duration_us("linger")?,
+            alive_us: parameters.duration_us("alive")?,
+            least_overlaps: parameters.count("least_overlaps")? as usize,
+            shared_peer_users: parameters.count("shared_peer_users")? as usize,
+            by_design: by_design.collect(),
+            overlaps: HashMap::new(),
+        })
+    }
+
+    /// Takes in a request whose credential was accepted and that is over; the ledger holds it already.
+    pub fn observe(&mut self, request: &Request<'_>, context: &Context<'_>, ledger: &Ledger) {
+        // Only what was open for long can tell, and that is little.
+        if request.ts - request.received < self.least_open_us || !request.is_final() {
+            return;
+        }
+        let vocabulary = context.vocabulary;
+        let (peer, received) = (request.peer_ip(), request.received);
+        let key = vocabulary.text(request.credential());
+        // Whatever else has no id may be several credentials.
+        let is_exact = key.starts_with("JTI=") || key.starts_with("X509SHA256=");
+        let Some(entry) = ledger.entry(request.credential()).filter(|_| is_exact) else {
+            return;
+        };
+        if peer == NULL || entry.uses.iter().all(|used| used.peer == peer) {
+            return;
+        }
+        if self.is_by_design(request, vocabulary) {
+            return;
+        }
+        let here = entry.uses.iter().filter(|used| used.peer == peer);
+        let last_here = here
+            .map(|used| used.last_received)
+            .max()
+            .unwrap_or(received);
+        for used in entry
+            .uses
+            .iter()
+            .filter(|used| used.peer != peer && used.peer != NULL)
+        {
+            // It sent a request after this one was opened, and before it was over.
+            if used.last_received <= received || used.last_received >= request.ts {
+                continue;
+            }
+            let pair = (request.credential(), peer, used.peer);
+            if self.overlaps.len() >= PAIRS && !self.overlaps.contains_key(&pair) {
+                continue;
+            }
+            let overlaps = self.overlaps.entry(pair).or_insert_with(|| Overlaps {
+                open: Tally::empty(),
+                longest: 0,
+                count: 0,
+                last_other: i64::MIN,
+                alive: false,
+                agent: used.agent,
+            });
+            if received > overlaps.last_other {
+                overlaps.count += 1;
+                overlaps.last_other = used.last_received;
+            }
+            overlaps.alive |= last_here > used.last_received;
+            // What it did before this was opened says nothing of when it came.
+            let outlasted = if used.first >= received {
+                request.ts - used.first
+            } else {
+                request.ts - used.last_received
+            };
+            overlaps.longest = overlaps.longest.max(outlasted);
+            overlaps
+                .open
+                .add(request, vocabulary, context.evidence_limit);
+        }
+    }
+
+    fn is_by_design(&self, request: &Request<'_>, vocabulary: &Vocabulary) -> bool {
+        let [username, agent] =
+            [request.username(), request.user_agent()].map(|code| vocabulary.text(code));
+        let mut known = self.by_design.iter();
+        known.any(|(user, start)| user == username && agent.starts_with(start))
+    }
+
+    /// Draws the findings; `known` are credentials that others speak of.
+    pub fn finish(
+        self,
+        context: &Context<'_>,
+        ledger: &Ledger,
+        known: &HashSet<String>,
+    ) -> Vec<Finding> {
+        let vocabulary = context.vocabulary;
+        let mut pairs: Vec<((u32, u32, u32), Overlaps)> = self.overlaps.into_iter().collect();
+        let texts = |pair: (u32, u32, u32)| {
+            let (credential, open, other) = pair;
+            [credential, open, other].map(|code| vocabulary.text(code))
+        };
+        pairs.sort_by(|a, b| texts(a.0).cmp(&texts(b.0)));
+        let mut findings = Vec::new();
+        let mut said: HashSet<u32> = HashSet::new();
+        for (pair, overlaps) in pairs {
+            let [key, open, other] = texts(pair);
+            let is_long = overlaps.longest > self.linger_us;
+            let is_gateway = |peer: u32| ledger.is_shared_peer(peer, self.shared_peer_users);
+            let is_sure = is_long || overlaps.count >= self.least_overlaps;
+            let is_likely = overlaps.alive && overlaps.longest >= self.alive_us;
+            let is_explained = is_gateway(pair.1)
+                || is_gateway(pair.2)
+                || are_neighbours([open, other])
+                || said.contains(&pair.0);
+            if is_explained || !(is_sure || is_likely) {
+                continue;
+            }
+            said.insert(pair.0);
+            let mut tally = overlaps.open.clone();
+            let entry = ledger.entry(pair.0);
+            let others = entry.into_iter().flat_map(|entry| &entry.uses);
+            let others = others
+                .filter(|used| used.peer == pair.2)
+                .map(|used| &used.sighting);
+            tally.add_sightings(others, vocabulary, context.evidence_limit);
+            let mut draft = Draft::new(&self.meta, vec![key.to_owned()], &tally);
+            if !is_sure {
+                draft.severity = Severity::Medium;
+                draft.confidence = Confidence::Medium;
+            }
+            let who = vocabulary.text(entry.map_or(NULL, |entry| entry.username));
+            draft.summary = format!(
+                "the credential of `{who}` held {} open from {open} while {other} acted with it",
+                counted(overlaps.open.count, "long request"),
+            );
+            draft.why = vec![
+                format!("credential = {key}"),
+                format!(
+                    "the one at {open} outlasted what came from {other} by {}",
+                    lasting(overlaps.longest)
+                ),
+                format!(
+                    "came back and overlapped again: {} times",
+                    overlaps.count - 1
+                ),
+                format!("program at {other}: {}", vocabulary.text(overlaps.agent)),
+            ];
+            if overlaps.alive {
+                draft
+                    .why
+                    .push(format!("{open} went on acting after {other} did"));
+            }
+            if known.contains(key) {
+                draft.severity = Severity::Informational;
+                draft.why.push(
+                    "another finding says that the credential is shared: this one adds that it was in both places at once"
+                        .to_owned(),
+                );
+            }
+            let mut finding = draft.finish(vocabulary);
+            finding.source.ips = vec![open.to_owned(), other.to_owned()];
+            finding.source.ips.sort_unstable();
+            findings.push(finding);
+        }
+        findings
+    }
+}

@@ -1,0 +1,178 @@
+//! The analytics on how credentials are made, held and used up, fed as one.
+//!
+//! Each takes in only what concerns it: most requests write no credential, and one comparison or look-up of
+//! codes lets them pass.
+
+use hashbrown::HashSet;
+
+use super::certificate::Certificate;
+use super::concurrency::Concurrency;
+use super::method::Method;
+use super::minted_token::MintedToken;
+use super::mixed_use::MixedUse;
+use super::old_uid::OldUid;
+use super::secret_token::SecretToken;
+use super::{Context, Draft};
+use crate::credential::{Deaths, Ledger, Use};
+use crate::detect::fold::Folded;
+use crate::detect::request::Sighting;
+use crate::detect::tally::Tally;
+use crate::finding::{Finding, Origin};
+use crate::frame::vocabulary::known;
+use crate::frame::{NULL, Vocabulary};
+use crate::rules::{Parameters, RuleError, RuleMeta};
+
+/// State of the analytics.
+pub struct Custody {
+    minted: MintedToken,
+    concurrency: Concurrency,
+    old_uid: OldUid,
+    secret_token: SecretToken,
+    certificate: Certificate,
+    method: Method,
+    mixed_use: MixedUse,
+}
+
+/// The rules that say that a credential is in several hands.
+const SHARED: [&str; 2] = ["shared-credential", "pod-token-away"];
+
+/// Finds an analytic's words and parameters by its name.
+type Find<'f, 'r> = &'f dyn Fn(&str) -> Result<(&'r RuleMeta, &'r Parameters), RuleError>;
+
+impl Custody {
+    /// Reads the parameters.
+    ///
+    /// # Errors
+    /// When an analytic or a parameter is missing, or of a wrong type.
+    pub fn new(analytic: Find<'_, '_>) -> Result<Self, RuleError> {
+        let meta = |name: &str| analytic(name).map(|(meta, _)| meta);
+        Ok(Self {
+            minted: MintedToken::new(meta("minted-tokens")?, analytic("token-lineage-break")?)?,
+            concurrency: Concurrency::new(analytic("impossible-concurrency")?)?,
+            old_uid: OldUid::new(analytic("old-uid-in-use")?)?,
+            secret_token: SecretToken::new(meta("secret-token-lifecycle")?),
+            certificate: Certificate::new(analytic("certificate-lifecycle")?)?,
+            method: Method::new(analytic("authentication-methods")?)?,
+            mixed_use: MixedUse::new(analytic("mixed-use")?)?,
+        })
+    }
+
+    /// Takes in one request; the ledger holds it already, the deaths do not.
+    pub fn observe(
+        &mut self,
+        folded: &Folded<'_>,
+        context: &Context<'_>,
+        ledger: &Ledger,
+        deaths: &Deaths,
+    ) {
+        let request = &folded.request;
+        match request.resource() {
+            known::SECRETS => {
+                let body = || folded.bodies()[0];
+                self.secret_token.observe(request, body, context.vocabulary);
+            }
+            known::SERVICE_ACCOUNTS if request.subresource() == known::TOKEN => {
+                let [body, _] = folded.bodies();
+                self.minted.observe_mint(request, body, context);
+            }
+            known::CERTIFICATE_SIGNING_REQUESTS => {
+                let bodies = || folded.bodies();
+                self.certificate
+                    .observe(request, bodies, context.vocabulary);
+            }
+            _ => {}
+        }
+        if request.authenticated() {
+            self.minted.observe_use(request, context);
+            self.concurrency.observe(request, context, ledger);
+            self.old_uid.observe(request, context, deaths);
+        }
+    }
+
+    /// Adds the findings to those of others, which may know of the same credentials.
+    pub fn finish(
+        self,
+        context: &Context<'_>,
+        ledger: &Ledger,
+        deaths: &Deaths,
+        findings: &mut Vec<Finding>,
+    ) {
+        let shared: HashSet<String> = findings
+            .iter()
+            .filter(|finding| SHARED.contains(&&*finding.rule.name))
+            .filter_map(|finding| finding.actor.credential_id.clone())
+            .collect();
+        findings.extend(self.minted.finish(context, ledger, &shared));
+        findings.extend(self.concurrency.finish(context, ledger, &shared));
+        findings.extend(self.old_uid.finish(context, deaths));
+        findings.extend(self.secret_token.finish(context, ledger));
+        findings.extend(self.certificate.finish(context, ledger));
+        findings.extend(self.method.finish(context, ledger));
+        findings.extend(self.mixed_use.finish(context, ledger));
+    }
+}
+
+/// A sum over uses and single requests: the facts of an inventory.
+#[derive(Default)]
+pub(super) struct Sum<'a> {
+    sightings: Vec<&'a Sighting>,
+    peers: Vec<u32>,
+    agents: Vec<u32>,
+    first: Option<i64>,
+    last: Option<i64>,
+    count: u64,
+}
+
+impl<'a> Sum<'a> {
+    /// Adds a credential's use of one address by one program; its first request is the evidence.
+    pub(super) fn add(&mut self, used: &'a Use) {
+        self.sightings.push(&used.sighting);
+        self.peers.push(used.peer);
+        self.agents.push(used.agent);
+        self.span(used.first, used.last);
+        self.count += used.count;
+    }
+
+    /// Adds one request.
+    pub(super) fn add_sighting(&mut self, sighting: &'a Sighting) {
+        self.sightings.push(sighting);
+        self.span(sighting.ts, sighting.ts);
+        self.count += 1;
+    }
+
+    fn span(&mut self, first: i64, last: i64) {
+        self.first = Some(self.first.map_or(first, |known| known.min(first)));
+        self.last = Some(self.last.map_or(last, |known| known.max(last)));
+    }
+
+    /// Returns the sum in the form that findings rest on.
+    pub(super) fn tally(&self, context: &Context<'_>) -> Tally {
+        let mut tally = Tally::empty();
+        let sightings = self.sightings.iter().copied();
+        tally.add_sightings(sightings, context.vocabulary, context.evidence_limit);
+        tally.first = self.first.unwrap_or_default();
+        tally.last = self.last.unwrap_or_default();
+        tally.count = self.count;
+        tally
+    }
+
+    /// Returns the finding: its evidence is one request of each use.
+    pub(super) fn finish(&self, draft: Draft<'_>, vocabulary: &Vocabulary) -> Finding {
+        let texts = |codes: &[u32]| {
+            let known = codes.iter().filter(|&&code| code != NULL);
+            let mut texts: Vec<String> = known
+                .map(|&code| vocabulary.text(code).to_owned())
+                .collect();
+            texts.sort_unstable();
+            texts.dedup();
+            texts
+        };
+        let mut finding = draft.finish(vocabulary);
+        finding.evidence_total = self.sightings.len() as u64;
+        finding.source = Origin {
+            ips: texts(&self.peers),
+            user_agents: texts(&self.agents),
+        };
+        finding
+    }
+}

@@ -1,0 +1,100 @@
+//! `mixed-use`: one user that serves people and machines alike.
+//!
+//! Agents are the client's own words, but people and programs that share a user have no reason to lie. All is
+//! read from the ledger at the end.
+
+use std::collections::BTreeMap;
+
+use super::custody::Sum;
+use super::{Context, Draft, counted, listed};
+use crate::credential::{Ledger, Use};
+use crate::finding::Finding;
+use crate::rules::{Parameters, RuleError, RuleMeta};
+
+/// The analytic.
+pub struct MixedUse {
+    meta: RuleMeta,
+    people: Vec<String>,
+    machines: Vec<String>,
+    least_requests: u64,
+}
+
+impl MixedUse {
+    /// Reads the parameters.
+    ///
+    /// # Errors
+    /// When a parameter is missing or of a wrong type.
+    pub fn new((meta, parameters): (&RuleMeta, &Parameters)) -> Result<Self, RuleError> {
+        Ok(Self {
+            meta: meta.clone(),
+            people: parameters.strings("people")?,
+            machines: parameters.strings("machines")?,
+            least_requests: parameters.count("least_requests")?.into(),
+        })
+    }
+
+    /// Draws the findings.
+    pub fn finish(self, context: &Context<'_>, ledger: &Ledger) -> Vec<Finding> {
+        let vocabulary = context.vocabulary;
+        let mut users: BTreeMap<&str, [Vec<&Use>; 2]> = BTreeMap::new();
+        for entry in ledger.entries() {
+            let name = vocabulary.text(entry.username);
+            // Components have programs only; of ServiceAccounts `program-token-by-hand` speaks.
+            if name.starts_with("system:") {
+                continue;
+            }
+            for used in &entry.uses {
+                let agent = vocabulary.text(used.agent);
+                let is_of = |list: &[String]| list.iter().any(|start| agent.starts_with(start));
+                if is_of(&self.people) {
+                    users.entry(name).or_default()[0].push(used);
+                } else if is_of(&self.machines) || agent.contains("kubernetes/$Format") {
+                    users.entry(name).or_default()[1].push(used);
+                }
+            }
+        }
+        let mut findings = Vec::new();
+        for (name, [people, machines]) in &users {
+            let count = |uses: &[&Use]| uses.iter().map(|used| used.count).sum::<u64>();
+            if count(people) < self.least_requests
+                || count(machines) < self.least_requests
+                || !people
+                    .iter()
+                    .any(|one| machines.iter().any(|other| overlap(one, other)))
+            {
+                continue;
+            }
+            let mut sum = Sum::default();
+            people.iter().chain(machines).for_each(|used| sum.add(used));
+            let tally = sum.tally(context);
+            let mut draft = Draft::new(&self.meta, vec![(*name).to_owned()], &tally);
+            let agents = |uses: &[&Use]| {
+                let mut agents: Vec<String> = uses
+                    .iter()
+                    .map(|used| vocabulary.text(used.agent).to_owned())
+                    .collect();
+                agents.sort_unstable();
+                agents.dedup();
+                listed(&agents)
+            };
+            draft.summary = format!(
+                "`{name}` serves people ({}) and machines ({}) at the same time",
+                counted(count(people), "request"),
+                counted(count(machines), "request"),
+            );
+            draft.why = vec![
+                format!("people: {}", agents(people)),
+                format!("machines: {}", agents(machines)),
+            ];
+            let mut finding = sum.finish(draft, vocabulary);
+            finding.actor.username = Some((*name).to_owned());
+            findings.push(finding);
+        }
+        findings
+    }
+}
+
+/// Returns whether one goes on while the other does, or comes back after it.
+fn overlap(one: &Use, other: &Use) -> bool {
+    one.first < other.last && other.first < one.last
+}

@@ -1,0 +1,230 @@
+//! Stories of how credentials are made, held and used up.
+
+use kubescry::finding::Severity;
+use serde_json::json;
+
+use crate::stories::{Client, PODS, SECRETS, Story, nobody, person, pod};
+
+/// A person's `kubectl create token web`, and a client that has it.
+fn mint(story: &mut Story, millis: u64, id: &str, ip: &'static str) -> Client {
+    let token = "/api/v1/namespaces/prod/serviceaccounts/web/token";
+    let event = story.request(millis, &person("dev", "10.9.0.1"), "create", token, 201);
+    event["annotations"]["authentication.kubernetes.io/issued-credential-id"] = json!(id);
+    let extra = json!({"authentication.kubernetes.io/credential-id": [id]});
+    let user =
+        json!({"username": "system:serviceaccount:prod:web", "uid": "uid-web", "extra": extra});
+    Client {
+        user,
+        ip,
+        agent: "curl/8",
+    }
+}
+
+#[test]
+fn a_token_away_from_its_account_broke_its_lineage() {
+    let mut story = Story::of_a_pod(30, PODS);
+    let holder = mint(&mut story, 5_500, "JTI=minted", "203.0.113.9");
+    story.request(9_500, &holder, "list", SECRETS, 200);
+    let found = story.raises("token-lineage-break", Severity::Medium);
+    assert_eq!(
+        found.actor.username.as_deref(),
+        Some("system:serviceaccount:prod:web")
+    );
+    assert_eq!(found.source.ips, ["203.0.113.9"]);
+    assert!(
+        found.summary.contains("`dev` minted for prod/web"),
+        "{}",
+        found.summary
+    );
+    assert_eq!(found.count, 2);
+}
+
+#[test]
+fn a_token_with_its_minter_or_its_account_is_at_home() {
+    let mut story = Story::of_a_pod(30, PODS);
+    let minter = mint(&mut story, 5_500, "JTI=minted", "10.9.0.1");
+    story.request(9_500, &minter, "list", SECRETS, 200);
+    let beside = Client {
+        ip: "10.1.0.7",
+        ..minter
+    };
+    story.request(9_700, &beside, "list", SECRETS, 200);
+    story.says_nothing_of("token-lineage-break");
+}
+
+#[test]
+fn a_token_handed_over_is_only_listed() {
+    let mut story = Story::default();
+    let ci = mint(&mut story, 0, "JTI=minted", "198.51.100.7");
+    for second in 1..20 {
+        story.request(second * 1000, &ci, "list", PODS, 200);
+    }
+    let findings = story.findings();
+    let names: Vec<&str> = findings.iter().map(|found| &*found.rule.name).collect();
+    assert!(names.contains(&"minted-tokens"), "{names:?}");
+    assert!(!names.contains(&"token-lineage-break"), "{names:?}");
+}
+
+#[test]
+fn kubelets_mint_for_their_pods() {
+    let mut story = Story::default();
+    let token = "/api/v1/namespaces/prod/serviceaccounts/web/token";
+    let mut kubelet = person("n1", "10.0.0.1");
+    kubelet.user["username"] = json!("system:node:n1");
+    let event = story.request(0, &kubelet, "create", token, 201);
+    event["annotations"]["authentication.kubernetes.io/issued-credential-id"] = json!("JTI=web-1");
+    story.request(1_000, &pod("web", "web-1", "10.1.0.7"), "list", PODS, 200);
+    story.says_nothing_of("minted-tokens");
+}
+
+/// A watch of `client` that was open between two moments.
+fn watch(story: &mut Story, client: &Client, open: std::ops::Range<u64>) {
+    let from = story.request(open.start, client, "get", PODS, 200)["stageTimestamp"].clone();
+    let event = story.request(open.end, client, "watch", PODS, 200);
+    event["requestReceivedTimestamp"] = from;
+}
+
+#[test]
+fn a_watch_that_outlasts_another_address_proves_two_holders() {
+    let mut story = Story::default();
+    watch(&mut story, &person("dev", "10.9.0.1"), 0..600_000);
+    story.request(60_000, &person("dev", "192.0.2.7"), "list", SECRETS, 200);
+    let found = story.raises("impossible-concurrency", Severity::High);
+    assert_eq!(found.source.ips, ["10.9.0.1", "192.0.2.7"]);
+    assert_eq!(found.count, 2);
+}
+
+#[test]
+fn watches_that_a_laptop_leaves_behind_prove_nothing() {
+    let mut story = Story::default();
+    for informer in 0..8 {
+        let open = informer * 100..145_000 + informer;
+        watch(&mut story, &person("dev", "10.9.0.1"), open);
+    }
+    for second in 100..400 {
+        story.request(
+            second * 1000,
+            &person("dev", "192.0.2.7"),
+            "list",
+            PODS,
+            200,
+        );
+    }
+    story.says_nothing_of("impossible-concurrency");
+}
+
+#[test]
+fn a_gateway_with_two_addresses_is_one_place() {
+    let mut story = Story::default();
+    watch(&mut story, &person("dev", "10.9.0.1"), 0..600_000);
+    story.request(60_000, &person("dev", "10.9.0.2"), "list", SECRETS, 200);
+    story.says_nothing_of("impossible-concurrency");
+}
+
+#[test]
+fn what_is_known_to_be_shared_is_said_once() {
+    let mut story = Story::default();
+    watch(&mut story, &person("dev", "10.9.0.1"), 0..600_000);
+    for second in 1..30 {
+        let ip = if second % 3 == 0 {
+            "10.9.0.1"
+        } else {
+            "192.0.2.7"
+        };
+        story.request(second * 1000, &person("dev", ip), "list", SECRETS, 200);
+    }
+    story.raises("impossible-concurrency", Severity::Informational);
+}
+
+#[test]
+fn a_secret_token_that_nobody_uses_is_listed() {
+    let mut story = Story::default();
+    let secret = "/api/v1/namespaces/prod/secrets/web-token";
+    story.request(0, &person("dev", "10.9.0.1"), "create", secret, 201);
+    let mut controller = person("kcm", "10.0.0.1");
+    controller.user["username"] = json!("system:kube-controller-manager");
+    story.request(20, &controller, "update", secret, 200);
+    let found = story.raises("secret-token-lifecycle", Severity::Low);
+    assert!(
+        found.why[0].contains("never used in this log"),
+        "{:?}",
+        found.why
+    );
+    assert!(
+        found.why[0].starts_with("Secret prod/web-token: made by dev"),
+        "{:?}",
+        found.why
+    );
+}
+
+#[test]
+fn a_secret_that_holds_no_token_is_no_token() {
+    let mut story = Story::default();
+    let secret = "/api/v1/namespaces/prod/secrets/password";
+    story.request(0, &person("dev", "10.9.0.1"), "create", secret, 201);
+    story.request(20, &person("dev", "10.9.0.1"), "update", secret, 200);
+    story.says_nothing_of("secret-token-lifecycle");
+}
+
+#[test]
+fn people_after_machines_are_no_mixed_use() {
+    let mut story = Story::default();
+    for second in 0..100 {
+        let mut client = person("dev", "10.9.0.1");
+        if second < 50 {
+            client.agent = "python-requests/2.34.2";
+        }
+        story.request(second * 1000, &client, "list", PODS, 200);
+    }
+    story.says_nothing_of("mixed-use");
+}
+
+#[test]
+fn a_refusal_is_explained_by_what_its_program_had() {
+    let mut story = Story::default();
+    for second in 0..60 {
+        story.request(second * 1000, &person("dev", "10.9.0.1"), "list", PODS, 200);
+    }
+    let late = nobody(
+        "10.9.0.1",
+        "kubectl/v1.36.2 (linux/amd64) kubernetes/8e16b12",
+    );
+    for second in 100..110 {
+        story.request(second * 1000, &late, "list", PODS, 401);
+    }
+    let found = story.raises("refused-credentials", Severity::Low);
+    assert!(
+        found.summary.contains("an expired client certificate"),
+        "{}",
+        found.summary
+    );
+    assert!(found.next_steps[0].starts_with("Renew the certificate"));
+}
+
+#[test]
+fn a_refusal_says_itself_what_was_wrong() {
+    let mut story = Story::default();
+    let client = nobody("10.9.0.1", "curl/8");
+    for second in 0..5 {
+        let event = story.request(second * 1000, &client, "list", PODS, 401);
+        event["responseStatus"]["message"] =
+            json!("Authentication failed, no credentials provided");
+    }
+    let found = story.raises("refused-credentials", Severity::Low);
+    assert!(
+        found.summary.contains("not a Bearer token"),
+        "{}",
+        found.summary
+    );
+}
+
+#[test]
+fn a_token_that_was_invalidated_names_its_secret() {
+    let mut story = Story::default();
+    let client = nobody("10.9.0.1", "curl/8");
+    let event = story.request(0, &client, "list", PODS, 401);
+    event["annotations"] =
+        json!({"authentication.k8s.io/legacy-token-invalidated": "prod/old-token"});
+    let found = story.raises("refused-credentials", Severity::Low);
+    assert!(found.why[1].contains("prod/old-token"), "{:?}", found.why);
+}
