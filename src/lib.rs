@@ -7,7 +7,8 @@
 //! The modules in reading order: [`source`] turns paths into chunks of whole lines, [`decode`] lines
 //! into events, [`frame`] events into columns; [`rules`] reads what to look for, [`detect`] looks for
 //! it, with the [`credential`] ledger as its memory; a [`finding`] is what it says, [`report`] prints
-//! it, [`pipeline`] joins the stages, [`trial`] tries a rule on test events, and [`cli`] is the program.
+//! it, [`pipeline`] joins the stages, [`trial`] tries a rule on test events, [`lint`] says what is
+//! wrong with one, and [`cli`] is the program.
 
 pub mod cli;
 pub mod credential;
@@ -15,6 +16,7 @@ pub mod decode;
 pub mod detect;
 pub mod finding;
 pub mod frame;
+pub mod lint;
 pub mod pipeline;
 pub mod report;
 pub mod rules;

@@ -17,8 +17,9 @@ mod merge;
 mod monitor;
 mod reader;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use foldhash::quality::RandomState;
@@ -27,6 +28,9 @@ use crate::decode::envelope::Format;
 use crate::decode::record::{Opened, Opener, Record, records};
 use crate::decode::{decode, decode_native, text_of};
 use crate::detect::engine::{Engine, Outcome};
+use crate::detect::feed::Fed;
+use crate::detect::supply::Supply;
+use crate::detect::watch::Watch;
 use crate::detect::{CompiledRules, Hits};
 use crate::frame::coder::CodedEvent;
 use crate::frame::{Coder, EventColumns, EventFrame, Origin, Vocabulary};
@@ -94,6 +98,8 @@ pub struct Scan {
     pub outcome: Outcome,
     /// What was read and what was not.
     pub summary: Summary,
+    /// Which rules the log can feed, in the order of the rules.
+    pub fed: Vec<Fed>,
     /// Why files were not read, or not to their end.
     pub errors: Vec<SourceError>,
     /// Bytes read from files, as they stand there.
@@ -127,6 +133,7 @@ struct Batch {
     file: u32,
     frame: EventFrame,
     hits: Hits,
+    supply: Supply,
     found: Found,
     bytes: u64,
 }
@@ -202,6 +209,27 @@ pub fn scan(
     rules: &RuleSet,
     compiled: &CompiledRules,
 ) -> Result<Scan, ScanError> {
+    run(options, rules, compiled, None)
+}
+
+/// Scans, and looks on the way for the fields that rules name, which takes longer.
+///
+/// # Errors
+/// As of [`scan`].
+pub fn survey(
+    options: &Options,
+    rules: &RuleSet,
+    compiled: &CompiledRules,
+) -> Result<Scan, ScanError> {
+    run(options, rules, compiled, Some(&Watch::new(compiled)))
+}
+
+fn run(
+    options: &Options,
+    rules: &RuleSet,
+    compiled: &CompiledRules,
+    watch: Option<&Watch<'_>>,
+) -> Result<Scan, ScanError> {
     let threads = options.threads.max(1);
     let mut discovery = discover::discover(&options.paths);
     let errors = std::mem::take(&mut discovery.errors);
@@ -219,6 +247,9 @@ pub fn scan(
         vocabulary: &vocabulary,
         request_hasher: RandomState::default(),
         compiled,
+        columns: compiled.columns(rules),
+        filled: AtomicU64::new(0),
+        watch,
         format: options.format,
         cluster: &options.cluster,
     };
@@ -253,7 +284,62 @@ pub fn scan(
     while let Some(done) = lock(&inbox).take_next() {
         merge.take(done);
     }
-    Ok(merge.finish())
+    let unseen = watch.map(Watch::unseen).unwrap_or_default();
+    Ok(merge.finish(&unseen))
+}
+
+/// Scans `text`, the content of a log in memory, on the thread that calls; `options` name no paths.
+///
+/// # Errors
+/// When a rule cannot be used.
+pub fn scan_text(
+    name: &str,
+    text: &str,
+    options: &Options,
+    rules: &RuleSet,
+    compiled: &CompiledRules,
+) -> Result<Scan, ScanError> {
+    let mut discovery = discover::discover(&[]);
+    discovery.files.push(InputFile {
+        path: None,
+        name: name.into(),
+        lane: 0,
+    });
+    let vocabulary = Vocabulary::new();
+    let engine = Engine::new(rules, compiled, &vocabulary, options.evidence_limit)?;
+    let recycled = Recycled::default();
+    let worker = Worker {
+        files: &discovery.files,
+        recycled: &recycled,
+        vocabulary: &vocabulary,
+        request_hasher: RandomState::default(),
+        compiled,
+        columns: compiled.columns(rules),
+        filled: AtomicU64::new(0),
+        watch: None,
+        format: options.format,
+        cluster: &options.cluster,
+    };
+    let mut merge = Merge::new(
+        &discovery,
+        Vec::new(),
+        &recycled,
+        &vocabulary,
+        engine,
+        options,
+    );
+    merge.take(worker.work(Job {
+        sequence: 0,
+        lane: 0,
+        horizon: i64::MAX,
+        chunk: Some(Chunk {
+            line: 1,
+            data: text.as_bytes().to_vec(),
+            ..Chunk::default()
+        }),
+        notes: Notes::default(),
+    }));
+    Ok(merge.finish(&BTreeSet::new()))
 }
 
 /// Merges what is next in order, unless another thread is at it; waits for that one if told to.
@@ -281,6 +367,11 @@ struct Worker<'a> {
     vocabulary: &'a Vocabulary,
     request_hasher: RandomState,
     compiled: &'a CompiledRules,
+    /// Columns of which is asked whether any event fills them, as bits.
+    columns: u64,
+    /// Those of them that some event is known to fill: nobody need look again.
+    filled: AtomicU64,
+    watch: Option<&'a Watch<'a>>,
     format: Option<Format>,
     cluster: &'a str,
 }
@@ -335,10 +426,17 @@ impl Worker<'_> {
         let (frame, coder) = desk.columns.finish(data);
         lock(&self.recycled.coders).push(coder);
         let hits = self.compiled.evaluate(&frame);
+        let open = self.columns & !self.filled.load(Ordering::Relaxed);
+        let supply = Supply::of(&frame, open);
+        self.filled.fetch_or(supply.filled(), Ordering::Relaxed);
+        if let Some(watch) = self.watch {
+            watch.note(&frame);
+        }
         Batch {
             file: chunk.file,
             frame,
             hits,
+            supply,
             found: desk.found,
             bytes,
         }

@@ -72,6 +72,6 @@ pub fn run() -> Exit {
     let printer = Printer::new(cli.global.color, cli.global.quiet);
     match cli.command {
         Command::Scan(args) => scan::run(&args, &cli.global, printer),
-        Command::Rules(args) => rules::run(&args, printer),
+        Command::Rules(args) => rules::run(&args, &cli.global, printer),
     }
 }

@@ -137,7 +137,8 @@ fn parse_profile(text: &str) -> Result<String, String> {
         .ok_or_else(|| format!("one of {}", known.collect::<Vec<_>>().join(", ")))
 }
 
-fn parse_severity(text: &str) -> Result<Severity, String> {
+/// Reads a severity; names all of them if it is none.
+pub(super) fn parse_severity(text: &str) -> Result<Severity, String> {
     text.parse().map_err(|()| {
         let words: Vec<&str> = Severity::ALL
             .iter()
@@ -239,6 +240,21 @@ fn write_stats(scan: &Scan, path: &PathBuf) -> io::Result<()> {
 
 /// Reports what is missing, and chooses the exit code.
 fn judge(scan: &Scan, args: &ScanArgs, printer: Printer) -> Exit {
+    let exit = missing(scan, args.max_bad, printer);
+    let worst = scan
+        .outcome
+        .findings
+        .iter()
+        .map(|finding| finding.severity)
+        .max();
+    match (args.fail_on, worst) {
+        (Some(limit), Some(worst)) if worst >= limit => exit.max(Exit::Findings),
+        _ => exit,
+    }
+}
+
+/// Reports what of the log is missing, and returns the exit code that this alone asks for.
+pub(super) fn missing(scan: &Scan, max_bad: Option<u64>, printer: Printer) -> Exit {
     let totals = &scan.summary.totals;
     for error in &scan.errors {
         printer.print(&with_hint(
@@ -288,21 +304,13 @@ fn judge(scan: &Scan, args: &ScanArgs, printer: Printer) -> Exit {
         ));
         return Exit::Unreadable;
     }
-    let missing = !scan.errors.is_empty()
+    let is_partial = !scan.errors.is_empty()
         || totals.oversize > 0
-        || args.max_bad.is_some_and(|limit| totals.bad > limit);
-    if missing {
-        return Exit::Partial;
-    }
-    let worst = scan
-        .outcome
-        .findings
-        .iter()
-        .map(|finding| finding.severity)
-        .max();
-    match (args.fail_on, worst) {
-        (Some(limit), Some(worst)) if worst >= limit => Exit::Findings,
-        _ => Exit::Done,
+        || max_bad.is_some_and(|limit| totals.bad > limit);
+    if is_partial {
+        Exit::Partial
+    } else {
+        Exit::Done
     }
 }
 

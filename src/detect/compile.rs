@@ -80,7 +80,7 @@ impl Problem {
         }
     }
 
-    fn place(self, path: &str, text: &str) -> RuleError {
+    pub(super) fn place(self, path: &str, text: &str) -> RuleError {
         let mut error = RuleError::at(path, text, &self.needle, self.what);
         error.hint = self.hint;
         error
@@ -112,13 +112,7 @@ impl CompiledRules {
     /// # Errors
     /// When any rule cannot be compiled: all problems, each with its place.
     pub fn compile(rules: &RuleSet) -> Result<Self, Vec<CompileError>> {
-        let placeholders = rules.lists.iter().flat_map(|list| &list.placeholders);
-        let mut compiler = Compiler {
-            placeholders: placeholders.collect(),
-            is_built_in: false,
-            leaves: Vec::new(),
-            by_key: HashMap::new(),
-        };
+        let mut compiler = Compiler::new(rules);
         let mut errors = Vec::new();
         let mut lists = Vec::with_capacity(rules.lists.len());
         for list in &rules.lists {
@@ -222,6 +216,18 @@ impl CompiledRules {
         })
     }
 
+    /// Returns the tests of a compiler, without any rule.
+    pub(super) fn of_tests(compiler: Compiler<'_>) -> Self {
+        Self {
+            rules: Vec::new(),
+            lists: Vec::new(),
+            leaves: compiler.leaves,
+            keys: Keys::all(),
+            coded: Vec::new(),
+            scratch: Mutex::default(),
+        }
+    }
+
     /// Returns whether a rule reads bodies.
     pub fn reads_body(&self, rule: usize) -> bool {
         self.rules[rule].as_ref().is_some_and(|rule| rule.has_body)
@@ -285,7 +291,7 @@ fn check_correlation(rule: &CorrelationRule) -> Vec<Problem> {
     names.filter_map(|name| resolve(name).err()).collect()
 }
 
-fn resolve(name: &str) -> Result<Field, Problem> {
+pub(super) fn resolve(name: &str) -> Result<Field, Problem> {
     Field::resolve(name).map_err(|FieldError { what, hint }| Problem {
         needle: name.to_owned(),
         what,
@@ -293,8 +299,16 @@ fn resolve(name: &str) -> Result<Field, Problem> {
     })
 }
 
+/// Returns keywords as an item: one without a field.
+pub(super) fn keywords(values: &[SigmaValue]) -> DetectionItem {
+    DetectionItem {
+        field: FieldSpec::new(None, Vec::new()),
+        values: values.to_vec(),
+    }
+}
+
 /// The leaves so far.
-struct Compiler<'r> {
+pub(super) struct Compiler<'r> {
     /// Values that stand behind the modifier `expand`, by name.
     placeholders: BTreeMap<&'r String, &'r Vec<String>>,
     /// Whether what is compiled is part of the program, and so known to be right.
@@ -303,7 +317,17 @@ struct Compiler<'r> {
     by_key: HashMap<String, u32>,
 }
 
-impl Compiler<'_> {
+impl<'r> Compiler<'r> {
+    pub(super) fn new(rules: &'r RuleSet) -> Self {
+        let placeholders = rules.lists.iter().flat_map(|list| &list.placeholders);
+        Self {
+            placeholders: placeholders.collect(),
+            is_built_in: false,
+            leaves: Vec::new(),
+            by_key: HashMap::new(),
+        }
+    }
+
     fn detections(&mut self, detections: &Detections) -> Result<Tree<u32>, Problem> {
         let Detections {
             named,
@@ -323,7 +347,7 @@ impl Compiler<'_> {
         ))
     }
 
-    fn detection(&mut self, detection: &Detection) -> Result<Tree<u32>, Problem> {
+    pub(super) fn detection(&mut self, detection: &Detection) -> Result<Tree<u32>, Problem> {
         match detection {
             Detection::AllOf(items) => {
                 let parts = items.iter().map(|item| self.item(item));
@@ -338,13 +362,7 @@ impl Compiler<'_> {
                     Tree::or(trees)
                 })
             }
-            Detection::Keywords(values) => {
-                let field = FieldSpec::new(None, Vec::new());
-                self.item(&DetectionItem {
-                    field,
-                    values: values.clone(),
-                })
-            }
+            Detection::Keywords(values) => self.item(&keywords(values)),
             Detection::ArrayMatch {
                 field: name,
                 quantifier,
@@ -364,7 +382,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn item(&mut self, item: &DetectionItem) -> Result<Tree<u32>, Problem> {
+    pub(super) fn item(&mut self, item: &DetectionItem) -> Result<Tree<u32>, Problem> {
         let name = item.field.name.as_deref().unwrap_or("keyword");
         let field = item
             .field

@@ -1,13 +1,12 @@
 //! Coverage: what this log could have shown, so that silence is not taken for peace.
 
-use std::collections::BTreeMap;
-
 use super::analytics::Draft;
 use super::request::{Request, Stage};
+use super::supply::Supply;
 use super::tally::Tally;
 use crate::finding::Finding;
 use crate::frame::vocabulary::known;
-use crate::frame::{Column, ColumnType, EventFrame, NULL, Vocabulary};
+use crate::frame::{Column, ColumnType, Vocabulary};
 use crate::rules::{RuleError, RuleMeta, RuleSet};
 
 /// How far records may stand behind later ones; kube-apiserver itself keeps to fractions of a second.
@@ -18,10 +17,8 @@ pub struct Coverage {
     blind_meta: RuleMeta,
     /// Per rule: the columns that the log must fill somewhere.
     required: Vec<Vec<Column>>,
-    seen: BTreeMap<Column, bool>,
-    has_bodies: bool,
+    supply: Supply,
     refused: u64,
-    has_started: bool,
     first: i64,
     last: i64,
     /// Requests that stand far behind later ones.
@@ -30,7 +27,6 @@ pub struct Coverage {
     long_running: u64,
     requests: u64,
     authenticated: u64,
-    has_credential_id: bool,
     secrets: u64,
 }
 
@@ -59,43 +55,29 @@ impl Coverage {
             .iter()
             .map(|rule| required(&rule.meta))
             .collect::<Result<_, _>>()?;
-        let seen = required
-            .iter()
-            .flatten()
-            .map(|&column| (column, false))
-            .collect();
         Ok(Self {
             blind_meta: blind_meta.clone(),
             required,
-            seen,
-            has_bodies: false,
+            supply: Supply::default(),
             refused: 0,
-            has_started: false,
             first: i64::MAX,
             last: i64::MIN,
             late: 0,
             long_running: 0,
             requests: 0,
             authenticated: 0,
-            has_credential_id: false,
             secrets: 0,
         })
     }
 
-    /// Takes in the events of one chunk.
-    pub fn note(&mut self, frame: &EventFrame) {
-        let any = |column: Column| frame.codes(column).iter().any(|&code| code != NULL);
-        for (column, seen) in &mut self.seen {
-            *seen = *seen || any(*column);
-        }
-        self.has_credential_id = self.has_credential_id || any(Column::CredentialId);
-        let has = |column: Column, known: &[u32]| {
-            let codes = frame.codes(column);
-            codes.iter().any(|code| known.contains(code))
-        };
-        let with_bodies = [known::REQUEST, known::REQUEST_RESPONSE];
-        self.has_bodies = self.has_bodies || has(Column::Level, &with_bodies);
-        self.has_started = self.has_started || has(Column::Stage, &[known::RESPONSE_STARTED]);
+    /// Takes in what the events of one chunk have to offer.
+    pub fn note(&mut self, supply: Supply) {
+        self.supply.merge(supply);
+    }
+
+    /// Returns what the log has to offer.
+    pub fn supply(&self) -> &Supply {
+        &self.supply
     }
 
     /// Takes in one request; `in_order` says that it stands at its place in the log.
@@ -117,18 +99,21 @@ impl Coverage {
 
     /// Returns whether the log fills what rule number `rule` needs.
     pub fn can_judge(&self, rule: usize) -> bool {
-        self.required[rule].iter().all(|column| self.seen[column])
+        self.required[rule]
+            .iter()
+            .all(|column| self.supply.fills(*column))
     }
 
     /// Returns whether the policy leaves out the one stage at which a 401 is logged: watches end in
     /// the log that never began in it.
-    fn is_blind_to_401(&self) -> bool {
-        !self.has_started && self.refused == 0 && self.long_running > 0
+    fn is_blind_to_401(&self, vocabulary: &Vocabulary) -> bool {
+        let has_started = self.supply.has_stage("ResponseStarted", vocabulary);
+        !has_started && self.refused == 0 && self.long_running > 0
     }
 
     /// Returns findings about the log itself.
     pub fn findings(&self, vocabulary: &Vocabulary) -> Vec<Finding> {
-        if !self.is_blind_to_401() {
+        if !self.is_blind_to_401(vocabulary) {
             return Vec::new();
         }
         let mut tally = Tally::empty();
@@ -155,12 +140,12 @@ impl Coverage {
     }
 
     /// Returns what the log cannot show, in words.
-    pub fn blind(&self) -> Vec<String> {
+    pub fn blind(&self, vocabulary: &Vocabulary) -> Vec<String> {
         let mut blind = Vec::new();
         if self.requests == 0 {
             return blind;
         }
-        if self.is_blind_to_401() {
+        if self.is_blind_to_401(vocabulary) {
             blind.push(
                 "failed logins (401): the policy omits stage ResponseStarted, where alone they are logged"
                     .to_owned(),
@@ -171,12 +156,12 @@ impl Coverage {
                     .to_owned(),
             );
         }
-        if !self.has_bodies {
+        if !self.supply.has_bodies() {
             blind.push(
                 "what was written: every event is at level Metadata, without bodies".to_owned(),
             );
         }
-        if self.authenticated > 0 && !self.has_credential_id {
+        if self.authenticated > 0 && !self.supply.fills(Column::CredentialId) {
             blind.push(
                 "which credential was used: no event has a credential-id (Kubernetes before 1.32, or stripped)"
                     .to_owned(),

@@ -26,9 +26,11 @@ use super::analytics::{Context, Draft, counted, listed};
 use super::compile::CompiledRules;
 use super::correlate::Correlation;
 use super::coverage::Coverage;
+use super::feed::{Fed, Judge};
 use super::fold::{Folded, Hits};
 use super::makers::{self, Makers};
 use super::request::Request;
+use super::supply::Supply;
 use super::tally::{Sessions, Tally};
 use crate::credential::{Deaths, Ledger};
 use crate::finding::incident::{self, Incident, Maker, SHARED_PEER_USERS, Surroundings};
@@ -217,8 +219,20 @@ impl<'r> Engine<'r> {
     }
 
     /// Notes what the events of a frame can tell at all.
-    pub fn note_coverage(&mut self, frame: &EventFrame) {
-        self.coverage.note(frame);
+    pub fn note_coverage(&mut self, supply: Supply) {
+        self.coverage.note(supply);
+    }
+
+    /// Says which rules the log can feed; `unseen` are fields in bodies that no event has, if somebody looked.
+    pub fn feed(&self, unseen: &BTreeSet<String>) -> Vec<Fed> {
+        let judge = Judge {
+            rules: self.rules,
+            compiled: self.compiled,
+            vocabulary: self.vocabulary,
+            supply: self.coverage.supply(),
+            unseen,
+        };
+        judge.judge()
     }
 
     /// Takes in one request.
@@ -420,7 +434,7 @@ impl<'r> Engine<'r> {
         Outcome {
             findings,
             incidents,
-            blind: self.coverage.blind(),
+            blind: self.coverage.blind(vocabulary),
             notes,
             excluded,
             requests: self.requests,

@@ -201,6 +201,15 @@ pub(super) struct Pass<'e> {
 }
 
 impl<'e> Pass<'e> {
+    /// Starts with nothing found.
+    pub(super) fn new(rules: &'e CompiledRules, frame: &'e EventFrame) -> Self {
+        Self {
+            rules,
+            frame,
+            found: Found::new(rules.leaves.len()),
+        }
+    }
+
     /// Finds the rows of all leaves of a column that has its codes to itself.
     fn spread_column(&mut self, column: Column, column_idx: usize, scratch: &mut Scratch) {
         let codes = self.frame.codes(column);

@@ -77,49 +77,22 @@ impl CompiledRules {
 
     /// Returns whether a condition holds, by columns alone; `None` if a body or the raw text decides.
     fn known(&self, tree: &Tree<u32>, frame: &EventFrame, row_idx: usize) -> Option<bool> {
-        match tree {
-            Tree::And(parts) | Tree::Or(parts) => {
-                let deciding = matches!(tree, Tree::Or(_));
-                let mut result = Some(!deciding);
-                for part in parts {
-                    match self.known(part, frame, row_idx) {
-                        Some(holds) if holds == deciding => return Some(deciding),
-                        Some(_) => {}
-                        None => result = None,
-                    }
-                }
-                result
+        tree.decide(&mut |leaf_idx| {
+            let leaf = &self.leaves[*leaf_idx as usize];
+            if leaf.field == Field::Record {
+                return None;
             }
-            Tree::AtLeast(n, parts) => {
-                let known = || parts.iter().map(|part| self.known(part, frame, row_idx));
-                let n_sure = known().filter(|holds| *holds == Some(true)).count();
-                let n_open = known().filter(Option::is_none).count();
-                if n_sure >= *n {
-                    Some(true)
-                } else if n_sure + n_open < *n {
-                    Some(false)
-                } else {
-                    None
+            let values = row_values(frame, &leaf.field, row_idx)?;
+            match &leaf.test {
+                LeafTest::Related(modifiers, other) => {
+                    let other = row_values(frame, other, row_idx)?;
+                    Some(related(&values, &other, |left, right| {
+                        modifiers.relate(left, right)
+                    }))
                 }
+                test => Some(test.matches(&values)),
             }
-            Tree::Not(inner) => self.known(inner, frame, row_idx).map(|holds| !holds),
-            Tree::Test(leaf_idx) => {
-                let leaf = &self.leaves[*leaf_idx as usize];
-                if leaf.field == Field::Record {
-                    return None;
-                }
-                let values = row_values(frame, &leaf.field, row_idx)?;
-                match &leaf.test {
-                    LeafTest::Related(modifiers, other) => {
-                        let other = row_values(frame, other, row_idx)?;
-                        Some(related(&values, &other, |left, right| {
-                            modifiers.relate(left, right)
-                        }))
-                    }
-                    test => Some(test.matches(&values)),
-                }
-            }
-        }
+        })
     }
 }
 

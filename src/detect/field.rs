@@ -6,6 +6,7 @@
 //! never matches because of a typo is the commonest complaint about Sigma engines.
 
 use crate::frame::{Column, ColumnType};
+use crate::rules::words::closest;
 
 use super::path::{Path, PathError};
 use super::view::Derived;
@@ -309,14 +310,7 @@ fn unknown(name: &str) -> FieldError {
         .iter()
         .find(|(mistake, _)| *mistake == name)
         .map(|(_, meant)| *meant);
-    let meant = meant.or_else(|| {
-        let likeness = |other: &str| strsim::normalized_damerau_levenshtein(name, other);
-        let best = names()
-            .filter(|name| !name.is_empty())
-            .map(|other| (likeness(other), other));
-        let best = best.max_by(|(left, _), (right, _)| left.total_cmp(right))?;
-        (best.0 >= 0.6).then_some(best.1)
-    });
+    let meant = meant.or_else(|| closest(name, names().filter(|name| !name.is_empty())));
     FieldError {
         what: format!("unknown field `{name}`: an audit event has no such field"),
         hint: meant.map(|meant| format!("did you mean `{meant}`?")),

@@ -69,6 +69,11 @@ impl<'a> Members<'a> {
         self.entries.iter_mut().map(|(_, value)| value)
     }
 
+    /// Returns the keys.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|(key, _)| &**key)
+    }
+
     /// Returns whether any key holds a dot.
     pub fn has_dots(&self) -> bool {
         self.has_dots

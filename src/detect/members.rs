@@ -4,13 +4,14 @@
 //! `securityContext.privileged` below it is one container that has both. What is no list is a list of
 //! one; what is absent or null is the empty list.
 
-use super::json::{Json, Keys};
 use rsigma_parser::{ArrayQuantifier, Detection, DetectionItem};
 
-use super::compile::Problem;
+use super::compile::{Problem, keywords};
+use super::json::{Json, Keys};
 use super::matcher::Matcher;
 use super::modifier::Modifiers;
 use super::path::Path;
+use super::trace::{Found, Trace, text_of_item};
 use super::tree::Tree;
 use super::value::Values;
 
@@ -23,9 +24,17 @@ pub struct Members {
 
 /// One test of an element; an empty path is the element itself.
 #[derive(Debug, Clone)]
-enum MemberTest {
-    Value(Path, Matcher),
-    Members(Path, Box<Members>),
+struct MemberTest {
+    /// The test, as the rule writes it.
+    text: String,
+    path: Path,
+    kind: MemberKind,
+}
+
+#[derive(Debug, Clone)]
+enum MemberKind {
+    Value(Matcher),
+    Members(Box<Members>),
 }
 
 impl Members {
@@ -43,9 +52,8 @@ impl Members {
     /// Names every key that the tests within an element may follow.
     pub(super) fn keep(&self, keys: &mut Keys) {
         self.body.visit(&mut |test| {
-            let (MemberTest::Value(path, _) | MemberTest::Members(path, _)) = test;
-            path.keep(keys);
-            if let MemberTest::Members(_, members) = test {
+            test.path.keep(keys);
+            if let MemberKind::Members(members) = &test.kind {
                 members.keep(keys);
             }
         });
@@ -54,22 +62,24 @@ impl Members {
     /// Returns whether the condition holds for a field with `values`.
     pub fn matches(&self, values: &Values<'_>) -> bool {
         match values {
-            Values::Found(found) => {
-                let members = found.iter().flat_map(|value| match value {
-                    Json::List(elements) => elements.as_slice(),
-                    Json::Null => &[],
-                    single => std::slice::from_ref(*single),
-                });
-                self.holds(members)
-            }
-            values => {
-                let mut texts = Vec::new();
-                values.texts(&mut texts);
-                let texts = texts.into_iter();
-                let members: Vec<Json<'_>> = texts.map(|text| Json::Text(text.into())).collect();
-                self.holds(members.iter())
-            }
+            Values::Found(found) => self.holds(elements(found)),
+            values => self.holds(texts(values).iter()),
         }
+    }
+
+    /// Says of each element whether it meets the conditions; what is secret is not told.
+    pub(super) fn trace(&self, values: &Values<'_>, is_secret: bool) -> Vec<Trace> {
+        let texts = texts(values);
+        let members: Vec<&Json<'_>> = match values {
+            Values::Found(found) => elements(found).collect(),
+            _ => texts.iter().collect(),
+        };
+        let members = (0..).zip(members);
+        let traces = members.map(|(at, member): (usize, _)| {
+            let trace = Trace::of_tree(&self.body, &mut |test| test.trace(member, is_secret));
+            Trace::group(trace.is_met, format!("element {at}"), vec![trace])
+        });
+        traces.collect()
     }
 
     fn holds<'v>(&self, mut members: impl Iterator<Item = &'v Json<'v>>) -> bool {
@@ -83,15 +93,43 @@ impl Members {
     }
 }
 
+/// Returns the elements of lists; what is no list is a list of one.
+fn elements<'v>(found: &'v [&'v Json<'v>]) -> impl Iterator<Item = &'v Json<'v>> {
+    found.iter().flat_map(|value| match value {
+        Json::List(elements) => elements.as_slice(),
+        Json::Null => &[],
+        single => std::slice::from_ref(*single),
+    })
+}
+
+fn texts(values: &Values<'_>) -> Vec<Json<'static>> {
+    let mut texts = Vec::new();
+    values.texts(&mut texts);
+    let texts = texts.into_iter();
+    texts.map(|text| Json::Text(text.into())).collect()
+}
+
 impl MemberTest {
     fn matches(&self, member: &Json<'_>) -> bool {
-        let (Self::Value(path, _) | Self::Members(path, _)) = self;
         let mut found = Vec::new();
-        path.find(member, &mut found);
-        match self {
-            Self::Value(_, matcher) => matcher.matches(&Values::Found(found)),
-            Self::Members(_, members) => members.matches(&Values::Found(found)),
+        self.path.find(member, &mut found);
+        match &self.kind {
+            MemberKind::Value(matcher) => matcher.matches(&Values::Found(found)),
+            MemberKind::Members(members) => members.matches(&Values::Found(found)),
         }
+    }
+
+    fn trace(&self, member: &Json<'_>, is_secret: bool) -> Trace {
+        let mut found = Vec::new();
+        self.path.find(member, &mut found);
+        let values = Values::Found(found);
+        let mut trace = Trace::group(self.matches(member), self.text.clone(), Vec::new());
+        match &self.kind {
+            MemberKind::Members(members) => trace.parts = members.trace(&values, is_secret),
+            MemberKind::Value(_) if is_secret => trace.found = Found::Secret(1),
+            MemberKind::Value(_) => trace.found = Found::of(&values),
+        }
+        trace
     }
 }
 
@@ -103,10 +141,11 @@ fn detection(body: &Detection) -> Result<Tree<MemberTest>, Problem> {
         Detection::And(parts) => Ok(Tree::and(all(parts)?)),
         Detection::Keywords(values) => {
             let matcher = Matcher::compile(&Modifiers::default(), values, false);
-            Ok(Tree::Test(MemberTest::Value(
-                Path::default(),
-                matcher.map_err(Problem::from)?,
-            )))
+            Ok(Tree::Test(MemberTest {
+                text: text_of_item(&keywords(values)),
+                path: Path::default(),
+                kind: MemberKind::Value(matcher.map_err(Problem::from)?),
+            }))
         }
         Detection::ArrayMatch {
             field,
@@ -114,7 +153,11 @@ fn detection(body: &Detection) -> Result<Tree<MemberTest>, Problem> {
             body,
         } => {
             let members = Box::new(Members::compile(*quantifier, body)?);
-            Ok(Tree::Test(MemberTest::Members(path(field)?, members)))
+            Ok(Tree::Test(MemberTest {
+                text: format!("{field}[{quantifier}]"),
+                path: path(field)?,
+                kind: MemberKind::Members(members),
+            }))
         }
         Detection::Conditional { named, condition } => {
             Tree::condition(condition, named, &mut detection)
@@ -134,7 +177,11 @@ fn item(item: &DetectionItem) -> Result<Tree<MemberTest>, Problem> {
     }
     let tree = modifiers.combine(&item.values, |values| {
         let matcher = Matcher::compile(&modifiers, values, false)?;
-        Ok(Tree::Test(MemberTest::Value(path.clone(), matcher)))
+        Ok(Tree::Test(MemberTest {
+            text: text_of_item(item),
+            path: path.clone(),
+            kind: MemberKind::Value(matcher),
+        }))
     });
     tree.map_err(problem)
 }

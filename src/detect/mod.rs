@@ -20,6 +20,7 @@
 
 pub mod analytics;
 pub mod bitmap;
+pub mod check;
 pub mod compile;
 mod correlate;
 pub mod coverage;
@@ -27,6 +28,7 @@ mod encode;
 pub mod engine;
 pub mod evaluate;
 pub mod explain;
+pub mod feed;
 pub mod field;
 pub mod fold;
 pub mod json;
@@ -35,16 +37,20 @@ pub mod makers;
 pub mod matcher;
 pub mod members;
 pub mod modifier;
+pub mod outline;
 pub mod path;
 pub mod rbac;
 pub mod request;
 mod row;
 pub mod sample;
 mod seen;
+pub mod supply;
 pub mod tally;
+pub mod trace;
 pub mod tree;
 pub mod value;
 pub mod view;
+pub mod watch;
 
 pub use compile::{CompileError, CompiledRules};
 pub use evaluate::{Hit, Hits};

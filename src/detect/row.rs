@@ -85,8 +85,20 @@ impl<'p, 'e> Row<'p, 'e> {
                 Some((tested, holding)) if tested.get(self.idx) => holding.get(self.idx),
                 _ => pass.holds_at(leaf, self.idx),
             },
-            (_, LeafTest::Related(modifiers, other)) => {
-                self.parse(&leaf.field);
+            (_, LeafTest::Related(..)) => self.meets(leaf),
+            (_, test) if self.lacks(leaf) => test.matches(&Values::MISSING),
+            _ => self.meets(leaf),
+        };
+        self.memo.verdicts[leaf_idx as usize] = Some(holds);
+        self.memo.tested.push(leaf_idx);
+        holds
+    }
+
+    /// Returns whether a leaf holds at the row by the row's values alone; no pass over all rows need have been.
+    pub(super) fn meets(&mut self, leaf: &Leaf) -> bool {
+        self.parse(&leaf.field);
+        match &leaf.test {
+            LeafTest::Related(modifiers, other) => {
                 self.parse(other);
                 related(
                     &self.values(&leaf.field),
@@ -94,15 +106,14 @@ impl<'p, 'e> Row<'p, 'e> {
                     |left, right| modifiers.relate(left, right),
                 )
             }
-            (_, test) if self.lacks(leaf) => test.matches(&Values::MISSING),
-            (_, test) => {
-                self.parse(&leaf.field);
-                test.matches(&self.values(&leaf.field))
-            }
-        };
-        self.memo.verdicts[leaf_idx as usize] = Some(holds);
-        self.memo.tested.push(leaf_idx);
-        holds
+            test => test.matches(&self.values(&leaf.field)),
+        }
+    }
+
+    /// Returns the values of a field.
+    pub(super) fn find(&mut self, field: &Field) -> Values<'_> {
+        self.parse(field);
+        self.values(field)
     }
 
     /// Returns whether the region surely lacks the leaf's field, by its raw text.

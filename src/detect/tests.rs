@@ -34,14 +34,17 @@ fn rule(detection: &str, number: usize) -> String {
 }
 
 fn compile(detections: &[&str]) -> Result<CompiledRules, Vec<CompileError>> {
+    CompiledRules::compile(&rule_set(detections))
+}
+
+fn rule_set(detections: &[&str]) -> RuleSet {
     let files = detections.iter().enumerate().map(|(number, detection)| {
         (
             format!("detections/{number:03}.yml"),
             rule(detection, number),
         )
     });
-    let set = RuleSet::from_files(files).unwrap_or_else(|errors| panic!("{errors:#?}"));
-    CompiledRules::compile(&set)
+    RuleSet::from_files(files).unwrap_or_else(|errors| panic!("{errors:#?}"))
 }
 
 /// Evaluates the selection `body` (block style, or flow style in braces) on one event.
@@ -614,6 +617,15 @@ proptest! {
         let frame = frame(&text);
         let hits = rules.evaluate(&frame);
         prop_assert_eq!(&hits, &evaluate_slowly(&rules, &frame, &text));
-        prop_assert_eq!(hits, rules.evaluate(&frame));
+        prop_assert_eq!(&hits, &rules.evaluate(&frame));
+        let set = rule_set(&detections);
+        for (rule, _) in detections.iter().enumerate() {
+            let outline = outline::Outline::new(&set, rule).unwrap().unwrap();
+            for row_idx in 0..frame.height().min(20) {
+                let is_hit =
+                    hits.iter().any(|hit| (hit.row_idx as usize, hit.rule as usize) == (row_idx, rule));
+                prop_assert_eq!(outline.explain(&frame, row_idx).is_match, is_hit);
+            }
+        }
     }
 }

@@ -79,6 +79,42 @@ impl<L> Tree<L> {
         }
     }
 
+    /// Returns whether the condition holds, as far as `test` decides the tests; `None` if the others matter.
+    pub fn decide(&self, test: &mut impl FnMut(&L) -> Option<bool>) -> Option<bool> {
+        match self {
+            Self::And(parts) | Self::Or(parts) => {
+                let deciding = matches!(self, Self::Or(_));
+                let mut result = Some(!deciding);
+                for part in parts {
+                    match part.decide(test) {
+                        Some(holds) if holds == deciding => return Some(deciding),
+                        Some(_) => {}
+                        None => result = None,
+                    }
+                }
+                result
+            }
+            Self::AtLeast(n, parts) => {
+                let (mut n_sure, mut n_open) = (0, 0);
+                for part in parts {
+                    match part.decide(test) {
+                        Some(holds) => n_sure += usize::from(holds),
+                        None => n_open += 1,
+                    }
+                }
+                if n_sure >= *n {
+                    Some(true)
+                } else if n_sure + n_open < *n {
+                    Some(false)
+                } else {
+                    None
+                }
+            }
+            Self::Not(inner) => inner.decide(test).map(|holds| !holds),
+            Self::Test(leaf) => test(leaf),
+        }
+    }
+
     /// Shows every test to `look`.
     pub fn visit(&self, look: &mut impl FnMut(&L)) {
         match self {

@@ -107,6 +107,20 @@ pub enum RuleKind {
     Analytic,
 }
 
+impl RuleKind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Sigma, Self::Correlation, Self::Analytic];
+
+    /// Returns the word used in outputs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sigma => "sigma",
+            Self::Correlation => "correlation",
+            Self::Analytic => "analytic",
+        }
+    }
+}
+
 /// The rule behind a finding, as outputs name it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RuleRef {

@@ -1,10 +1,11 @@
 //! The last side: rows of all lanes in the order of time, folded and fed to the engine.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::ingest::Gathering;
 use super::{Batch, Done, Monitor, NAMED_REJECTS, Options, Recycled, Scan};
 use crate::detect::engine::Engine;
+use crate::detect::feed::Reach;
 use crate::detect::fold::{Fold, KeptHit, Open};
 use crate::detect::request::{RequestColumns, row_ts};
 use crate::finding::Timestamp;
@@ -94,7 +95,7 @@ impl<'r> Merge<'r> {
         self.gathering.frame(&batch.frame);
         self.events += batch.frame.height() as u64;
         self.monitor.note(self.events, self.engine.groups());
-        self.engine.note_coverage(&batch.frame);
+        self.engine.note_coverage(std::mem::take(&mut batch.supply));
         let started = Started {
             batch,
             row: 0,
@@ -109,7 +110,9 @@ impl<'r> Merge<'r> {
     }
 
     /// Merges the rest and draws the findings.
-    pub(super) fn finish(mut self) -> Scan {
+    ///
+    /// `unseen` are fields in bodies that no event has, if somebody looked.
+    pub(super) fn finish(mut self, unseen: &BTreeSet<String>) -> Scan {
         self.merge_until(i64::MAX);
         for folded in self.fold.unfinished() {
             self.engine.observe(&folded);
@@ -121,6 +124,7 @@ impl<'r> Merge<'r> {
             .distribution
             .as_ref()
             .map(|guess| guess.name.as_str());
+        let fed = self.engine.feed(unseen);
         let outcome = self
             .engine
             .finish(self.profile.as_deref().or(guess), &servers);
@@ -166,12 +170,14 @@ impl<'r> Merge<'r> {
                 .collect(),
             rejects: self.rejects,
             excluded: outcome.excluded.clone(),
+            reach: Reach::of(&fed),
             blind: blind.collect(),
             notes: outcome.notes.iter().cloned().chain(notes).collect(),
         };
         Scan {
             outcome,
             summary,
+            fed,
             errors: self.errors,
             read_bytes: position.read_bytes,
             was_stopped: self.monitor.is_stopped(),

@@ -258,6 +258,21 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     text
 }
 
+/// Returns a command line without secrets, its arguments joined by blanks.
+///
+/// They are redacted as arguments of a request: a flag and its value are two of them.
+pub fn redact_command(argv: &[String]) -> String {
+    let mut query = form_urlencoded::Serializer::new("?".to_owned());
+    for argument in argv {
+        query.append_pair("command", argument);
+    }
+    let query = query.finish();
+    let redacted = redact(&query);
+    let arguments = form_urlencoded::parse(redacted.trim_start_matches('?').as_bytes());
+    let arguments: Vec<String> = arguments.map(|(_, value)| value.into_owned()).collect();
+    redact(&arguments.join(" ")).into_owned()
+}
+
 /// What may exempt a match of a pattern.
 #[derive(Clone, Copy)]
 enum Kind {

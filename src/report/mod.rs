@@ -10,6 +10,8 @@
 pub mod clean;
 mod ingest;
 mod json;
+mod page;
+pub mod rules;
 mod table;
 
 use std::cmp::Reverse;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::detect::feed::Reach;
 use crate::finding::incident::Incident;
 use crate::finding::{Evidence, Excluded, Finding, Severity, Timestamp};
 pub use ingest::{ApiServer, Census, GAPS, Gap, Guess, Ingest};
@@ -169,6 +172,8 @@ pub struct Summary {
     pub rejects: Vec<RejectLine>,
     /// What lists of exclusions held back.
     pub excluded: Vec<Excluded>,
+    /// How many rules the log can feed, and what the others lack.
+    pub reach: Reach,
     /// What this log cannot show, worded.
     pub blind: Vec<String>,
     /// What else a reader should know, worded.
@@ -211,7 +216,7 @@ pub fn render(
 /// Writes the counters of `summary` to `out`: one JSON object on one line.
 ///
 /// Shape: the counters of all files; `files`, an array of `path` and the same counters; then what [`Ingest`]
-/// holds, the first `rejects`, and what the log is `blind` to.
+/// holds, the first `rejects`, how many rules the log can feed (`coverage`), and what it is `blind` to.
 ///
 /// # Errors
 /// When `out` cannot be written.
@@ -229,6 +234,7 @@ struct Stats<'a> {
     ingest: &'a Ingest,
     rejects: &'a [RejectLine],
     excluded: &'a [Excluded],
+    coverage: &'a Reach,
     blind: &'a [String],
 }
 
@@ -240,6 +246,7 @@ impl<'a> Stats<'a> {
             ingest: &summary.ingest,
             rejects: &summary.rejects,
             excluded: &summary.excluded,
+            coverage: &summary.reach,
             blind: &summary.blind,
         }
     }
@@ -437,6 +444,12 @@ pub(crate) mod tests {
                 requests: 7,
                 at_most: true,
             }],
+            reach: Reach {
+                can_fire: 20,
+                no_events: 1,
+                no_bodies: 2,
+                ..Reach::default()
+            },
             blind: vec![text.to_owned()],
             notes: vec![text.to_owned()],
         }

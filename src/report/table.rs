@@ -9,21 +9,13 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::sync::LazyLock;
 
-use regex::{Captures, Regex};
-
-use super::clean::{clip, columns, redact, wrap};
+use super::page::{Page, VALUES, WIDTH_MIN};
+use super::rules;
 use super::{ApiServer, Census, EVIDENCE_DEFAULT, Guess, Options, Summary, redacted};
 use crate::finding::incident::Incident;
 use crate::finding::{Evidence, Finding, Severity, Timestamp};
 
-/// Narrowest layout; narrower terminals wrap it themselves.
-const WIDTH_MIN: usize = 60;
-/// Column where values begin.
-const VALUES: usize = 12;
-/// Lines a text may fill before it is cut.
-const LINES_MAX: usize = 6;
 /// Addresses, agents and paths printed before "+N more".
 const N_SOURCES: usize = 3;
 /// Met conditions printed before "+N more".
@@ -108,83 +100,7 @@ pub(super) fn write(
     )
 }
 
-/// Where lines go, and how wide they may be.
-struct Page<'a> {
-    out: &'a mut dyn Write,
-    width: usize,
-    /// Blanks before every line, which leaves so much less of the width.
-    indent: usize,
-    color: bool,
-}
-
 impl Page<'_> {
-    fn blank(&mut self) -> io::Result<()> {
-        writeln!(self.out)
-    }
-
-    /// Writes `text` after `lead`, wrapped, with `indent` blanks before every further line.
-    fn text(&mut self, lead: &str, text: &str, indent: usize) -> io::Result<()> {
-        let lines = self.lines(text, columns(lead), indent);
-        self.print(lead, &lines, indent)
-    }
-
-    /// Returns `text` without secrets, clean, cut and wrapped to what fits after `first` columns,
-    /// then after `rest`. Runs of blanks are counted instead: they would move text under our words.
-    fn lines(&self, text: &str, first: usize, rest: usize) -> Vec<String> {
-        static BLANKS: LazyLock<Regex> =
-            LazyLock::new(|| Regex::new(" {3,}").expect("the pattern is constant"));
-        let width = self.width - self.indent;
-        let room = width - rest;
-        let text = redact(text);
-        let text = BLANKS.replace_all(&text, |run: &Captures<'_>| {
-            format!("[{} blanks]", run[0].len())
-        });
-        wrap(&clip(&text, room * LINES_MAX), width - first, room)
-    }
-
-    fn print(&mut self, lead: &str, lines: &[String], indent: usize) -> io::Result<()> {
-        for (idx, line) in lines.iter().enumerate() {
-            let (lead, indent) = if idx == 0 { (lead, 0) } else { ("", indent) };
-            let margin = self.indent;
-            let text = format!("{:margin$}{lead}{:indent$}{line}", "", "");
-            writeln!(self.out, "{}", text.trim_end_matches(' '))?;
-        }
-        Ok(())
-    }
-
-    /// Writes `label` and `value`; a value without text is left out.
-    fn field(&mut self, label: &str, value: &str) -> io::Result<()> {
-        if value.is_empty() {
-            return Ok(());
-        }
-        self.text(&lead(label), value, VALUES)
-    }
-
-    /// Writes `label` and the first `shown` of `items`, one below the other; `total` counts all.
-    fn list<T: AsRef<str>>(
-        &mut self,
-        label: &str,
-        items: &[T],
-        shown: usize,
-        total: u64,
-    ) -> io::Result<()> {
-        let mut label = lead(label);
-        let items = &items[..items.len().min(shown)];
-        for item in items {
-            self.text(&label, item.as_ref(), VALUES + 2)?;
-            label = lead("");
-        }
-        let n_more = total.saturating_sub(items.len() as u64);
-        if n_more > 0 {
-            self.text(&label, &format!("+{n_more} more"), VALUES)?;
-        }
-        Ok(())
-    }
-
-    fn all<T: AsRef<str>>(&mut self, label: &str, items: &[T]) -> io::Result<()> {
-        self.list(label, items, items.len(), items.len() as u64)
-    }
-
     /// Writes what was read, what was found in it, and what could not be seen.
     fn summary(
         &mut self,
@@ -255,6 +171,7 @@ impl Page<'_> {
             })
             .collect();
         self.list("held back", &held_back, N_EXCLUDED, excluded.len() as u64)?;
+        self.field("rules", &rules::reach(&summary.reach))?;
         self.all("blind to", &summary.blind)?;
         self.all("note", &summary.notes)
     }
@@ -457,10 +374,6 @@ impl Page<'_> {
         let total = summary.totals.bad + summary.totals.oversize;
         self.list("at", &places, places.len(), total)
     }
-}
-
-fn lead(label: &str) -> String {
-    format!("  {label:<0$}", VALUES - 2)
 }
 
 /// Returns the escape that begins the color of `severity`.

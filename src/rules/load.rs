@@ -13,6 +13,26 @@ static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/queries");
 /// Folders of `queries` that hold something else than rules.
 const NO_RULES: [&str; 1] = ["questions/"];
 
+/// One file.
+struct RuleFile {
+    /// As given, for people.
+    path: String,
+    /// Its path below `queries`, which says what it holds.
+    below: String,
+    text: String,
+}
+
+/// Rules of several folders, and all that is wrong with them.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The rules, without those of wrong files.
+    pub set: RuleSet,
+    /// What is wrong with files.
+    pub bad: Vec<RuleError>,
+    /// What does not go together.
+    pub conflicts: Vec<RuleError>,
+}
+
 impl RuleSet {
     /// Returns the rules in the binary.
     ///
@@ -43,7 +63,12 @@ impl RuleSet {
     {
         let mut errors = Vec::new();
         let mut set = Self::default();
-        set.add_files("", files, &mut errors);
+        let files = files.into_iter().map(|(path, text)| RuleFile {
+            path: path.as_ref().to_owned(),
+            below: path.as_ref().to_owned(),
+            text: text.as_ref().to_owned(),
+        });
+        set.add_files(&files.collect::<Vec<_>>(), &mut errors);
         set.check(&mut errors);
         if errors.is_empty() {
             Ok(set)
@@ -61,48 +86,46 @@ impl RuleSet {
     pub fn with_folders(
         folders: &[impl AsRef<Path>],
     ) -> Result<(Self, Vec<RuleError>), Vec<RuleError>> {
-        let mut set = Self::embedded()?;
-        let mut bad = Vec::new();
-        for folder in folders {
-            let folder = folder.as_ref();
-            let files = read_folder(folder, &mut bad);
-            let root = folder.display().to_string();
-            set.add_files(&root, files, &mut bad);
-        }
-        let mut errors = Vec::new();
-        set.check(&mut errors);
-        if errors.is_empty() {
-            Ok((set, bad))
+        let loaded = Self::load(folders)?;
+        if loaded.conflicts.is_empty() {
+            Ok((loaded.set, loaded.bad))
         } else {
-            Err(errors)
+            Err(loaded.conflicts)
         }
     }
 
+    /// Returns the built-in rules with those of `folders`, and all that is wrong with them.
+    ///
+    /// # Errors
+    /// When the built-in rules are wrong; a test keeps that from shipping.
+    pub fn load(folders: &[impl AsRef<Path>]) -> Result<Loaded, Vec<RuleError>> {
+        let mut set = Self::embedded()?;
+        let mut bad = Vec::new();
+        for folder in folders {
+            let files = read_folder(folder.as_ref(), &mut bad);
+            set.add_files(&files, &mut bad);
+        }
+        let mut conflicts = Vec::new();
+        set.check(&mut conflicts);
+        Ok(Loaded {
+            set,
+            bad,
+            conflicts,
+        })
+    }
+
     /// Adds rules and lists; of equal id or name the later files win over what was there before.
-    fn add_files<P, T>(
-        &mut self,
-        root: &str,
-        files: impl IntoIterator<Item = (P, T)>,
-        errors: &mut Vec<RuleError>,
-    ) where
-        P: AsRef<str>,
-        T: AsRef<str>,
-    {
-        let mut files: Vec<_> = files.into_iter().collect();
-        files.sort_by(|(left, _), (right, _)| left.as_ref().cmp(right.as_ref()));
+    fn add_files(&mut self, files: &[RuleFile], errors: &mut Vec<RuleError>) {
+        let mut files: Vec<&RuleFile> = files.iter().collect();
+        files.sort_by(|left, right| left.below.cmp(&right.below));
         let mut added = Self::default();
-        for (below, text) in &files {
-            let (below, text) = (below.as_ref(), text.as_ref());
-            let path = match root {
-                "" => below.to_owned(),
-                root => format!("{}/{below}", root.trim_end_matches('/')),
-            };
+        for RuleFile { path, below, text } in files {
             let parsed = if below.starts_with("lists/") {
-                list::parse(&path, text).map(|list| added.lists.push(list))
+                list::parse(path, text).map(|list| added.lists.push(list))
             } else if below.starts_with("analytics/") {
-                analytic::parse(&path, text).map(|rules| added.rules.extend(rules))
+                analytic::parse(path, text).map(|rules| added.rules.extend(rules))
             } else {
-                sigma::parse(&path, text).map(|file| {
+                sigma::parse(path, text).map(|file| {
                     added.rules.extend(file.rules);
                     added.filters.extend(file.filters);
                     added.warnings.extend(file.warnings);
@@ -142,24 +165,42 @@ fn embedded_files() -> Vec<(&'static str, &'static str)> {
     files
 }
 
-/// Returns the rule files below `folder`, by their path below it.
-fn read_folder(folder: &Path, errors: &mut Vec<RuleError>) -> Vec<(String, String)> {
+/// Folders whose files are no Sigma rules.
+const KINDS: [&str; 2] = ["lists", "analytics"];
+
+/// Returns the rule files below `folder`, which may be one of those of a folder of rules, or a file.
+fn read_folder(folder: &Path, errors: &mut Vec<RuleError>) -> Vec<RuleFile> {
+    let root = folder.display().to_string();
+    let root = root.trim_end_matches('/');
+    // A part of a folder of rules holds what its name says.
+    let part = if folder.is_file() {
+        folder.parent()
+    } else {
+        Some(folder)
+    };
+    let part = part
+        .and_then(Path::file_name)
+        .and_then(|name| name.to_str());
+    let part = part.filter(|part| KINDS.contains(part));
     let mut files = Vec::new();
     for entry in WalkDir::new(folder).follow_links(true).sort_by_file_name() {
         let read = entry.map_err(|error| (error.path().unwrap_or(folder).to_owned(), error.into()));
         let read = read.and_then(|entry| {
             let below = entry.path().strip_prefix(folder).unwrap_or(entry.path());
             let below = below.to_string_lossy().replace('\\', "/");
-            // A single file may be given as well.
-            let below = match below.as_str() {
-                "" => entry.file_name().to_string_lossy().into_owned(),
-                _ => below,
+            let (path, below) = match below.as_str() {
+                "" => (
+                    root.to_owned(),
+                    entry.file_name().to_string_lossy().into_owned(),
+                ),
+                _ => (format!("{root}/{below}"), below),
             };
+            let below = part.map_or(below.clone(), |part| format!("{part}/{below}"));
             if !entry.file_type().is_file() || !is_rule_file(&below) {
                 return Ok(None);
             }
             std::fs::read_to_string(entry.path())
-                .map(|text| Some((below, text)))
+                .map(|text| Some(RuleFile { path, below, text }))
                 .map_err(|error| (entry.path().to_owned(), error))
         });
         match read {

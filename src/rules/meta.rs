@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use yaml_serde::Value;
 
 use super::{FAMILIES, RuleError, duration_us};
@@ -21,7 +21,7 @@ pub const SESSION_GAP_US: i64 = 30 * 60 * 1_000_000;
 const NO_FAMILY: &str = "other";
 
 /// What every kind of rule has.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct RuleMeta {
     /// UUID; never changes.
     pub id: String,
@@ -36,6 +36,7 @@ pub struct RuleMeta {
     /// One of [`FAMILIES`].
     pub family: String,
     /// `level` of the file.
+    #[serde(rename = "level")]
     pub severity: Severity,
     /// How sure a finding is; medium unless the file says otherwise.
     pub confidence: Confidence,
@@ -71,16 +72,44 @@ pub struct RuleMeta {
     pub once: bool,
     /// Columns that must not be null all over the log, or the rule stays silent.
     pub requires: Vec<String>,
+    /// Events that the rule must and must not match.
+    #[serde(skip)]
+    pub tests: Vec<TestEvent>,
     /// Whether it is part of the program, whose tests have shown it to be right.
+    #[serde(rename = "built_in")]
     pub is_built_in: bool,
     /// The file, below `queries` or as given.
     pub path: String,
     /// The whole text of that file.
+    #[serde(skip)]
     pub text: Arc<str>,
 }
 
+/// An event that a rule holds to be tested with.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestEvent {
+    /// What the event shows, for people.
+    #[serde(default)]
+    pub name: String,
+    /// Whether the rule must match it.
+    pub expect: Expect,
+    /// The event.
+    pub event: serde_json::Value,
+}
+
+/// What a rule must do with a test event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Expect {
+    /// Match it.
+    Hit,
+    /// Not match it.
+    Miss,
+}
+
 /// How much an audit policy lets an event hold (`audit.k8s.io/v1` `Level`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub enum AuditLevel {
     /// Who, what, when; no bodies.
     #[default]
@@ -119,6 +148,7 @@ struct Extension {
     summary: Option<String>,
     requires: Vec<String>,
     once: bool,
+    tests: Vec<TestEvent>,
 }
 
 /// The keys of Sigma that all kinds of rules have.
@@ -218,6 +248,7 @@ impl RuleMeta {
             summary: extension.summary,
             once: extension.once,
             requires: extension.requires,
+            tests: extension.tests,
             is_built_in: false,
             path: path.to_owned(),
             text: text.into(),
@@ -303,6 +334,27 @@ fn techniques(tags: &[String]) -> Vec<String> {
     };
     tags.iter().filter_map(technique).collect()
 }
+
+/// The tactics of ATT&CK, those that version 19 made of defense evasion too.
+pub(super) const TACTICS: [&str; 17] = [
+    "reconnaissance",
+    "resource-development",
+    "initial-access",
+    "execution",
+    "persistence",
+    "privilege-escalation",
+    "defense-evasion",
+    "stealth",
+    "defense-impairment",
+    "impair-defenses",
+    "credential-access",
+    "discovery",
+    "lateral-movement",
+    "collection",
+    "command-and-control",
+    "exfiltration",
+    "impact",
+];
 
 /// Returns the ATT&CK tactics among `tags`, that is, the families they name.
 ///

@@ -8,10 +8,16 @@
 //! How to write a rule, and what the open ends of the specification mean here, is in `queries/README.md`.
 
 pub mod analytic;
+pub mod check;
+pub mod choose;
+pub mod document;
+pub mod kubernetes;
 pub mod list;
 mod load;
 mod meta;
+mod pattern;
 pub mod sigma;
+pub mod words;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -22,8 +28,10 @@ use rsigma_parser::{
 };
 
 pub use analytic::Parameters;
+pub use choose::Choice;
 pub use list::List;
-pub use meta::{AuditLevel, RuleMeta, SESSION_GAP_US};
+pub use load::Loaded;
+pub use meta::{AuditLevel, Expect, RuleMeta, SESSION_GAP_US, TestEvent};
 
 /// The families of findings: the five headline ones, the ATT&CK tactics, and what is about the log.
 pub const FAMILIES: &[&str] = &[

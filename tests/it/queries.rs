@@ -61,7 +61,7 @@ fn every_rule_stands_its_trial() {
     for (index, rule) in rules.rules.iter().enumerate() {
         let name = &rule.meta.name;
         let trial = Trial::find(rules, index, std::slice::from_ref(&folder));
-        let is_tried = trial.hit.is_some() && trial.miss.is_some();
+        let is_tried = !trial.hit.is_empty() && !trial.miss.is_empty();
         if !is_tried && !silent.contains(name) && !TRIED_ELSEWHERE.contains(&name.as_str()) {
             untried.push(name);
         }
@@ -73,7 +73,11 @@ fn every_rule_stands_its_trial() {
     let names: BTreeSet<&str> = rules.rules.iter().map(|rule| &*rule.meta.name).collect();
     for entry in std::fs::read_dir(folder).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(names.contains(&*name), "test events of no rule: {name}");
+        let is_text = name == "README.md";
+        assert!(
+            is_text || names.contains(&*name),
+            "test events of no rule: {name}"
+        );
     }
 }
 

@@ -1,8 +1,9 @@
 //! Logs, truth and scans for the other files.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
 use kubescry::detect::CompiledRules;
@@ -171,4 +172,29 @@ pub(crate) fn evidence(finding: &Finding) -> BTreeSet<&str> {
         .iter()
         .map(|evidence| evidence.audit_id.as_str())
         .collect()
+}
+
+/// Runs the program with `input` as standard input.
+pub(crate) fn kubescry(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kubescry"))
+        .current_dir(root())
+        .args(arguments)
+        .env_remove("NO_COLOR")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    let writer = std::thread::spawn(move || stdin.write_all(&input));
+    let output = child.wait_with_output().unwrap();
+    // A run that needs no input may end before it has read any.
+    let _ = writer.join().unwrap();
+    output
+}
+
+/// Returns what the program wrote as text.
+pub(crate) fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
 }

@@ -1,7 +1,8 @@
 //! What the table shows.
 
 use super::*;
-use crate::report::clean::is_hidden;
+use crate::report::clean::{columns, is_hidden};
+use crate::report::page::lead;
 use crate::report::tests::{HOSTILE, finding, rendered, summary};
 use crate::report::{Counters, Format};
 
@@ -73,6 +74,8 @@ What was read
   missing   audit.log
   skipped   4 records; the first is audit.log:512: audit.log
   held back at most 7 requests of secret-read by list kubelet-secrets
+  rules     20 can fire, 2 lack bodies, 1 lacks events to look at (`kubescry
+            rules coverage`)
   blind to  audit.log
   note      audit.log
 

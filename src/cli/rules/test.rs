@@ -1,29 +1,15 @@
-//! `kubescry rules`: what the program looks for, and tools to trust it.
+//! `kubescry rules test`: rules against their test events.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 
-use super::diagnostic::Printer;
-use super::exit::Exit;
-use super::rule_args::RuleArgs;
+use super::find;
+use crate::cli::diagnostic::Printer;
+use crate::cli::exit::Exit;
+use crate::cli::rule_args::RuleArgs;
 use crate::trial::Trial;
-
-/// Options of `kubescry rules`.
-#[derive(Debug, Args)]
-pub struct RulesArgs {
-    /// What to do
-    #[command(subcommand)]
-    pub command: RulesCommand,
-}
-
-/// The commands on rules.
-#[derive(Debug, Subcommand)]
-pub enum RulesCommand {
-    /// Run the test events of rules
-    Test(TestArgs),
-}
 
 /// Options of `kubescry rules test`.
 #[derive(Debug, Args)]
@@ -39,36 +25,16 @@ pub struct TestArgs {
     pub rules: RuleArgs,
 }
 
-/// Runs the command.
-pub(super) fn run(args: &RulesArgs, printer: Printer) -> Exit {
-    let result = match &args.command {
-        RulesCommand::Test(args) => test(args, printer),
-    };
-    match result {
-        Ok(exit) => exit,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
-        Err(error) => {
-            printer.error(format_args!("cannot write: {error}"));
-            Exit::Partial
-        }
-    }
-}
-
-fn test(args: &TestArgs, printer: Printer) -> io::Result<Exit> {
+/// Runs the test events of the rules, and prints what is not as it should be.
+pub(super) fn run(args: &TestArgs, printer: Printer) -> io::Result<Exit> {
     let (rules, compiled) = match args.rules.load(printer) {
         Ok(loaded) => loaded,
         Err(exit) => return Ok(exit),
     };
-    let mut chosen = Vec::new();
-    for name in &args.names {
-        match rules.find(name) {
-            Some(rule) => chosen.push(rule),
-            None => {
-                printer.error(format_args!("there is no rule `{name}`"));
-                return Ok(Exit::Usage);
-            }
-        }
-    }
+    let mut chosen = match find(&rules, &args.names, printer) {
+        Ok(chosen) => chosen,
+        Err(exit) => return Ok(exit),
+    };
     if chosen.is_empty() {
         chosen = (0..rules.rules.len()).collect();
     }
@@ -77,7 +43,7 @@ fn test(args: &TestArgs, printer: Printer) -> io::Result<Exit> {
     for rule in chosen {
         let trial = Trial::find(&rules, rule, &args.tests);
         let name = &rules.rules[rule].meta.name;
-        if trial.hit.is_none() && trial.miss.is_none() {
+        if trial.is_empty() {
             without += 1;
             if !args.names.is_empty() {
                 writeln!(out, "none  {name}: it has no test events")?;

@@ -1,0 +1,67 @@
+//! `kubescry rules check`: what is wrong with rules, and what is likely wrong.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::diagnostic::{Diagnostic, Printer};
+use crate::cli::exit::Exit;
+use crate::cli::rule_args::RuleArgs;
+use crate::lint::Lint;
+use crate::rules::RuleError;
+
+/// Options of `kubescry rules check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Rule files and folders of them [default: those of --queries, else the built-in rules]
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Exit with 1 if anything is likely wrong
+    #[arg(long)]
+    pub strict: bool,
+    /// Folder with test events, `NAME/hit.jsonl` and `NAME/miss.jsonl` for each rule (can be repeated)
+    #[arg(long, value_name = "DIR")]
+    pub tests: Vec<PathBuf>,
+    /// Which rules to use
+    #[command(flatten)]
+    pub rules: RuleArgs,
+}
+
+/// Prints what is wrong, then how much.
+pub(super) fn run(args: &CheckArgs, printer: Printer) -> io::Result<Exit> {
+    let folders: Vec<&PathBuf> = args.rules.queries.iter().chain(&args.paths).collect();
+    let Lint {
+        errors,
+        warnings,
+        n_rules,
+    } = Lint::of(&folders, &args.tests);
+    for error in &errors {
+        print(Diagnostic::error(&error.what), error, printer);
+    }
+    for warning in &warnings {
+        print(Diagnostic::warning(&warning.what), warning, printer);
+    }
+    writeln!(
+        io::stdout().lock(),
+        "{n_rules} rules: {} errors, {} warnings",
+        errors.len(),
+        warnings.len()
+    )?;
+    Ok(if !errors.is_empty() && !args.rules.skip_bad_rules {
+        Exit::Usage
+    } else if args.strict && !warnings.is_empty() {
+        Exit::Findings
+    } else {
+        Exit::Done
+    })
+}
+
+fn print(diagnostic: Diagnostic, error: &RuleError, printer: Printer) {
+    let line = error.line.map_or(String::new(), |line| format!(":{line}"));
+    let mut diagnostic = diagnostic.line(format_args!("  --> {}{line}", error.path));
+    if let Some(hint) = &error.hint {
+        diagnostic = diagnostic.hint(hint);
+    }
+    printer.print(&diagnostic);
+}

@@ -1,0 +1,69 @@
+//! `kubescry rules coverage`: which rules a log can feed.
+
+use std::io::{self, BufWriter, Write};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::diagnostic::Printer;
+use crate::cli::exit::Exit;
+use crate::cli::rule_args::RuleArgs;
+use crate::cli::{Global, progress, scan};
+use crate::pipeline::{self, GAP_US, Monitor};
+use crate::report::rules::{CoverageFormat, coverage};
+use crate::source::ReadOptions;
+
+/// Options of `kubescry rules coverage`.
+#[derive(Debug, Args)]
+pub struct CoverageArgs {
+    /// Audit log files and folders; `-` is standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t)]
+    pub format: CoverageFormat,
+    /// Threads that do the work [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    /// Which rules to use
+    #[command(flatten)]
+    pub rules: RuleArgs,
+}
+
+/// Reads the log once and prints what it means to the rules.
+pub(super) fn run(args: &CoverageArgs, global: &Global, printer: Printer) -> io::Result<Exit> {
+    let (rules, compiled) = match args.rules.load(printer) {
+        Ok(loaded) => loaded,
+        Err(exit) => return Ok(exit),
+    };
+    let cores = std::thread::available_parallelism();
+    let options = pipeline::Options {
+        paths: args.paths.clone(),
+        threads: args.threads.or(cores.ok()).map_or(1, NonZeroUsize::get),
+        read: ReadOptions::default(),
+        format: None,
+        evidence_limit: 1,
+        cluster: String::new(),
+        gap_us: GAP_US,
+        profile: None,
+        monitor: Monitor::default(),
+    };
+    let surveyed = progress::watch(&options.monitor, global.quiet, || {
+        pipeline::survey(&options, &rules, &compiled)
+    });
+    let surveyed = match surveyed {
+        Ok(surveyed) => surveyed,
+        Err(error) => {
+            printer.error(error);
+            return Ok(Exit::Usage);
+        }
+    };
+    let exit = scan::missing(&surveyed, None, printer);
+    if exit < Exit::Unreadable {
+        let mut out = BufWriter::new(io::stdout().lock());
+        coverage(args.format, &surveyed.fed, &mut out)?;
+        out.flush()?;
+    }
+    Ok(exit)
+}

@@ -1,0 +1,207 @@
+//! What the events of a log are made of, as far as it decides which rules can hold at all.
+//!
+//! Comes in: frames, in any order. Goes out: a count of events by kind, and the columns that any event fills. A
+//! kind is verb, resource, subresource, stage, level and whether there are bodies: few of them make up a log.
+
+use std::collections::BTreeSet;
+
+use hashbrown::HashMap;
+
+use crate::frame::pieces::{Home, home};
+use crate::frame::vocabulary::known;
+use crate::frame::{Column, ColumnType, EventFrame, NULL, Vocabulary};
+
+/// How many kinds are told apart; clients choose what they ask for, and of what is beyond, nothing is concluded.
+const KINDS: usize = 4096;
+
+/// The coded columns of a kind.
+pub(super) const KIND: [Column; 5] = [
+    Column::Verb,
+    Column::Resource,
+    Column::Subresource,
+    Column::Stage,
+    Column::Level,
+];
+
+/// What the rules can know of an event without looking at whom it is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Kind {
+    /// By [`KIND`].
+    pub(super) codes: [u32; KIND.len()],
+    /// Whether it has `requestObject`.
+    pub(super) has_request: bool,
+    /// Whether it has `responseObject`.
+    pub(super) has_response: bool,
+}
+
+impl Kind {
+    /// Returns the code in a column, if the kind has it.
+    pub(super) fn code(&self, column: Column) -> Option<u32> {
+        let at = KIND.iter().position(|known| *known == column)?;
+        Some(self.codes[at])
+    }
+}
+
+/// What a log has to offer.
+#[derive(Debug, Clone, Default)]
+pub struct Supply {
+    kinds: HashMap<Kind, u64>,
+    /// The stages and levels of all kinds, those beyond the limit too.
+    stages: BTreeSet<u32>,
+    levels: BTreeSet<u32>,
+    /// The columns that some event fills, as bits.
+    filled: u64,
+    /// Whether there are more kinds than are told apart.
+    is_cut: bool,
+}
+
+const _: () = assert!(Column::COUNT <= 64, "columns are bits of a number");
+
+fn bit(column: Column) -> u64 {
+    1 << (column as u64)
+}
+
+/// Returns a set of columns, as [`Supply::filled`] gives them.
+pub fn set_of(columns: impl IntoIterator<Item = Column>) -> u64 {
+    columns.into_iter().fold(0, |set, column| set | bit(column))
+}
+
+impl Supply {
+    /// Counts the events of a chunk; of the columns, those in `wanted` are looked at.
+    pub fn of(frame: &EventFrame, wanted: u64) -> Self {
+        let mut supply = Self::default();
+        let mut run: Option<(Kind, u64)> = None;
+        for row_idx in 0..frame.height() {
+            let detail = frame.detail(row_idx);
+            let kind = Kind {
+                codes: KIND.map(|column| frame.code(column, row_idx)),
+                has_request: !detail.request_object.is_empty(),
+                has_response: !detail.response_object.is_empty(),
+            };
+            match &mut run {
+                Some((known, count)) if *known == kind => *count += 1,
+                run => {
+                    if let Some((kind, count)) = run.replace((kind, 1)) {
+                        supply.add(kind, count);
+                    }
+                }
+            }
+        }
+        if let Some((kind, count)) = run {
+            supply.add(kind, count);
+        }
+        let wanted = Column::ALL
+            .iter()
+            .filter(|column| wanted & bit(**column) != 0);
+        supply.filled = set_of(wanted.copied().filter(|column| is_filled(frame, *column)));
+        supply
+    }
+
+    /// Adds what another part of the log has to offer.
+    pub fn merge(&mut self, other: Self) {
+        for (kind, count) in other.kinds {
+            self.add(kind, count);
+        }
+        self.stages.extend(other.stages);
+        self.levels.extend(other.levels);
+        self.filled |= other.filled;
+        self.is_cut |= other.is_cut;
+    }
+
+    fn add(&mut self, kind: Kind, count: u64) {
+        self.stages.extend(kind.code(Column::Stage));
+        self.levels.extend(kind.code(Column::Level));
+        let has_room = self.kinds.len() < KINDS;
+        match self.kinds.get_mut(&kind) {
+            Some(known) => *known += count,
+            None if has_room => {
+                self.kinds.insert(kind, count);
+            }
+            None => self.is_cut = true,
+        }
+    }
+
+    /// Returns the kinds, in no order.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = &Kind> {
+        self.kinds.keys()
+    }
+
+    /// Returns whether nothing can be concluded from what is not among the kinds.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// Returns the columns that some event fills, of those that were looked at.
+    pub fn filled(&self) -> u64 {
+        self.filled
+    }
+
+    /// Returns whether some event fills a column that was looked at.
+    pub fn fills(&self, column: Column) -> bool {
+        self.filled & bit(column) != 0
+    }
+
+    /// Returns whether some event is of a stage.
+    pub fn has_stage(&self, stage: &str, vocabulary: &Vocabulary) -> bool {
+        let code = vocabulary.find(stage);
+        code.is_some_and(|code| self.stages.contains(&code))
+    }
+
+    /// Returns whether some event is of a level that has bodies.
+    pub fn has_bodies(&self) -> bool {
+        let levels = [known::REQUEST, known::REQUEST_RESPONSE];
+        levels.iter().any(|level| self.levels.contains(level))
+    }
+}
+
+/// Returns whether any row fills a column.
+fn is_filled(frame: &EventFrame, column: Column) -> bool {
+    let mut rows = 0..frame.height();
+    match (column.kind(), home(column)) {
+        // Pieces come in runs.
+        (_, Home::Piece(piece, at)) => {
+            let mut last = NULL;
+            frame.pieces(piece).iter().any(|&number| {
+                let is_known = std::mem::replace(&mut last, number) == number;
+                !is_known && frame.piece(piece, number)[at] != NULL
+            })
+        }
+        (ColumnType::Coded | ColumnType::CodedList, _) => {
+            rows.any(|row_idx| frame.code(column, row_idx) != NULL)
+        }
+        (ColumnType::Number, _) => rows.any(|row_idx| frame.code(column, row_idx) != 0),
+        (ColumnType::Text, _) => rows.any(|row_idx| !frame.text(column, row_idx).is_empty()),
+        (ColumnType::Time | ColumnType::Long | ColumnType::Flag, _) => !rows.is_empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::sample;
+
+    #[test]
+    fn kinds_beyond_the_limit_hide_no_stage() {
+        let event = |number: usize, stage: &str| {
+            format!(
+                r#"{{"verb":"get","level":"Metadata","stage":"{stage}","objectRef":{{"resource":"r{number}"}}}}"#
+            )
+        };
+        let mut lines: Vec<String> = (0..KINDS)
+            .map(|number| event(number, "ResponseComplete"))
+            .collect();
+        let supply = |lines: &[String]| {
+            let frame = sample::frame_of("a.log", &lines.join("\n")).unwrap();
+            let wanted = set_of([Column::Verb, Column::Decision]);
+            (Supply::of(&frame, wanted), frame.vocabulary().clone())
+        };
+        let (known, vocabulary) = supply(&lines);
+        assert!(!known.is_cut() && known.fills(Column::Verb) && !known.fills(Column::Decision));
+        assert!(known.has_stage("ResponseComplete", &vocabulary));
+        assert!(!known.has_stage("Panic", &vocabulary));
+        lines.push(event(KINDS, "Panic"));
+        let (cut, vocabulary) = supply(&lines);
+        assert!(cut.is_cut() && cut.has_stage("Panic", &vocabulary));
+        assert!(!cut.has_bodies());
+    }
+}

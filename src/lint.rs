@@ -1,0 +1,96 @@
+//! Lint: all that is wrong with rule files, and all that is likely wrong.
+//!
+//! Comes in: folders of rules. Goes out: errors, for which rules are refused, and warnings, each with file and line.
+//! A warning says that a rule is legal and will probably not do what its author wants.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::detect::{CompiledRules, check as fields};
+use crate::rules::{Loaded, RuleError, RuleSet, check};
+use crate::trial::Trial;
+
+/// What was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lint {
+    /// For which rules are refused.
+    pub errors: Vec<RuleError>,
+    /// What is likely wrong, by file and line.
+    pub warnings: Vec<RuleError>,
+    /// How many rules were looked at.
+    pub n_rules: usize,
+}
+
+impl Lint {
+    /// Looks at the files below `folders`, or without any at the built-in rules; `tests` are folders with test events.
+    pub fn of(folders: &[impl AsRef<Path>], tests: &[PathBuf]) -> Self {
+        let loaded = match RuleSet::load(folders) {
+            Ok(loaded) => loaded,
+            Err(errors) => {
+                return Self {
+                    errors,
+                    ..Self::default()
+                };
+            }
+        };
+        let roots = folders
+            .iter()
+            .map(|folder| folder.as_ref().display().to_string());
+        let roots: Vec<String> = roots.collect();
+        let rules = loaded.set.rules.iter();
+        Self {
+            n_rules: rules
+                .filter(|rule| is_below(&rule.meta.path, &roots))
+                .count(),
+            errors: errors(&loaded),
+            warnings: warnings(&loaded.set, &roots, tests),
+        }
+    }
+}
+
+/// Returns all for which rules are refused.
+fn errors(loaded: &Loaded) -> Vec<RuleError> {
+    let mut errors = loaded.bad.clone();
+    errors.extend(loaded.conflicts.iter().cloned());
+    let compiled = CompiledRules::compile(&loaded.set)
+        .err()
+        .unwrap_or_default();
+    errors.extend(compiled.into_iter().map(|error| error.problem));
+    errors
+}
+
+/// Returns what is likely wrong with the files below `roots`, by file and line, each once.
+fn warnings(rules: &RuleSet, roots: &[String], tests: &[PathBuf]) -> Vec<RuleError> {
+    let is_target = |path: &str| is_below(path, roots);
+    let mut warnings: Vec<RuleError> = rules.warnings.clone();
+    for rule in 0..rules.rules.len() {
+        warnings.extend(check::check(rules, rule));
+        warnings.extend(fields::check(&rules.rules[rule]));
+        warnings.extend(Trial::lacking(rules, rule, tests));
+    }
+    for filter in &rules.filters {
+        warnings.extend(fields::check_filter(filter));
+    }
+    for list in &rules.lists {
+        warnings.extend(fields::check_list(list));
+    }
+    warnings.retain(|warning| is_target(&warning.path));
+    warnings.sort_by(|left, right| {
+        let key = |warning: &RuleError| (warning.path.clone(), warning.line, warning.what.clone());
+        key(left).cmp(&key(right))
+    });
+    // Documents of one file see what is around them, too.
+    let mut said = BTreeSet::new();
+    warnings
+        .retain(|warning| said.insert((warning.path.clone(), warning.line, warning.what.clone())));
+    warnings
+}
+
+/// Returns whether a file is one of those that were given, if any were; without, whether it is built in.
+fn is_below(path: &str, roots: &[String]) -> bool {
+    roots.is_empty()
+        || roots.iter().any(|root| {
+            let rest = path.strip_prefix(root.trim_end_matches('/'));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+}

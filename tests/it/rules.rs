@@ -1,0 +1,379 @@
+//! `kubescry rules` from outside, and what coverage promises.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use kubescry::detect::feed::{Reach, Verdict};
+use kubescry::pipeline;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{RULES, kubescry, options, root, text};
+
+#[track_caller]
+fn run(arguments: &[&str], input: &str, code: i32) -> (String, String) {
+    let output = kubescry(arguments, input.as_bytes());
+    let (out, errors) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{out}{errors}");
+    (out.to_owned(), errors.to_owned())
+}
+
+/// Returns the names in a list of rules.
+#[track_caller]
+fn listed(arguments: &[&str]) -> BTreeSet<String> {
+    let arguments = [&["rules", "list", "--format", "json"], arguments].concat();
+    let (out, _) = run(&arguments, "", 0);
+    let rules: Vec<Value> = serde_json::from_str(&out).unwrap();
+    let names = rules
+        .iter()
+        .map(|rule| rule["name"].as_str().unwrap().to_owned());
+    names.collect()
+}
+
+/// Writes a rule file; returns its folder.
+fn folder(rule: &str) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    std::fs::create_dir(folder.path().join("detections")).unwrap();
+    std::fs::write(folder.path().join("detections/secret-read.yml"), rule).unwrap();
+    folder
+}
+
+const RULE: &str = "\
+title: Somebody reads Secrets
+name: secret-read
+description: Somebody reads Secrets.
+logsource: {product: kubernetes, service: audit}
+tags: [attack.credential-access, attack.t1552.007]
+detection:
+  selection:
+    objectRef.resource: secrets
+    verb: [get, list]
+  filter_name:
+    objectRef.name: public
+  condition: selection and not 1 of filter_*
+falsepositives: [Many]
+level: low
+kubescry:
+  next_steps: [Ask]
+  tests:
+    - expect: hit
+      event: {verb: get, objectRef: {resource: secrets, name: a}}
+    - expect: miss
+      event: {verb: get, objectRef: {resource: secrets, name: public}}
+";
+
+#[test]
+fn help_names_the_commands() {
+    let (out, _) = run(&["rules", "--help"], "", 0);
+    for command in ["list", "show", "check", "test", "explain", "coverage"] {
+        assert!(out.contains(&format!("\n  {command} ")), "{command}: {out}");
+    }
+}
+
+#[test]
+fn lists_are_filtered() {
+    let all = listed(&[]);
+    assert_eq!(all.len(), RULES.0.rules.len());
+    let anonymous = listed(&["--family", "Anonymous", "--level", "critical"]);
+    assert!(anonymous.contains("anonymous-granted") && !anonymous.contains("anonymous-denied"));
+    let tagged = listed(&["--tag", "t1078", "--kind", "sigma"]);
+    assert!(
+        tagged.contains("anonymous-resource-allowed") && !tagged.contains("masters-credential")
+    );
+    assert!(listed(&["--tag", "T9999"]).is_empty());
+    let (table, _) = run(&["rules", "list", "--kind", "correlation"], "", 0);
+    assert!(table.starts_with("NAME "), "{table}");
+    assert!(table.contains("\nanonymous-probing "), "{table}");
+    let (_, errors) = run(&["rules", "list", "--family", "x"], "", 2);
+    assert!(
+        errors.contains("one of anonymous, system-masters"),
+        "{errors}"
+    );
+    let (layer, _) = run(&["rules", "list", "--format", "navigator"], "", 0);
+    let layer: Value = serde_json::from_str(&layer).unwrap();
+    assert_eq!(layer["versions"]["layer"], "4.5");
+}
+
+#[test]
+fn a_rule_is_shown_in_words() {
+    let (out, _) = run(&["rules", "show", "anonymous-probing"], "", 0);
+    assert!(
+        out.contains("  asks for  at least 6 different values of `requestURI`"),
+        "{out}"
+    );
+    let (out, errors) = run(&["rules", "show", "anonymous-probin"], "", 2);
+    assert!(out.is_empty());
+    assert_eq!(
+        errors,
+        "error: there is no rule `anonymous-probin`\nhint: did you mean `anonymous-probing`?\n"
+    );
+}
+
+#[test]
+fn built_in_rules_have_no_errors() {
+    let (out, errors) = run(&["rules", "check"], "", 0);
+    assert!(out.contains(" rules: 0 errors, "), "{out}");
+    for line in errors.lines().filter(|line| line.starts_with("warning: ")) {
+        assert!(line.ends_with("has no test events"), "{line}");
+    }
+    run(&["rules", "test"], "", 0);
+}
+
+#[test]
+fn wrong_rules_are_told_with_their_place() {
+    let good = folder(RULE);
+    let path = |folder: &TempDir| {
+        folder
+            .path()
+            .join("detections/secret-read.yml")
+            .display()
+            .to_string()
+    };
+    let (out, errors) = run(&["rules", "check", "--strict", &path(&good)], "", 0);
+    assert_eq!((&*out, &*errors), ("1 rules: 0 errors, 0 warnings\n", ""));
+
+    let odd = RULE
+        .replace("[get, list]", "[get, replace]")
+        .replace("secrets\n", "secret\n");
+    let odd = folder(&odd);
+    let file = path(&odd);
+    let (out, errors) = run(&["rules", "check", &file], "", 0);
+    assert_eq!(out, "1 rules: 0 errors, 2 warnings\n");
+    assert_eq!(
+        errors,
+        format!(
+            "warning: `secret` is no resource of Kubernetes\n  --> {file}:8\nhint: did you mean `secrets`?\n\
+             warning: `replace` is never the verb of an audit event\n  --> {file}:9\n\
+             hint: a replacement is logged as `update`\n"
+        )
+    );
+    run(&["rules", "check", "--strict", &file], "", 1);
+    run(
+        &[
+            "rules",
+            "check",
+            "--strict",
+            "--queries",
+            &odd.path().display().to_string(),
+        ],
+        "",
+        1,
+    );
+
+    let wrong = folder(&RULE.replace("objectRef.name", "objectRef.nam"));
+    let file = path(&wrong);
+    let (out, errors) = run(&["rules", "check", &file], "", 2);
+    assert_eq!(out, "1 rules: 1 errors, 0 warnings\n");
+    assert_eq!(
+        errors,
+        format!(
+            "error: unknown field `objectRef.nam`: an audit event has no such field\n  --> {file}:11\n\
+             hint: did you mean `objectRef.name`?\n"
+        )
+    );
+}
+
+#[test]
+fn test_events_may_stand_in_the_rule() {
+    let good = folder(RULE);
+    let queries = good.path().display().to_string();
+    let arguments = ["rules", "test", "secret-read", "--queries", &queries];
+    let (out, _) = run(&arguments, "", 0);
+    assert_eq!(out, "1 passed, 0 failed, 0 without test events\n");
+    let failing = folder(&RULE.replace("name: public}", "name: private}"));
+    let queries = failing.path().display().to_string();
+    let arguments = ["rules", "test", "secret-read", "--queries", &queries];
+    let (out, _) = run(&arguments, "", 1);
+    assert!(
+        out.starts_with("FAIL  secret-read\n      `tests of "),
+        "{out}"
+    );
+    assert!(
+        out.contains("line 1: it matches\n0 passed, 1 failed"),
+        "{out}"
+    );
+}
+
+#[test]
+fn an_explanation_says_what_the_event_holds() {
+    let rules = folder(RULE);
+    let queries = rules.path().display().to_string();
+    let arguments = [
+        "rules",
+        "explain",
+        "secret-read",
+        "--event",
+        "-",
+        "--queries",
+        &queries,
+    ];
+    let hit = r#"{"verb":"get","level":"Metadata","auditID":"a1","stage":"ResponseComplete","user":{"username":"eve"},"objectRef":{"resource":"secrets","namespace":"dev","name":"db"},"responseStatus":{"code":200}}"#;
+    let (out, _) = run(&arguments, hit, 0);
+    assert_eq!(
+        out,
+        "  event     -:1, audit ID a1
+            get secrets dev/db by eve, stage ResponseComplete, level Metadata, code 200
+  rule      secret-read: it matches
+  [x] all of
+      [x] selection
+          [x] objectRef.resource: secrets; the event has secrets
+          [x] verb: [get, list]; the event has get
+      [x] not
+          [ ] 1 of filter_*
+              [ ] filter_name
+                  [ ] objectRef.name: public; the event has db
+"
+    );
+    let events = format!("{hit}\n{}\n", hit.replace("\"get\"", "\"delete\""));
+    let (out, _) = run(&[&arguments[..], &["--line", "2"]].concat(), &events, 0);
+    assert!(out.contains("  event     -:2, audit ID a1\n"), "{out}");
+    assert!(
+        out.contains("secret-read: it does not match\n  [ ] all of\n"),
+        "{out}"
+    );
+    assert!(
+        out.contains("[ ] verb: [get, list]; the event has delete\n"),
+        "{out}"
+    );
+    let (_, errors) = run(&[&arguments[..], &["--line", "7"]].concat(), &events, 4);
+    assert_eq!(errors, "error: no record of `-` starts at line 7\n");
+    let (_, errors) = run(&arguments, "nonsense\n", 4);
+    assert!(
+        errors.starts_with("error: `-`, line 1, is not an audit event: "),
+        "{errors}"
+    );
+}
+
+#[test]
+fn explanations_hide_what_is_secret_and_what_acts() {
+    let rule = RULE
+        .replace(
+            "    objectRef.resource: secrets\n",
+            "    exec.command|contains: psql\n",
+        )
+        .replace("    verb: [get, list]\n", "    user.username: eve\n");
+    let rules = folder(&rule.split("  tests:").next().unwrap());
+    let queries = rules.path().display().to_string();
+    let arguments = [
+        "rules",
+        "explain",
+        "secret-read",
+        "--event",
+        "-",
+        "--queries",
+        &queries,
+    ];
+    let event = r#"{"verb":"get","user":{"username":"eve\u001b[2J"},"requestURI":"/api/v1/namespaces/a/pods/b/exec?command=psql&command=--password&command=hunter2","objectRef":{"resource":"pods","subresource":"exec"}}"#;
+    let (out, _) = run(&arguments, event, 0);
+    assert!(out.contains("psql --password [redacted]"), "{out}");
+    assert!(!out.contains("hunter2") && !out.contains('\u{1b}'), "{out}");
+}
+
+#[test]
+fn correlations_and_analytics_are_not_about_one_event() {
+    let event =
+        r#"{"verb":"get","user":{"username":"system:anonymous"},"responseStatus":{"code":403}}"#;
+    let (out, _) = run(
+        &["rules", "explain", "anonymous-probing", "--event", "-"],
+        event,
+        0,
+    );
+    assert!(out.contains("one event does not decide it"), "{out}");
+    assert!(out.contains("anonymous-denied: it matches"), "{out}");
+    let (out, _) = run(
+        &["rules", "explain", "shared-credential", "--event", "-"],
+        event,
+        0,
+    );
+    assert!(out.contains("an analytic is about a whole log"), "{out}");
+}
+
+#[test]
+fn coverage_says_what_a_log_cannot_feed() {
+    let coverage = |log: &str| -> Value {
+        let (out, _) = run(&["rules", "coverage", "--format", "json", log], "", 0);
+        serde_json::from_str(&out).unwrap()
+    };
+    let verdict = |coverage: &Value, name: &str| -> String {
+        let rules = coverage["rules"].as_array().unwrap();
+        let rule = rules.iter().find(|rule| rule["rule"] == name).unwrap();
+        format!("{} {}", rule["verdict"], rule["lacks"]).replace('"', "")
+    };
+    let bare = coverage("sample-logs/v1.36/anonymous.log");
+    assert_eq!(
+        verdict(&bare, "anonymous-granted"),
+        "no_bodies [clusterrolebindings]"
+    );
+    assert_eq!(
+        verdict(&bare, "anonymous-resource-allowed"),
+        "can_fire null"
+    );
+    assert_eq!(
+        verdict(&bare, "masters-certificate-requested"),
+        "no_events [certificatesigningrequests (create)]"
+    );
+    let full = coverage("tests/logs/v1.36-full-anonymous.log.zst");
+    assert_eq!(verdict(&full, "anonymous-granted"), "can_fire null");
+    let (out, _) = run(
+        &["rules", "coverage", "sample-logs/v1.36/anonymous.log"],
+        "",
+        0,
+    );
+    assert!(out.contains("\nBodies are missing\n"), "{out}");
+    assert!(
+        out.contains("\n  anonymous-granted: no bodies for clusterrolebindings\n"),
+        "{out}"
+    );
+    run(&["rules", "coverage", "no-such-file"], "", 4);
+}
+
+#[test]
+fn a_scan_says_how_many_rules_a_log_can_feed() {
+    let folder = TempDir::new().unwrap();
+    let stats = folder.path().join("stats.json");
+    let log = "sample-logs/v1.36/anonymous.log";
+    let stats_path = stats.display().to_string();
+    let (out, _) = run(&["scan", log, "--stats", &stats_path], "", 0);
+    assert!(out.contains(" can fire, "), "{out}");
+    let stats: Value = serde_json::from_slice(&std::fs::read(stats).unwrap()).unwrap();
+    let counts = stats["coverage"].as_object().unwrap();
+    let sum: u64 = counts.values().map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!(sum, RULES.0.rules.len() as u64);
+}
+
+/// What fires can fire: no verdict may say that a rule lacks anything that has found something.
+#[test]
+fn rules_that_fire_lack_nothing() {
+    let (rules, compiled) = &*RULES;
+    for entry in std::fs::read_dir(root().join("tests/logs")).unwrap() {
+        let log = entry.unwrap().path();
+        let options = options(&[Path::new(&log)]);
+        let scan = pipeline::survey(&options, rules, compiled).unwrap();
+        assert_eq!(
+            Reach::of(&scan.fed).can_fire + lacking(&scan),
+            rules.rules.len() as u64
+        );
+        for finding in &scan.outcome.findings {
+            let fed = scan
+                .fed
+                .iter()
+                .find(|fed| fed.rule == finding.rule.name)
+                .unwrap();
+            assert_eq!(
+                fed.verdict,
+                Verdict::CanFire,
+                "{}: {}",
+                log.display(),
+                fed.rule
+            );
+        }
+    }
+}
+
+fn lacking(scan: &pipeline::Scan) -> u64 {
+    let lacking = scan
+        .fed
+        .iter()
+        .filter(|fed| fed.verdict != Verdict::CanFire);
+    lacking.count() as u64
+}
