@@ -109,10 +109,16 @@ impl CompiledRules {
         let mut hits = Hits::new();
         let mut open = Vec::new();
         let all = Bitmap::all(frame.height());
+        let with_body = with_body(frame);
         for (rule, compiled) in (0..).zip(&self.rules) {
             let Some(compiled) = compiled else { continue };
             // Most rules are about something that no event of the chunk does.
-            let Some(rows) = pass.candidates(&compiled.needed, &all) else {
+            let all = if compiled.needs_body {
+                &with_body
+            } else {
+                &all
+            };
+            let Some(rows) = pass.candidates(&compiled.needed, all) else {
                 continue;
             };
             let mut rows = pass.bound(&compiled.tree, rows, Bound::Upper);
@@ -178,6 +184,18 @@ impl CompiledRules {
             memo: Memo::new(self.leaves.len()),
         })
     }
+}
+
+/// Returns the rows with a request or response body.
+fn with_body(frame: &EventFrame) -> Bitmap {
+    let mut rows = Bitmap::none(frame.height());
+    for row_idx in 0..frame.height() {
+        let detail = frame.detail(row_idx);
+        if !(detail.request_object.is_empty() && detail.response_object.is_empty()) {
+            rows.set(row_idx);
+        }
+    }
+    rows
 }
 
 fn narrow(row_idx: usize) -> u32 {
@@ -290,15 +308,12 @@ impl<'e> Pass<'e> {
         }
     }
 
-    /// Returns the rows where all of the tests `needed` hold; `None` if there is no such row.
+    /// Returns those of `all` rows where all of the tests `needed` hold; `None` if there is no such row.
     fn candidates(&self, needed: &[u32], all: &Bitmap) -> Option<Bitmap> {
         let rows_of = |leaf_idx: &u32| self.found.coded[*leaf_idx as usize].as_ref();
-        let Some((first, others)) = needed.split_first() else {
-            return Some(all.clone());
-        };
-        let mut rows = rows_of(first)?.clone();
-        for other in others {
-            rows.keep(rows_of(other)?);
+        let mut rows = all.clone();
+        for leaf_idx in needed {
+            rows.keep(rows_of(leaf_idx)?);
         }
         (!rows.is_empty()).then_some(rows)
     }

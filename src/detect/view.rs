@@ -137,14 +137,12 @@ impl Derived {
 
 /// Returns whether `text` has the form of a UUID (RFC 9562), in either case.
 fn is_uuid(text: &str) -> bool {
+    const PARTS: [(usize, usize); 5] = [(0, 8), (9, 13), (14, 18), (19, 23), (24, 36)];
     let text = text.as_bytes();
-    let is_dash = |at: usize| matches!(at, 8 | 13 | 18 | 23);
+    let is_hex = |&(from, to): &(usize, usize)| text[from..to].iter().all(u8::is_ascii_hexdigit);
     text.len() == 36
-        && text.iter().enumerate().all(|(at, byte)| match byte {
-            b'-' => is_dash(at),
-            byte if byte.is_ascii_hexdigit() => !is_dash(at),
-            _ => false,
-        })
+        && PARTS[..4].iter().all(|(_, dash)| text[*dash] == b'-')
+        && PARTS.iter().all(is_hex)
 }
 
 /// Returns the seconds between two times in microseconds, of which 0 is null.
