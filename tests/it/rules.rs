@@ -252,7 +252,7 @@ fn explanations_hide_what_is_secret_and_what_acts() {
             "    exec.command|contains: psql\n",
         )
         .replace("    verb: [get, list]\n", "    user.username: eve\n");
-    let rules = folder(&rule.split("  tests:").next().unwrap());
+    let rules = folder(rule.split("  tests:").next().unwrap());
     let queries = rules.path().display().to_string();
     let arguments = [
         "rules",

@@ -154,13 +154,10 @@ impl Page<'_> {
         let mark = if trace.is_met { "[x]" } else { "[ ]" };
         let mut text = trace.text.clone();
         let found = found(&trace.found);
-        if !found.is_empty() {
-            text.push_str("; the event has ");
-            text.push_str(&found);
-        }
-        if let Some(hint) = &trace.hint {
-            text.push_str(": ");
-            text.push_str(hint);
+        match &trace.hint {
+            Some(hint) => text = format!("{text}; {hint}"),
+            None if found.is_empty() => {}
+            None => text = format!("{text}; the event has {found}"),
         }
         self.own_at(&format!("{:indent$}{mark} ", ""), &text, indent + STEP)?;
         for part in &trace.parts {
