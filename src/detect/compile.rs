@@ -183,14 +183,14 @@ impl CompiledRules {
             .map(|tree| finish(tree, &leaves))
             .collect();
         let finish_rule = |(tree, rule): (Option<Tree<u32>>, &Rule)| {
-            let mut compiled = finish(tree?, &leaves);
+            let mut finished = finish(tree?, &leaves);
             let exclude = rule.meta.exclude.iter();
             let exclude = exclude.filter_map(|name| rules.find_list(name));
             for list in exclude {
                 let list = u32::try_from(list).expect("fewer than 2^32 lists");
-                compiled.exclude.push(list);
+                finished.exclude.push(list);
             }
-            Some(compiled)
+            Some(finished)
         };
         let rules = trees
             .into_iter()
@@ -208,7 +208,9 @@ impl CompiledRules {
         }
         let mut keys = Keys::default();
         view::keep(&mut keys);
-        leaves.iter().for_each(|leaf| leaf.keep(&mut keys));
+        for leaf in &leaves {
+            leaf.keep(&mut keys);
+        }
         Ok(Self {
             rules,
             lists,

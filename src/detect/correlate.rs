@@ -246,7 +246,7 @@ impl Correlation {
     fn slide(
         &self,
         window: &mut Window,
-        entry: Entry,
+        mut entry: Entry,
         request: &Request<'_>,
         context: &Context<'_>,
     ) -> bool {
@@ -264,11 +264,8 @@ impl Correlation {
             .episodes
             .last()
             .is_some_and(|episode| episode.last >= from);
-        let request_kept = (!running).then(|| request.to_owned());
-        window.recent.push_back(Entry {
-            request: request_kept,
-            ..entry
-        });
+        entry.request = (!running).then(|| request.to_owned());
+        window.recent.push_back(entry);
         let chain = self.holds(window);
         if running {
             let episode = window.episodes.last_mut().expect("it runs");

@@ -28,14 +28,14 @@ pub(super) fn apply(modifier: Modifier, value: &SigmaValue) -> Result<Vec<SigmaV
     let plain = SigmaString::from_raw(&plain);
     let bytes = bytes_of(&plain)?;
     let encoded = match modifier {
-        Modifier::Base64 => vec![text_of(STANDARD.encode(bytes))],
+        Modifier::Base64 => vec![text_of(&STANDARD.encode(bytes))],
         Modifier::Base64Offset => {
             let texts = (0..3).map(|offset| aligned(&bytes, offset));
             let texts: Vec<_> = texts.filter(|text| !text.is_empty()).collect();
             if texts.len() < 3 {
                 return Err(format!("`{value}` is too short to be told in Base64"));
             }
-            texts.into_iter().map(text_of).collect()
+            texts.iter().map(|text| text_of(text)).collect()
         }
         Modifier::Wide => vec![packed(utf16(&bytes, u16::to_le_bytes, false)?)],
         Modifier::Utf16 => vec![packed(utf16(&bytes, u16::to_le_bytes, true)?)],
@@ -49,12 +49,14 @@ pub(super) fn apply(modifier: Modifier, value: &SigmaValue) -> Result<Vec<SigmaV
 const PACKED: char = '\u{f8ff}';
 
 fn packed(bytes: Vec<u8>) -> SigmaValue {
-    let text = std::iter::once(PACKED).chain(bytes.into_iter().map(char::from));
-    text_of(text.collect())
+    let text: String = std::iter::once(PACKED)
+        .chain(bytes.into_iter().map(char::from))
+        .collect();
+    text_of(&text)
 }
 
-fn text_of(text: String) -> SigmaValue {
-    SigmaValue::String(SigmaString::from_raw(&text))
+fn text_of(text: &str) -> SigmaValue {
+    SigmaValue::String(SigmaString::from_raw(text))
 }
 
 fn bytes_of(text: &SigmaString) -> Result<Vec<u8>, String> {
@@ -78,7 +80,7 @@ pub(super) fn unpack(value: &SigmaValue) -> Result<SigmaValue, String> {
             let text = String::from_utf8(bytes).map_err(|_bytes| {
                 "UTF-16 of other than ASCII needs `base64` behind it".to_owned()
             })?;
-            Ok(text_of(text))
+            Ok(text_of(&text))
         }
         value => Ok(value.clone()),
     }
@@ -139,7 +141,9 @@ fn dashes(text: &str) -> Result<Vec<String>, String> {
                 .flat_map(|text| DASHES.map(|dash| format!("{text}{dash}")))
                 .collect();
         } else {
-            texts.iter_mut().for_each(|text| text.push(sign));
+            for text in &mut texts {
+                text.push(sign);
+            }
         }
     }
     Ok(texts)

@@ -72,7 +72,9 @@ impl Leaf {
     pub(super) fn keep(&self, keys: &mut Keys) {
         let keep = |field: &Field, keys: &mut Keys| {
             if let Field::Body(_, paths) = field {
-                paths.iter().for_each(|path| path.keep(keys));
+                for path in paths {
+                    path.keep(keys);
+                }
             }
         };
         keep(&self.field, keys);

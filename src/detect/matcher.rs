@@ -168,9 +168,9 @@ impl Matcher {
             Test::Text(text) => Some(text),
             _ => None,
         });
-        let mut tests = any_text(texts.collect())?;
-        tests.extend(others);
-        Ok(Self { tests })
+        let mut joined = any_text(texts.collect())?;
+        joined.extend(others);
+        Ok(Self { tests: joined })
     }
 
     /// Returns whether the test holds for a field with `values`.
@@ -206,9 +206,9 @@ impl Test {
         match self {
             Self::Text(comparison) => comparison.matches(text),
             Self::AnyText(any) => any.matches(text),
-            Self::Part(part, test) => part
+            Self::Part(part, inner) => part
                 .take(text)
-                .is_some_and(|number| test.matches(Scalar::Number(number))),
+                .is_some_and(|number| inner.matches(Scalar::Number(number))),
             Self::Regex(pattern) => pattern.is_match(text),
             Self::Network(network) => text
                 .parse::<IpAddr>()
@@ -236,13 +236,13 @@ fn any_text(texts: Vec<TextTest>) -> Result<Vec<Test>, String> {
     let (globs, plain): (Vec<_>, Vec<_>) = texts
         .into_iter()
         .partition(|text| matches!(text.shape, Shape::Glob(_)) || text.needle.is_empty());
-    let mut tests: Vec<Test> = globs.into_iter().map(Test::Text).collect();
+    let mut joined: Vec<Test> = globs.into_iter().map(Test::Text).collect();
     if plain.len() < MANY {
-        tests.extend(plain.into_iter().map(Test::Text));
+        joined.extend(plain.into_iter().map(Test::Text));
     } else {
-        tests.push(Test::AnyText(AnyText::new(plain)?));
+        joined.push(Test::AnyText(AnyText::new(plain)?));
     }
-    Ok(tests)
+    Ok(joined)
 }
 
 /// Any of many texts, without wildcards in them, of one case.

@@ -119,7 +119,9 @@ impl<L> Tree<L> {
     pub fn visit(&self, look: &mut impl FnMut(&L)) {
         match self {
             Self::And(parts) | Self::Or(parts) | Self::AtLeast(_, parts) => {
-                parts.iter().for_each(|part| part.visit(look));
+                for part in parts {
+                    part.visit(look);
+                }
             }
             Self::Not(inner) => inner.visit(look),
             Self::Test(leaf) => look(leaf),

@@ -178,7 +178,9 @@ const KEYS: [&str; 9] = [
 
 /// Names every key that views follow.
 pub(super) fn keep(keys: &mut Keys) {
-    KEYS.iter().for_each(|key| keys.keep(key));
+    for key in KEYS {
+        keys.keep(key);
+    }
 }
 
 /// Returns what a request wrote, of the texts of its two bodies; null if it wrote nothing.

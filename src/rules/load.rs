@@ -217,6 +217,7 @@ fn read_folder(folder: &Path, errors: &mut Vec<RuleError>) -> Vec<RuleFile> {
 }
 
 fn is_rule_file(path: &str) -> bool {
-    (path.ends_with(".yml") || path.ends_with(".yaml"))
+    let extension = Path::new(path).extension();
+    extension.is_some_and(|extension| extension == "yml" || extension == "yaml")
         && !NO_RULES.iter().any(|folder| path.starts_with(folder))
 }

@@ -60,12 +60,9 @@ fn both(detections: &[String], events: &[Value]) -> [BTreeSet<(usize, usize)>; 2
 #[track_caller]
 fn check(detections: &[String], events: &[Value]) {
     let [ours, theirs] = both(detections, events);
-    for (event, rule) in ours.symmetric_difference(&theirs).take(1) {
-        let who = if ours.contains(&(*event, *rule)) {
-            "we"
-        } else {
-            "rsigma"
-        };
+    let difference = ours.symmetric_difference(&theirs).next();
+    if let Some(pair @ (event, rule)) = difference {
+        let who = if ours.contains(pair) { "we" } else { "rsigma" };
         panic!(
             "only {who} match\n{}\non {}",
             detections[*rule], events[*event]

@@ -88,7 +88,7 @@ impl Cause {
         if let Some(hint) = hint {
             return Self::of_hint(hint, vocabulary);
         }
-        if sessions.iter().all(|session| session.has_recovered()) {
+        if sessions.iter().all(Session::has_recovered) {
             return Self {
                 what: "renewed since: the same program was accepted afterwards".to_owned(),
                 why: None,
