@@ -259,7 +259,7 @@ impl Trial {
             let hit = hits
                 .iter()
                 .find(|hit| hit.row_idx as usize == row_idx && hit.rule as usize == self.rule);
-            let is_hit = hit.is_some_and(|hit| hit.excluded_by.is_none());
+            let is_hit = hit.is_some_and(|hit| hit.held_by == 0);
             if is_hit == expected {
                 continue;
             }

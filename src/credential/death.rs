@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 
 use super::ledger::{Entry, Ledger};
 use crate::detect::request::Request;
+use crate::detect::view;
 use crate::frame::coder::service_account;
 use crate::frame::{NULL, Vocabulary};
 
@@ -91,10 +92,7 @@ impl Deaths {
     ) {
         // Nothing was deleted, or nobody knows what.
         let uri = request.request_uri();
-        if ["dryRun=", "labelSelector=", "fieldSelector="]
-            .iter()
-            .any(|part| uri.contains(part))
-        {
+        if view::is_dry_run(uri) || view::is_selective(uri) {
             return;
         }
         let victims: Vec<u32> = subject

@@ -61,8 +61,10 @@ pub(super) struct CompiledRule {
     pub(super) needed: Vec<u32>,
     /// Whether it cannot hold without a request or response body.
     pub(super) needs_body: bool,
-    /// Its lists of exclusions.
+    /// Its lists of exclusions, those that hold everywhere first.
     pub(super) exclude: Vec<u32>,
+    /// Of a list: whether it is for some distributions only.
+    pub(super) is_of_some: bool,
 }
 
 /// What is wrong within a rule.
@@ -119,7 +121,7 @@ impl CompiledRules {
         let mut errors = Vec::new();
         let mut lists = Vec::with_capacity(rules.lists.len());
         for list in &rules.lists {
-            compiler.is_built_in = list.is_built_in;
+            compiler.terms.is_built_in = list.is_built_in;
             let entries = list.entries.iter();
             let trees: Result<_, Problem> = entries
                 .map(|entry| compiler.detection(&entry.detection))
@@ -133,7 +135,7 @@ impl CompiledRules {
             }
         }
         let mut filters = Vec::with_capacity(rules.filters.len());
-        compiler.is_built_in = false;
+        compiler.terms.is_built_in = false;
         for filter in &rules.filters {
             match compiler.detections(&filter.rule.detection) {
                 Ok(tree) => filters.push(tree),
@@ -145,7 +147,7 @@ impl CompiledRules {
         }
         let mut trees = Vec::with_capacity(rules.rules.len());
         for rule in &rules.rules {
-            compiler.is_built_in = rule.meta.is_built_in;
+            compiler.terms.is_built_in = rule.meta.is_built_in;
             let mut problems = check_columns(&rule.meta);
             let tree = match &rule.body {
                 RuleBody::Sigma(sigma) => match compiler.detections(&sigma.detection) {
@@ -178,10 +180,14 @@ impl CompiledRules {
             return Err(errors);
         }
         let leaves = compiler.leaves;
-        let lists: Vec<_> = lists
+        let lists = lists
             .into_iter()
-            .map(|tree| finish(tree, &leaves))
-            .collect();
+            .zip(&rules.lists)
+            .map(|(tree, list)| CompiledRule {
+                is_of_some: !list.profiles.is_empty(),
+                ..finish(tree, &leaves)
+            });
+        let lists: Vec<_> = lists.collect();
         let finish_rule = |(tree, rule): (Option<Tree<u32>>, &Rule)| {
             let mut finished = finish(tree?, &leaves);
             let exclude = rule.meta.exclude.iter();
@@ -190,6 +196,9 @@ impl CompiledRules {
                 let list = u32::try_from(list).expect("fewer than 2^32 lists");
                 finished.exclude.push(list);
             }
+            finished
+                .exclude
+                .sort_by_key(|list| lists[*list as usize].is_of_some);
             Some(finished)
         };
         let rules = trees
@@ -206,8 +215,7 @@ impl CompiledRules {
                 }
             }
         }
-        let mut keys = Keys::default();
-        view::keep(&mut keys);
+        let mut keys = view::keys();
         for leaf in &leaves {
             leaf.keep(&mut keys);
         }
@@ -233,6 +241,12 @@ impl CompiledRules {
         }
     }
 
+    /// Returns the lists of exclusions of a rule, by index, in the order that hits name them.
+    pub fn lists_of(&self, rule: usize) -> &[u32] {
+        let rule = self.rules[rule].as_ref();
+        rule.map_or(&[], |rule| &rule.exclude)
+    }
+
     /// Returns whether a rule reads bodies.
     pub fn reads_body(&self, rule: usize) -> bool {
         self.rules[rule].as_ref().is_some_and(|rule| rule.has_body)
@@ -248,6 +262,7 @@ fn finish(mut tree: Tree<u32>, leaves: &[Leaf]) -> CompiledRule {
         needs_body: needs_body(&tree, leaves),
         tree,
         exclude: Vec::new(),
+        is_of_some: false,
     }
 }
 
@@ -308,7 +323,34 @@ fn check_correlation(rule: &CorrelationRule) -> Vec<Problem> {
         .chain(counted)
         .filter(|name| !is_alias(name))
         .chain(aliased);
-    names.filter_map(|name| resolve(name).err()).collect()
+    let unknown = names.filter_map(|name| resolve(name).err());
+    let groups = rule.group_by.iter().filter(|name| !is_alias(name));
+    let is_carried = |name: &&String| match resolve(name) {
+        Ok(Field::Column(column)) => Request::carries(column),
+        Ok(_) => false,
+        Err(_) => true, // Said already.
+    };
+    let uncarried = groups.filter(|name| !is_carried(name)).map(|name| {
+        let what = format!("cannot group by `{name}`: it is in no column");
+        Problem::about(name, what)
+    });
+    unknown.chain(uncarried).collect()
+}
+
+/// Returns the field that a test means: public rules ask the status code, a number, for the authorizer's decision.
+fn meant(field: Field, values: &[SigmaValue]) -> Field {
+    let is_decision = |value: &SigmaValue| match value {
+        SigmaValue::String(text) => {
+            let text = text.original.to_ascii_lowercase();
+            ["allow", "forbid"].contains(&text.as_str())
+        }
+        _ => false,
+    };
+    if field == Field::Column(Column::Code) && values.iter().any(is_decision) {
+        Field::Column(Column::Decision)
+    } else {
+        field
+    }
 }
 
 pub(super) fn resolve(name: &str) -> Result<Field, Problem> {
@@ -327,12 +369,42 @@ pub(super) fn keywords(values: &[SigmaValue]) -> DetectionItem {
     }
 }
 
-/// The leaves so far.
-pub(super) struct Compiler<'r> {
+/// What values are compiled with.
+pub(super) struct Terms<'r> {
     /// Values that stand behind the modifier `expand`, by name.
     placeholders: BTreeMap<&'r String, &'r Vec<String>>,
     /// Whether what is compiled is part of the program, and so known to be right.
     is_built_in: bool,
+}
+
+impl Terms<'_> {
+    /// Returns the values with what placeholders stand for.
+    pub(super) fn values(
+        &self,
+        modifiers: &Modifiers,
+        values: &[SigmaValue],
+    ) -> Result<Vec<SigmaValue>, String> {
+        modifiers.expand(values, &self.placeholders)
+    }
+
+    /// Compiles alternatives.
+    pub(super) fn matcher(
+        &self,
+        modifiers: &Modifiers,
+        values: &[SigmaValue],
+        is_column: bool,
+    ) -> Result<Matcher, String> {
+        let matcher = Matcher::compile(modifiers, values, is_column)?;
+        if !self.is_built_in {
+            matcher.check()?;
+        }
+        Ok(matcher)
+    }
+}
+
+/// The leaves so far.
+pub(super) struct Compiler<'r> {
+    terms: Terms<'r>,
     leaves: Vec<Leaf>,
     by_key: HashMap<String, u32>,
 }
@@ -341,8 +413,10 @@ impl<'r> Compiler<'r> {
     pub(super) fn new(rules: &'r RuleSet) -> Self {
         let placeholders = rules.lists.iter().flat_map(|list| &list.placeholders);
         Self {
-            placeholders: placeholders.collect(),
-            is_built_in: false,
+            terms: Terms {
+                placeholders: placeholders.collect(),
+                is_built_in: false,
+            },
             leaves: Vec::new(),
             by_key: HashMap::new(),
         }
@@ -389,7 +463,7 @@ impl<'r> Compiler<'r> {
                 body,
             } => {
                 let field = resolve(name)?;
-                let test = LeafTest::Members(Members::compile(*quantifier, body)?);
+                let test = LeafTest::Members(Members::compile(*quantifier, body, &self.terms)?);
                 let key = format!("{field:?} {quantifier} {body:?}");
                 let values = format!("the conditions on its elements ({quantifier})");
                 Ok(self.leaf(key, name, field, test, values))
@@ -409,6 +483,7 @@ impl<'r> Compiler<'r> {
             .name
             .as_deref()
             .map_or(Ok(Field::Record), resolve)?;
+        let field = meant(field, &item.values);
         let problem = |what: String| Problem::about(name, format!("field `{name}`: {what}"));
         let mut modifiers = Modifiers::parse(&item.field.modifiers).map_err(problem)?;
         if field == Field::Record {
@@ -418,15 +493,12 @@ impl<'r> Compiler<'r> {
             return self.fieldref(name, &field, &modifiers, &item.values);
         }
         let is_column = field.column().is_some();
-        let values = modifiers
-            .expand(&item.values, &self.placeholders)
+        let values = self
+            .terms
+            .values(&modifiers, &item.values)
             .map_err(problem)?;
         let tree = modifiers.combine(&values, |values| {
-            let matcher = Matcher::compile(&modifiers, values, is_column)?;
-            if !self.is_built_in {
-                matcher.check()?;
-            }
-            let test = LeafTest::Value(matcher);
+            let test = LeafTest::Value(self.terms.matcher(&modifiers, values, is_column)?);
             // `all` and `neq` are in the tree, so that a leaf and its negation are one leaf.
             let kind = modifiers.alone();
             let key = format!("{field:?} {kind:?} {values:?}");

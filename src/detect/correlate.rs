@@ -39,7 +39,8 @@ pub(super) struct Correlation {
     values: Vec<Vec<Source>>,
     timespan_us: i64,
     condition: Condition,
-    windows: HashMap<Box<[u32]>, Window>,
+    /// Of requests in the order of the log, and of those that never ended and so come behind it, in theirs.
+    windows: [HashMap<Box<[u32]>, Window>; 2],
     /// Requests without a value to group by, or to measure.
     n_ungrouped: u64,
 }
@@ -158,7 +159,7 @@ impl Correlation {
                 .clamp(0, i64::MAX / 2_000_000)
                 * 1_000_000,
             condition,
-            windows: HashMap::new(),
+            windows: [HashMap::new(), HashMap::new()],
             n_ungrouped: 0,
         })
     }
@@ -173,8 +174,10 @@ impl Correlation {
         &mut self,
         matched: &[u32],
         request: &Request<'_>,
+        in_order: bool,
         context: &Context<'_>,
     ) -> bool {
+        let order = usize::from(!in_order);
         let hit = self.bases.iter().enumerate();
         let hit = hit.filter(|(_, base)| matched.contains(base));
         let mut has_begun = false;
@@ -193,7 +196,7 @@ impl Correlation {
             }
         }
         for (group, entry) in seen {
-            let mut window = self.windows.remove(&group).unwrap_or_default();
+            let mut window = self.windows[order].remove(&group).unwrap_or_default();
             has_begun |= if let Condition::Expression(tree) = &self.condition {
                 window.recent.push_back(Entry {
                     request: Some(request.to_owned()),
@@ -203,7 +206,7 @@ impl Correlation {
             } else {
                 self.slide(&mut window, entry, request, context)
             };
-            self.windows.insert(group, window);
+            self.windows[order].insert(group, window);
         }
         has_begun
     }
@@ -229,11 +232,17 @@ impl Correlation {
             // A hash: clients choose these texts, and the dictionary would keep them all.
             let mut hash = Xxh3::new();
             for source in sources {
-                let Source::Column(column) = source else {
-                    hash.update(&source.figure(request, vocabulary)?.to_le_bytes());
-                    continue;
+                let column = match source {
+                    Source::Column(column) if *column != Column::Code => *column,
+                    _ => {
+                        hash.update(&source.figure(request, vocabulary)?.to_le_bytes());
+                        continue;
+                    }
                 };
-                let text = request.value_of(*column, vocabulary);
+                let text = request.value_of(column, vocabulary);
+                if text.is_empty() {
+                    return None;
+                }
                 hash.update(&text.len().to_le_bytes());
                 hash.update(text);
             }
@@ -323,18 +332,21 @@ impl Correlation {
             Some(key[at])
         };
         let group: Option<Box<[u32]>> = self.group_by[position].iter().map(part).collect();
-        let window = group.and_then(|group| self.windows.get(&group));
-        window.is_some_and(|window| {
-            let holds =
-                |episode: &Tally| episode.first <= session.first && session.last <= episode.last;
-            window.episodes.iter().any(holds)
+        let holds =
+            |episode: &Tally| episode.first <= session.first && session.last <= episode.last;
+        group.is_some_and(|group| {
+            let windows = self
+                .windows
+                .iter()
+                .filter_map(|windows| windows.get(&group));
+            windows.flat_map(|window| &window.episodes).any(holds)
         })
     }
 
     /// Judges the windows that the end of the log ends.
     pub(super) fn end(&mut self, context: &Context<'_>) {
         if let Condition::Expression(tree) = &self.condition {
-            for window in self.windows.values_mut() {
+            for window in self.windows.iter_mut().flat_map(HashMap::values_mut) {
                 window.judge(tree, None, self.timespan_us, context);
             }
         }
@@ -363,7 +375,7 @@ impl Correlation {
             None => "requests",
         };
         let within = lasting(self.timespan_us);
-        for (key, window) in self.windows {
+        for (key, window) in self.windows.into_iter().flatten() {
             for tally in &window.episodes {
                 let texts: Vec<String> = key
                     .iter()

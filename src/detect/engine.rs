@@ -49,7 +49,7 @@ pub struct Engine<'r> {
     silent: Vec<bool>,
     hits: HashMap<(u32, Box<[u32]>), HitGroup>,
     /// Hits that a list holds back if the log is of a distribution that it is for.
-    withheld: HashMap<(u32, Box<[u32]>, u32), HitGroup>,
+    withheld: HashMap<(u32, Box<[u32]>, u64), HitGroup>,
     /// Requests that a list held back, by rule and list.
     excluded: HashMap<(u32, u32), u64>,
     /// Rules that hit the request at hand.
@@ -283,18 +283,18 @@ impl<'r> Engine<'r> {
             Hits::Row(hits, frame, row) => {
                 for hit in *hits {
                     let why = || compiled.why(hit.rule as usize, frame, *row);
-                    self.hit(hit.rule, hit.excluded_by, request, &context, why);
+                    self.hit(hit.rule, hit.held_by, request, &context, why);
                 }
             }
             Hits::Kept(hits) => {
                 for hit in hits {
                     let why = || hit.why.clone();
-                    self.hit(hit.rule, hit.excluded_by, request, &context, why);
+                    self.hit(hit.rule, hit.held_by, request, &context, why);
                 }
             }
         }
         if !self.matched.is_empty() {
-            self.correlate(request, &context);
+            self.correlate(request, in_order, &context);
         }
     }
 
@@ -302,7 +302,7 @@ impl<'r> Engine<'r> {
     fn hit(
         &mut self,
         rule: u32,
-        excluded_by: Option<u32>,
+        held_by: u64,
         request: &Request<'_>,
         context: &Context<'_>,
         why: impl FnOnce() -> Vec<String>,
@@ -311,35 +311,35 @@ impl<'r> Engine<'r> {
             vocabulary,
             evidence_limit,
         } = *context;
-        let group = match excluded_by {
-            Some(list) if self.rules.lists[list as usize].profiles.is_empty() => {
-                *self.excluded.entry((rule, list)).or_default() += 1;
-                return;
-            }
-            Some(list) => {
-                let key = key(request, &self.groups[rule as usize], vocabulary);
-                let group = self.withheld.entry((rule, key, list));
-                group.or_insert_with(|| HitGroup::new(why()))
-            }
-            None => {
-                self.matched.push(rule);
-                let key = key(request, &self.groups[rule as usize], vocabulary);
-                let group = self.hits.entry((rule, key));
-                group.or_insert_with(|| HitGroup::new(why()))
-            }
+        let lists = self.compiled.lists_of(rule as usize);
+        let first = lists.get(held_by.trailing_zeros() as usize);
+        if let Some(&list) = first
+            && self.rules.lists[list as usize].profiles.is_empty()
+        {
+            *self.excluded.entry((rule, list)).or_default() += 1;
+            return;
+        }
+        let key = key(request, &self.groups[rule as usize], vocabulary);
+        let group = if held_by == 0 {
+            self.matched.push(rule);
+            let group = self.hits.entry((rule, key));
+            group.or_insert_with(|| HitGroup::new(why()))
+        } else {
+            let group = self.withheld.entry((rule, key, held_by));
+            group.or_insert_with(|| HitGroup::new(why()))
         };
         let gap = gap(&self.rules.rules[rule as usize].meta);
         group.sessions.add(request, gap, vocabulary, evidence_limit);
     }
 
     /// Feeds the rules that hit a request to the correlations, and those that hold then to others.
-    fn correlate(&mut self, request: &Request<'_>, context: &Context<'_>) {
+    fn correlate(&mut self, request: &Request<'_>, in_order: bool, context: &Context<'_>) {
         let of_rule = |rule: &u32| self.correlated[*rule as usize].iter();
         self.due.extend(self.matched.iter().flat_map(of_rule));
         // Those that look at others come behind them.
         while let Some(place) = self.due.pop_first() {
             let correlation = &mut self.correlations[place as usize];
-            if correlation.observe(&self.matched, request, context) {
+            if correlation.observe(&self.matched, request, in_order, context) {
                 let rule = correlation.rule;
                 self.matched
                     .push(u32::try_from(rule).expect("fewer than 2^32 rules"));
@@ -443,11 +443,31 @@ impl<'r> Engine<'r> {
 
     /// Decides what lists of distributions hold back: what is of another one joins the other hits.
     fn settle(&mut self, profile: Option<&str>) {
-        for ((rule, key, list), group) in std::mem::take(&mut self.withheld) {
-            let profiles = &self.rules.lists[list as usize].profiles;
-            let is_of =
-                |name: &String| profile.is_some_and(|profile| profile.eq_ignore_ascii_case(name));
-            if profiles.iter().any(is_of) {
+        let mut withheld: Vec<_> = std::mem::take(&mut self.withheld).into_iter().collect();
+        let texts = |key: &[u32]| -> Vec<&str> {
+            key.iter().map(|&code| self.vocabulary.text(code)).collect()
+        };
+        // The order of a map and of codes differs from run to run.
+        withheld.sort_by(
+            |((a_rule, a_key, a_held), _), ((b_rule, b_key, b_held), _)| {
+                (a_rule, texts(a_key), a_held).cmp(&(b_rule, texts(b_key), b_held))
+            },
+        );
+        for ((rule, key, held_by), group) in withheld {
+            let lists = self.compiled.lists_of(rule as usize);
+            let is_of = |list: &u32| {
+                let profiles = &self.rules.lists[*list as usize].profiles;
+                profile.is_some_and(|profile| {
+                    profiles
+                        .iter()
+                        .any(|name| name.eq_ignore_ascii_case(profile))
+                })
+            };
+            let held = (0..)
+                .zip(lists)
+                .filter(|(place, _)| held_by >> place & 1 == 1);
+            let list = held.map(|(_, list)| *list).find(is_of);
+            if let Some(list) = list {
                 *self.excluded.entry((rule, list)).or_default() += group.sessions.count();
                 continue;
             }
@@ -467,7 +487,9 @@ impl<'r> Engine<'r> {
             }
             for tally in group.sessions.into_tallies() {
                 let said = |correlation: &Correlation| {
-                    correlation.says(rule, &self.groups[rule as usize], &key, &tally)
+                    !self.silent[correlation.rule]
+                        && self.coverage.can_judge(correlation.rule)
+                        && correlation.says(rule, &self.groups[rule as usize], &key, &tally)
                 };
                 if self.correlations.iter().any(said) {
                     continue;
@@ -625,7 +647,13 @@ pub(super) fn summary(meta: &RuleMeta, tally: &Tally, vocabulary: &Vocabulary) -
                 resources => listed(resources),
             },
         ),
-        ("{names}", listed(&tally.names())),
+        (
+            "{names}",
+            match &tally.names()[..] {
+                [] => "unnamed objects".to_owned(),
+                names => listed(names),
+            },
+        ),
         (
             "{namespaces}",
             match &tally.namespaces(vocabulary)[..] {

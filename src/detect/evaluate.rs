@@ -27,8 +27,9 @@ pub struct Hit {
     pub row_idx: u32,
     /// Index of the rule in its set.
     pub rule: u32,
-    /// Index of the list of exclusions that holds there, if any.
-    pub excluded_by: Option<u32>,
+    /// The lists of exclusions that hold there: bits of their places in [`CompiledRules::lists_of`]. The first one
+    /// that holds everywhere, or all that hold on some distributions only.
+    pub held_by: u64,
 }
 
 /// The hits of a chunk, by row, then by rule.
@@ -122,27 +123,40 @@ impl CompiledRules {
                 continue;
             };
             let mut rows = pass.bound(&compiled.tree, rows, Bound::Upper);
-            let hit = |excluded_by: Option<u32>| {
+            let hit = |held_by: u64| {
                 move |row_idx| Hit {
                     row_idx: narrow(row_idx),
                     rule,
-                    excluded_by,
+                    held_by,
                 }
             };
-            // What columns decide is held back before any body is parsed.
+            // What columns decide is held back before any body is parsed; but not by a list of one distribution,
+            // for if the log is of another one, these may become findings.
             let mut is_open = compiled.has_body;
-            for &list in &compiled.exclude {
+            let mut suspects = Bitmap::none(frame.height());
+            for (place, &list) in compiled.exclude.iter().enumerate() {
                 if rows.is_empty() {
                     break;
                 }
-                let list_rule = &self.lists[list as usize];
-                is_open |= list_rule.has_body;
-                let excluded = pass.bound(&list_rule.tree, rows.clone(), Bound::Lower);
-                hits.extend(excluded.rows().map(hit(Some(list))));
-                rows.remove(&excluded);
+                let list = &self.lists[list as usize];
+                if list.is_of_some {
+                    suspects.add(&pass.bound(&list.tree, rows.clone(), Bound::Upper));
+                } else if list.has_body {
+                    is_open = true;
+                } else {
+                    let held = pass.bound(&list.tree, rows.clone(), Bound::Upper);
+                    hits.extend(held.rows().map(hit(1 << place)));
+                    rows.remove(&held);
+                }
             }
-            let to = if is_open { &mut open } else { &mut hits };
-            to.extend(rows.rows().map(hit(None)));
+            if is_open {
+                open.extend(rows.rows().map(hit(0)));
+            } else {
+                suspects.keep(&rows);
+                open.extend(suspects.rows().map(hit(0)));
+                rows.remove(&suspects);
+                hits.extend(rows.rows().map(hit(0)));
+            }
         }
         open.sort_unstable();
         for hits_of_row in open.chunk_by(|left, right| left.row_idx == right.row_idx) {
@@ -154,14 +168,17 @@ impl CompiledRules {
                 if !rule.tree.holds(&mut |leaf_idx| row.holds(*leaf_idx)) {
                     continue;
                 }
-                let excluded_by = rule.exclude.iter().copied().find(|&list| {
+                let mut held_by = 0;
+                for (place, &list) in rule.exclude.iter().enumerate() {
                     let list = &self.lists[list as usize];
-                    list.tree.holds(&mut |leaf_idx| row.holds(*leaf_idx))
-                });
-                hits.push(Hit {
-                    excluded_by,
-                    ..*hit
-                });
+                    if list.tree.holds(&mut |leaf_idx| row.holds(*leaf_idx)) {
+                        held_by |= 1 << place;
+                        if !list.is_of_some {
+                            break;
+                        }
+                    }
+                }
+                hits.push(Hit { held_by, ..*hit });
             }
         }
         hits.sort_unstable();

@@ -54,8 +54,8 @@ pub enum Hits<'a> {
 pub struct KeptHit {
     /// Index of the rule.
     pub rule: u32,
-    /// Index of the list of exclusions that held there, if any.
-    pub excluded_by: Option<u32>,
+    /// The lists of exclusions that held there, as in [`Hit`].
+    pub held_by: u64,
     /// What met the conditions of the rule.
     pub why: Vec<String>,
 }

@@ -103,16 +103,17 @@ impl Keys {
         }
     }
 
-    fn keeps(&self, key: &str) -> bool {
+    /// Returns whether members of this key are kept.
+    pub fn keeps(&self, key: &str) -> bool {
         self.keeps_all || self.kept.contains(key)
     }
 }
 
 impl<'a> Json<'a> {
-    /// Parses a text. What is no JSON, or nested too deep for the parser (128 levels), is as if it were null.
+    /// Parses a text. What is no JSON is as if it were null, and so is what lies deeper than a hundred levels.
     pub fn parse(text: &'a str, keys: &Keys) -> Self {
         let mut parser = serde_json::Deserializer::from_str(text);
-        let value = Seed(keys).deserialize(&mut parser);
+        let value = Seed(keys, DEPTH).deserialize(&mut parser);
         value
             .and_then(|value| parser.end().map(|()| value))
             .unwrap_or_default()
@@ -148,7 +149,18 @@ impl<'a> Json<'a> {
     }
 }
 
-struct Seed<'k>(&'k Keys);
+/// Levels that are built; what lies deeper is as if it were null, and hides nothing beside it.
+const DEPTH: usize = 100;
+
+/// The keys to keep, and the levels left.
+struct Seed<'k>(&'k Keys, usize);
+
+impl<'k> Seed<'k> {
+    /// Returns the seed of the values one level down; `None` if that is too deep.
+    fn below(&self) -> Option<Self> {
+        Some(Seed(self.0, self.1.checked_sub(1)?))
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for Seed<'_> {
     type Value = Json<'de>;
@@ -195,19 +207,24 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Json<'de>, A::Error> {
         let mut elements = Vec::new();
-        while let Some(element) = list.next_element_seed(Seed(self.0))? {
-            elements.push(element);
+        while let Some(below) = self.below() {
+            match list.next_element_seed(below)? {
+                Some(element) => elements.push(element),
+                None => return Ok(Json::List(elements)),
+            }
         }
-        Ok(Json::List(elements))
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Json::Null)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json<'de>, A::Error> {
         let mut members = Members::default();
         while let Some(key) = map.next_key_seed(Key)? {
-            if self.0.keeps(&key) {
-                *members.entry(key) = map.next_value_seed(Seed(self.0))?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
+            match self.below() {
+                Some(below) if self.0.keeps(&key) => {
+                    *members.entry(key) = map.next_value_seed(below)?;
+                }
+                _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
         Ok(Json::Object(members))
@@ -269,6 +286,13 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_null() {
+        let deep = format!(
+            r#"{{"x": {}1{}, "a": 1}}"#,
+            "[".repeat(120),
+            "]".repeat(120)
+        );
+        let one = Json::Number(Number::Integer(1));
+        assert_eq!(Json::parse(&deep, &Keys::all()).get("a"), Some(&one));
         for text in ["", "{", "{} x", "tru", &"[".repeat(200)] {
             assert!(Json::parse(text, &Keys::all()).is_null(), "{text}");
         }

@@ -6,7 +6,7 @@
 
 use rsigma_parser::{ArrayQuantifier, Detection, DetectionItem};
 
-use super::compile::{Problem, keywords};
+use super::compile::{Problem, Terms, keywords};
 use super::json::{Json, Keys};
 use super::matcher::Matcher;
 use super::modifier::Modifiers;
@@ -42,10 +42,14 @@ impl Members {
     ///
     /// # Errors
     /// When a test in it cannot be compiled.
-    pub(super) fn compile(quantifier: ArrayQuantifier, body: &Detection) -> Result<Self, Problem> {
+    pub(super) fn compile(
+        quantifier: ArrayQuantifier,
+        body: &Detection,
+        terms: &Terms<'_>,
+    ) -> Result<Self, Problem> {
         Ok(Self {
             quantifier,
-            body: detection(body)?,
+            body: detection(body, terms)?,
         })
     }
 
@@ -133,10 +137,16 @@ impl MemberTest {
     }
 }
 
-fn detection(body: &Detection) -> Result<Tree<MemberTest>, Problem> {
-    let all = |parts: &[Detection]| parts.iter().map(detection).collect::<Result<_, _>>();
+fn detection(body: &Detection, terms: &Terms<'_>) -> Result<Tree<MemberTest>, Problem> {
+    let all = |parts: &[Detection]| {
+        let parts = parts.iter().map(|part| detection(part, terms));
+        parts.collect::<Result<_, _>>()
+    };
     match body {
-        Detection::AllOf(items) => Ok(Tree::and(items.iter().map(item).collect::<Result<_, _>>()?)),
+        Detection::AllOf(items) => {
+            let items = items.iter().map(|one| item(one, terms));
+            Ok(Tree::and(items.collect::<Result<_, _>>()?))
+        }
         Detection::AnyOf(parts) => Ok(Tree::or(all(parts)?)),
         Detection::And(parts) => Ok(Tree::and(all(parts)?)),
         Detection::Keywords(values) => {
@@ -152,7 +162,7 @@ fn detection(body: &Detection) -> Result<Tree<MemberTest>, Problem> {
             quantifier,
             body,
         } => {
-            let members = Box::new(Members::compile(*quantifier, body)?);
+            let members = Box::new(Members::compile(*quantifier, body, terms)?);
             Ok(Tree::Test(MemberTest {
                 text: format!("{field}[{quantifier}]"),
                 path: path(field)?,
@@ -160,12 +170,12 @@ fn detection(body: &Detection) -> Result<Tree<MemberTest>, Problem> {
             }))
         }
         Detection::Conditional { named, condition } => {
-            Tree::condition(condition, named, &mut detection)
+            Tree::condition(condition, named, &mut |part| detection(part, terms))
         }
     }
 }
 
-fn item(item: &DetectionItem) -> Result<Tree<MemberTest>, Problem> {
+fn item(item: &DetectionItem, terms: &Terms<'_>) -> Result<Tree<MemberTest>, Problem> {
     let name = item.field.name.as_deref().unwrap_or_default();
     let path = path(name)?;
     let problem = |what: String| Problem::about(name, format!("field `{name}`: {what}"));
@@ -175,8 +185,9 @@ fn item(item: &DetectionItem) -> Result<Tree<MemberTest>, Problem> {
             "`fieldref` is not supported yet within an array block".to_owned(),
         ));
     }
-    let tree = modifiers.combine(&item.values, |values| {
-        let matcher = Matcher::compile(&modifiers, values, false)?;
+    let values = terms.values(&modifiers, &item.values).map_err(problem)?;
+    let tree = modifiers.combine(&values, |values| {
+        let matcher = terms.matcher(&modifiers, values, false)?;
         Ok(Tree::Test(MemberTest {
             text: text_of_item(item),
             path: path.clone(),

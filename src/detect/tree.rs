@@ -190,7 +190,9 @@ impl<L> Tree<L> {
                     Quantifier::All => Self::and(parts),
                     Quantifier::Any | Quantifier::Count(1) => Self::or(parts),
                     Quantifier::Count(n) => {
-                        Self::AtLeast(usize::try_from(*n).unwrap_or(usize::MAX), parts)
+                        // More than there are never hold; the count itself is the rule file's.
+                        let n = usize::try_from(*n).unwrap_or(usize::MAX);
+                        Self::AtLeast(n.min(parts.len() + 1), parts)
                     }
                 })
             }

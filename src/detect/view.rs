@@ -37,13 +37,19 @@ pub enum Derived {
     AnnotationsText,
     /// Whether the audit ID is a UUID, as the API server makes them.
     AuditIdIsUuid,
+    /// Whether nothing was to be changed in earnest.
+    DryRun,
+    /// Parameter `labelSelector` of the query.
+    LabelSelector,
+    /// Parameter `fieldSelector` of the query.
+    FieldSelector,
     /// One element of a list column; a negative one counts from the end.
     Element(Column, i64),
 }
 
 impl Derived {
     /// All of them, as rules name them.
-    pub const NAMES: [(&'static str, Self); 8] = [
+    pub const NAMES: [(&'static str, Self); 11] = [
         ("reason.binding", Self::ReasonBinding),
         ("reason.role", Self::ReasonRole),
         ("reason.subject", Self::ReasonSubject),
@@ -52,6 +58,9 @@ impl Derived {
         ("session.seconds", Self::SessionSeconds),
         ("annotations_text", Self::AnnotationsText),
         ("audit_id_is_uuid", Self::AuditIdIsUuid),
+        ("dry_run", Self::DryRun),
+        ("label_selector", Self::LabelSelector),
+        ("field_selector", Self::FieldSelector),
     ];
 
     /// Returns the coded column whose value alone decides.
@@ -65,7 +74,10 @@ impl Derived {
             | Self::ExecArgv
             | Self::SessionSeconds
             | Self::AnnotationsText
-            | Self::AuditIdIsUuid => None,
+            | Self::AuditIdIsUuid
+            | Self::DryRun
+            | Self::LabelSelector
+            | Self::FieldSelector => None,
         }
     }
 
@@ -113,6 +125,22 @@ impl Derived {
                 text => Values::Single(Scalar::Text(text)),
             };
         }
+        let selector = match self {
+            Self::LabelSelector => Some("labelSelector"),
+            Self::FieldSelector => Some("fieldSelector"),
+            _ => None,
+        };
+        if let Some(selector) = selector {
+            let value = parameter(frame.text(Column::RequestUri, row_idx), selector);
+            return Values::Texts(value.into_iter().collect());
+        }
+        if self == Self::DryRun {
+            // A deletion with a body takes its options from there, and the log may not hold it.
+            let verb = frame.vocabulary().text(frame.code(Column::Verb, row_idx));
+            let uri = frame.text(Column::RequestUri, row_idx);
+            let is_dry = !verb.starts_with("delete") && is_dry_run(uri);
+            return Values::Single(Scalar::Bool(is_dry));
+        }
         if self == Self::AuditIdIsUuid {
             return match frame.text(Column::AuditId, row_idx) {
                 "" => Values::MISSING,
@@ -133,6 +161,29 @@ impl Derived {
         }
         Values::Texts(argv.into_iter().map(Cow::Owned).collect())
     }
+}
+
+/// Returns the first value of a parameter in the query of a URI.
+pub fn parameter<'a>(uri: &'a str, key: &str) -> Option<Cow<'a, str>> {
+    // Most queries have no such key at all, and to look is cheaper than to take them apart.
+    let (_, query) = uri
+        .split_once('?')
+        .filter(|(_, query)| query.contains(key))?;
+    form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == key)
+        .map(|(_, value)| value)
+}
+
+/// Returns whether a request of this URI changes nothing: `dryRun=All`. A parameter of another name is none.
+pub fn is_dry_run(uri: &str) -> bool {
+    parameter(uri, "dryRun").is_some_and(|value| value == "All")
+}
+
+/// Returns whether a request of this URI is for a selection of objects.
+pub fn is_selective(uri: &str) -> bool {
+    ["labelSelector", "fieldSelector"]
+        .iter()
+        .any(|key| parameter(uri, key).is_some_and(|value| !value.is_empty()))
 }
 
 /// Returns whether `text` has the form of a UUID (RFC 9562), in either case.
@@ -176,11 +227,13 @@ const KEYS: [&str; 9] = [
     "value",
 ];
 
-/// Names every key that views follow.
-pub(super) fn keep(keys: &mut Keys) {
+/// Returns every key that views follow.
+pub(super) fn keys() -> Keys {
+    let mut keys = Keys::default();
     for key in KEYS {
         keys.keep(key);
     }
+    keys
 }
 
 /// Returns what a request wrote, of the texts of its two bodies; null if it wrote nothing.
@@ -188,12 +241,11 @@ pub(super) fn keep(keys: &mut Keys) {
 /// Of a patch the patch alone, so that a rule names who set a thing and not who touched the object later.
 pub(super) fn object<'a>(verb: &str, request: &'a str, response: &'a str, keys: &Keys) -> Json<'a> {
     match verb {
-        "delete" | "deletecollection" => Json::Null,
         "patch" => match Json::parse(request, keys) {
-            Json::List(operations) => patched(operations),
+            Json::List(operations) => patched(&operations, keys),
             patch => patch,
         },
-        _ => {
+        "create" | "update" => {
             let answer = Json::parse(response, keys);
             let is_status = answer.get("kind").and_then(Json::as_text) == Some("Status");
             if matches!(answer, Json::Object(_)) && !is_status {
@@ -202,48 +254,82 @@ pub(super) fn object<'a>(verb: &str, request: &'a str, response: &'a str, keys: 
                 Json::parse(request, keys)
             }
         }
+        _ => Json::Null,
     }
 }
+
+/// Operations of a patch that are followed: the API server takes no more (kubernetes/apiserver
+/// `pkg/endpoints/handlers/patch.go`, `maxJSONPatchOperations`).
+const OPERATIONS: usize = 10_000;
+
+/// Keys of one path that are followed: objects of Kubernetes are not as deep.
+const DEPTH: usize = 64;
 
 /// Elements of a list that a patch may number; what lies beyond is put at the end.
 const PATCHED_LIST: usize = 256;
 
 /// Returns the object that the operations of a JSON patch (RFC 6902) write into nothing.
 ///
-/// What is removed becomes null, as a merge patch says it. `move`, `copy` and `test` name no value.
-fn patched(operations: Vec<Json<'_>>) -> Json<'_> {
+/// What is removed becomes null, as a merge patch says it. `move` and `copy` take what the patch itself wrote; of
+/// what was there before they name no value.
+fn patched<'a>(operations: &[Json<'a>], kept: &Keys) -> Json<'a> {
     let mut object = Json::Null;
-    for operation in operations {
+    for operation in operations.iter().take(OPERATIONS) {
         let text = |key: &str| operation.get(key).and_then(Json::as_text);
-        let (Some(kind), Some(path)) = (text("op"), text("path")) else {
+        let path = |key: &str| Some(pointer(text(key)?)).filter(|keys| keys.len() <= DEPTH);
+        let (Some(kind), Some(keys)) = (text("op"), path("path")) else {
             continue;
         };
         let value = match kind {
             "add" | "replace" => operation.get("value").cloned().unwrap_or_default(),
             "remove" => Json::Null,
+            "move" | "copy" => {
+                let from = path("from").and_then(|keys| at(&object, &keys).cloned());
+                from.unwrap_or_default()
+            }
             _ => continue,
         };
-        let keys = path.split('/').skip(1);
-        let keys: Vec<String> = keys
-            .map(|key| key.replace("~1", "/").replace("~0", "~"))
-            .collect();
-        set(&mut object, &keys, value);
+        let is_followed = |key: &String| kept.keeps(key) || position(key).is_some();
+        if keys.iter().all(is_followed) {
+            set(&mut object, &keys, value, kind != "replace");
+        }
     }
     trim(&mut object);
     object
 }
 
-/// Puts `value` where `keys` lead, making what is missing on the way.
-fn set<'a>(place: &mut Json<'a>, keys: &[String], value: Json<'a>) {
+/// Returns the keys of a JSON pointer (RFC 6901).
+fn pointer(path: &str) -> Vec<String> {
+    let keys = path.split('/').skip(1).take(DEPTH + 1);
+    keys.map(|key| key.replace("~1", "/").replace("~0", "~"))
+        .collect()
+}
+
+/// Returns the place in a list that a key may mean.
+fn position(key: &str) -> Option<usize> {
+    match key {
+        "-" => Some(usize::MAX),
+        key => key.parse().ok(),
+    }
+}
+
+/// Returns what an earlier operation wrote where `keys` lead.
+fn at<'j, 'a>(object: &'j Json<'a>, keys: &[String]) -> Option<&'j Json<'a>> {
+    let mut keys = keys.iter();
+    keys.try_fold(object, |place, key| match place {
+        Json::List(elements) => elements.get(position(key)?),
+        place => place.get(key),
+    })
+}
+
+/// Puts `value` where `keys` lead, making what is missing on the way; into a list it is inserted if that is asked
+/// for and something stands there.
+fn set<'a>(place: &mut Json<'a>, keys: &[String], value: Json<'a>, is_inserted: bool) {
     let Some((key, rest)) = keys.split_first() else {
         *place = value;
         return;
     };
-    let position = match key.as_str() {
-        "-" => Some(usize::MAX),
-        key => key.parse().ok(),
-    };
-    if let (Some(position), Json::Null | Json::List(_)) = (position, &place) {
+    if let (Some(position), Json::Null | Json::List(_)) = (position(key), &place) {
         if place.is_null() {
             *place = Json::List(Vec::new());
         }
@@ -255,17 +341,25 @@ fn set<'a>(place: &mut Json<'a>, keys: &[String], value: Json<'a>) {
         } else {
             elements.len()
         };
+        let is_there = elements
+            .get(position)
+            .is_some_and(|element| !element.is_null());
+        if rest.is_empty() && is_inserted && is_there && !value.is_null() {
+            elements.insert(position, value);
+            return;
+        }
         if elements.len() <= position {
             elements.resize(position + 1, Json::Null);
         }
-        set(&mut elements[position], rest, value);
+        set(&mut elements[position], rest, value, is_inserted);
         return;
     }
     if !matches!(place, Json::Object(_)) {
         *place = Json::Object(Members::default());
     }
     if let Json::Object(members) = place {
-        set(members.entry(Cow::Owned(key.clone())), rest, value);
+        let member = members.entry(Cow::Owned(key.clone()));
+        set(member, rest, value, is_inserted);
     }
 }
 
@@ -358,6 +452,7 @@ mod tests {
         check("update", &small, &Value::Null, &small);
         check("patch", &small, &large, &small);
         check("delete", &small, &large, &Value::Null);
+        check("get", &Value::Null, &large, &Value::Null);
     }
 
     #[test]
@@ -385,6 +480,39 @@ mod tests {
             &Value::Null,
             &json!({"a": 1}),
         );
+    }
+
+    #[test]
+    fn operations_of_a_patch_hide_none_before_them() {
+        let twice = json!([
+            {"op": "add", "path": "/spec/containers/0", "value": {"name": "bad"}},
+            {"op": "add", "path": "/spec/containers/0", "value": {"name": "good"}},
+        ]);
+        let both = json!({"spec": {"containers": [{"name": "good"}, {"name": "bad"}]}});
+        check("patch", &twice, &Value::Null, &both);
+        let moved = json!([
+            {"op": "add", "path": "/metadata/x", "value": [{"name": "bad"}]},
+            {"op": "move", "from": "/metadata/x", "path": "/spec/containers"},
+        ]);
+        let there = json!({"metadata": {"x": [{"name": "bad"}]}, "spec": {"containers": [{"name": "bad"}]}});
+        check("patch", &moved, &Value::Null, &there);
+        let deep = json!([{"op": "add", "path": "/a".repeat(500_000), "value": 1}]);
+        check("patch", &deep, &Value::Null, &Value::Null);
+    }
+
+    #[test]
+    fn parameters_are_told_by_their_whole_name() {
+        assert!(is_dry_run("/api/v1/pods?fieldManager=x&dryRun=All"));
+        for uri in [
+            "/api?xdryRun=All",
+            "/api?dryRun=",
+            "/api/dryRun=All",
+            "/api?x=dryRun=All",
+        ] {
+            assert!(!is_dry_run(uri), "{uri}");
+        }
+        assert!(is_selective("/api?labelSelector=a%3Db"));
+        assert!(!is_selective("/api?xlabelSelector=a&fieldSelector="));
     }
 
     #[test]

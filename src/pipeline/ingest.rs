@@ -1,6 +1,6 @@
 //! Figures of what was read, gathered beside the findings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::{HashMap, HashSet};
 
@@ -304,15 +304,14 @@ impl Gathering {
 }
 
 /// What only one kind of cluster writes: in envelopes, in user names, in agents of its own programs.
-const MARKS: [(&str, Mark, &str); 18] = [
+const MARKS: [(&str, Mark, &str); 17] = [
     ("GKE", Mark::Envelope, "GKE"),
     ("AKS", Mark::Envelope, "AKS"),
     (
         "OpenShift",
-        Mark::UserPrefix,
+        Mark::Namespaces,
         "system:serviceaccount:openshift-",
     ),
-    ("OpenShift", Mark::Agent, "openshift-"),
     ("EKS", Mark::UserPrefix, "eks:"),
     ("EKS", Mark::UserPrefix, "arn:aws:sts::"),
     ("AKS", Mark::UserPrefix, "aksService"),
@@ -329,9 +328,14 @@ const MARKS: [(&str, Mark, &str); 18] = [
     ("kubeadm", Mark::Agent, "kubeadm/"),
 ];
 
+/// Namespaces of a platform that must be at work: anybody may make one.
+const NAMESPACES: usize = 5;
+
 enum Mark {
     Envelope,
     UserPrefix,
+    /// `ServiceAccount`s of many namespaces that begin so.
+    Namespaces,
     Agent,
 }
 
@@ -352,6 +356,17 @@ fn distribution(
             .filter(|name| name.starts_with(text))
             .min()
             .map(|name| format!("user `{name}`")),
+        Mark::Namespaces => {
+            let rest = usernames.iter().filter_map(|name| name.strip_prefix(text));
+            let namespaces: BTreeSet<&str> =
+                rest.filter_map(|rest| rest.split(':').next()).collect();
+            (namespaces.len() >= NAMESPACES).then(|| {
+                format!(
+                    "ServiceAccounts in {} namespaces `{text}...`",
+                    namespaces.len()
+                )
+            })
+        }
         Mark::Agent => agents
             .keys()
             .find(|agent| agent.starts_with(text))

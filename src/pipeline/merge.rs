@@ -258,7 +258,7 @@ impl<'r> Merge<'r> {
             of_row
                 .map(|hit| KeptHit {
                     rule: hit.rule,
-                    excluded_by: hit.excluded_by,
+                    held_by: hit.held_by,
                     why: self.engine.why(hit.rule, &batch.frame, row),
                 })
                 .collect()

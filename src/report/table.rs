@@ -13,6 +13,7 @@ use std::io::{self, Write};
 use super::page::{Page, VALUES, WIDTH_MIN};
 use super::rules;
 use super::{ApiServer, Census, EVIDENCE_DEFAULT, Guess, Options, Summary, redacted};
+use crate::finding::Excluded;
 use crate::finding::incident::Incident;
 use crate::finding::{Evidence, Finding, Severity, Timestamp};
 
@@ -160,17 +161,8 @@ impl Page<'_> {
                 &format!("{skipped}; the first is {place}: {}", reject.cause),
             )?;
         }
-        let excluded = &summary.excluded;
-        let held_back: Vec<String> = excluded
-            .iter()
-            .map(|excluded| {
-                let requests = count(excluded.requests, "request");
-                let bound = if excluded.at_most { "at most " } else { "" };
-                let (rule, list) = (&excluded.rule, &excluded.list);
-                format!("{bound}{requests} of {rule} by list {list}")
-            })
-            .collect();
-        self.list("held back", &held_back, N_EXCLUDED, excluded.len() as u64)?;
+        let held_back = held_back(&summary.excluded);
+        self.list("held back", &held_back, N_EXCLUDED, held_back.len() as u64)?;
         self.field("rules", &rules::reach(&summary.reach))?;
         self.all("blind to", &summary.blind)?;
         self.all("note", &summary.notes)
@@ -374,6 +366,31 @@ impl Page<'_> {
         let total = summary.totals.bad + summary.totals.oversize;
         self.list("at", &places, places.len(), total)
     }
+}
+
+/// Returns one line a list of exclusions: what it held back, of the rule it held back most of first.
+fn held_back(excluded: &[Excluded]) -> Vec<String> {
+    let mut lists: Vec<(&str, Vec<&Excluded>)> = Vec::new();
+    for one in excluded {
+        match lists.iter_mut().find(|(list, _)| *list == one.list) {
+            Some((_, of_list)) => of_list.push(one),
+            None => lists.push((&one.list, vec![one])),
+        }
+    }
+    let line = |(list, of_list): &(&str, Vec<&Excluded>)| {
+        let first = of_list[0];
+        let requests = count(first.requests, "request");
+        let bound = if first.at_most { "at most " } else { "" };
+        let others = match of_list.len() - 1 {
+            0 => String::new(),
+            n => format!(", and of {}", count(n as u64, "other rule")),
+        };
+        format!(
+            "{bound}{requests} of {}{others}, by list {list}",
+            first.rule
+        )
+    };
+    lists.iter().map(line).collect()
 }
 
 /// Returns the escape that begins the color of `severity`.

@@ -340,7 +340,10 @@ pub(crate) fn duration_us(text: &str) -> Option<i64> {
         "w" => 604_800_000_000,
         _ => return None,
     };
-    count.parse::<i64>().ok()?.checked_mul(unit_us)
+    // A century is more than any log: what is longer must not overflow when it is added to a time.
+    const LONGEST_US: i64 = 100 * 366 * 86_400_000_000;
+    let duration = count.parse::<i64>().ok()?.checked_mul(unit_us)?;
+    (duration <= LONGEST_US).then_some(duration)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::custody::Sum;
 use super::{Context, Draft, counted, lasting};
 use crate::credential::{Entry, Ledger};
-use crate::detect::json::{Json, Keys};
+use crate::detect::json::Json;
 use crate::detect::request::{Request, Sighting};
 use crate::detect::view;
 use crate::finding::{Finding, Severity, Timestamp};
@@ -251,7 +251,7 @@ impl Signing {
 
 /// Returns whom a certificate is asked for, of the body of its signing request.
 fn common_name(body: &str) -> Option<String> {
-    let subject = view::csr(&Json::parse(body, &Keys::all()));
+    let subject = view::csr(&Json::parse(body, &view::keys()));
     let names = subject.get("common_name")?.as_list()?;
     names.first()?.as_text().map(str::to_owned)
 }

@@ -69,8 +69,9 @@ impl ForwardedAddress {
             };
             // A claim was near, or one that follows will tell.
             if !is_probe(request) {
-                client.last_direct = request.ts;
-                client.direct += u64::from(request.ts - client.last_claim <= self.window_us);
+                client.last_direct = client.last_direct.max(request.ts);
+                client.direct +=
+                    u64::from((request.ts - client.last_claim).abs() <= self.window_us);
             }
         } else if request.imp_username() == NULL
             && !is_aggregated(vocabulary.text(request.api_group()))
@@ -84,8 +85,8 @@ impl ForwardedAddress {
                 last_direct: i64::MIN / 2,
             };
             let client = self.clients.entry(key).or_insert_with(new);
-            client.direct += u64::from(request.ts - client.last_direct <= self.window_us);
-            client.last_claim = request.ts;
+            client.direct += u64::from((request.ts - client.last_direct).abs() <= self.window_us);
+            client.last_claim = client.last_claim.max(request.ts);
             if client.claimed.len() < NAMED && !client.claimed.contains(&claimed) {
                 client.claimed.push(claimed);
             }

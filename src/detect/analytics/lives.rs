@@ -44,6 +44,11 @@ impl Lives {
     /// Takes in one request, in order of time; returns who made it, with the life until then.
     pub fn live(&mut self, request: &Request<'_>) -> Past {
         let (who, ts) = (who(request), request.ts);
+        // Without a time there is no place in a life.
+        if ts == 0 {
+            let life = self.of(who);
+            return Past { who, life };
+        }
         self.first.get_or_insert(ts);
         self.last = self.last.max(ts);
         let life = self.by_who.entry(who).or_insert(Life {

@@ -17,6 +17,7 @@ use super::machinery::Machinery;
 use super::{Context, Draft, counted, lasting};
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
+use crate::detect::view;
 use crate::finding::{Finding, Severity};
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
@@ -577,9 +578,9 @@ fn object_key(resource: u32, namespace: u32, name: &str) -> u64 {
 }
 
 fn is_dry_run(request: &Request<'_>) -> bool {
-    memchr::memmem::find(request.request_uri().as_bytes(), b"dryRun=").is_some()
+    view::is_dry_run(request.request_uri())
 }
 
 fn is_selected(request: &Request<'_>) -> bool {
-    request.request_uri().contains("Selector=")
+    view::is_selective(request.request_uri())
 }

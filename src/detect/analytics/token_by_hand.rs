@@ -78,11 +78,12 @@ impl TokenByHand {
         let token = self.tokens.entry(request.credential()).or_insert_with(new);
         if driver == Driver::Program {
             let last_by_hand = token.by_hand.as_ref().map(|tally| tally.last);
-            token.is_mixed |= last_by_hand.is_some_and(|last| request.ts - last <= self.window_us);
+            token.is_mixed |=
+                last_by_hand.is_some_and(|last| (request.ts - last).abs() <= self.window_us);
             token.program = request.user_agent();
-            token.last_by_program = request.ts;
+            token.last_by_program = token.last_by_program.max(request.ts);
         } else {
-            token.is_mixed |= request.ts - token.last_by_program <= self.window_us;
+            token.is_mixed |= (request.ts - token.last_by_program).abs() <= self.window_us;
             let tally = token
                 .by_hand
                 .get_or_insert_with(|| Box::new(Tally::empty()));

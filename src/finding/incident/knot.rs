@@ -308,15 +308,24 @@ fn reason_to_raise(core: &[&Finding]) -> Option<String> {
         let ties = &finding.ties;
         ties.refused > 0 && ties.served == 0 && finding.family != "token-reuse"
     };
-    let attempt = core
-        .iter()
-        .filter(failed)
-        .map(|finding| finding.first_seen)
-        .min()?;
-    let served = |finding: &&Finding| finding.ties.served > 0 && finding.first_seen >= attempt;
+    let failed: Vec<_> = core.iter().filter(failed).collect();
+    // The same identity after the same kind of thing: any other request that was served is no success of this one.
+    let is_success = |served: &&&Finding| {
+        let is_attempt = |attempt: &&&Finding| {
+            attempt.first_seen <= served.first_seen
+                && attempt.actor.username.is_some()
+                && attempt.actor.username == served.actor.username
+                && (attempt.family == served.family
+                    || attempt.target.resource.is_some()
+                        && attempt.target.resource == served.target.resource)
+        };
+        let is_guess = served.rule.name == "unauthorized-then-success";
+        served.ties.served > 0
+            && (is_guess || failed.iter().copied().any(|attempt| is_attempt(&attempt)))
+    };
     core.iter()
-        .any(served)
-        .then(|| "what was refused at first was served later".to_owned())
+        .any(|finding| is_success(&finding))
+        .then(|| "it was refused at first and then let through".to_owned())
 }
 
 fn worse(severity: Severity) -> Severity {

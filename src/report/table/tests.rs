@@ -73,7 +73,7 @@ What was read
   findings  1 high, 1 low
   missing   audit.log
   skipped   4 records; the first is audit.log:512: audit.log
-  held back at most 7 requests of secret-read by list kubelet-secrets
+  held back at most 7 requests of secret-read, by list kubelet-secrets
   rules     20 can fire, 2 lack bodies, 1 lacks events to look at (`kubescry
             rules coverage`)
   blind to  audit.log
