@@ -155,7 +155,7 @@ const DEPTH: usize = 100;
 /// The keys to keep, and the levels left.
 struct Seed<'k>(&'k Keys, usize);
 
-impl<'k> Seed<'k> {
+impl Seed<'_> {
     /// Returns the seed of the values one level down; `None` if that is too deep.
     fn below(&self) -> Option<Self> {
         Some(Seed(self.0, self.1.checked_sub(1)?))

@@ -327,6 +327,9 @@ fn identifiers(condition: &ConditionExpr, names: &mut Vec<String>) {
     }
 }
 
+/// A century, more than any log: what is longer must not overflow when it is added to a time.
+const LONGEST_US: i64 = 100 * 366 * 86_400_000_000;
+
 /// Returns the microseconds of `30m` and its like: a whole number and `ms`, `s`, `m`, `h`, `d` or `w`.
 pub(crate) fn duration_us(text: &str) -> Option<i64> {
     let digits = text.find(|sign: char| !sign.is_ascii_digit())?;
@@ -340,8 +343,6 @@ pub(crate) fn duration_us(text: &str) -> Option<i64> {
         "w" => 604_800_000_000,
         _ => return None,
     };
-    // A century is more than any log: what is longer must not overflow when it is added to a time.
-    const LONGEST_US: i64 = 100 * 366 * 86_400_000_000;
     let duration = count.parse::<i64>().ok()?.checked_mul(unit_us)?;
     (duration <= LONGEST_US).then_some(duration)
 }
