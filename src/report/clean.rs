@@ -293,6 +293,16 @@ macro_rules! telling {
     };
 }
 
+/// A word of a script inside a request URI: up to a blank, a quote or a separator, encoded or not.
+macro_rules! encoded_word {
+    () => {
+        concat!(
+            r#"(?:[^\s"'+;|%]|%(?:0[0-8BCEF]|1[0-9A-F]|2[134589A-F]|3[0-9AC-F]"#,
+            "|[4-6][0-9A-F]|7[0-9ABD-F]|[89A-F][0-9A-F]))+"
+        )
+    };
+}
+
 /// Secrets by shape. `keep` and `after` stay; word boundaries are ASCII, so that matching is linear
 /// in one pass of an automaton whatever the text.
 const SECRETS: &[(Kind, &str)] = &[
@@ -358,6 +368,10 @@ const SECRETS: &[(Kind, &str)] = &[
         Kind::Plain,
         r"(?P<keep>(?-u:\b)(?:mysql|mariadb|sshpass)[a-z]*\s(?:[^&]*?\s)?-p)\s?\S+",
     ),
+    (
+        Kind::Plain,
+        r#"(?P<keep>(?-u:\B)(?:-u|--(?:proxy-)?user)[=\s]\s*["']?[A-Za-z0-9_.@-]+:)[^\s"'&;|]+"#,
+    ),
     (Kind::Plain, r"(?P<keep>://[^/\s:@]+:)[^/\s@]+(?P<after>@)"),
     (Kind::Plain, r"(?-u:\b)(?:AKIA|ASIA)[A-Z0-9]{16}(?-u:\b)"),
     (Kind::Plain, r"(?P<keep>(?-u:\b)k8s-aws-v1\.)[A-Za-z0-9_-]+"),
@@ -407,14 +421,27 @@ fn replacement(kind: Kind, found: &Captures<'_>) -> String {
 fn redact_commands<'a>(command: &Regex, text: &'a str) -> Cow<'a, str> {
     static FLAG: LazyLock<Regex> =
         LazyLock::new(|| pattern(concat!(r"(?i)^--?(?:[a-z0-9]+-)*", telling!(), "$")));
+    /// The flags of curl and its like that take `user:password`, and that value.
+    static USER: LazyLock<[Regex; 2]> = LazyLock::new(|| {
+        [
+            pattern("^(?:-u|--(?:proxy-)?user)$"),
+            pattern("^(?P<keep>[A-Za-z0-9_.@-]+(?::|%3A)).+$"),
+        ]
+    });
+    let [user_flag, user_password] = &*USER;
+    let mut user_follows = false;
     let (mut value_follows, mut end) = (false, 0);
     command.replace_all(text, |found: &Captures<'_>| {
         let (keep, value) = (&found["keep"], &found["value"]);
         let place = found.get(0).expect("group 0 is the match").range();
         let is_value = value_follows && place.start == end && !value.is_empty();
+        let is_user = user_follows && place.start == end;
         (value_follows, end) = (FLAG.is_match(value), place.end);
+        user_follows = user_flag.is_match(value);
         if is_value {
             format!("{keep}{REDACTED}")
+        } else if let Some(user) = user_password.captures(value).filter(|_| is_user) {
+            format!("{keep}{}{REDACTED}", &user["keep"])
         } else {
             format!("{keep}{}", redact_argument(value))
         }
@@ -437,9 +464,16 @@ fn redact_argument(argument: &str) -> Cow<'_, str> {
             r"(?i)(?P<keep>[a-z0-9_.-]*",
             telling!(),
             r"[a-z0-9_.-]*(?:=|:|%3D|%3A)(?:%20|\+)*)",
-            r#"(?:%22.*?%22|%27.*?%27|".*?"|'.*?'|(?:[^\s"'+;|%]|"#,
-            "%(?:0[0-8BCEF]|1[0-9A-F]|2[134589A-F]|3[0-9AC-F]",
-            "|[4-6][0-9A-F]|7[0-9ABD-F]|[89A-F][0-9A-F]))+)"
+            r#"(?:%22.*?%22|%27.*?%27|".*?"|'.*?'|"#,
+            encoded_word!(),
+            ")"
+        ))
+    });
+    static USER: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(concat!(
+            r"(?P<keep>-(?:u|-(?:proxy-)?user)(?:=|%3D|%20|\+)+(?:%22|%27)?",
+            r"[A-Za-z0-9_.@-]+(?::|%3A))",
+            encoded_word!()
         ))
     });
     static CLIENT: LazyLock<Regex> = LazyLock::new(|| {
@@ -461,6 +495,7 @@ fn redact_argument(argument: &str) -> Cow<'_, str> {
     }
     let replacement = format!("${{keep}}{REDACTED}");
     let inside = INSIDE.replace_all(argument, &replacement);
+    let inside = USER.replace_all(&inside, &replacement);
     Cow::Owned(CLIENT.replace_all(&inside, &replacement).into_owned())
 }
 

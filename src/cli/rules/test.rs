@@ -9,6 +9,7 @@ use super::find;
 use crate::cli::diagnostic::Printer;
 use crate::cli::exit::Exit;
 use crate::cli::rule_args::RuleArgs;
+use crate::report::clean::safe;
 use crate::trial::Trial;
 
 /// Options of `kubescry rules test`.
@@ -61,7 +62,7 @@ pub(super) fn run(args: &TestArgs, printer: Printer) -> io::Result<Exit> {
         failed += 1;
         writeln!(out, "FAIL  {name}")?;
         for wrong in wrong {
-            writeln!(out, "      {wrong}")?;
+            writeln!(out, "      {}", safe(&wrong))?;
         }
     }
     writeln!(

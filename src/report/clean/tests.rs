@@ -179,6 +179,11 @@ fn secrets_are_redacted() {
     );
     check("x --vault-token 's e c' y", "x --vault-token [redacted] y");
     check("mysql -u root -phunter2", "mysql -u root -p[redacted]");
+    check(
+        "curl -u 'bob:hunter2' -H a:b http://x",
+        "curl -u 'bob:[redacted]' -H a:b http://x",
+    );
+    check("curl --user=bob:hunter2", "curl --user=bob:[redacted]");
     check("DB_PASSWORD=hunter2 run", "DB_PASSWORD=[redacted] run");
     check(
         r#"{"dbPassword":"a\"b","x":"y"}"#,
@@ -233,6 +238,14 @@ fn exec_arguments_are_redacted() {
         "command=mysql+-u+root+-phunter2",
         "command=mysql+-u+root+-p[redacted]",
     );
+    check(
+        "command=curl&command=-u&command=bob%3Ahunter2&command=http%3A%2F%2Fx",
+        "command=curl&command=-u&command=bob%3A[redacted]&command=http%3A%2F%2Fx",
+    );
+    check(
+        "command=sh&command=-c&command=curl+-u+bob:hunter2+http%3A%2F%2Fx",
+        "command=sh&command=-c&command=curl+-u+bob:[redacted]+http%3A%2F%2Fx",
+    );
 }
 
 #[test]
@@ -244,6 +257,7 @@ fn harmless_text_is_kept() {
         );
     }
     check("system:serviceaccount:kube-system:token-cleaner");
+    check("sort -u a b: c");
     check("bearer token used from two addresses");
     check("code = 403 after code=401");
     check("JTI=0c1f2a3b-0000-4000-8000-000000000000");

@@ -44,7 +44,10 @@ pub fn show(rules: &RuleSet, rule: usize, out: &mut dyn Write) -> io::Result<()>
     for name in &meta.exclude {
         page.exclusions(rules, name)?;
     }
-    page.own("findings", &grouping(meta))?;
+    // An analytic decides by itself what is one finding.
+    if !matches!(rule.body, RuleBody::Analytic(_)) {
+        page.own("findings", &grouping(meta))?;
+    }
     page.each("part of", &correlations(rules, meta))?;
     let attack: Vec<&str> = meta
         .attack
