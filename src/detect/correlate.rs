@@ -356,7 +356,7 @@ impl Correlation {
     pub(super) fn note(&self, meta: &RuleMeta) -> Option<String> {
         (self.n_ungrouped > 0).then(|| {
             format!(
-                "`{}` left out {} that have no value to group by or to measure",
+                "`{}` left out {} without a value to group by or to measure",
                 meta.name,
                 counted(self.n_ungrouped, "request"),
             )
