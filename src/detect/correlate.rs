@@ -90,9 +90,13 @@ struct Window {
     /// All figures in the window, in order.
     sorted: Vec<i64>,
     sum: i128,
-    /// The most that the condition saw.
+    episodes: Vec<Episode>,
+}
+
+struct Episode {
+    tally: Tally,
+    /// The most that its condition saw; 0 if that compares nothing.
     most: i128,
-    episodes: Vec<Tally>,
 }
 
 struct Entry {
@@ -272,25 +276,39 @@ impl Correlation {
         let running = window
             .episodes
             .last()
-            .is_some_and(|episode| episode.last >= from);
+            .is_some_and(|episode| episode.tally.last >= from);
         entry.request = (!running).then(|| request.to_owned());
         window.recent.push_back(entry);
-        let chain = self.holds(window);
+        let measure = self.measure(window);
         if running {
             let episode = window.episodes.last_mut().expect("it runs");
-            episode.add(request, vocabulary, evidence_limit);
+            episode.most = episode.most.max(measure);
+            episode.tally.add(request, vocabulary, evidence_limit);
             return false;
         }
-        let Some(chain) = chain else { return false };
-        let mut episode = Tally::empty();
+        let Some(chain) = self.holds(measure, window) else {
+            return false;
+        };
+        let mut tally = Tally::empty();
         for (at, entry) in window.recent.iter_mut().enumerate() {
             let is_part = chain.as_ref().is_none_or(|chain| chain.contains(&at));
             if let Some(request) = entry.request.take_if(|_| is_part) {
-                episode.add(&request, vocabulary, evidence_limit);
+                tally.add(&request, vocabulary, evidence_limit);
             }
         }
-        window.episodes.push(episode);
+        let most = measure;
+        window.episodes.push(Episode { tally, most });
         true
+    }
+
+    /// Returns what the condition compares; 0 if it compares nothing.
+    fn measure(&self, window: &Window) -> i128 {
+        match &self.condition {
+            Condition::Requests(_) => window.recent.len() as i128,
+            Condition::Values(_) | Condition::Rules(_) => window.counts.len() as i128,
+            Condition::Measure(measure, _) => window.figure(*measure),
+            Condition::Sequence | Condition::Expression(_) => 0,
+        }
     }
 
     /// Returns whether the condition holds now, and which entries alone make it so.
@@ -298,23 +316,17 @@ impl Correlation {
         clippy::option_option,
         reason = "all entries, or some, or it does not hold"
     )]
-    fn holds(&self, window: &mut Window) -> Option<Option<Vec<usize>>> {
-        let (measure, predicates) = match &self.condition {
-            Condition::Requests(predicates) => (window.recent.len() as i128, predicates),
-            Condition::Values(predicates) => (window.counts.len() as i128, predicates),
-            Condition::Measure(measure, predicates) => (window.figure(*measure), predicates),
-            Condition::Rules(predicates) => (window.counts.len() as i128, predicates),
+    fn holds(&self, measure: i128, window: &Window) -> Option<Option<Vec<usize>>> {
+        let (predicates, scale) = match &self.condition {
+            Condition::Requests(predicates)
+            | Condition::Values(predicates)
+            | Condition::Rules(predicates) => (predicates, 1),
+            Condition::Measure(Measure::Average, predicates) => {
+                (predicates, 1_000_000 * window.sorted.len() as i128)
+            }
+            Condition::Measure(_, predicates) => (predicates, 1_000_000),
             Condition::Sequence => return window.chain(self.bases.len()).map(Some),
             Condition::Expression(_) => return None,
-        };
-        let is_better = window.recent.len() == 1 || measure > window.most;
-        if is_better {
-            window.most = measure;
-        }
-        let scale = match &self.condition {
-            Condition::Measure(Measure::Average, _) => 1_000_000 * window.sorted.len() as i128,
-            Condition::Measure(..) => 1_000_000,
-            _ => 1,
         };
         predicates
             .iter()
@@ -332,8 +344,9 @@ impl Correlation {
             Some(key[at])
         };
         let group: Option<Box<[u32]>> = self.group_by[position].iter().map(part).collect();
-        let holds =
-            |episode: &Tally| episode.first <= session.first && session.last <= episode.last;
+        let holds = |Episode { tally, .. }: &Episode| {
+            tally.first <= session.first && session.last <= tally.last
+        };
         group.is_some_and(|group| {
             let windows = self
                 .windows
@@ -376,7 +389,7 @@ impl Correlation {
         };
         let within = lasting(self.timespan_us);
         for (key, window) in self.windows.into_iter().flatten() {
-            for tally in &window.episodes {
+            for Episode { tally, most } in &window.episodes {
                 let texts: Vec<String> = key
                     .iter()
                     .map(|&code| vocabulary.text(code).to_owned())
@@ -390,16 +403,16 @@ impl Correlation {
                     .collect();
                 draft.why.push(match &self.condition {
                     Condition::Requests(_) => {
-                        format!("requests within {within} = up to {}", window.most)
+                        format!("requests within {within} = up to {most}")
                     }
                     Condition::Values(_) => {
-                        format!("distinct {what} within {within} = up to {}", window.most)
+                        format!("distinct {what} within {within} = up to {most}")
                     }
                     Condition::Measure(..) => {
                         format!("the measure of {what} within {within} is met")
                     }
                     Condition::Rules(_) => {
-                        let (most, all) = (window.most, self.bases.len());
+                        let all = self.bases.len();
                         format!("{most} of its {all} rules hit within {within}")
                     }
                     Condition::Sequence => {
@@ -646,17 +659,18 @@ impl Window {
             let within = self.recent.iter().take_while(|entry| entry.ts <= end);
             let within = within.fold(0, |bases, entry| bases | entry.bases);
             if holds_around(tree, within, within | before, false) {
-                let runs = |episode: &&mut Tally| episode.last >= self.recent[0].ts;
+                let runs = |episode: &&mut Episode| episode.tally.last >= self.recent[0].ts;
                 let mut episode = self.episodes.last_mut().filter(runs);
                 if episode.is_none() {
-                    self.episodes.push(Tally::empty());
+                    let tally = Tally::empty();
+                    self.episodes.push(Episode { tally, most: 0 });
                     episode = self.episodes.last_mut();
                     has_begun = true;
                 }
                 let episode = episode.expect("there is one now");
                 for entry in self.recent.iter_mut().take_while(|entry| entry.ts <= end) {
                     if let Some(request) = entry.request.take() {
-                        episode.add(&request, vocabulary, evidence_limit);
+                        episode.tally.add(&request, vocabulary, evidence_limit);
                     }
                 }
             }

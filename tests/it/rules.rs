@@ -1,11 +1,12 @@
 //! `kubescry rules` from outside, and what coverage promises.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use kubescry::detect::feed::{Reach, Verdict};
 use kubescry::pipeline;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{RULES, kubescry, options, root, text};
@@ -376,4 +377,43 @@ fn lacking(scan: &pipeline::Scan) -> u64 {
         .iter()
         .filter(|fed| fed.verdict != Verdict::CanFire);
     lacking.count() as u64
+}
+
+#[test]
+fn each_episode_of_a_correlation_says_its_own_figure() {
+    let rules = format!(
+        "{RULE}---\ntitle: Many reads\nname: many-reads\nlevel: low\n\
+         correlation: {{type: event_count, rules: [secret-read], group-by: [user.username], \
+         timespan: 1m, condition: {{gte: 3}}}}\n"
+    );
+    let folder = folder(&rules);
+    // The larger burst is the first, and an hour before the smaller one.
+    let bursts = [(4, 0..5), (5, 0..3)];
+    let times = bursts.map(|(hour, seconds)| seconds.map(move |second| (hour, second)));
+    let mut lines = String::new();
+    for (hour, second) in times.into_iter().flatten() {
+        let time = format!("2026-11-22T0{hour}:00:0{second}.000000Z");
+        let event = json!({
+            "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata",
+            "auditID": format!("{hour}-{second}"), "stage": "ResponseComplete",
+            "requestURI": "/api/v1/namespaces/a/secrets/b", "verb": "get",
+            "user": {"username": "alice"}, "sourceIPs": ["10.0.0.1"],
+            "objectRef": {"resource": "secrets", "namespace": "a", "name": "b"},
+            "responseStatus": {"code": 200},
+            "requestReceivedTimestamp": time, "stageTimestamp": time,
+        });
+        let _ = writeln!(lines, "{event}");
+    }
+    let queries = folder.path().display().to_string();
+    let arguments = ["scan", "-", "--format", "jsonl", "--queries", &queries];
+    let (out, _) = run(&arguments, &lines, 0);
+    let findings = out
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let of_rule = findings.filter(|finding| finding["rule"]["name"] == "many-reads");
+    let figures: Vec<String> = of_rule
+        .map(|finding| finding["why"][1].to_string())
+        .collect();
+    let expected = ["5", "3"].map(|n| format!("\"requests within 60 s = up to {n}\""));
+    assert_eq!(figures, expected);
 }
