@@ -45,6 +45,8 @@ pub struct Pulse {
     uids: Vec<u32>,
     /// Events far behind the one before them: a stray date, or a log out of order.
     backward: u64,
+    /// Date of the last event if it is one of those: the next tells which of the two was wrong.
+    stray: Option<i64>,
 }
 
 /// Events of a stretch of time.
@@ -113,6 +115,7 @@ impl Default for Pulse {
             silences: Vec::new(),
             uids: Vec::new(),
             backward: 0,
+            stray: None,
         }
     }
 }
@@ -137,13 +140,22 @@ impl Pulse {
     /// `gap_us` or longer.
     pub fn note(&mut self, beat: &Beat, gap_us: i64, sighting: impl FnOnce() -> Sighting) {
         let ts = beat.ts;
+        if let Some(stray) = self.stray.take()
+            && ts < self.last - SLACK_US
+        {
+            self.step_back(stray);
+        }
         if self.events == 0 {
             self.first = ts;
         } else {
             let pause = ts - self.last;
             if pause < -SLACK_US {
-                self.step_back(ts);
-            } else if pause > 0 {
+                self.backward += 1;
+                self.events += 1;
+                self.stray = Some(ts);
+                return;
+            }
+            if pause > 0 {
                 self.pauses[pause.ilog2() as usize] += 1;
                 if pause >= gap_us {
                     self.silence(beat, sighting());
@@ -182,7 +194,6 @@ impl Pulse {
 
     /// What came with a date to come was no silence.
     fn step_back(&mut self, ts: i64) {
-        self.backward += 1;
         self.silences.retain(|silence| silence.to <= ts);
         self.buckets.retain(|bucket| bucket.start <= ts);
         self.last = ts;
@@ -747,6 +758,16 @@ mod tests {
         let pulse = pulse(seconds);
         assert!(pulse.silences.is_empty());
         assert_eq!(pulse.last, 1999 * SECOND);
+        assert_eq!(pulse.backward, 1);
+    }
+
+    #[test]
+    fn one_old_date_hides_no_silence() {
+        let seconds = (1..1000).chain(9000..9500).chain([1]).chain(9500..9999);
+        let pulse = pulse(seconds);
+        assert_eq!(pulse.silences.len(), 1);
+        assert_eq!(pulse.silences[0].from, 999 * SECOND);
+        assert_eq!(pulse.last, 9998 * SECOND);
         assert_eq!(pulse.backward, 1);
     }
 
