@@ -75,6 +75,23 @@ pub struct Options {
     pub monitor: Monitor,
 }
 
+impl Default for Options {
+    /// Reads nothing, with one thread, and keeps one place in the log for each finding.
+    fn default() -> Self {
+        Self {
+            paths: Vec::new(),
+            threads: 1,
+            read: ReadOptions::default(),
+            format: None,
+            evidence_limit: 1,
+            cluster: String::new(),
+            gap_us: GAP_US,
+            profile: None,
+            monitor: Monitor::default(),
+        }
+    }
+}
+
 /// Why a scan cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {

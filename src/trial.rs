@@ -14,7 +14,7 @@ use include_dir::{Dir, include_dir};
 
 use crate::detect::{CompiledRules, sample};
 use crate::frame::{Column, EventFrame};
-use crate::pipeline::{self, GAP_US, Monitor, Options, ScanError};
+use crate::pipeline::{self, Options, ScanError};
 use crate::rules::check::is_silent;
 use crate::rules::{Expect, RuleBody, RuleError, RuleMeta, RuleSet};
 use crate::source::chunk::ChunkReader;
@@ -282,19 +282,8 @@ impl Trial {
         compiled: &CompiledRules,
         wrong: &mut Vec<String>,
     ) -> Result<(), TrialError> {
-        let options = Options {
-            paths: Vec::new(),
-            threads: 1,
-            read: ReadOptions::default(),
-            format: None,
-            evidence_limit: 1,
-            cluster: String::new(),
-            gap_us: GAP_US,
-            profile: None,
-            monitor: Monitor::default(),
-        };
         let text = events.read()?;
-        let scan = pipeline::scan_text(&events.place, &text, &options, rules, compiled)?;
+        let scan = pipeline::scan_text(&events.place, &text, &Options::default(), rules, compiled)?;
         for reject in &scan.summary.rejects {
             let place = format!("`{}`, line {}", events.place, reject.line);
             wrong.push(format!("{place}, is not an audit event: {}", reject.cause));

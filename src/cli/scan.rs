@@ -168,10 +168,9 @@ pub(super) fn run(args: &ScanArgs, global: &Global, printer: Printer) -> Exit {
         },
         format: args.input_format.format,
         evidence_limit: args.evidence.0.unwrap_or(usize::MAX),
-        cluster: String::new(),
         gap_us: args.gap.saturating_mul(60_000_000),
         profile: args.profile.clone(),
-        monitor: Monitor::default(),
+        ..pipeline::Options::default()
     };
     stop_on_interrupt(&options.monitor, printer);
     let scanned = progress::watch(&options.monitor, global.quiet, || {

@@ -5,6 +5,15 @@ pub fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
+/// Writes how often something was done.
+pub fn times(count: u64) -> String {
+    if count == 1 {
+        "once".to_owned()
+    } else {
+        format!("{count} times")
+    }
+}
+
 /// Writes a list of texts in words, at most three of them.
 pub fn listed(texts: &[String]) -> String {
     match texts {

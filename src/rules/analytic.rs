@@ -48,15 +48,8 @@ struct File {
 /// # Errors
 /// When the file is not YAML, lacks a key, or has one that is not known.
 pub fn parse(path: &str, text: &str) -> Result<Vec<Rule>, Vec<RuleError>> {
-    let file: File = yaml_serde::from_str(text).map_err(|error| {
-        let line = error.location().map(|place| place.line());
-        vec![RuleError {
-            path: path.to_owned(),
-            line,
-            what: error.to_string(),
-            hint: None,
-        }]
-    })?;
+    let file: File =
+        yaml_serde::from_str(text).map_err(|error| vec![RuleError::of_yaml(path, &error)])?;
     let head = Head {
         kind: RuleKind::Analytic,
         id: Some(file.id),

@@ -68,15 +68,8 @@ pub const PROFILES: [&str; 7] = ["kubeadm", "EKS", "AKS", "GKE", "OpenShift", "k
 /// When the file is not YAML, lacks a key, has one that is not known, or has an entry that does not say who, on
 /// what and how.
 pub fn parse(path: &str, text: &str) -> Result<List, Vec<RuleError>> {
-    let file: File = yaml_serde::from_str(text).map_err(|error| {
-        let line = error.location().map(|place| place.line());
-        vec![RuleError {
-            path: path.to_owned(),
-            line,
-            what: error.to_string(),
-            hint: None,
-        }]
-    })?;
+    let file: File =
+        yaml_serde::from_str(text).map_err(|error| vec![RuleError::of_yaml(path, &error)])?;
     let mut errors = Vec::new();
     for profile in &file.profiles {
         if !PROFILES

@@ -141,6 +141,16 @@ impl RuleError {
         }
     }
 
+    /// Returns the error of a file that is not what its kind asks for.
+    fn of_yaml(path: &str, error: &yaml_serde::Error) -> Self {
+        Self {
+            path: path.to_owned(),
+            line: error.location().map(|place| place.line()),
+            what: error.to_string(),
+            hint: None,
+        }
+    }
+
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self

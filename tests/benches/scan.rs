@@ -17,9 +17,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use kubescry::detect::CompiledRules;
-use kubescry::pipeline::{GAP_US, Monitor, Options};
+use kubescry::pipeline::Options;
 use kubescry::rules::{RuleBody, RuleSet};
-use kubescry::source::ReadOptions;
 use support::{History, LEVELS, bare, data, median_time, megabytes_per_second, target_bytes};
 
 fn main() {
@@ -121,14 +120,8 @@ fn rules(path: &Path) -> (Duration, Duration) {
         let compiled = CompiledRules::compile(rules).expect("the embedded rules compile");
         let options = Options {
             paths: vec![path.to_owned()],
-            threads: 1,
-            read: ReadOptions::default(),
-            format: None,
             evidence_limit: 20,
-            cluster: String::new(),
-            gap_us: GAP_US,
-            profile: None,
-            monitor: Monitor::default(),
+            ..Options::default()
         };
         median_time(|| {
             let scan = kubescry::pipeline::scan(&options, rules, &compiled).expect("the scan runs");

@@ -8,9 +8,8 @@ use std::sync::LazyLock;
 
 use kubescry::detect::CompiledRules;
 use kubescry::finding::Finding;
-use kubescry::pipeline::{GAP_US, Monitor, Options, Scan, scan};
+use kubescry::pipeline::{Options, Scan, scan};
 use kubescry::rules::RuleSet;
-use kubescry::source::ReadOptions;
 use serde::Deserialize;
 
 /// The rules of the program.
@@ -30,13 +29,8 @@ pub(crate) fn options(paths: &[&Path]) -> Options {
     Options {
         paths: paths.iter().map(|path| path.to_path_buf()).collect(),
         threads: 2,
-        read: ReadOptions::default(),
-        format: None,
         evidence_limit: usize::MAX,
-        cluster: String::new(),
-        gap_us: GAP_US,
-        profile: None,
-        monitor: Monitor::default(),
+        ..Options::default()
     }
 }
 

@@ -10,9 +10,8 @@ use crate::cli::diagnostic::Printer;
 use crate::cli::exit::Exit;
 use crate::cli::rule_args::RuleArgs;
 use crate::cli::{Global, progress, scan};
-use crate::pipeline::{self, GAP_US, Monitor};
+use crate::pipeline;
 use crate::report::rules::{CoverageFormat, coverage};
-use crate::source::ReadOptions;
 
 /// Options of `kubescry rules coverage`.
 #[derive(Debug, Args)]
@@ -41,13 +40,7 @@ pub(super) fn run(args: &CoverageArgs, global: &Global, printer: Printer) -> io:
     let options = pipeline::Options {
         paths: args.paths.clone(),
         threads: args.threads.or(cores.ok()).map_or(1, NonZeroUsize::get),
-        read: ReadOptions::default(),
-        format: None,
-        evidence_limit: 1,
-        cluster: String::new(),
-        gap_us: GAP_US,
-        profile: None,
-        monitor: Monitor::default(),
+        ..pipeline::Options::default()
     };
     let surveyed = progress::watch(&options.monitor, global.quiet, || {
         pipeline::survey(&options, &rules, &compiled)

@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 
 use super::lives::{Who, called, who};
 use super::machinery::Machinery;
-use super::{Context, Draft, lasting};
+use super::{Context, Draft, lasting, times};
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::{Finding, Severity};
@@ -224,11 +224,7 @@ impl Escalation {
         let kinds: Vec<&str> = session.objects.keys().map(|kind| kind.as_str()).collect();
         draft.summary = format!(
             "{name} was refused {} past RBAC in {}, by {}{}",
-            if refused == 1 {
-                "once".to_owned()
-            } else {
-                format!("{refused} times")
-            },
+            times(refused),
             lasting(session.tally.last - session.tally.first),
             kinds.join(" and by "),
             match &session.sequel {

@@ -13,7 +13,7 @@ use hashbrown::{HashMap, HashSet};
 use serde::Deserialize;
 
 use super::address::network;
-use super::{Context, Draft, counted, lasting, listed};
+use super::{Context, Draft, counted, lasting, listed, times};
 use crate::credential::Ledger;
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
@@ -436,11 +436,7 @@ impl Mint {
         }
         format!(
             "{minted}; used {} over {} from {} by {}",
-            if used.count == 1 {
-                "once".to_owned()
-            } else {
-                format!("{} times", used.count)
-            },
+            times(used.count),
             lasting(used.last - used.first),
             listed(&used.peers(vocabulary)),
             listed(&used.agents(vocabulary)),

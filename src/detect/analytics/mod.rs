@@ -31,7 +31,7 @@ pub mod unauthorized;
 use super::makers::grants;
 use super::tally::Tally;
 use crate::finding::incident::Ties;
-pub use crate::finding::words::{counted, lasting, listed};
+pub use crate::finding::words::{counted, lasting, listed, times};
 use crate::finding::{Confidence, Finding, Severity, Timestamp, finding_id};
 use crate::frame::Vocabulary;
 use crate::rules::RuleMeta;

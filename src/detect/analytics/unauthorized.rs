@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 use hashbrown::HashMap;
 
 use super::address::network;
-use super::{Context, Draft, counted, lasting, listed};
+use super::{Context, Draft, counted, lasting, listed, times};
 use crate::credential::Ledger;
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
@@ -538,11 +538,7 @@ impl Unauthorized {
             }
             draft.summary = format!(
                 "{address} was refused {} in {}; likely cause: {}",
-                if tally.count == 1 {
-                    "once".to_owned()
-                } else {
-                    format!("{} times", tally.count)
-                },
+                times(tally.count),
                 lasting(tally.last - tally.first),
                 cause.what,
             );
