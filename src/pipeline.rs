@@ -259,16 +259,8 @@ fn run(
         .map_err(|cause| ScanError::Threads { threads, cause })?;
     let recycled = Recycled::default();
     let worker = Worker {
-        files,
-        recycled: &recycled,
-        vocabulary: &vocabulary,
-        request_hasher: RandomState::default(),
-        compiled,
-        columns: compiled.columns(rules),
-        filled: AtomicU64::new(0),
         watch,
-        format: options.format,
-        cluster: &options.cluster,
+        ..Worker::new(files, &recycled, &vocabulary, rules, compiled, options)
     };
     let monitor = &options.monitor;
     monitor.set_total(discovery.total_bytes());
@@ -325,18 +317,14 @@ pub fn scan_text(
     let vocabulary = Vocabulary::new();
     let engine = Engine::new(rules, compiled, &vocabulary, options.evidence_limit)?;
     let recycled = Recycled::default();
-    let worker = Worker {
-        files: &discovery.files,
-        recycled: &recycled,
-        vocabulary: &vocabulary,
-        request_hasher: RandomState::default(),
+    let worker = Worker::new(
+        &discovery.files,
+        &recycled,
+        &vocabulary,
+        rules,
         compiled,
-        columns: compiled.columns(rules),
-        filled: AtomicU64::new(0),
-        watch: None,
-        format: options.format,
-        cluster: &options.cluster,
-    };
+        options,
+    );
     let mut merge = Merge::new(
         &discovery,
         Vec::new(),
@@ -393,7 +381,30 @@ struct Worker<'a> {
     cluster: &'a str,
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
+    /// Returns one that nobody watches.
+    fn new(
+        files: &'a [InputFile],
+        recycled: &'a Recycled,
+        vocabulary: &'a Vocabulary,
+        rules: &RuleSet,
+        compiled: &'a CompiledRules,
+        options: &'a Options,
+    ) -> Self {
+        Self {
+            files,
+            recycled,
+            vocabulary,
+            request_hasher: RandomState::default(),
+            compiled,
+            columns: compiled.columns(rules),
+            filled: AtomicU64::new(0),
+            watch: None,
+            format: options.format,
+            cluster: &options.cluster,
+        }
+    }
+
     fn work(&self, job: Job) -> Done {
         Done {
             lane: job.lane,

@@ -7,6 +7,8 @@ pub mod rule_args;
 pub mod rules;
 pub mod scan;
 
+use std::num::NonZeroUsize;
+
 use clap::{Args, Parser, Subcommand};
 
 use diagnostic::{ColorChoice, Printer};
@@ -53,6 +55,22 @@ pub struct Global {
     /// Print no warnings
     #[arg(long, short, global = true)]
     pub quiet: bool,
+}
+
+/// Option of every command that reads whole logs.
+#[derive(Debug, Args)]
+pub struct ThreadArgs {
+    /// Threads that do the work [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+}
+
+impl ThreadArgs {
+    /// Returns how many threads to use.
+    fn count(&self) -> usize {
+        let cores = std::thread::available_parallelism();
+        self.threads.or(cores.ok()).map_or(1, NonZeroUsize::get)
+    }
 }
 
 /// Parses the arguments and runs the command.

@@ -2,16 +2,15 @@
 
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Global;
 use super::diagnostic::{Diagnostic, Printer};
 use super::exit::Exit;
 use super::progress;
 use super::rule_args::RuleArgs;
+use super::{Global, ThreadArgs};
 use crate::decode::envelope;
 use crate::finding::Severity;
 use crate::pipeline::{self, GAP_US, Monitor, Scan};
@@ -40,9 +39,9 @@ pub struct ScanArgs {
     /// Exit with 3 if more lines than this are damaged [default: no limit, only a warning]
     #[arg(long, value_name = "N")]
     pub max_bad: Option<u64>,
-    /// Threads that do the work [default: one per core]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<NonZeroUsize>,
+    /// How many threads do the work
+    #[command(flatten)]
+    pub threads: ThreadArgs,
     /// Write what was read to a file, as JSON
     #[arg(long, value_name = "FILE")]
     pub stats: Option<PathBuf>,
@@ -154,11 +153,9 @@ pub(super) fn run(args: &ScanArgs, global: &Global, printer: Printer) -> Exit {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
-    let cores = std::thread::available_parallelism();
-    let threads = args.threads.or(cores.ok()).map_or(1, NonZeroUsize::get);
     let options = pipeline::Options {
         paths: args.paths.clone(),
-        threads,
+        threads: args.threads.count(),
         read: ReadOptions {
             chunk_bytes: args.chunk_size.max(1),
             max_line_bytes: args.max_line.max(1),

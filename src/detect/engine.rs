@@ -400,9 +400,8 @@ impl<'r> Engine<'r> {
             });
         let mut excluded: Vec<Excluded> = excluded.collect();
         excluded.sort_by(|a, b| {
-            let key = |excluded: &Excluded| std::cmp::Reverse(excluded.requests);
-            let name = |excluded: &Excluded| (excluded.rule.clone(), excluded.list.clone());
-            (key(a), name(a)).cmp(&(key(b), name(b)))
+            let most_first = b.requests.cmp(&a.requests);
+            most_first.then_with(|| (&a.rule, &a.list).cmp(&(&b.rule, &b.list)))
         });
         let tied = self.token_reuse.tied(&self.deaths);
         findings.extend(self.anonymous_grant.finish(&context));

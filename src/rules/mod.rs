@@ -166,17 +166,19 @@ impl RuleSet {
         self.rules
             .retain(|rule| !is_named(&rule.meta.name) && !rule.meta.exclude.iter().any(is_named));
         loop {
-            let set = self.clone();
             let is_whole = |rule: &Rule| match &rule.body {
                 RuleBody::Correlation(rule) => {
-                    rule.rules.iter().all(|base| set.find(base).is_some())
+                    rule.rules.iter().all(|base| self.find(base).is_some())
                 }
                 RuleBody::Sigma(_) | RuleBody::Analytic(_) => true,
             };
-            self.rules.retain(is_whole);
-            if self.rules.len() == set.rules.len() {
+            let whole: Vec<bool> = self.rules.iter().map(is_whole).collect();
+            if !whole.contains(&false) {
                 return;
             }
+            let mut whole = whole.into_iter();
+            self.rules
+                .retain(|_| whole.next().expect("one for each rule"));
         }
     }
 

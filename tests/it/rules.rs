@@ -39,6 +39,15 @@ fn folder(rule: &str) -> TempDir {
     folder
 }
 
+/// Runs `rules explain` on the rule of a folder.
+#[track_caller]
+fn explain(rules: &TempDir, more: &[&str], events: &str, code: i32) -> (String, String) {
+    let queries = rules.path().display().to_string();
+    let arguments = ["rules", "explain", "secret-read", "--event", "-"];
+    let arguments = [&arguments, more, &["--queries", &queries]].concat();
+    run(&arguments, events, code)
+}
+
 const RULE: &str = "\
 title: Somebody reads Secrets
 name: secret-read
@@ -198,18 +207,8 @@ fn test_events_may_stand_in_the_rule() {
 #[test]
 fn an_explanation_says_what_the_event_holds() {
     let rules = folder(RULE);
-    let queries = rules.path().display().to_string();
-    let arguments = [
-        "rules",
-        "explain",
-        "secret-read",
-        "--event",
-        "-",
-        "--queries",
-        &queries,
-    ];
     let hit = r#"{"verb":"get","level":"Metadata","auditID":"a1","stage":"ResponseComplete","user":{"username":"eve"},"objectRef":{"resource":"secrets","namespace":"dev","name":"db"},"responseStatus":{"code":200}}"#;
-    let (out, _) = run(&arguments, hit, 0);
+    let (out, _) = explain(&rules, &[], hit, 0);
     assert_eq!(
         out,
         "  event     -:1, audit ID a1
@@ -226,7 +225,7 @@ fn an_explanation_says_what_the_event_holds() {
 "
     );
     let events = format!("{hit}\n{}\n", hit.replace("\"get\"", "\"delete\""));
-    let (out, _) = run(&[&arguments[..], &["--line", "2"]].concat(), &events, 0);
+    let (out, _) = explain(&rules, &["--line", "2"], &events, 0);
     assert!(out.contains("  event     -:2, audit ID a1\n"), "{out}");
     assert!(
         out.contains("secret-read: it does not match\n  [ ] all of\n"),
@@ -236,9 +235,9 @@ fn an_explanation_says_what_the_event_holds() {
         out.contains("[ ] verb: [get, list]; the event has delete\n"),
         "{out}"
     );
-    let (_, errors) = run(&[&arguments[..], &["--line", "7"]].concat(), &events, 4);
+    let (_, errors) = explain(&rules, &["--line", "7"], &events, 4);
     assert_eq!(errors, "error: no record of `-` starts at line 7\n");
-    let (_, errors) = run(&arguments, "nonsense\n", 4);
+    let (_, errors) = explain(&rules, &[], "nonsense\n", 4);
     assert!(
         errors.starts_with("error: `-`, line 1, is not an audit event: "),
         "{errors}"
@@ -254,18 +253,8 @@ fn explanations_hide_what_is_secret_and_what_acts() {
         )
         .replace("    verb: [get, list]\n", "    user.username: eve\n");
     let rules = folder(rule.split("  tests:").next().unwrap());
-    let queries = rules.path().display().to_string();
-    let arguments = [
-        "rules",
-        "explain",
-        "secret-read",
-        "--event",
-        "-",
-        "--queries",
-        &queries,
-    ];
     let event = r#"{"verb":"get","user":{"username":"eve\u001b[2J"},"requestURI":"/api/v1/namespaces/a/pods/b/exec?command=psql&command=--password&command=hunter2","objectRef":{"resource":"pods","subresource":"exec"}}"#;
-    let (out, _) = run(&arguments, event, 0);
+    let (out, _) = explain(&rules, &[], event, 0);
     assert!(out.contains("psql --password [redacted]"), "{out}");
     assert!(!out.contains("hunter2") && !out.contains('\u{1b}'), "{out}");
 }

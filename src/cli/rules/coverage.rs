@@ -1,7 +1,6 @@
 //! `kubescry rules coverage`: which rules a log can feed.
 
 use std::io::{self, BufWriter, Write};
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -9,7 +8,7 @@ use clap::Args;
 use crate::cli::diagnostic::Printer;
 use crate::cli::exit::Exit;
 use crate::cli::rule_args::RuleArgs;
-use crate::cli::{Global, progress, scan};
+use crate::cli::{Global, ThreadArgs, progress, scan};
 use crate::pipeline;
 use crate::report::rules::{CoverageFormat, coverage};
 
@@ -22,9 +21,9 @@ pub struct CoverageArgs {
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     pub format: CoverageFormat,
-    /// Threads that do the work [default: one per core]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<NonZeroUsize>,
+    /// How many threads do the work
+    #[command(flatten)]
+    pub threads: ThreadArgs,
     /// Which rules to use
     #[command(flatten)]
     pub rules: RuleArgs,
@@ -36,10 +35,9 @@ pub(super) fn run(args: &CoverageArgs, global: &Global, printer: Printer) -> io:
         Ok(loaded) => loaded,
         Err(exit) => return Ok(exit),
     };
-    let cores = std::thread::available_parallelism();
     let options = pipeline::Options {
         paths: args.paths.clone(),
-        threads: args.threads.or(cores.ok()).map_or(1, NonZeroUsize::get),
+        threads: args.threads.count(),
         ..pipeline::Options::default()
     };
     let surveyed = progress::watch(&options.monitor, global.quiet, || {

@@ -7,7 +7,7 @@
 //! new uid of the server's own client (kubernetes/apiserver `pkg/server/config.go`, one per process) says that
 //! it was started anew. The ends of a log, and the seams of rotated files, are no gaps.
 
-use super::{Draft, counted, lasting};
+use super::{Draft, MINUTE_US, counted, lasting};
 use crate::detect::request::Sighting;
 use crate::detect::tally::Tally;
 use crate::finding::{Confidence, Finding, Severity, Timestamp};
@@ -92,9 +92,7 @@ const SILENCES: usize = 16;
 const PROCESSES: usize = 64;
 
 /// What is shorter is disorder, no step back in time, and no part of a silence.
-const SLACK_US: i64 = 60_000_000;
-
-const MINUTE_US: i64 = 60_000_000;
+const SLACK_US: i64 = MINUTE_US;
 
 /// How many long pauses say nothing of the usual ones.
 const FEW: u64 = 3;

@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::lives::{Who, called, who};
 use super::machinery::Machinery;
-use super::{Context, Draft, counted, lasting};
+use super::{Context, DAY_US, Draft, counted, lasting};
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::detect::view;
@@ -28,8 +28,6 @@ const MADE: usize = 1 << 16;
 
 /// Helm keeps its releases as Secrets and deletes the oldest with every upgrade.
 const HELM_RELEASE: &str = "sh.helm.release.v1.";
-
-const DAY_US: i64 = 86_400_000_000;
 
 /// State of the analytic.
 pub struct MassDeletion {

@@ -36,6 +36,10 @@ use crate::finding::{Confidence, Finding, Severity, Timestamp, finding_id};
 use crate::frame::Vocabulary;
 use crate::rules::RuleMeta;
 
+const MINUTE_US: i64 = 60_000_000;
+const HOUR_US: i64 = 60 * MINUTE_US;
+const DAY_US: i64 = 24 * HOUR_US;
+
 /// Families that say how things stand, and of no attack.
 const INVENTORIES: [&str; 2] = ["hygiene", "coverage"];
 

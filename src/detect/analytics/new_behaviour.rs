@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::lives::{Lives, Past, Who, called};
 use super::machinery::Machinery;
-use super::{Context, Draft, counted, lasting};
+use super::{Context, DAY_US, Draft, counted, lasting};
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::{Confidence, Finding, Severity};
@@ -35,8 +35,6 @@ const CHANGES: usize = 1 << 14;
 
 /// How many new things a finding names.
 const NAMED: usize = 12;
-
-const DAY_US: i64 = 86_400_000_000;
 
 /// State of the analytic.
 pub struct NewBehaviour {

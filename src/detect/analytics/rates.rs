@@ -24,7 +24,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::lives::{BUCKET_US, Life, Lives, Past, Who, called};
 use super::machinery::Machinery;
-use super::{Context, Draft, counted, lasting, listed};
+use super::{Context, DAY_US, Draft, HOUR_US, counted, lasting, listed};
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::{Confidence, Finding, Severity, Timestamp};
@@ -36,10 +36,10 @@ use tail::{Baseline, Verdict};
 /// How long half a bucket is.
 const SLOT_US: i64 = BUCKET_US / 2;
 
-const SLOTS_A_DAY: i64 = 86_400_000_000 / SLOT_US;
+const SLOTS_A_DAY: i64 = DAY_US / SLOT_US;
 
 /// How much later a baseline begins that has to be taken from afterwards.
-const LATER_SLOTS: i64 = 3_600_000_000 / SLOT_US;
+const LATER_SLOTS: i64 = HOUR_US / SLOT_US;
 
 /// Of how many slots an identity's requests are kept, the fullest ones.
 const KEPT: usize = 64;

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 use hashbrown::HashMap;
 
 use super::address::network;
-use super::{Context, Draft, counted, lasting, listed, times};
+use super::{Context, Draft, MINUTE_US, counted, lasting, listed, times};
 use crate::credential::Ledger;
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
@@ -91,9 +91,6 @@ const GUESSABLE: [&str; 2] = ["unknown", "bootstrap-token"];
 
 /// Programs that retry pause at least this long, on average.
 const RETRY_PAUSE_US: f64 = 2e6;
-
-/// How many minutes a finding of the rate names.
-const MINUTE_US: i64 = 60_000_000;
 
 impl Unauthorized {
     /// Reads the parameters.
