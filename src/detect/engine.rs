@@ -14,6 +14,7 @@ use super::analytics::custody::Custody;
 use super::analytics::escalation::Escalation;
 use super::analytics::forwarded_address::ForwardedAddress;
 use super::analytics::lives::Lives;
+use super::analytics::machinery::Machinery;
 use super::analytics::mass_deletion::MassDeletion;
 use super::analytics::masters::Masters;
 use super::analytics::new_behaviour::NewBehaviour;
@@ -70,6 +71,7 @@ pub struct Engine<'r> {
     audit_gap: AuditGap,
     custody: Custody,
     lives: Lives,
+    machinery: Machinery,
     mass_deletion: MassDeletion,
     new_behaviour: NewBehaviour,
     rates: Rates,
@@ -188,6 +190,7 @@ impl<'r> Engine<'r> {
             break_glass: BreakGlass::new(analytic("break-glass-session")?)?,
             escalation: Escalation::new(analytic("escalation-attempts")?, vocabulary)?,
             lives: Lives::default(),
+            machinery: Machinery::default(),
             mass_deletion: MassDeletion::new(analytic("mass-deletion")?, vocabulary)?,
             new_behaviour: NewBehaviour::new(analytic("new-behaviour")?, vocabulary)?,
             rates: Rates::new(
@@ -268,12 +271,14 @@ impl<'r> Engine<'r> {
             .observe(folded, &context, &self.ledger, &self.deaths);
         self.break_glass.observe(request, &context);
         if in_order {
-            self.escalation.observe(request, &context);
-            self.mass_deletion.observe(request, &context);
+            self.escalation.observe(request, &self.machinery, &context);
+            self.mass_deletion
+                .observe(request, &self.machinery, &context);
             let past = self.lives.live(request);
-            self.rates.observe(request, &past, &context);
+            self.rates
+                .observe(request, &past, &self.machinery, &context);
             self.new_behaviour
-                .observe(request, &past, &self.lives, &context);
+                .observe(request, &past, &self.lives, &self.machinery, &context);
         }
         self.deaths.note(request, &self.ledger, self.vocabulary);
         self.makers.observe(request, self.vocabulary);

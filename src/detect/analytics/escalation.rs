@@ -29,7 +29,6 @@ pub struct Escalation {
     meta: RuleMeta,
     pause_us: i64,
     least_objects: usize,
-    machinery: Machinery,
     codes: Codes,
     open: HashMap<Who, Session>,
     ended: Vec<(Who, Session)>,
@@ -82,7 +81,6 @@ impl Escalation {
             meta: meta.clone(),
             pause_us: parameters.duration_us("pause")?,
             least_objects: parameters.count("least_objects")? as usize,
-            machinery: Machinery::default(),
             codes: Codes {
                 allow: code("allow"),
                 writes: ["create", "update", "patch"].map(code),
@@ -113,17 +111,17 @@ impl Escalation {
     }
 
     /// Takes in one request, in order of time.
-    pub fn observe(&mut self, request: &Request<'_>, context: &Context<'_>) {
+    pub fn observe(&mut self, request: &Request<'_>, machinery: &Machinery, context: &Context<'_>) {
         if request.code == 403 {
             if request.decision() == self.codes.allow {
-                self.refused(request, context);
+                self.refused(request, machinery, context);
             }
         } else if !self.open.is_empty() && request.succeeded() {
             self.succeeded(request, context);
         }
     }
 
-    fn refused(&mut self, request: &Request<'_>, context: &Context<'_>) {
+    fn refused(&mut self, request: &Request<'_>, machinery: &Machinery, context: &Context<'_>) {
         let Context {
             vocabulary,
             evidence_limit,
@@ -131,7 +129,7 @@ impl Escalation {
         let Some(kind) = self.codes.kind(request) else {
             return;
         };
-        if self.machinery.made(request, vocabulary) {
+        if machinery.made(request, vocabulary) {
             return;
         }
         let who = who(request);

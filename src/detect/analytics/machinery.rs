@@ -82,9 +82,9 @@ const PROGRAMS: [&str; 8] = [
     "rke2/",
 ];
 
-/// Tells the machinery, once per user and program.
+/// Tells the machinery, once per user and program; only where an analytic has reason to ask.
 #[derive(Default)]
-pub(super) struct Machinery(RefCell<HashMap<(u32, u32), bool>>);
+pub struct Machinery(RefCell<HashMap<(u32, u32), bool>>);
 
 impl Machinery {
     /// Returns whether the cluster itself made the request.

@@ -33,7 +33,6 @@ const HELM_RELEASE: &str = "sh.helm.release.v1.";
 pub struct MassDeletion {
     meta: RuleMeta,
     settings: Settings,
-    machinery: Machinery,
     codes: Codes,
     /// Weights of resources that do not weigh the usual.
     weights: HashMap<u32, u32>,
@@ -150,7 +149,6 @@ impl MassDeletion {
         Ok(Self {
             meta: meta.clone(),
             settings,
-            machinery: Machinery::default(),
             codes: Codes {
                 create: code("create"),
                 delete: code("delete"),
@@ -174,7 +172,7 @@ impl MassDeletion {
     }
 
     /// Takes in one request.
-    pub fn observe(&mut self, request: &Request<'_>, context: &Context<'_>) {
+    pub fn observe(&mut self, request: &Request<'_>, machinery: &Machinery, context: &Context<'_>) {
         let (verb, codes) = (request.verb(), &self.codes);
         let is_collection = verb == codes.delete_collection;
         if (verb != codes.create && verb != codes.delete && !is_collection)
@@ -196,7 +194,7 @@ impl MassDeletion {
         }
         let of_kubelet = request.identity_kind() == known::NODE && request.resource() == codes.pods;
         if of_kubelet
-            || self.machinery.made(request, context.vocabulary)
+            || machinery.made(request, context.vocabulary)
             || is_dry_run(request)
             || self.is_own_work(request, context.vocabulary)
         {

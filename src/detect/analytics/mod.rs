@@ -13,7 +13,7 @@ pub mod custody;
 pub mod escalation;
 pub mod forwarded_address;
 pub mod lives;
-mod machinery;
+pub mod machinery;
 pub mod mass_deletion;
 pub mod masters;
 pub mod method;

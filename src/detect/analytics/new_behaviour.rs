@@ -40,7 +40,6 @@ const NAMED: usize = 12;
 pub struct NewBehaviour {
     meta: RuleMeta,
     settings: Settings,
-    machinery: Machinery,
     codes: Codes,
     /// What matters, by verb, resource and subresource: `true` for most.
     deeds: HashMap<Deed, bool>,
@@ -196,7 +195,6 @@ impl NewBehaviour {
                 roaming: parameters.count("roaming")?,
                 dormant_us: parameters.duration_us("dormant")?,
             },
-            machinery: Machinery::default(),
             codes: Codes {
                 writes: ["create", "update", "patch", "delete", "deletecollection"].map(code),
                 changes: ["create", "update", "patch"].map(code),
@@ -230,6 +228,7 @@ impl NewBehaviour {
         request: &Request<'_>,
         past: &Past,
         lives: &Lives,
+        machinery: &Machinery,
         context: &Context<'_>,
     ) {
         if !request.succeeded() || !request.authenticated() || request.ts == 0 {
@@ -255,7 +254,7 @@ impl NewBehaviour {
             .filter(|&(thing, history)| matters(thing) && history.bits >= self.settings.least_bits)
             .collect();
         if news.is_empty()
-            || self.machinery.made(request, context.vocabulary)
+            || machinery.made(request, context.vocabulary)
             || self.is_of_changed_workload(request, context.vocabulary)
         {
             self.go_on(going_on, request, past, context);

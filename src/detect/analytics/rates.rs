@@ -51,7 +51,6 @@ const VARIETY: usize = 256;
 pub struct Rates {
     denied: Rate,
     secrets: Rate,
-    machinery: Machinery,
     reads: [u32; 3],
 }
 
@@ -115,13 +114,18 @@ impl Rates {
         Ok(Self {
             denied: Rate::new(denied, "403", "was refused")?,
             secrets: Rate::new(secrets, "reads of Secrets", "read Secrets")?,
-            machinery: Machinery::default(),
             reads: ["get", "list", "watch"].map(|verb| vocabulary.code(verb)),
         })
     }
 
     /// Takes in one request; `past` says who made it.
-    pub fn observe(&mut self, request: &Request<'_>, past: &Past, context: &Context<'_>) {
+    pub fn observe(
+        &mut self,
+        request: &Request<'_>,
+        past: &Past,
+        machinery: &Machinery,
+        context: &Context<'_>,
+    ) {
         // Nobody's rate says something: everybody without a credential has the same name.
         let is_somebody = request.identity_kind() != known::ANONYMOUS;
         let rate = if request.code == 403 && is_somebody {
@@ -137,7 +141,7 @@ impl Rates {
         } else {
             return;
         };
-        if request.ts != 0 && !self.machinery.made(request, context.vocabulary) {
+        if request.ts != 0 && !machinery.made(request, context.vocabulary) {
             rate.count(request, past, context);
         }
     }
