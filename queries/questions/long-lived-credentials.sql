@@ -1,0 +1,18 @@
+-- title: Which credentials live longer than they should?
+-- group: identity
+-- parameter: age duration = 24h | used over more than this counts as long
+-- parameter: kinds text = yes | no leaves out kinds that never expire but were used for a shorter time
+-- needs: credential IS NOT NULL | credentials: no event offers a key of one
+-- read: `used_h` is the time between first and last use in this log, so at most the length of the log; the credential itself may be far older. Secret tokens, static tokens and tokens without a Pod do not end with a Pod and are listed however short they were seen.
+-- read: Where the log has no credential ids, a user's several credentials look like one long one.
+-- attack: T1528
+-- next: credential-use credential-inventory token-after-delete
+WITH aged AS (
+  SELECT *, EXTRACT(EPOCH FROM last_use) - EXTRACT(EPOCH FROM first_use) AS used_s
+  FROM credentials WHERE identity_kind NOT IN ('anonymous', 'none'))
+SELECT credential, credential_kind, username, ROUND(used_s / 3600.0, 2) AS used_h, requests, n_peers,
+       n_agents, first_use, last_use, ended_at, ended_object
+FROM aged
+WHERE used_s * 1000.0 > $age
+   OR ($kinds = 'yes' AND credential_kind IN ('legacy-token', 'unbound-token', 'static-token'))
+ORDER BY used_h DESC, requests DESC, credential
