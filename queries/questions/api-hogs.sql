@@ -8,7 +8,7 @@
 -- read: Watches, shells, tunnels and followed logs last as long as somebody stays and are left out. The time includes waiting for the client and for webhooks.
 -- next: noise identity-profile
 SELECT actor, agent_family, verb, resource, subresource, COUNT(*) AS n,
-       ROUND(SUM(latency_ms) / 1000.0, 3) AS total_s, ROUND(AVG(latency_ms), 1) AS mean_ms,
+       ROUND(SUM(latency_ms) / 1000, 3) AS total_s, ROUND(AVG(latency_ms), 1) AS mean_ms,
        ROUND(MAX(latency_ms), 1) AS longest_ms,
        SUM(CASE WHEN code = 429 THEN 1 ELSE 0 END) AS throttled,
        SUM(CASE WHEN code >= 500 THEN 1 ELSE 0 END) AS server_errors,

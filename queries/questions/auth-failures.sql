@@ -21,8 +21,8 @@ numbered AS (
   FROM refused)
 SELECT peer_ip, agent_family, MIN(ts) AS first_time, MAX(ts) AS last_time, COUNT(*) AS n,
        COUNT(DISTINCT SPLIT_PART(request_uri, '?', 1)) AS paths, COUNT(DISTINCT user_agent) AS agents,
-       ROUND(AVG(CASE WHEN pause <= $gap THEN pause END) / 1000.0, 2) AS pause_s,
-       ROUND(STDDEV(CASE WHEN pause <= $gap THEN pause END) / 1000.0, 2) AS spread_s,
+       ROUND(AVG(CASE WHEN pause <= $gap THEN pause END) / 1000, 2) AS pause_s,
+       ROUND(STDDEV(CASE WHEN pause <= $gap THEN pause END) / 1000, 2) AS spread_s,
        MIN(message) AS a_message
 FROM numbered
 GROUP BY peer_ip, agent_family, burst

@@ -5,7 +5,7 @@
 -- parameter: to time = last | end of the time looked at
 -- needs: outcome = 'ok' | served requests: there are none in the log
 -- read: What to replace, and why: each way by which this API gave a Secret, a token or a certificate to a person or a program, with who and when first. No name means all of the namespace, no namespace the whole cluster.
--- read: `value in this log` means that the log itself holds the content, because the policy keeps bodies of Secrets or of token requests: whoever can read the log has them too. A program that reads its own Secret is here as well, and a node that fetches for its Pods is not.
+-- read: `value in this log` means that the log itself holds the content, because the policy keeps bodies of Secrets or of token requests: whoever can read the log has them too. A program that reads its own Secret is here as well; a node that fetches for its Pods and the controllers of the control plane are not.
 -- attack: T1552.007 T1528
 -- next: secret-readers tokens-minted distrust
 WITH ways AS (
@@ -18,6 +18,8 @@ WITH ways AS (
   FROM requests
   WHERE outcome = 'ok' AND ms >= $from AND ms < $to
     AND identity_kind IN ('user', 'serviceaccount', 'anonymous')
+    AND NOT (username LIKE 'system:serviceaccount:kube-system:%-controller'
+             AND COALESCE(agent_family, '') = 'kube-controller-manager')
     AND ((resource = 'secrets' AND verb IN ('get', 'list', 'watch', 'update', 'patch'))
       OR (resource = 'serviceaccounts' AND subresource = 'token' AND verb = 'create')
       OR (resource = 'certificatesigningrequests' AND verb IN ('create', 'update', 'patch')

@@ -21,7 +21,7 @@ seen AS (
 SELECT seen.first_time, seen.actor,
        CASE WHEN born.born_ms >= $from THEN 'identity' ELSE 'behaviour' END AS new,
        seen.verb, seen.resource, seen.subresource, seen.n, seen.namespaces, seen.a_peer, seen.an_agent,
-       ROUND(($from - log_start.start_ms) / 3600000.0, 2) AS learned_h
+       ROUND(CAST($from - log_start.start_ms AS DOUBLE) / 3600000, 2) AS learned_h
 FROM seen JOIN born ON born.actor = seen.actor CROSS JOIN log_start
 WHERE seen.first_ms >= $from AND seen.first_ms < $to
 ORDER BY first_time, actor, verb, resource, subresource

@@ -11,7 +11,7 @@ WITH told AS (
   FROM findings
   WHERE incident_id IS NOT NULL AND severity_rank >= $rank
     AND ($incident = '' OR STARTS_WITH(incident_id, $incident)))
-SELECT incident_id, first_seen, ROUND((first_ms - start_ms) / 1000.0, 1) AS after_s, severity, family,
+SELECT incident_id, first_seen, ROUND(CAST(first_ms - start_ms AS DOUBLE) / 1000, 1) AS after_s, severity, family,
        rule, summary, username, impersonated, credential, namespace, name, count, last_seen, finding_id
 FROM told
 ORDER BY start_ms, incident_id, first_ms, rule, finding_id

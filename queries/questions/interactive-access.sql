@@ -9,7 +9,7 @@
 -- attack: T1609
 -- next: identity-timeline secret-readers distrust
 SELECT ts, username, imp_username, subresource, verb, resource, namespace, name, code,
-       ROUND(CASE WHEN stage = 'ResponseComplete' THEN latency_ms / 1000.0 END, 1) AS seconds,
+       ROUND(CASE WHEN stage = 'ResponseComplete' THEN latency_ms / 1000 END, 1) AS seconds,
        CASE WHEN subresource = 'proxy' THEN request_uri
             ELSE NULLIF(SPLIT_PART(request_uri, '?', 2), '') END AS asked,
        peer_ip, user_agent, credential, file, line

@@ -10,9 +10,9 @@
 WITH aged AS (
   SELECT *, EXTRACT(EPOCH FROM last_use) - EXTRACT(EPOCH FROM first_use) AS used_s
   FROM credentials WHERE identity_kind NOT IN ('anonymous', 'none'))
-SELECT credential, credential_kind, username, ROUND(used_s / 3600.0, 2) AS used_h, requests, n_peers,
+SELECT credential, credential_kind, username, ROUND(used_s / 3600, 2) AS used_h, requests, n_peers,
        n_agents, first_use, last_use, ended_at, ended_object
 FROM aged
-WHERE used_s * 1000.0 > $age
+WHERE used_s * 1000 > $age
    OR ($kinds = 'yes' AND credential_kind IN ('legacy-token', 'unbound-token', 'static-token'))
 ORDER BY used_h DESC, requests DESC, credential

@@ -13,8 +13,8 @@ WITH sized AS (
 whole AS (
   SELECT COUNT(*) AS all_events, SUM(CAST(length AS BIGINT)) AS all_bytes FROM events)
 SELECT sized.resource, sized.subresource, sized.verb, sized.identity_kind, sized.level, sized.events,
-       sized.received, sized.bytes, ROUND(sized.bytes * 100.0 / whole.all_bytes, 2) AS percent_bytes,
-       ROUND(sized.events * 100.0 / whole.all_events, 2) AS percent_events
+       sized.received, sized.bytes, ROUND(CAST(sized.bytes AS DOUBLE) * 100 / whole.all_bytes, 2) AS percent_bytes,
+       ROUND(CAST(sized.events AS DOUBLE) * 100 / whole.all_events, 2) AS percent_events
 FROM sized CROSS JOIN whole
 ORDER BY bytes DESC, events DESC, resource, subresource, verb, identity_kind, level
 LIMIT $top

@@ -20,8 +20,8 @@ WITH counted AS (
                 ELSE COALESCE(actor, '(refused login)') END,
            verb, resource, subresource),
 rated AS (
-  SELECT *, before_n * 3600000.0 / ($a_to - $a_from) AS before_per_h,
-         after_n * 3600000.0 / ($b_to - $b_from) AS after_per_h
+  SELECT *, CAST(before_n AS DOUBLE) * 3600000 / ($a_to - $a_from) AS before_per_h,
+         CAST(after_n AS DOUBLE) * 3600000 / ($b_to - $b_from) AS after_per_h
   FROM counted)
 SELECT CASE WHEN before_n = 0 THEN 'new' WHEN after_n = 0 THEN 'gone'
             WHEN after_per_h > before_per_h THEN 'more' ELSE 'less' END AS change,

@@ -13,8 +13,8 @@ SELECT MIN(ts) AS first_time, username, imp_username, verb, resource, subresourc
        MIN(user_agent) AS an_agent
 FROM requests
 WHERE verb IN ('create', 'update', 'patch') AND pod_flags IS NOT NULL
-  AND (($flag <> '' AND REPLACE(',' || pod_flags || ',', ',' || $flag || ',', '')
-                        <> ',' || pod_flags || ',')
+  AND (($flag <> '' AND REPLACE(', ' || pod_flags || ',', ', ' || $flag || ',', '')
+                        <> ', ' || pod_flags || ',')
     OR ($flag = '' AND (pod_flags LIKE '%privileged%' OR pod_flags LIKE '%host%'
                         OR pod_flags LIKE '%caps:%')))
   AND COALESCE(subresource, '') NOT IN ('status', 'binding', 'eviction', 'scale')

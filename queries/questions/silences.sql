@@ -11,7 +11,7 @@ WITH stepped AS (
          LAG(ms + COALESCE(latency_ms, 0)) OVER (PARTITION BY cluster, log_node
                                                  ORDER BY stage_ts, line) AS previous_ms
   FROM events WHERE stage_ts IS NOT NULL)
-SELECT silent_from, stage_ts AS silent_to, ROUND((written_ms - previous_ms) / 1000.0, 1) AS seconds,
+SELECT silent_from, stage_ts AS silent_to, ROUND((written_ms - previous_ms) / 1000, 1) AS seconds,
        stepped.cluster, log_node, file, line
 FROM stepped
 WHERE written_ms - previous_ms > $gap

@@ -3,6 +3,7 @@
 -- parameter: resource text | plural name of the resource, such as deployments
 -- parameter: name text = | name of the object; empty for all of them
 -- parameter: namespace text = | its namespace; empty for all
+-- parameter: deletions text = no | yes leaves out changes
 -- parameter: from time = first | beginning of the time looked at
 -- parameter: to time = last | end of the time looked at
 -- needs: is_mutating AND outcome = 'ok' | changes and deletions: no served one is in the log
@@ -17,7 +18,8 @@ SELECT ts, username, imp_username, verb,
        api_group, subresource, namespace, name, code, peer_ip, user_agent, credential, field_manager,
        file, line
 FROM requests
-WHERE outcome = 'ok' AND verb IN ('update', 'patch', 'delete', 'deletecollection')
+WHERE outcome = 'ok'
+  AND (verb IN ('delete', 'deletecollection') OR (verb IN ('update', 'patch') AND $deletions <> 'yes'))
   AND ((resource = $resource AND ($namespace = '' OR namespace = $namespace)
         AND ($name = '' OR name = $name OR (verb = 'deletecollection' AND name IS NULL)))
     OR (resource = 'namespaces' AND verb = 'delete' AND $namespace <> '' AND name = $namespace))
