@@ -37,6 +37,7 @@ use crate::frame::{Coder, EventColumns, EventFrame, Origin, Vocabulary};
 use crate::report::{Census, RejectLine, Summary};
 use crate::rules::{RuleError, RuleSet};
 use crate::source::{Chunk, InputFile, Integrity, ReadOptions, SourceError, discover};
+use crate::store::{Gist, Store};
 use merge::Merge;
 pub use monitor::{Monitor, Position};
 use reader::{Notes, Reader};
@@ -73,6 +74,10 @@ pub struct Options {
     pub profile: Option<String>,
     /// To watch and to stop the scan.
     pub monitor: Monitor,
+    /// Whether rules and analytics look at the events. Without, there are no findings.
+    pub detects: bool,
+    /// Where events are kept, if somebody wants to browse or query them.
+    pub store: Option<Store>,
 }
 
 impl Default for Options {
@@ -88,6 +93,8 @@ impl Default for Options {
             gap_us: GAP_US,
             profile: None,
             monitor: Monitor::default(),
+            detects: true,
+            store: None,
         }
     }
 }
@@ -153,6 +160,8 @@ struct Batch {
     supply: Supply,
     found: Found,
     bytes: u64,
+    /// What bodies say, if events are kept.
+    gists: Vec<(u32, Gist)>,
 }
 
 /// What the records of a chunk turned out to be.
@@ -251,7 +260,7 @@ fn run(
     let mut discovery = discover::discover(&options.paths);
     let errors = std::mem::take(&mut discovery.errors);
     let files = &discovery.files;
-    let vocabulary = Vocabulary::new();
+    let vocabulary = vocabulary(options);
     let engine = Engine::new(rules, compiled, &vocabulary, options.evidence_limit)?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
@@ -314,7 +323,7 @@ pub fn scan_text(
         name: name.into(),
         lane: 0,
     });
-    let vocabulary = Vocabulary::new();
+    let vocabulary = vocabulary(options);
     let engine = Engine::new(rules, compiled, &vocabulary, options.evidence_limit)?;
     let recycled = Recycled::default();
     let worker = Worker::new(
@@ -345,6 +354,12 @@ pub fn scan_text(
         notes: Notes::default(),
     }));
     Ok(merge.finish(&BTreeSet::new()))
+}
+
+/// Returns the dictionary of a run: that of the store, whose codes outlive it.
+fn vocabulary(options: &Options) -> Vocabulary {
+    let store = options.store.as_ref();
+    store.map_or_else(Vocabulary::new, |store| store.vocabulary().clone())
 }
 
 /// Merges what is next in order, unless another thread is at it; waits for that one if told to.
@@ -379,6 +394,8 @@ struct Worker<'a> {
     watch: Option<&'a Watch<'a>>,
     format: Option<Format>,
     cluster: &'a str,
+    detects: bool,
+    keeps: bool,
 }
 
 impl<'a> Worker<'a> {
@@ -402,6 +419,8 @@ impl<'a> Worker<'a> {
             watch: None,
             format: options.format,
             cluster: &options.cluster,
+            detects: options.detects,
+            keeps: options.store.is_some(),
         }
     }
 
@@ -453,15 +472,25 @@ impl<'a> Worker<'a> {
         let bytes = text.len() as u64;
         let (frame, coder) = desk.columns.finish(data);
         lock(&self.recycled.coders).push(coder);
-        let hits = self.compiled.evaluate(&frame);
+        let hits = if self.detects {
+            self.compiled.evaluate(&frame)
+        } else {
+            Hits::default()
+        };
         let open = self.columns & !self.filled.load(Ordering::Relaxed);
         let supply = Supply::of(&frame, open);
         self.filled.fetch_or(supply.filled(), Ordering::Relaxed);
         if let Some(watch) = self.watch {
             watch.note(&frame);
         }
+        let gists = if self.keeps {
+            Gist::of_frame(&frame)
+        } else {
+            Vec::new()
+        };
         Batch {
             file: chunk.file,
+            gists,
             frame,
             hits,
             supply,

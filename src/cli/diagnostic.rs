@@ -154,6 +154,19 @@ impl Printer {
         self.print(&Diagnostic::warning(message));
     }
 
+    /// Prints a line that is neither error nor warning; `quiet` drops it.
+    pub fn note(&self, message: impl Display) {
+        if !self.quiet {
+            let text: String = message
+                .to_string()
+                .lines()
+                .map(|line| shown(line) + "\n")
+                .collect();
+            // As of `print`.
+            let _ = io::stderr().lock().write_all(text.as_bytes());
+        }
+    }
+
     fn write(self, diagnostic: &Diagnostic, out: &mut dyn Write) -> io::Result<()> {
         let (word, color) = match diagnostic.level {
             Level::Error => ("error", "\x1b[1;31m"),

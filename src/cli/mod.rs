@@ -3,6 +3,8 @@
 pub mod diagnostic;
 pub mod exit;
 mod progress;
+pub mod query;
+pub mod read_args;
 pub mod rule_args;
 pub mod rules;
 pub mod scan;
@@ -36,6 +38,8 @@ pub struct Cli {
 pub enum Command {
     /// Print the findings of audit logs
     Scan(scan::ScanArgs),
+    /// Answer a saved question or SQL over audit logs
+    Query(query::QueryArgs),
     /// Look at, check and test the rules
     Rules(rules::RulesArgs),
 }
@@ -90,6 +94,7 @@ pub fn run() -> Exit {
     let printer = Printer::new(cli.global.color, cli.global.quiet);
     match cli.command {
         Command::Scan(args) => scan::run(&args, &cli.global, printer),
+        Command::Query(args) => query::run(&args, &cli.global, printer),
         Command::Rules(args) => rules::run(&args, &cli.global, printer),
     }
 }

@@ -1,22 +1,19 @@
 //! `kubescry scan`: options in, findings out.
 
-use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 use clap::Args;
 
+use super::Global;
 use super::diagnostic::{Diagnostic, Printer};
 use super::exit::Exit;
 use super::progress;
+use super::read_args::ReadArgs;
 use super::rule_args::RuleArgs;
-use super::{Global, ThreadArgs};
-use crate::decode::envelope;
 use crate::finding::Severity;
-use crate::pipeline::{self, GAP_US, Monitor, Scan};
+use crate::pipeline::{self, Monitor, Scan};
 use crate::report::{self, Format, WIDTH_DEFAULT};
-use crate::rules::list::PROFILES;
-use crate::source::{Framing, ReadOptions};
 
 /// Options of `kubescry scan`.
 #[derive(Debug, Args)]
@@ -39,79 +36,15 @@ pub struct ScanArgs {
     /// Exit with 3 if more lines than this are damaged [default: no limit, only a warning]
     #[arg(long, value_name = "N")]
     pub max_bad: Option<u64>,
-    /// How many threads do the work
-    #[command(flatten)]
-    pub threads: ThreadArgs,
     /// Write what was read to a file, as JSON
     #[arg(long, value_name = "FILE")]
     pub stats: Option<PathBuf>,
-    /// Longest line that is read, in bytes; longer ones are counted and passed over
-    #[arg(long, value_name = "BYTES", default_value_t = ReadOptions::default().max_line_bytes)]
-    pub max_line: usize,
-    /// What a compressed file may unpack to, in bytes; the rest of it is not read
-    #[arg(long, value_name = "BYTES", default_value_t = ReadOptions::default().max_decompressed_bytes)]
-    pub max_decompressed: u64,
-    /// What the events are wrapped in, if the guess is wrong; `help` lists the names
-    #[arg(long, value_name = "NAME", value_parser = InputFormat::parse, default_value = "auto")]
-    pub input_format: InputFormat,
-    /// Minutes that an API server must be silent for that to be reported
-    #[arg(long, value_name = "MINUTES", default_value_t = GAP_US / 60_000_000, value_parser = clap::value_parser!(i64).range(1..))]
-    pub gap: i64,
+    /// How logs are read
+    #[command(flatten)]
+    pub read: ReadArgs,
     /// Which rules to use
     #[command(flatten)]
     pub rules: RuleArgs,
-    /// Distribution that exclusion lists go by: kubeadm, EKS, AKS, GKE, OpenShift, k3s, RKE2 or none [default: told from
-    /// the log]
-    #[arg(long, value_name = "NAME", value_parser = parse_profile, help_heading = "Rules")]
-    pub profile: Option<String>,
-    /// Bytes decoded at a time by a thread; results do not depend on it
-    #[arg(long, value_name = "BYTES", default_value_t = ReadOptions::default().chunk_bytes, hide = true)]
-    pub chunk_size: usize,
-}
-
-/// What the input is, as far as the user says.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct InputFormat {
-    framing: Option<Framing>,
-    format: Option<envelope::Format>,
-}
-
-impl InputFormat {
-    /// Ways to separate records, whatever is in them.
-    const FRAMINGS: [(&'static str, Framing, &'static str); 2] = [
-        ("lines", Framing::Lines, "one record a line"),
-        (
-            "documents",
-            Framing::Documents,
-            "JSON documents, however they are laid out",
-        ),
-    ];
-
-    fn parse(name: &str) -> Result<Self, String> {
-        if name == "auto" {
-            return Ok(Self::default());
-        }
-        let framing = Self::FRAMINGS.iter().find(|(known, ..)| *known == name);
-        if let Some((_, framing, _)) = framing {
-            return Ok(Self {
-                framing: Some(*framing),
-                format: None,
-            });
-        }
-        if let Ok(format) = name.parse() {
-            return Ok(Self {
-                framing: (format == envelope::Format::Csv).then_some(Framing::Csv),
-                format: Some(format),
-            });
-        }
-        let framings = Self::FRAMINGS.iter().map(|(name, _, what)| (*name, *what));
-        let formats = envelope::Format::ALL.map(|format| (format.name(), format.description()));
-        let mut text = "one of\n  auto            told from the content".to_owned();
-        for (name, what) in framings.chain(formats) {
-            let _ = write!(text, "\n  {name:<15} {what}");
-        }
-        Err(text)
-    }
 }
 
 /// How many references to print.
@@ -125,15 +58,6 @@ fn parse_evidence(text: &str) -> Result<Evidence, String> {
     text.parse()
         .map(|count| Evidence(Some(count)))
         .map_err(|_cause| "a number or `all`".to_owned())
-}
-
-fn parse_profile(text: &str) -> Result<String, String> {
-    let known = PROFILES.iter().copied().chain(["none"]);
-    let mut fitting = known.clone().filter(|name| name.eq_ignore_ascii_case(text));
-    fitting
-        .next()
-        .map(str::to_owned)
-        .ok_or_else(|| format!("one of {}", known.collect::<Vec<_>>().join(", ")))
 }
 
 /// Reads a severity; names all of them if it is none.
@@ -154,20 +78,8 @@ pub(super) fn run(args: &ScanArgs, global: &Global, printer: Printer) -> Exit {
         Err(exit) => return exit,
     };
     let options = pipeline::Options {
-        paths: args.paths.clone(),
-        threads: args.threads.count(),
-        read: ReadOptions {
-            chunk_bytes: args.chunk_size.max(1),
-            max_line_bytes: args.max_line.max(1),
-            max_decompressed_bytes: args.max_decompressed,
-            framing: args.input_format.framing,
-            ..ReadOptions::default()
-        },
-        format: args.input_format.format,
         evidence_limit: args.evidence.0.unwrap_or(usize::MAX),
-        gap_us: args.gap.saturating_mul(60_000_000),
-        profile: args.profile.clone(),
-        ..pipeline::Options::default()
+        ..args.read.options(&args.paths)
     };
     stop_on_interrupt(&options.monitor, printer);
     let scanned = progress::watch(&options.monitor, global.quiet, || {
@@ -196,7 +108,7 @@ pub(super) fn run(args: &ScanArgs, global: &Global, printer: Printer) -> Exit {
 }
 
 /// The first interrupt ends reading, so that what is known so far is printed; the second ends all.
-fn stop_on_interrupt(monitor: &Monitor, printer: Printer) {
+pub(super) fn stop_on_interrupt(monitor: &Monitor, printer: Printer) {
     let monitor = monitor.clone();
     let set = ctrlc::set_handler(move || {
         if monitor.stop() {

@@ -21,7 +21,8 @@ pub enum Stage {
 }
 
 impl Stage {
-    fn of(code: u32) -> Self {
+    /// Returns the stage of that code in any vocabulary.
+    pub fn of(code: u32) -> Self {
         match code {
             known::RESPONSE_STARTED => Self::Started,
             known::RESPONSE_COMPLETE => Self::Complete,

@@ -42,6 +42,14 @@ pub enum Values<'a> {
 }
 
 impl Number {
+    /// Returns whether it is zero.
+    pub fn is_zero(self) -> bool {
+        match self {
+            Self::Integer(number) => number == 0,
+            Self::Float(number) => number == 0.0,
+        }
+    }
+
     /// Reads a number; what is not one, or not finite, is `None`.
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(integer) = text.parse() {

@@ -228,7 +228,7 @@ const KEYS: [&str; 9] = [
 ];
 
 /// Returns every key that views follow.
-pub(super) fn keys() -> Keys {
+pub fn keys() -> Keys {
     let mut keys = Keys::default();
     for key in KEYS {
         keys.keep(key);
@@ -239,7 +239,7 @@ pub(super) fn keys() -> Keys {
 /// Returns what a request wrote, of the texts of its two bodies; null if it wrote nothing.
 ///
 /// Of a patch the patch alone, so that a rule names who set a thing and not who touched the object later.
-pub(super) fn object<'a>(verb: &str, request: &'a str, response: &'a str, keys: &Keys) -> Json<'a> {
+pub fn object<'a>(verb: &str, request: &'a str, response: &'a str, keys: &Keys) -> Json<'a> {
     match verb {
         "patch" => match Json::parse(request, keys) {
             Json::List(operations) => patched(&operations, keys),

@@ -4,6 +4,7 @@
 //! `kubescry.finding/1`. A finding keeps the log's text as it stood; whoever prints it cleans it.
 //! Left out on purpose: how a rule was evaluated, and anything read from the clock.
 
+pub mod credential;
 pub mod incident;
 pub mod words;
 

@@ -172,6 +172,7 @@ pub struct Coder {
 }
 
 /// The pieces of a chunk.
+#[derive(Clone)]
 pub(super) struct Tables {
     pub(super) users: Table<{ USER.len() }>,
     pub(super) addresses: Table<{ ADDRESSES.len() }>,
@@ -189,6 +190,15 @@ impl Tables {
             annotations: Table::new(),
             origins: Table::new(),
         }
+    }
+
+    /// Returns how many bytes of memory they take, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.users.bytes()
+            + self.addresses.bytes()
+            + self.objects.bytes()
+            + self.annotations.bytes()
+            + self.origins.bytes()
     }
 }
 

@@ -162,9 +162,70 @@ impl EventFrame {
         }
     }
 
+    /// Returns a copy that does not need the chunk any more: its texts stand in what it keeps, and of each event
+    /// only what the columns hold is left. With `keeps_records`, the events as JSON are kept, too.
+    ///
+    /// Details of rows are those of bodies and stages, so there are none left without the records.
+    #[must_use]
+    pub fn detached(&self, keeps_records: bool) -> Self {
+        let length = |span: &TextSpan| span.length as usize;
+        let texts = self.texts.iter().flatten().map(length).sum::<usize>();
+        let mut copy = Self {
+            vocabulary: self.vocabulary.clone(),
+            data: Vec::new(),
+            kept: String::with_capacity(texts),
+            file: self.file,
+            own: self.own.clone(),
+            pieces: self.pieces.clone(),
+            tables: self.tables.clone(),
+            texts: std::array::from_fn(|_| Vec::with_capacity(self.height())),
+            times: self.times.clone(),
+            lines: self.lines.clone(),
+            offsets: self.offsets.clone(),
+            details: Vec::new(),
+        };
+        for row_idx in 0..self.height() {
+            for at in 0..TEXTS.len() {
+                let span = match self.texts[at][row_idx] {
+                    span if span.length == 0 => TextSpan::default(),
+                    span => copy.keep(self.resolve(span)),
+                };
+                copy.texts[at].push(span);
+            }
+            if keeps_records {
+                let record = copy.keep(self.record(row_idx));
+                copy.details.push(RowDetail {
+                    record,
+                    ..self.details[row_idx]
+                });
+            }
+        }
+        copy
+    }
+
+    /// Returns how many bytes of memory it takes, about.
+    pub fn bytes(&self) -> usize {
+        let rows = 4 * (OWN.len() + Piece::ALL.len()) + 8 * (TEXTS.len() + 4);
+        let pieces = self.tables.bytes();
+        let details = self.details.len() * size_of::<RowDetail>();
+        size_of::<Self>()
+            + self.height() * rows
+            + pieces
+            + details
+            + self.data.len()
+            + self.kept.len()
+    }
+
+    /// Returns the event of row `row_idx` as JSON, if the frame has it still.
+    pub fn kept_record(&self, row_idx: usize) -> Option<&str> {
+        self.details
+            .get(row_idx)
+            .map(|detail| self.resolve(detail.record))
+    }
+
     /// Returns the number of events.
     pub fn height(&self) -> usize {
-        self.details.len()
+        self.lines.len()
     }
 
     /// Returns the dictionary of the coded columns.

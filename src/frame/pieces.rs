@@ -182,6 +182,10 @@ impl<const N: usize> Table<N> {
         self.rows.truncate(1);
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(self.rows.as_slice())
+    }
+
     /// Adds a piece; returns its number.
     pub(super) fn add(&mut self, codes: [u32; N]) -> u32 {
         let number = u32::try_from(self.rows.len()).expect("a chunk has fewer than 2^32 events");

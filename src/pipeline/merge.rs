@@ -13,6 +13,7 @@ use crate::frame::Vocabulary;
 use crate::report::{Counters, FileStats, Ingest, RejectLine, Summary};
 use crate::source::discover::Discovery;
 use crate::source::{InputFile, Oversize, SourceError};
+use crate::store::{Fate, Store};
 
 /// What was read so far, and batches of each lane that are not used up.
 pub(super) struct Merge<'r> {
@@ -23,6 +24,8 @@ pub(super) struct Merge<'r> {
     engine: Engine<'r>,
     gathering: Gathering,
     profile: Option<String>,
+    detects: bool,
+    store: Option<Store>,
     monitor: Monitor,
     events: u64,
     fold: Fold,
@@ -39,6 +42,8 @@ struct Started {
     /// Where the hits of `row` and later start.
     hit: usize,
     open: Open,
+    /// What became of the rows so far, if events are kept.
+    fates: Vec<Fate>,
 }
 
 impl<'r> Merge<'r> {
@@ -59,6 +64,8 @@ impl<'r> Merge<'r> {
             engine,
             gathering: Gathering::new(options.gap_us),
             profile: options.profile.clone(),
+            detects: options.detects,
+            store: options.store.clone(),
             monitor: options.monitor.clone(),
             events: 0,
             fold: Fold::default(),
@@ -101,11 +108,14 @@ impl<'r> Merge<'r> {
             row: 0,
             hit: 0,
             open: Open::default(),
+            fates: Vec::new(),
         };
         self.lanes.entry(done.lane).or_default().push_back(started);
         self.merge_until(done.horizon);
         for folded in self.fold.overdue() {
-            self.engine.observe(&folded);
+            if self.detects {
+                self.engine.observe(&folded);
+            }
         }
     }
 
@@ -115,7 +125,9 @@ impl<'r> Merge<'r> {
     pub(super) fn finish(mut self, unseen: &BTreeSet<String>) -> Scan {
         self.merge_until(i64::MAX);
         for folded in self.fold.unfinished() {
-            self.engine.observe(&folded);
+            if self.detects {
+                self.engine.observe(&folded);
+            }
         }
         let names: Vec<&str> = self.files.iter().map(|file| &*file.name).collect();
         let servers = self.gathering.take_pulses(self.vocabulary);
@@ -216,6 +228,7 @@ impl<'r> Merge<'r> {
             row,
             hit,
             open,
+            fates,
         } = started;
         let columns = RequestColumns::new(&batch.frame);
         let counters = &mut self.counters[batch.file as usize];
@@ -240,9 +253,18 @@ impl<'r> Merge<'r> {
             } else {
                 counters.duplicates += 1;
             }
+            if self.store.is_some() {
+                fates.push(match &folded {
+                    _ if !new => Fate::Duplicate,
+                    Some(_) => Fate::Final,
+                    None => Fate::Open,
+                });
+            }
             if let Some(folded) = folded {
                 counters.requests += 1;
-                self.engine.observe(&folded);
+                if self.detects {
+                    self.engine.observe(&folded);
+                }
             }
             *row += 1;
             *hit += of_row;
@@ -266,6 +288,9 @@ impl<'r> Merge<'r> {
         self.fold.keep(&columns, open, hits_of);
         if let Some(started) = queue.pop_front() {
             let mut frame = started.batch.frame;
+            if let Some(store) = &self.store {
+                store.push(&frame, started.batch.gists, &started.fates);
+            }
             self.recycled.put_buffer(frame.take_data());
             self.recycled.put_frame(frame);
         }

@@ -1,0 +1,258 @@
+//! Queries: SQL over what was read.
+//!
+//! Comes in: kept events, findings and credentials. Goes out: an [`Answer`], rows of named columns. Polars is the
+//! engine (<https://docs.pola.rs/api/python/stable/reference/sql/>); the tables are `events`, `requests`, `findings` and
+//! `credentials`, and only those columns are built that a query names. Questions are queries that are kept, with
+//! parameters and with what a log must hold to answer them ([`question`]).
+
+pub mod bind;
+pub mod question;
+mod tables;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use polars::prelude::{AnyValue, DataFrame, TimeUnit};
+use polars::sql::{SQLContext, extract_table_identifiers};
+
+use crate::finding::Finding;
+use crate::finding::credential::Credential;
+use crate::store::{Snapshot, time_text};
+pub use question::{Question, Questions};
+pub use tables::{TABLES, TableColumn};
+
+/// What can be asked of.
+#[derive(Clone)]
+pub struct Tables {
+    /// The events.
+    pub snapshot: Snapshot,
+    /// The findings.
+    pub findings: Arc<[Finding]>,
+    /// The credentials.
+    pub credentials: Arc<[Credential]>,
+}
+
+/// Why a query has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// Polars refused it.
+    #[error("{}", plain(.0))]
+    Sql(#[from] polars::error::PolarsError),
+    /// Nothing but questions may be asked.
+    #[error("`{0}` is not a query: only SELECT, WITH, SHOW TABLES and EXPLAIN are")]
+    NotAQuery(String),
+    /// It was stopped.
+    #[error("stopped")]
+    Stopped,
+}
+
+impl QueryError {
+    /// Returns what to try.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Sql(_) => Some("`kubescry query --schema` lists the tables and their columns"),
+            Self::NotAQuery(_) | Self::Stopped => None,
+        }
+    }
+}
+
+/// Says in one line what Polars says in many.
+fn plain(error: &polars::error::PolarsError) -> String {
+    let text = error.to_string();
+    let first = text.split("\n\nResolved plan until failure").next();
+    first.unwrap_or_default().trim().replace('\n', " ")
+}
+
+/// Rows of named columns.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    frame: DataFrame,
+}
+
+/// One value of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// No value.
+    Null,
+    /// A text of the log or the program, as it stands.
+    Text(String),
+    /// A time, as kube-apiserver writes it.
+    Time(String),
+    /// A whole number.
+    Integer(i128),
+    /// Another number.
+    Float(f64),
+    /// Yes or no.
+    Flag(bool),
+}
+
+/// How often a stopped query is looked for.
+const STEP: Duration = Duration::from_millis(10);
+
+impl Tables {
+    /// Answers `sql`.
+    ///
+    /// Shape: as the query says; without `ORDER BY`, rows are in no order.
+    ///
+    /// # Errors
+    /// When it is no query, names what does not exist, or was stopped.
+    pub fn ask(&self, sql: &str, stop: &AtomicBool) -> Result<Answer, QueryError> {
+        let word = first_word(sql).to_ascii_uppercase();
+        if !matches!(
+            &word[..],
+            "SELECT" | "WITH" | "SHOW" | "EXPLAIN" | "FROM" | "VALUES" | ""
+        ) {
+            return Err(QueryError::NotAQuery(word));
+        }
+        let mut context = SQLContext::new();
+        self.register(&mut context);
+        let running = context.execute(sql)?.collect_concurrently()?;
+        loop {
+            if stop.load(Ordering::Relaxed) {
+                running.cancel();
+                return Err(QueryError::Stopped);
+            }
+            match running.fetch() {
+                Some(frame) => return Ok(Answer { frame: frame? }),
+                None => std::thread::sleep(STEP),
+            }
+        }
+    }
+}
+
+impl Tables {
+    /// Returns the beginning and the end of the log by `ts`, in milliseconds, the end behind the last event.
+    ///
+    /// # Errors
+    /// When the events cannot be read.
+    pub fn span(&self) -> Result<question::Span, QueryError> {
+        let sql = "SELECT MIN(ms) AS first, MAX(ms) + 1 AS last FROM events WHERE ts IS NOT NULL";
+        let answer = self.ask(sql, &AtomicBool::new(false))?;
+        let number = |cell: &Cell| match cell {
+            Cell::Integer(number) => i64::try_from(*number).unwrap_or_default(),
+            _ => 0,
+        };
+        Ok(match &answer.row(0)[..] {
+            [first, last] => (number(first), number(last)),
+            _ => (0, 0),
+        })
+    }
+
+    /// Returns what the log lacks to answer `question`.
+    ///
+    /// # Errors
+    /// When a need is no condition over `events`.
+    pub fn lacks(&self, question: &Question, stop: &AtomicBool) -> Result<Vec<String>, QueryError> {
+        let mut lacks = Vec::new();
+        for need in &question.needs {
+            let sql = format!("SELECT COUNT(*) AS n FROM events WHERE {}", need.condition);
+            if matches!(self.ask(&sql, stop)?.row(0)[..], [Cell::Integer(0)]) {
+                lacks.push(need.lack.clone());
+            }
+        }
+        Ok(lacks)
+    }
+}
+
+/// Returns whether `sql` needs the tables that detection fills; what cannot be parsed may.
+pub fn needs_detection(sql: &str) -> bool {
+    extract_table_identifiers(sql, false, true).map_or(true, |tables| {
+        tables
+            .iter()
+            .any(|table| matches!(&table[..], "findings" | "credentials"))
+    })
+}
+
+/// Returns the first word of a query, behind comments.
+fn first_word(sql: &str) -> &str {
+    let mut rest = sql.trim_start();
+    loop {
+        if let Some(comment) = rest.strip_prefix("--") {
+            rest = comment
+                .split_once('\n')
+                .map_or("", |(_, rest)| rest)
+                .trim_start();
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            rest = comment
+                .split_once("*/")
+                .map_or("", |(_, rest)| rest)
+                .trim_start();
+        } else {
+            break;
+        }
+    }
+    let rest = rest.trim_start_matches('(');
+    let end = rest.find(|c: char| !c.is_ascii_alphabetic());
+    &rest[..end.unwrap_or(rest.len())]
+}
+
+impl Answer {
+    /// Returns the names of the columns.
+    pub fn columns(&self) -> Vec<&str> {
+        let names = self.frame.get_column_names();
+        names.into_iter().map(|name| name.as_str()).collect()
+    }
+
+    /// Returns which columns hold numbers, to be aligned right.
+    pub fn is_number(&self) -> Vec<bool> {
+        let columns = self.frame.columns().iter();
+        columns
+            .map(|column| column.dtype().is_primitive_numeric())
+            .collect()
+    }
+
+    /// Returns the number of rows.
+    pub fn height(&self) -> usize {
+        self.frame.height()
+    }
+
+    /// Returns row `row_idx`.
+    pub fn row(&self, row_idx: usize) -> Vec<Cell> {
+        let columns = self.frame.columns().iter();
+        columns
+            .map(|column| column.get(row_idx).map_or(Cell::Null, |value| cell(&value)))
+            .collect()
+    }
+}
+
+fn cell(value: &AnyValue<'_>) -> Cell {
+    match value {
+        AnyValue::Null => Cell::Null,
+        AnyValue::String(text) => Cell::Text((*text).to_owned()),
+        AnyValue::StringOwned(text) => Cell::Text(text.to_string()),
+        AnyValue::Boolean(flag) => Cell::Flag(*flag),
+        AnyValue::Datetime(time, unit, _) => Cell::Time(time_text(microseconds(*time, *unit))),
+        AnyValue::DatetimeOwned(time, unit, _) => Cell::Time(time_text(microseconds(*time, *unit))),
+        AnyValue::Float32(number) => Cell::Float(f64::from(*number)),
+        AnyValue::Float64(number) => Cell::Float(*number),
+        value if value.dtype().is_integer() => {
+            value.extract::<i128>().map_or(Cell::Null, Cell::Integer)
+        }
+        value => Cell::Text(value.to_string()),
+    }
+}
+
+fn microseconds(time: i64, unit: TimeUnit) -> i64 {
+    match unit {
+        TimeUnit::Nanoseconds => time / 1000,
+        TimeUnit::Microseconds => time,
+        TimeUnit::Milliseconds => time.saturating_mul(1000),
+    }
+}
+
+impl Cell {
+    /// Returns the value as people read it; null is empty.
+    pub fn show(&self) -> String {
+        match self {
+            Self::Null => String::new(),
+            Self::Text(text) | Self::Time(text) => text.clone(),
+            Self::Integer(number) => number.to_string(),
+            Self::Float(number) => format!("{number:.3}")
+                .trim_end_matches('0')
+                .trim_end_matches('.')
+                .to_owned(),
+            Self::Flag(flag) => flag.to_string(),
+        }
+    }
+}

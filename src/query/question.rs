@@ -1,0 +1,413 @@
+//! Questions: queries that are kept, with parameters, and with what a log must hold to answer them.
+//!
+//! Comes in: a file of SQL whose first lines are comments of the form `-- key: value`.
+//!
+//! ```sql
+//! -- title: Who deleted or changed this object?
+//! -- group: changes
+//! -- parameter: resource text = deployments | plural name of the resource
+//! -- needs: is_mutating | changes: no request that changes anything is in the log
+//! -- read: The newest row comes first.
+//! -- next: object-history
+//! SELECT ts, username, verb FROM requests WHERE resource = $resource ORDER BY ts DESC
+//! ```
+
+use std::fmt;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
+use include_dir::{Dir, include_dir};
+
+use super::bind::{Value, bind, parameters};
+
+static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/queries/questions");
+
+/// All questions, by group, then by name.
+#[derive(Debug, Clone)]
+pub struct Questions(Vec<Question>);
+
+/// A query that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Name, in kebab case; that of its file.
+    pub name: String,
+    /// The question, in a sentence.
+    pub title: String,
+    /// What it is about; one of [`GROUPS`].
+    pub group: String,
+    /// What it must be told.
+    pub parameters: Vec<Parameter>,
+    /// What a log must hold.
+    pub needs: Vec<Need>,
+    /// How the answer is read, and what deceives.
+    pub read: String,
+    /// ATT&CK techniques.
+    pub attack: Vec<String>,
+    /// Names of the questions that one asks next.
+    pub next: Vec<String>,
+    /// The query.
+    pub sql: String,
+}
+
+/// What questions are about, in the order of the list.
+pub const GROUPS: [(&str, &str); 7] = [
+    ("changes", "Somebody changed something"),
+    ("identity", "An identity under suspicion"),
+    ("secrets", "Secrets and tokens"),
+    ("attack", "Probing and attack"),
+    ("aftermath", "After the first finding"),
+    ("coverage", "What the log can answer"),
+    ("platform", "For the platform team"),
+];
+
+/// A parameter of a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its name.
+    pub name: String,
+    /// What it may be.
+    pub kind: ParameterKind,
+    /// Its value if nobody gives one; `None` must be given.
+    pub default: Option<String>,
+    /// What it means.
+    pub meaning: String,
+}
+
+/// What a parameter may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParameterKind {
+    /// Any text.
+    Text,
+    /// A whole number.
+    Number,
+    /// A time: RFC 3339, a date, or `first` and `last` of the log; becomes milliseconds.
+    Time,
+    /// A length of time, such as `90s`, `5m`, `1h` or `7d`; becomes milliseconds.
+    Duration,
+}
+
+/// What a log must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// A condition that some event must meet.
+    pub condition: String,
+    /// What is missing if none does.
+    pub lack: String,
+}
+
+/// What is wrong with a question or with what it was told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct QuestionError {
+    /// What is wrong.
+    pub what: String,
+    /// What to try.
+    pub hint: Option<String>,
+}
+
+impl QuestionError {
+    fn new(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            hint: None,
+        }
+    }
+}
+
+/// The beginning and the end of a log in milliseconds, the end behind its last event.
+pub type Span = (i64, i64);
+
+impl Questions {
+    /// Returns the questions of the program.
+    ///
+    /// # Errors
+    /// When a file is malformed.
+    pub fn embedded() -> Result<Self, QuestionError> {
+        let mut questions = FILES
+            .files()
+            .filter(|file| file.path().extension().is_some_and(|end| end == "sql"))
+            .map(|file| {
+                let name = file.path().file_stem().and_then(|name| name.to_str());
+                let text = file.contents_utf8().unwrap_or_default();
+                Question::parse(name.unwrap_or_default(), text)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let group = |question: &Question| {
+            let mut groups = GROUPS.iter();
+            groups.position(|(name, _)| *name == question.group)
+        };
+        questions.sort_by(|a, b| (group(a), &a.name).cmp(&(group(b), &b.name)));
+        Ok(Self(questions))
+    }
+
+    /// Returns them.
+    pub fn all(&self) -> &[Question] {
+        &self.0
+    }
+
+    /// Returns the question of that name.
+    ///
+    /// # Errors
+    /// When there is none; with the name that is meant, probably.
+    pub fn find(&self, name: &str) -> Result<&Question, QuestionError> {
+        let found = self.0.iter().find(|question| question.name == name);
+        found.ok_or_else(|| {
+            let near = self
+                .0
+                .iter()
+                .map(|question| (strsim::jaro_winkler(name, &question.name), &question.name))
+                .max_by(|a, b| a.0.total_cmp(&b.0));
+            let near = near.filter(|(likeness, _)| *likeness > 0.8);
+            QuestionError {
+                what: format!("there is no question named `{name}`"),
+                hint: Some(match near {
+                    Some((_, near)) => format!("did you mean `{near}`?"),
+                    None => "`kubescry query` lists them; SQL has more than one word".to_owned(),
+                }),
+            }
+        })
+    }
+}
+
+impl Question {
+    /// Reads a question from its file.
+    ///
+    /// # Errors
+    /// When a key is unknown, a value malformed, or a parameter in the query not declared or the other way round.
+    pub fn parse(name: &str, text: &str) -> Result<Self, QuestionError> {
+        let wrong = |line: usize, what: &str| {
+            QuestionError::new(format!("`{name}.sql`, line {line}: {what}"))
+        };
+        let mut question = Self {
+            name: name.to_owned(),
+            title: String::new(),
+            group: String::new(),
+            parameters: Vec::new(),
+            needs: Vec::new(),
+            read: String::new(),
+            attack: Vec::new(),
+            next: Vec::new(),
+            sql: String::new(),
+        };
+        let mut is_header = true;
+        for (number, line) in (1..).zip(text.lines()) {
+            let Some(comment) = line.strip_prefix("--").filter(|_| is_header) else {
+                is_header = is_header && line.trim().is_empty();
+                question.sql.push_str(line);
+                question.sql.push('\n');
+                continue;
+            };
+            let (key, value) = comment
+                .split_once(':')
+                .map(|(key, value)| (key.trim(), value.trim()))
+                .ok_or_else(|| wrong(number, "a line of the header is `-- key: value`"))?;
+            let words = || value.split_whitespace().map(str::to_owned).collect();
+            match key {
+                "title" => value.clone_into(&mut question.title),
+                "group" => value.clone_into(&mut question.group),
+                "read" if question.read.is_empty() => value.clone_into(&mut question.read),
+                "read" => question.read.extend([" ", value]),
+                "attack" => question.attack = words(),
+                "next" => question.next = words(),
+                "parameter" => {
+                    let parameter = Parameter::parse(value);
+                    question.parameters.push(parameter.ok_or_else(|| {
+                        wrong(number, "a parameter is `NAME TYPE [= DEFAULT] | meaning`")
+                    })?);
+                }
+                "needs" => {
+                    let (condition, lack) = value
+                        .rsplit_once(" | ")
+                        .ok_or_else(|| wrong(number, "a need is `condition | what is missing`"))?;
+                    question.needs.push(Need {
+                        condition: condition.trim().to_owned(),
+                        lack: lack.trim().to_owned(),
+                    });
+                }
+                _ => return Err(wrong(number, &format!("unknown key `{key}`"))),
+            }
+        }
+        question.sql = question.sql.trim().trim_end_matches(';').trim().to_owned();
+        if question.title.is_empty() || question.sql.is_empty() {
+            return Err(wrong(1, "it has no title, or no query"));
+        }
+        if !GROUPS.iter().any(|(group, _)| *group == question.group) {
+            return Err(wrong(1, &format!("unknown group `{}`", question.group)));
+        }
+        let used = parameters(&question.sql);
+        for name in &used {
+            if !question
+                .parameters
+                .iter()
+                .any(|parameter| parameter.name == *name)
+            {
+                return Err(wrong(1, &format!("`${name}` is not declared")));
+            }
+        }
+        for parameter in &question.parameters {
+            if !used.contains(&&*parameter.name) {
+                return Err(wrong(1, &format!("`${}` is not used", parameter.name)));
+            }
+        }
+        Ok(question)
+    }
+
+    /// Returns the query with its parameters filled in from `given`, else from the defaults.
+    ///
+    /// # Errors
+    /// When a parameter is unknown, missing or not of its kind.
+    pub fn bind(&self, given: &[(String, String)], span: Span) -> Result<String, QuestionError> {
+        for (name, _) in given {
+            if !self
+                .parameters
+                .iter()
+                .any(|parameter| parameter.name == *name)
+            {
+                let known: Vec<String> = self
+                    .parameters
+                    .iter()
+                    .map(|parameter| format!("`{}`", parameter.name))
+                    .collect();
+                return Err(QuestionError {
+                    what: format!("`{}` has no parameter `{name}`", self.name),
+                    hint: Some(if known.is_empty() {
+                        "it has none".to_owned()
+                    } else {
+                        format!("it has {}", known.join(", "))
+                    }),
+                });
+            }
+        }
+        let mut values = Vec::new();
+        for parameter in &self.parameters {
+            let given = given.iter().rfind(|(name, _)| *name == parameter.name);
+            let text = given.map(|(_, value)| value).or(parameter.default.as_ref());
+            let text = text.ok_or_else(|| QuestionError {
+                what: format!("`{}` must be told `{}`", self.name, parameter.name),
+                hint: Some(format!(
+                    "-p {}=VALUE, the {}",
+                    parameter.name, parameter.meaning
+                )),
+            })?;
+            values.push((&*parameter.name, parameter.value(text, span)?));
+        }
+        let value = |name: &str| {
+            let found = values.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| value.clone())
+        };
+        bind(&self.sql, value).map_err(|name| QuestionError::new(format!("`${name}` is unknown")))
+    }
+}
+
+impl Parameter {
+    fn parse(text: &str) -> Option<Self> {
+        let (declared, meaning) = text.split_once('|')?;
+        let (declared, default) = match declared.split_once('=') {
+            Some((declared, default)) => (declared, Some(default.trim().to_owned())),
+            None => (declared, None),
+        };
+        let mut words = declared.split_whitespace();
+        let (name, kind) = (words.next()?, words.next()?);
+        let kind = ParameterKind::ALL
+            .into_iter()
+            .find(|known| known.as_str() == kind)?;
+        words.next().is_none().then(|| Self {
+            name: name.to_owned(),
+            kind,
+            default,
+            meaning: meaning.trim().to_owned(),
+        })
+    }
+
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// When it is not of the parameter's kind.
+    fn value(&self, text: &str, span: Span) -> Result<Value, QuestionError> {
+        let value = match self.kind {
+            ParameterKind::Text => Some(Value::Text(text.to_owned())),
+            ParameterKind::Number => text.parse().ok().map(Value::Number),
+            ParameterKind::Time => match text {
+                "first" => Some(Value::Number(span.0)),
+                "last" => Some(Value::Number(span.1)),
+                text => time(text).map(Value::Number),
+            },
+            ParameterKind::Duration => duration(text).map(Value::Number),
+        };
+        value.ok_or_else(|| QuestionError {
+            what: format!("`{text}` is no {} for `{}`", self.kind, self.name),
+            hint: Some(self.kind.example().to_owned()),
+        })
+    }
+}
+
+impl ParameterKind {
+    const ALL: [Self; 4] = [Self::Text, Self::Number, Self::Time, Self::Duration];
+
+    /// Returns the word used in files.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Number => "number",
+            Self::Time => "time",
+            Self::Duration => "duration",
+        }
+    }
+
+    const fn example(self) -> &'static str {
+        match self {
+            Self::Text => "any text",
+            Self::Number => "a whole number, such as 10",
+            Self::Time => "such as 2026-11-22, 2026-11-22T05:01:02Z, `first` or `last`",
+            Self::Duration => "such as 90s, 5m, 1h or 7d",
+        }
+    }
+}
+
+impl fmt::Display for ParameterKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Reads a time of RFC 3339, one without a zone as UTC, or a date; returns milliseconds.
+pub fn time(text: &str) -> Option<i64> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some(time.timestamp_millis());
+    }
+    let plain = [
+        "%Y-%m-%dT%H:%M:%S%.f",
+        "%Y-%m-%d %H:%M:%S%.f",
+        "%Y-%m-%d %H:%M",
+        "%Y-%m-%dT%H:%M",
+    ];
+    let time = plain
+        .iter()
+        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
+        .or_else(|| {
+            Some(
+                NaiveDate::parse_from_str(text, "%Y-%m-%d")
+                    .ok()?
+                    .and_time(NaiveTime::MIN),
+            )
+        })?;
+    Some(time.and_utc().timestamp_millis())
+}
+
+/// Reads a length of time; returns milliseconds.
+pub fn duration(text: &str) -> Option<i64> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(unit_at);
+    let unit: i64 = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number
+        .parse::<i64>()
+        .ok()?
+        .checked_mul(unit)
+        .filter(|&length| length > 0)
+}

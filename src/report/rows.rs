@@ -1,0 +1,183 @@
+//! Rows of an answer to bytes: a table, CSV, JSON lines, Markdown.
+//!
+//! Log text is cleaned and redacted here, as everywhere on the way out. JSON keeps the text as it stands but for
+//! secrets: it has escapes of its own.
+
+use std::io::{self, Write};
+
+use clap::ValueEnum;
+use serde_json::{Map, Value};
+
+use super::clean::{clip, columns, redact, safe};
+use crate::query::{Answer, Cell};
+
+/// How rows are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum RowFormat {
+    /// For people: aligned columns
+    #[default]
+    Table,
+    /// For spreadsheets: RFC 4180; a cell that a spreadsheet would read as a formula begins with a quote
+    Csv,
+    /// For programs: one JSON object per row
+    Jsonl,
+    /// For tickets: a Markdown table
+    Markdown,
+}
+
+/// Columns that one cell of a table takes at most; JSON and CSV have all.
+const CELL_COLUMNS: usize = 80;
+
+/// Writes the first `limit` rows of `answer` to `out`.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn write_rows(
+    format: RowFormat,
+    answer: &Answer,
+    limit: usize,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let rows = (0..answer.height().min(limit)).map(|row_idx| answer.row(row_idx));
+    match format {
+        RowFormat::Table => write_table(answer, rows.collect(), out),
+        RowFormat::Csv => {
+            write_record(answer.columns().into_iter().map(csv_text), out)?;
+            for row in rows {
+                write_record(row.iter().map(csv_cell), out)?;
+            }
+            Ok(())
+        }
+        RowFormat::Jsonl => {
+            let names = answer.columns();
+            for row in rows {
+                let members = names.iter().zip(&row);
+                let members = members.map(|(name, cell)| ((*name).to_owned(), json(cell)));
+                serde_json::to_writer(&mut *out, &Value::Object(members.collect::<Map<_, _>>()))?;
+                out.write_all(b"\n")?;
+            }
+            Ok(())
+        }
+        RowFormat::Markdown => {
+            let names: Vec<String> = answer.columns().into_iter().map(markdown_text).collect();
+            writeln!(out, "| {} |", names.join(" | "))?;
+            let rules = answer
+                .is_number()
+                .into_iter()
+                .map(|is_number| match is_number {
+                    true => "---:",
+                    false => "---",
+                });
+            writeln!(out, "| {} |", rules.collect::<Vec<_>>().join(" | "))?;
+            for row in rows {
+                let cells = row.iter().map(|cell| markdown_text(&cell.show()));
+                writeln!(out, "| {} |", cells.collect::<Vec<_>>().join(" | "))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn write_table(answer: &Answer, rows: Vec<Vec<Cell>>, out: &mut dyn Write) -> io::Result<()> {
+    let shown = |text: &str| clip(&redact(text), CELL_COLUMNS);
+    let names: Vec<String> = answer.columns().into_iter().map(shown).collect();
+    let rows: Vec<Vec<String>> = rows
+        .into_iter()
+        .map(|row| row.iter().map(|cell| shown(&cell.show())).collect())
+        .collect();
+    let widths: Vec<usize> = names
+        .iter()
+        .enumerate()
+        .map(|(at, name)| {
+            let cells = rows.iter().map(|row| columns(&row[at]));
+            cells.chain([columns(name)]).max().unwrap_or_default()
+        })
+        .collect();
+    let is_number = answer.is_number();
+    let mut write_line = |cells: &[String]| {
+        let mut line = String::new();
+        for ((cell, width), is_number) in cells.iter().zip(&widths).zip(&is_number) {
+            let blanks = " ".repeat(width - columns(cell));
+            if *is_number {
+                line.extend([&blanks, cell.as_str(), "  "]);
+            } else {
+                line.extend([cell, blanks.as_str(), "  "]);
+            }
+        }
+        writeln!(out, "{}", line.trim_end())
+    };
+    write_line(&names)?;
+    let rules: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
+    write_line(&rules)?;
+    rows.iter().try_for_each(|row| write_line(row))
+}
+
+/// Returns one cell of JSON.
+fn json(cell: &Cell) -> Value {
+    match cell {
+        Cell::Null => Value::Null,
+        Cell::Text(text) => Value::String(redact(text).into_owned()),
+        Cell::Time(time) => Value::String(time.clone()),
+        Cell::Integer(number) => {
+            i64::try_from(*number).map_or_else(|_| Value::String(number.to_string()), Value::from)
+        }
+        Cell::Float(number) => Value::from(*number),
+        Cell::Flag(flag) => Value::Bool(*flag),
+    }
+}
+
+fn write_record(cells: impl Iterator<Item = String>, out: &mut dyn Write) -> io::Result<()> {
+    let cells: Vec<String> = cells.collect();
+    write!(out, "{}\r\n", cells.join(","))
+}
+
+fn csv_cell(cell: &Cell) -> String {
+    match cell {
+        Cell::Text(text) => csv_text(text),
+        cell => cell.show(),
+    }
+}
+
+/// Quotes a text where RFC 4180 asks for it; one that a spreadsheet would run gets a quote in front.
+fn csv_text(text: &str) -> String {
+    let text = safe(text);
+    let is_formula = text.starts_with(['=', '+', '-', '@']);
+    let text = if is_formula {
+        format!("'{text}")
+    } else {
+        text.into_owned()
+    };
+    if text.contains(['"', ',']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text
+    }
+}
+
+/// Makes a text one cell of a Markdown table that means nothing else.
+pub(crate) fn markdown_text(text: &str) -> String {
+    let text = safe(text);
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(
+            c,
+            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '~' | '&' | '!' | '#'
+        ) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_cells_stay_cells() {
+        assert_eq!(csv_text("=cmd|' /C calc'!A0"), "'=cmd|' /C calc'!A0");
+        assert_eq!(csv_text("a,\"b\"\n"), "\"a,\"\"b\"\"\\n\"");
+        assert_eq!(markdown_text("a|b\n[x](y)"), "a\\|b\\\\n\\[x\\](y)");
+    }
+}
