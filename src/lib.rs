@@ -24,3 +24,4 @@ pub mod rules;
 pub mod source;
 pub mod store;
 pub mod trial;
+pub mod tui;

@@ -1,0 +1,4 @@
+//! The terminal browser.
+
+pub mod document;
+pub mod pivot;

@@ -1,0 +1,86 @@
+//! Pivots: what a value on the screen stands for, and where it leads.
+
+use crate::store::Field;
+use crate::store::Row;
+
+/// What a value stands for. Texts are the log's, as they stand there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Pivot {
+    /// A finding, by its id.
+    Finding(String),
+    /// An incident, by its id.
+    Incident(String),
+    /// An identity, by its user name.
+    Identity(String),
+    /// A credential, by its key.
+    Credential(String),
+    /// An address.
+    Address(String),
+    /// An object.
+    Object(Object),
+    /// An event, by its row.
+    Event(Row),
+    /// A place in a log that holds an event.
+    Place(Place),
+    /// A saved question with some of its parameters.
+    Question(String, Vec<(String, String)>),
+    /// A value of a field that has no card of its own.
+    Value(Field, String),
+}
+
+/// An object of the cluster; empty parts are not known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Object {
+    /// Resource, plural.
+    pub resource: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+/// Where a record stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The file, as given.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u64,
+    /// Byte offset in the decompressed file.
+    pub offset: u64,
+    /// Bytes.
+    pub length: u32,
+    /// `auditID` of the event.
+    pub audit_id: String,
+}
+
+impl std::fmt::Display for Object {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parts = [&self.resource, &self.namespace, &self.name];
+        let parts: Vec<&str> = parts
+            .into_iter()
+            .map(String::as_str)
+            .filter(|part| !part.is_empty())
+            .collect();
+        f.write_str(&parts.join("/"))
+    }
+}
+
+impl Pivot {
+    /// Returns the field and the value that it is filtered by, if rows have it.
+    pub fn test(&self) -> Option<(Field, String)> {
+        use crate::frame::Column;
+        Some(match self {
+            Self::Identity(name) => (Column::Username.into(), name.clone()),
+            Self::Credential(key) => (Column::Credential.into(), key.clone()),
+            Self::Address(address) => (Column::PeerIp.into(), address.clone()),
+            Self::Object(object) => (Column::Name.into(), object.name.clone()),
+            Self::Value(field, value) => (*field, value.clone()),
+            Self::Finding(_)
+            | Self::Incident(_)
+            | Self::Event(_)
+            | Self::Place(_)
+            | Self::Question(..) => return None,
+        })
+    }
+}
