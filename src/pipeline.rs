@@ -71,6 +71,8 @@ pub struct Options {
     pub gap_us: i64,
     /// Distribution that lists of exclusions go by, if the user knows better than a guess.
     pub profile: Option<String>,
+    /// Whether the credentials are listed; the scan then keeps more in mind.
+    pub credentials: bool,
     /// To watch and to stop the scan.
     pub monitor: Monitor,
 }
@@ -87,6 +89,7 @@ impl Default for Options {
             cluster: String::new(),
             gap_us: GAP_US,
             profile: None,
+            credentials: false,
             monitor: Monitor::default(),
         }
     }
@@ -252,7 +255,7 @@ fn run(
     let errors = std::mem::take(&mut discovery.errors);
     let files = &discovery.files;
     let vocabulary = Vocabulary::new();
-    let engine = Engine::new(rules, compiled, &vocabulary, options.evidence_limit)?;
+    let engine = engine(rules, compiled, &vocabulary, options)?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()
@@ -315,7 +318,7 @@ pub fn scan_text(
         lane: 0,
     });
     let vocabulary = Vocabulary::new();
-    let engine = Engine::new(rules, compiled, &vocabulary, options.evidence_limit)?;
+    let engine = engine(rules, compiled, &vocabulary, options)?;
     let recycled = Recycled::default();
     let worker = Worker::new(
         &discovery.files,
@@ -345,6 +348,19 @@ pub fn scan_text(
         notes: Notes::default(),
     }));
     Ok(merge.finish(&BTreeSet::new()))
+}
+
+fn engine<'r>(
+    rules: &'r RuleSet,
+    compiled: &'r CompiledRules,
+    vocabulary: &'r Vocabulary,
+    options: &Options,
+) -> Result<Engine<'r>, RuleError> {
+    let mut engine = Engine::new(rules, compiled, vocabulary, options.evidence_limit)?;
+    if options.credentials {
+        engine.list_credentials();
+    }
+    Ok(engine)
 }
 
 /// Merges what is next in order, unless another thread is at it; waits for that one if told to.
