@@ -42,6 +42,7 @@ use crate::frame::{Column, EventFrame, Vocabulary};
 use crate::rules::{Parameters, RuleBody, RuleError, RuleMeta, RuleSet};
 
 /// Everything that is remembered between requests.
+#[derive(Clone)]
 pub struct Engine<'r> {
     rules: &'r RuleSet,
     compiled: &'r CompiledRules,
@@ -87,6 +88,7 @@ pub struct Engine<'r> {
 }
 
 /// The hits of one rule in one group.
+#[derive(Clone)]
 struct HitGroup {
     sessions: Sessions,
     why: Vec<String>,
@@ -380,7 +382,7 @@ impl<'r> Engine<'r> {
 
     /// Draws the findings; `profile` is the distribution that the log is of, if it is known, `servers` are the
     /// names and pulses of the API servers that wrote it.
-    pub fn finish(mut self, profile: Option<&str>, servers: &[(String, Pulse)]) -> Outcome {
+    pub fn finish(mut self, profile: Option<&str>, servers: &[(String, &Pulse)]) -> Outcome {
         let vocabulary = self.vocabulary;
         let context = Context {
             vocabulary,
