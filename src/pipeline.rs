@@ -72,6 +72,8 @@ pub struct Options {
     pub gap_us: i64,
     /// Distribution that lists of exclusions go by, if the user knows better than a guess.
     pub profile: Option<String>,
+    /// Whether the credentials are listed; the scan then keeps more in mind.
+    pub credentials: bool,
     /// To watch and to stop the scan.
     pub monitor: Monitor,
     /// Whether rules and analytics look at the events. Without, there are no findings.
@@ -92,6 +94,7 @@ impl Default for Options {
             cluster: String::new(),
             gap_us: GAP_US,
             profile: None,
+            credentials: false,
             monitor: Monitor::default(),
             detects: true,
             store: None,
@@ -261,7 +264,7 @@ fn run(
     let errors = std::mem::take(&mut discovery.errors);
     let files = &discovery.files;
     let vocabulary = vocabulary(options);
-    let engine = Engine::new(rules, compiled, &vocabulary, options.evidence_limit)?;
+    let engine = engine(rules, compiled, &vocabulary, options)?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()
@@ -324,7 +327,7 @@ pub fn scan_text(
         lane: 0,
     });
     let vocabulary = vocabulary(options);
-    let engine = Engine::new(rules, compiled, &vocabulary, options.evidence_limit)?;
+    let engine = engine(rules, compiled, &vocabulary, options)?;
     let recycled = Recycled::default();
     let worker = Worker::new(
         &discovery.files,
@@ -360,6 +363,19 @@ pub fn scan_text(
 fn vocabulary(options: &Options) -> Vocabulary {
     let store = options.store.as_ref();
     store.map_or_else(Vocabulary::new, |store| store.vocabulary().clone())
+}
+
+fn engine<'r>(
+    rules: &'r RuleSet,
+    compiled: &'r CompiledRules,
+    vocabulary: &'r Vocabulary,
+    options: &Options,
+) -> Result<Engine<'r>, RuleError> {
+    let mut engine = Engine::new(rules, compiled, vocabulary, options.evidence_limit)?;
+    if options.credentials {
+        engine.list_credentials();
+    }
+    Ok(engine)
 }
 
 /// Merges what is next in order, unless another thread is at it; waits for that one if told to.

@@ -122,6 +122,7 @@ fn ask(asked: &Asked<'_>, args: &QueryArgs, global: &Global, printer: Printer) -
     let options = pipeline::Options {
         store: Some(store.clone()),
         detects: needs_detection(sql),
+        credentials: true,
         ..args.read.options(&args.paths)
     };
     stop_on_interrupt(&options.monitor, printer);
@@ -146,7 +147,7 @@ fn ask(asked: &Asked<'_>, args: &QueryArgs, global: &Global, printer: Printer) -
     let tables = Tables {
         snapshot: store.snapshot(),
         findings: scan.outcome.findings.into(),
-        credentials: Vec::new().into(),
+        credentials: scan.outcome.credentials.into(),
     };
     match answer(asked, args, &tables, printer) {
         Ok(()) => exit,

@@ -15,6 +15,9 @@ use crate::detect::view;
 use crate::frame::coder::service_account;
 use crate::frame::{NULL, Vocabulary};
 
+/// How long API servers remember a good token (kubernetes/apiserver, success cache: 10 s), and a little.
+pub const CACHE_US: i64 = 12_000_000;
+
 /// An object whose deletion ended credentials.
 #[derive(Clone)]
 pub struct Death {
@@ -31,8 +34,25 @@ pub struct Death {
     pub is_gone: bool,
 }
 
+impl Death {
+    /// Names what was deleted, as `ServiceAccount prod/web`.
+    pub fn called(&self) -> String {
+        let (resource, name) = self.object.split_once(' ').unwrap_or(("", &self.object));
+        let kind = match resource {
+            "secrets" => "Secret",
+            "serviceaccounts" => "ServiceAccount",
+            "pods" => "Pod",
+            other => other,
+        };
+        match name.strip_suffix('/') {
+            Some(namespace) => format!("every {kind} in {namespace}"),
+            None => format!("{kind} {name}"),
+        }
+    }
+}
+
 /// All deaths, and which credential died of which.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Deaths {
     all: Vec<Death>,
     by_object: HashMap<String, usize>,
@@ -77,9 +97,7 @@ impl Deaths {
         // What is known by the object's name only may be the new one from now on; a uid or token id is
         // never given twice.
         self.by_credential.retain(|&credential, &mut death| {
-            let key = vocabulary.text(credential);
-            let by_name = key.starts_with("secret:") || key.starts_with("user:system:bootstrap:");
-            death != index || !by_name
+            death != index || !is_by_name(vocabulary.text(credential))
         });
     }
 
@@ -167,6 +185,11 @@ impl Deaths {
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
+}
+
+/// Returns whether a credential's key says no more than the name of its object, which may be given again.
+pub(super) fn is_by_name(key: &str) -> bool {
+    key.starts_with("secret:") || key.starts_with("user:system:bootstrap:")
 }
 
 /// What was deleted; an empty name stands for all of the namespace.

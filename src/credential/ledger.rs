@@ -11,7 +11,7 @@ const PATHS: usize = 32;
 /// Every credential of the log.
 ///
 /// Memory: one entry per credential, one [`Use`] per address and agent it came from.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Ledger {
     entries: Vec<Entry>,
     by_credential: HashMap<u32, u32>,
@@ -25,7 +25,7 @@ pub struct Ledger {
 }
 
 /// One credential; codes belong to the run's vocabulary, times are microseconds UTC.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Entry {
     /// The best key the log offers (column `credential`).
     pub credential: u32,
@@ -50,7 +50,7 @@ pub struct Entry {
 }
 
 /// A credential used from one address by one program.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Use {
     /// Address of the connection.
     pub peer: u32,

@@ -28,6 +28,7 @@ use crate::rules::{Rule, RuleBody, RuleError, RuleMeta, RuleSet};
 const BASES_MAX: usize = 64;
 
 /// One correlation, and what it remembers.
+#[derive(Clone)]
 pub(super) struct Correlation {
     /// Its index in the set.
     pub(super) rule: usize,
@@ -46,6 +47,7 @@ pub(super) struct Correlation {
 }
 
 /// What has to hold in a window.
+#[derive(Clone)]
 enum Condition {
     /// So many requests.
     Requests(Vec<Predicate>),
@@ -80,7 +82,7 @@ enum Source {
 }
 
 /// The requests of one group that a window may still hold.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Window {
     recent: VecDeque<Entry>,
     /// Time and bases of judged entries, for what must not have been before.
@@ -93,12 +95,14 @@ struct Window {
     episodes: Vec<Episode>,
 }
 
+#[derive(Clone)]
 struct Episode {
     tally: Tally,
     /// The most that its condition saw; 0 if that compares nothing.
     most: i128,
 }
 
+#[derive(Clone)]
 struct Entry {
     ts: i64,
     /// Positions of the bases that hit, as bits.

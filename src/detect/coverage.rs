@@ -13,6 +13,7 @@ use crate::rules::{RuleError, RuleMeta, RuleSet};
 const DISORDER_US: i64 = 60_000_000;
 
 /// What was seen of the log's abilities.
+#[derive(Clone)]
 pub struct Coverage {
     blind_meta: RuleMeta,
     /// Per rule: the columns that the log must fill somewhere.

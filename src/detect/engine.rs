@@ -33,7 +33,8 @@ use super::makers::{self, Makers};
 use super::request::Request;
 use super::supply::Supply;
 use super::tally::{Sessions, Tally};
-use crate::credential::{Deaths, Ledger};
+use crate::credential::{Deaths, Fates, Ledger};
+use crate::finding::credential::Credential;
 use crate::finding::incident::{self, Incident, Maker, SHARED_PEER_USERS, Surroundings};
 use crate::finding::{Excluded, Finding};
 use crate::frame::coder::identity_kind;
@@ -41,6 +42,7 @@ use crate::frame::{Column, EventFrame, Vocabulary};
 use crate::rules::{Parameters, RuleBody, RuleError, RuleMeta, RuleSet};
 
 /// Everything that is remembered between requests.
+#[derive(Clone)]
 pub struct Engine<'r> {
     rules: &'r RuleSet,
     compiled: &'r CompiledRules,
@@ -62,6 +64,8 @@ pub struct Engine<'r> {
     due: BTreeSet<u32>,
     ledger: Ledger,
     deaths: Deaths,
+    /// Kept only if credentials are to be listed.
+    fates: Option<Fates>,
     makers: Makers,
     coverage: Coverage,
     anonymous_grant: AnonymousGrant,
@@ -84,6 +88,7 @@ pub struct Engine<'r> {
 }
 
 /// The hits of one rule in one group.
+#[derive(Clone)]
 struct HitGroup {
     sessions: Sessions,
     why: Vec<String>,
@@ -119,6 +124,8 @@ pub struct Outcome {
     pub notes: Vec<String>,
     /// What lists held back.
     pub excluded: Vec<Excluded>,
+    /// The credentials of the log, in the order of first use, if they were asked for.
+    pub credentials: Vec<Credential>,
     /// Requests.
     pub requests: u64,
 }
@@ -181,6 +188,7 @@ impl<'r> Engine<'r> {
             due: BTreeSet::new(),
             ledger: Ledger::default(),
             deaths: Deaths::default(),
+            fates: None,
             makers: Makers::default(),
             coverage: Coverage::new(meta("unauthorized-blind")?, rules)?,
             anonymous_grant: AnonymousGrant::new(grant_meta, grant_parameters)?,
@@ -219,6 +227,11 @@ impl<'r> Engine<'r> {
             })?,
             requests: 0,
         })
+    }
+
+    /// Has the credentials listed in the end; to be called before the first request.
+    pub fn list_credentials(&mut self) {
+        self.fates = Some(Fates::default());
     }
 
     /// Notes what the events of a frame can tell at all.
@@ -264,6 +277,10 @@ impl<'r> Engine<'r> {
             if in_order {
                 self.shared_credential.observe(request, &context);
             }
+        }
+        if let Some(fates) = &mut self.fates {
+            let body = || folded.bodies()[0];
+            fates.observe(request, body, in_order, &self.deaths, self.vocabulary);
         }
         self.anonymous_grant.observe(request, &context);
         self.forwarded_address.observe(request, &context);
@@ -365,7 +382,7 @@ impl<'r> Engine<'r> {
 
     /// Draws the findings; `profile` is the distribution that the log is of, if it is known, `servers` are the
     /// names and pulses of the API servers that wrote it.
-    pub fn finish(mut self, profile: Option<&str>, servers: &[(String, Pulse)]) -> Outcome {
+    pub fn finish(mut self, profile: Option<&str>, servers: &[(String, &Pulse)]) -> Outcome {
         let vocabulary = self.vocabulary;
         let context = Context {
             vocabulary,
@@ -386,6 +403,7 @@ impl<'r> Engine<'r> {
             .chain(self.coverage.disorder())
             .chain(self.new_behaviour.note(&self.lives))
             .chain(ungrouped)
+            .chain(self.fates.as_ref().and_then(Fates::note))
             .collect();
         self.hit_findings(&mut findings);
         for correlation in self.correlations {
@@ -435,9 +453,13 @@ impl<'r> Engine<'r> {
         });
         let surroundings = surroundings(&mut findings, &self.makers, &self.ledger, vocabulary);
         let incidents = incident::tie(&mut findings, &surroundings);
+        let credentials = self
+            .fates
+            .map(|fates| fates.list(&self.ledger, &self.deaths, vocabulary));
         Outcome {
             findings,
             incidents,
+            credentials: credentials.unwrap_or_default(),
             blind: self.coverage.blind(vocabulary),
             notes,
             excluded,

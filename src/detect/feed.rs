@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use rsigma_parser::{
     ConditionExpr, CorrelationCondition, CorrelationRule, CorrelationType, Detection, Detections,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::compile::CompiledRules;
 use super::field::{Field, Region};
@@ -59,7 +59,8 @@ pub enum Verdict {
 }
 
 /// Rules by what a log means to them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Reach {
     /// Rules that can hold.
     pub can_fire: u64,

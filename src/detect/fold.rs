@@ -68,6 +68,7 @@ pub struct Fold {
     sweep_at: usize,
 }
 
+#[derive(Clone)]
 struct Waiting {
     request: Request<'static>,
     hits: Vec<KeptHit>,
@@ -173,6 +174,11 @@ impl Fold {
     /// Returns the requests whose final stage is not in the log, in order of time.
     pub fn unfinished(self) -> Vec<Folded<'static>> {
         in_order(self.waiting.into_values().collect())
+    }
+
+    /// Returns copies of the requests whose final stage has not come yet, in order of time.
+    pub fn unfinished_so_far(&self) -> Vec<Folded<'static>> {
+        in_order(self.waiting.values().cloned().collect())
     }
 }
 

@@ -26,14 +26,14 @@ const MAKERS: usize = 8;
 const PROLIFIC: usize = 32;
 
 /// Who made what.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Makers {
     by_object: HashMap<String, Vec<Made>>,
     /// By credential: how many objects it made.
     counts: HashMap<u32, usize>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Made {
     username: u32,
     credential: u32,

@@ -292,7 +292,7 @@ pub fn is_write(verb: &str) -> bool {
 }
 
 /// The sessions of one group, in order of time.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Sessions(Vec<Tally>);
 
 impl Sessions {

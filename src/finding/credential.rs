@@ -3,7 +3,7 @@
 //! Comes in: what [`crate::credential`] remembers of a log. Goes out: plain data, one [`Credential`] per key. Left out on
 //! purpose: judgement, which is what findings are for, and credentials that were only ever refused: a 401 names none.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 
@@ -11,7 +11,7 @@ use super::Timestamp;
 pub const USES: usize = 64;
 
 /// One credential, by the best key that the log offers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
     /// The key (column `credential`), such as `JTI=...`, `X509SHA256=...`, `secret:prod/web-token` or `user:dev`.
     pub credential: String,
@@ -35,6 +35,7 @@ pub struct Credential {
     /// By address and program, in the order of first use; at most [`USES`].
     pub uses: Vec<Use>,
     /// Addresses and programs beyond those in `uses`.
+    #[serde(default)]
     pub more_uses: u64,
     /// How it was made, if the log has the token request.
     pub minted: Option<Minted>,
@@ -57,7 +58,7 @@ impl Credential {
 }
 
 /// A credential used from one address by one program.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Use {
     /// Address of the connection, if the log has it.
     pub peer: Option<String>,
@@ -72,7 +73,7 @@ pub struct Use {
 }
 
 /// The token request that made a credential.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Minted {
     /// User who asked for it.
     pub by: String,
@@ -83,7 +84,7 @@ pub struct Minted {
 }
 
 /// The deletion that ended a credential.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
     /// What was deleted, as `ServiceAccount prod/web`.
     pub object: String,

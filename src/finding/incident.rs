@@ -28,7 +28,7 @@ mod wording;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Finding, Severity, Timestamp};
 use knot::Knot;
@@ -86,7 +86,7 @@ pub struct Maker {
 /// Findings that belong to one story.
 ///
 /// Shape: the keys of `incidents` in `kubescry.report/1`, in this order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
     /// Hash of the id of the earliest finding of medium or higher, of several the one with the lowest id.
     ///

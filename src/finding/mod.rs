@@ -1,7 +1,8 @@
 //! Findings: what a scan says, in the form every output is rendered from.
 //!
 //! Comes in: sessions of hits from `detect`, already grouped. Goes out: plain data with the keys of
-//! `kubescry.finding/1`. A finding keeps the log's text as it stood; whoever prints it cleans it.
+//! `kubescry.finding/1`. A finding keeps the log's text as it stood; whoever prints it cleans it. All of it reads back
+//! from the JSON that it writes, but for what ties findings to incidents.
 //! Left out on purpose: how a rule was evaluated, and anything read from the clock.
 
 pub mod credential;
@@ -12,14 +13,14 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 /// The name and version of the JSON contract of [`Finding`].
 pub const SCHEMA: &str = "kubescry.finding/1";
 
 /// How bad it is if the finding is true; the scale of the Sigma specification 2.1 (`level`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing, nothing to do.
@@ -74,7 +75,7 @@ impl FromStr for Severity {
 }
 
 /// How sure the tie between the evidence and the claim is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Confidence {
     /// A guess worth checking.
@@ -97,7 +98,7 @@ impl Confidence {
 }
 
 /// What kind of rule made a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RuleKind {
     /// A Sigma detection rule: one request suffices.
@@ -123,7 +124,7 @@ impl RuleKind {
 }
 
 /// The rule behind a finding, as outputs name it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleRef {
     /// UUID; never changes.
     pub id: String,
@@ -149,14 +150,39 @@ impl fmt::Display for Timestamp {
     }
 }
 
+impl FromStr for Timestamp {
+    type Err = ();
+
+    /// Reads what `Display` writes.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if let Some(micros) = text.strip_suffix("us") {
+            return micros.parse().map(Self).or(Err(()));
+        }
+        let time = chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.fZ");
+        let time = time.or(Err(()))?;
+        Ok(Self(time.and_utc().timestamp_micros()))
+    }
+}
+
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|()| {
+            let what = format!("`{text}` is not a time as in `2026-11-22T04:55:27.649211Z`");
+            serde::de::Error::custom(what)
+        })
+    }
+}
+
 /// Who did it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Actor {
     /// The authenticated user (never the impersonated one); `None` if the log has no name, as on a 401.
     pub username: Option<String>,
@@ -169,7 +195,8 @@ pub struct Actor {
 }
 
 /// Where it came from.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Origin {
     /// Addresses of the connections (the last of `sourceIPs`; the others can be forged), sorted.
     pub ips: Vec<String>,
@@ -178,7 +205,8 @@ pub struct Origin {
 }
 
 /// What it was done to; a part that differs between the requests is `None`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Target {
     /// Resource, plural, as in `objectRef.resource`.
     pub resource: Option<String>,
@@ -191,7 +219,7 @@ pub struct Target {
 }
 
 /// A place in the log that speaks for a finding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// `auditID`; the client may have chosen it.
     pub audit_id: String,
@@ -212,7 +240,7 @@ pub struct Evidence {
 /// One thing an analyst should read.
 ///
 /// Shape: the keys of `kubescry.finding/1`, in this order; [`crate::report`] adds `schema`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// Hash of rule, group and window start; see [`finding_id`].
     pub finding_id: String,
@@ -265,7 +293,7 @@ impl Finding {
 }
 
 /// What a list of exclusions held back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Excluded {
     /// Name of the rule.
     pub rule: String,
@@ -312,5 +340,24 @@ mod tests {
             Timestamp(1_795_323_327_649_211).to_string(),
             "2026-11-22T04:55:27.649211Z"
         );
+    }
+
+    #[test]
+    fn timestamps_read_back() {
+        let check = |micros: i64| {
+            let text = Timestamp(micros).to_string();
+            assert_eq!(text.parse(), Ok(Timestamp(micros)), "{text}");
+        };
+        check(0);
+        check(-1);
+        check(1_795_323_327_649_211);
+        // Years before 0 and behind 9999, and what is no date at all.
+        check(-100_000_000_000_000_000);
+        check(1_000_000_000_000_000_000);
+        check(i64::MIN);
+        check(i64::MAX);
+        for text in ["", "us", "2026-11-22", "2026-13-22T04:55:27.649211Z"] {
+            assert_eq!(text.parse::<Timestamp>(), Err(()), "{text}");
+        }
     }
 }

@@ -52,15 +52,19 @@ impl Counts {
     }
 
     /// Returns the counts by text, in the order of the texts: nothing may depend on codes.
-    fn by_text(mut self, vocabulary: &Vocabulary) -> BTreeMap<&str, u64> {
-        self.flush();
-        let counts = self.counts.into_iter();
-        counts
-            .map(|(code, count)| (vocabulary.text(code), count))
-            .collect()
+    fn by_text<'v>(&self, vocabulary: &'v Vocabulary) -> BTreeMap<&'v str, u64> {
+        let counts = self.counts.iter();
+        let mut by_text: BTreeMap<&str, u64> = counts
+            .map(|(&code, &count)| (vocabulary.text(code), count))
+            .collect();
+        let (code, count) = self.run;
+        if count > 0 {
+            *by_text.entry(vocabulary.text(code)).or_default() += count;
+        }
+        by_text
     }
 
-    fn census(self, vocabulary: &Vocabulary) -> Census {
+    fn census(&self, vocabulary: &Vocabulary) -> Census {
         let mut census = Census::default();
         for (text, count) in self.by_text(vocabulary) {
             if !text.is_empty() {
@@ -240,22 +244,28 @@ impl Gathering {
         }
     }
 
-    /// Takes out the pulse of each API server, with what the log calls it.
-    pub(super) fn take_pulses(&mut self, vocabulary: &Vocabulary) -> Vec<(String, Pulse)> {
-        let sources = self.sources.iter_mut();
+    /// Returns the pulse of each API server, with what the log calls it.
+    pub(super) fn pulses(&self, vocabulary: &Vocabulary) -> Vec<(String, &Pulse)> {
+        let sources = self.sources.iter();
         sources
-            .map(|source| (source.origin(vocabulary), std::mem::take(&mut source.pulse)))
+            .map(|source| (source.origin(vocabulary), &source.pulse))
             .collect()
     }
 
-    /// Returns the report; `files` are the names of the files.
-    pub(super) fn finish(self, vocabulary: &Vocabulary, files: &[&str], skipped: u64) -> Ingest {
-        let agents = self.agents.by_text(vocabulary);
+    /// Guesses the distribution from what was read so far.
+    pub(super) fn distribution(&self, vocabulary: &Vocabulary) -> Option<Guess> {
         let usernames: Vec<&str> = self
             .usernames
             .iter()
             .map(|&code| vocabulary.text(code))
             .collect();
+        let agents = self.agents.by_text(vocabulary);
+        distribution(&self.envelopes, &usernames, &agents)
+    }
+
+    /// Returns the report; `files` are the names of the files.
+    pub(super) fn finish(self, vocabulary: &Vocabulary, files: &[&str], skipped: u64) -> Ingest {
+        let distribution = self.distribution(vocabulary);
         let mut resource_levels: BTreeMap<String, Census> = BTreeMap::new();
         for ((resource, level), count) in self.resource_levels {
             let resource = vocabulary.text(resource);
@@ -285,8 +295,8 @@ impl Gathering {
             n_gaps: source.n_gaps,
         });
         Ingest {
-            distribution: distribution(&self.envelopes, &usernames, &agents),
-            version: version(&agents),
+            distribution,
+            version: version(&self.agents.by_text(vocabulary)),
             credential_id_percent: percent(self.with_credential_id),
             decision_percent: percent(self.with_decision),
             api_servers: api_servers.collect(),

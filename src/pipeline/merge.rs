@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::ingest::Gathering;
 use super::{Batch, Done, Monitor, NAMED_REJECTS, Options, Recycled, Scan};
-use crate::detect::engine::Engine;
+use crate::detect::engine::{Engine, Outcome};
 use crate::detect::feed::Reach;
 use crate::detect::fold::{Fold, KeptHit, Open};
 use crate::detect::request::{RequestColumns, row_ts};
@@ -119,6 +119,20 @@ impl<'r> Merge<'r> {
         }
     }
 
+    /// Draws the findings that the log would have if it ended with what is merged so far.
+    ///
+    /// Works on a copy of what the engine remembers, so it costs as much as that is large, however long the log. Batches
+    /// that wait for those of other lanes are not in it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for those who watch a scan"))]
+    pub(super) fn preview(&self) -> Outcome {
+        let mut engine = self.engine.clone();
+        for folded in self.fold.unfinished_so_far() {
+            engine.observe(&folded);
+        }
+        let profile = self.profile.as_deref();
+        conclude(engine, &self.gathering, profile, self.vocabulary)
+    }
+
     /// Merges the rest and draws the findings.
     ///
     /// `unseen` are fields in bodies that no event has, if somebody looked.
@@ -130,16 +144,10 @@ impl<'r> Merge<'r> {
             }
         }
         let names: Vec<&str> = self.files.iter().map(|file| &*file.name).collect();
-        let servers = self.gathering.take_pulses(self.vocabulary);
-        let ingest = self.gathering.finish(self.vocabulary, &names, self.skipped);
-        let guess = ingest
-            .distribution
-            .as_ref()
-            .map(|guess| guess.name.as_str());
         let fed = self.engine.feed(unseen);
-        let outcome = self
-            .engine
-            .finish(self.profile.as_deref().or(guess), &servers);
+        let profile = self.profile.as_deref();
+        let outcome = conclude(self.engine, &self.gathering, profile, self.vocabulary);
+        let ingest = self.gathering.finish(self.vocabulary, &names, self.skipped);
         let mut totals = Counters::default();
         for counters in &self.counters {
             totals.merge(counters);
@@ -308,6 +316,18 @@ impl Started {
     }
 }
 
+/// Draws the findings; without a `profile` the distribution is guessed.
+fn conclude(
+    engine: Engine<'_>,
+    gathering: &Gathering,
+    profile: Option<&str>,
+    vocabulary: &Vocabulary,
+) -> Outcome {
+    let guess = gathering.distribution(vocabulary);
+    let guess = guess.as_ref().map(|guess| guess.name.as_str());
+    engine.finish(profile.or(guess), &gathering.pulses(vocabulary))
+}
+
 /// Says what a reader should know of the way the log came here.
 fn notes(totals: &Counters, ingest: &Ingest) -> Vec<String> {
     let sentences = [
@@ -369,3 +389,6 @@ fn span(counters: &mut Counters, ts: i64) {
     counters.first = Some(counters.first.map_or(ts, |first| first.min(ts)));
     counters.last = Some(counters.last.map_or(ts, |last| last.max(ts)));
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::finding::Timestamp;
 
 /// How many names a [`Census`] tells apart.
 const NAMES: usize = 64;
+
+/// What the rest is called. A log that calls something so has it counted there.
+const REST: &str = "of other names";
 
 /// Counts by name; of a log that makes up names without end, the rest is one sum.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,7 +29,7 @@ impl Census {
     pub fn add_n(&mut self, name: &str, n: u64) {
         if let Some(count) = self.counts.get_mut(name) {
             *count += n;
-        } else if self.counts.len() < NAMES {
+        } else if self.counts.len() < NAMES && name != REST {
             self.counts.insert(name.to_owned(), n);
         } else {
             self.rest += n;
@@ -43,7 +46,7 @@ impl Census {
 
     /// Returns names and counts, the most frequent first.
     pub fn ranked(&self) -> Vec<(&str, u64)> {
-        let rest = (self.rest > 0).then_some(("of other names", self.rest));
+        let rest = (self.rest > 0).then_some((REST, self.rest));
         let counts = self.counts.iter().map(|(name, count)| (&**name, *count));
         let mut ranked: Vec<(&str, u64)> = counts.chain(rest).collect();
         ranked.sort_by_key(|&(name, count)| (std::cmp::Reverse(count), name));
@@ -57,7 +60,7 @@ impl Census {
 
     /// Returns whether nothing was counted.
     pub fn is_empty(&self) -> bool {
-        self.counts.is_empty()
+        self.counts.is_empty() && self.rest == 0
     }
 }
 
@@ -67,8 +70,20 @@ impl Serialize for Census {
     }
 }
 
+impl<'de> Deserialize<'de> for Census {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let counts = BTreeMap::<String, u64>::deserialize(deserializer)?;
+        let mut census = Self::default();
+        for (name, count) in counts {
+            census.add_n(&name, count);
+        }
+        Ok(census)
+    }
+}
+
 /// What the log holds, besides its findings.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Ingest {
     /// Events by stage.
     pub stages: Census,
@@ -101,7 +116,8 @@ pub struct Ingest {
 }
 
 /// One API server.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ApiServer {
     /// Cluster, node and log stream, as far as known, else the first file.
     pub name: String,
@@ -121,7 +137,7 @@ pub struct ApiServer {
 pub const GAPS: usize = 10;
 
 /// A time without any event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     /// Last event before it.
     pub from: Timestamp,
@@ -130,7 +146,7 @@ pub struct Gap {
 }
 
 /// Something concluded, and from what.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guess {
     /// The conclusion.
     pub name: String,
@@ -196,5 +212,17 @@ pub(super) mod tests {
         let mut twice = census.clone();
         twice.merge(&census);
         assert_eq!(twice.ranked()[1], ("kind 3", 12));
+    }
+
+    #[test]
+    fn a_census_reads_back() {
+        let mut census = Census::default();
+        for number in 0..100 {
+            census.add(&format!("kind {number}"));
+        }
+        census.add(REST);
+        let text = serde_json::to_string(&census).unwrap();
+        assert_eq!(serde_json::from_str::<Census>(&text).unwrap(), census);
+        assert_eq!(census.ranked()[0], (REST, 100 - 64 + 1));
     }
 }

@@ -20,7 +20,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::detect::feed::Reach;
 use crate::finding::incident::Incident;
@@ -72,7 +72,8 @@ impl Default for Options {
 }
 
 /// What was read from one file or from all.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counters {
     /// Records found, whatever they are.
     pub records: u64,
@@ -137,7 +138,7 @@ impl Counters {
 }
 
 /// What was read from one file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileStats {
     /// The file as given on the command line; `-` is standard input.
     pub path: Arc<str>,
@@ -147,7 +148,7 @@ pub struct FileStats {
 }
 
 /// A record that is not an audit event, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejectLine {
     /// The file as given on the command line; `-` is standard input.
     pub file: Arc<str>,
@@ -160,7 +161,10 @@ pub struct RejectLine {
 }
 
 /// What was read, what could not be, and what the log cannot show.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+///
+/// Its own JSON has these keys and serves to keep it; the one that is printed has others, see [`write_stats_json`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Summary {
     /// Per file, in reading order.
     pub files: Vec<FileStats>,

@@ -1,12 +1,16 @@
 //! What holds whatever the input: threads, chunks, files and compression change nothing; damage hides
 //! nothing.
 
+use std::fmt::Debug;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use kubescry::finding::incident::Ties;
 use kubescry::pipeline::Options;
 use kubescry::source::ReadOptions;
 use proptest::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
 use crate::support::{json, options, read, root, run};
@@ -149,6 +153,38 @@ fn a_damaged_line_hides_no_other() {
         places,
         [(1, 0), (2, 9), (lines, damaged.len() as u64 - 300)]
     );
+}
+
+#[test]
+fn what_is_said_reads_back_from_its_json() {
+    for log in [
+        "sample-logs/v1.36/token-reuse.log.gz",
+        "sample-logs/v1.36/shared-credentials.log.gz",
+        "sample-logs/v1.20/token-reuse.log.gz",
+    ] {
+        let path = root().join(log);
+        let scan = run(&Options {
+            credentials: true,
+            ..options(&[&path])
+        });
+        let mut findings = scan.outcome.findings;
+        // What ties them is no part of the contract.
+        for finding in &mut findings {
+            finding.ties = Ties::default();
+        }
+        assert!(!findings.is_empty() && !scan.outcome.credentials.is_empty());
+        reads_back(&findings);
+        reads_back(&scan.outcome.incidents);
+        reads_back(&scan.outcome.credentials);
+        reads_back(&scan.summary);
+    }
+}
+
+fn reads_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
+    let text = serde_json::to_string(value).unwrap();
+    let back: T = serde_json::from_str(&text).unwrap();
+    assert_eq!(back, *value);
+    assert_eq!(serde_json::to_string(&back).unwrap(), text);
 }
 
 proptest! {

@@ -14,6 +14,7 @@ use crate::frame::NULL;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// State of the analytic.
+#[derive(Clone)]
 pub struct AnonymousGrant {
     meta: RuleMeta,
     harmless: Vec<String>,

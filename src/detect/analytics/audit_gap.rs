@@ -16,6 +16,7 @@ use crate::frame::{NULL, Vocabulary};
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// The analytic.
+#[derive(Clone)]
 pub struct AuditGap {
     meta: RuleMeta,
     least_silence_us: i64,
@@ -30,6 +31,7 @@ pub struct AuditGap {
 /// What the events of one API server show over time.
 ///
 /// Memory: at most [`BUCKETS`] buckets and [`SILENCES`] silences.
+#[derive(Clone)]
 pub struct Pulse {
     buckets: Vec<Bucket>,
     /// Length of a bucket.
@@ -58,6 +60,7 @@ struct Bucket {
     by_kind: [u64; KINDS.len()],
 }
 
+#[derive(Clone)]
 struct Silence {
     from: i64,
     to: i64,
@@ -309,7 +312,7 @@ impl AuditGap {
     }
 
     /// Draws the findings; of each server there is its name, as far as the log tells it, and its pulse.
-    pub fn findings(&self, servers: &[(String, Pulse)], vocabulary: &Vocabulary) -> Vec<Finding> {
+    pub fn findings(&self, servers: &[(String, &Pulse)], vocabulary: &Vocabulary) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (at, (name, pulse)) in servers.iter().enumerate() {
             // The order of such a log says nothing.
@@ -616,11 +619,10 @@ mod tests {
         let crate::rules::RuleBody::Analytic(parameters) = &rule.body else {
             panic!("it is an analytic");
         };
-        let servers: Vec<(String, Pulse)> = ["a", "b", "c"]
-            .map(str::to_owned)
-            .into_iter()
-            .zip(pulses)
-            .collect();
+        let names = ["a", "b", "c"].map(str::to_owned);
+        let servers: Vec<(String, Pulse)> = names.into_iter().zip(pulses).collect();
+        let servers = servers.iter().map(|(name, pulse)| (name.clone(), pulse));
+        let servers: Vec<(String, &Pulse)> = servers.collect();
         let gap = AuditGap::new((&rule.meta, parameters)).unwrap();
         gap.findings(&servers, &Vocabulary::new())
     }

@@ -23,6 +23,7 @@ const NAMED: usize = 20;
 const GROUP: &str = "group:";
 
 /// State of the analytic.
+#[derive(Clone)]
 pub struct BreakGlass {
     meta: RuleMeta,
     pause_us: i64,
@@ -33,7 +34,7 @@ pub struct BreakGlass {
     used: HashMap<Who, Used>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Used {
     sessions: Sessions,
     account: usize,

@@ -19,6 +19,7 @@ use crate::frame::vocabulary::known;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// State of the analytic.
+#[derive(Clone)]
 pub struct Certificate {
     meta: RuleMeta,
     long_lived_us: i64,
@@ -28,6 +29,7 @@ pub struct Certificate {
 }
 
 /// One signing request and what became of it.
+#[derive(Clone)]
 struct Signing {
     by: u32,
     made: Sighting,

@@ -18,6 +18,7 @@ use crate::frame::{NULL, Vocabulary};
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// State of the analytic.
+#[derive(Clone)]
 pub struct Concurrency {
     meta: RuleMeta,
     least_open_us: i64,
@@ -30,6 +31,7 @@ pub struct Concurrency {
     overlaps: HashMap<(u32, u32, u32), Overlaps>,
 }
 
+#[derive(Clone)]
 struct Overlaps {
     open: Tally,
     /// The longest that an open request outlasted the other's first request by.

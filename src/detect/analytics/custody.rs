@@ -23,6 +23,7 @@ use crate::frame::{NULL, Vocabulary};
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// State of the analytics.
+#[derive(Clone)]
 pub struct Custody {
     minted: MintedToken,
     concurrency: Concurrency,

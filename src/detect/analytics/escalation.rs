@@ -25,6 +25,7 @@ use crate::rules::{Parameters, RuleError, RuleMeta};
 const OBJECTS: usize = 64;
 
 /// State of the analytic.
+#[derive(Clone)]
 pub struct Escalation {
     meta: RuleMeta,
     pause_us: i64,
@@ -35,6 +36,7 @@ pub struct Escalation {
 }
 
 /// Codes of the words that requests are told apart by.
+#[derive(Clone)]
 struct Codes {
     allow: u32,
     writes: [u32; 3],
@@ -59,6 +61,7 @@ enum Kind {
 }
 
 /// Refusals of one identity without a long pause.
+#[derive(Clone)]
 struct Session {
     tally: Tally,
     /// Resource, namespace and name of what was refused.

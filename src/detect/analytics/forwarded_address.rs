@@ -15,6 +15,7 @@ use crate::frame::{NULL, Vocabulary};
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// State of the analytic.
+#[derive(Clone)]
 pub struct ForwardedAddress {
     meta: RuleMeta,
     window_us: i64,
@@ -24,6 +25,7 @@ pub struct ForwardedAddress {
     is_public: HashMap<u32, bool>,
 }
 
+#[derive(Clone)]
 struct Client {
     claiming: Tally,
     claimed: Vec<u32>,

@@ -26,7 +26,7 @@ pub(super) struct Life {
 /// All identities of the log, anonymous ones included; those without a name are none.
 ///
 /// Memory: 40 bytes per identity.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Lives {
     by_who: HashMap<Who, Life>,
     first: Option<i64>,

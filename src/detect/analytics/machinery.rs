@@ -83,7 +83,7 @@ const PROGRAMS: [&str; 8] = [
 ];
 
 /// Tells the machinery, once per user and program; only where an analytic has reason to ask.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Machinery(RefCell<HashMap<(u32, u32), bool>>);
 
 impl Machinery {

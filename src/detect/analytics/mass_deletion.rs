@@ -30,6 +30,7 @@ const MADE: usize = 1 << 16;
 const HELM_RELEASE: &str = "sh.helm.release.v1.";
 
 /// State of the analytic.
+#[derive(Clone)]
 pub struct MassDeletion {
     meta: RuleMeta,
     settings: Settings,
@@ -42,6 +43,7 @@ pub struct MassDeletion {
     doers: HashMap<Who, Doer>,
 }
 
+#[derive(Clone)]
 struct Settings {
     window_us: i64,
     own_work_us: i64,
@@ -60,6 +62,7 @@ struct Settings {
 }
 
 /// Codes of the words that requests are told apart by.
+#[derive(Clone)]
 struct Codes {
     create: u32,
     delete: u32,
@@ -71,7 +74,7 @@ struct Codes {
 }
 
 /// Who deletes.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Doer {
     /// Deletions of the last window, while they are too few.
     pending: VecDeque<Deletion>,
@@ -81,6 +84,7 @@ struct Doer {
 }
 
 /// A deletion, or the attempt.
+#[derive(Clone)]
 struct Deletion {
     request: Request<'static>,
     object: u64,
@@ -89,6 +93,7 @@ struct Deletion {
 }
 
 /// Deletions that belong together.
+#[derive(Clone)]
 struct Burst {
     tally: Tally,
     /// What was deleted, and what was refused: the attempt may be followed by the deletion.

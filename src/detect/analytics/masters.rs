@@ -18,6 +18,7 @@ use crate::frame::{NULL, Vocabulary};
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// State of the analytics.
+#[derive(Clone)]
 pub struct Masters {
     inventory: RuleMeta,
     second: RuleMeta,

@@ -11,6 +11,7 @@ use crate::finding::Finding;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// The analytic.
+#[derive(Clone)]
 pub struct Method {
     meta: RuleMeta,
     least_requests: u64,

@@ -24,6 +24,7 @@ use crate::frame::{Column, NULL, Vocabulary};
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// State of the analytics.
+#[derive(Clone)]
 pub struct MintedToken {
     inventory: RuleMeta,
     lineage: RuleMeta,
@@ -34,6 +35,7 @@ pub struct MintedToken {
     minters: HashMap<u32, Minter>,
 }
 
+#[derive(Clone)]
 struct Settings {
     shared_peer_users: usize,
     privileged: Vec<String>,
@@ -41,6 +43,7 @@ struct Settings {
 }
 
 /// One token and where it went.
+#[derive(Clone)]
 struct Mint {
     by: u32,
     by_kind: u32,
@@ -56,6 +59,7 @@ struct Mint {
     uses: Vec<(u32, Tally)>,
 }
 
+#[derive(Clone)]
 struct Minter {
     tally: Tally,
     mints: Vec<usize>,

@@ -12,6 +12,7 @@ use crate::finding::Finding;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// The analytic.
+#[derive(Clone)]
 pub struct MixedUse {
     meta: RuleMeta,
     people: Vec<String>,

@@ -37,6 +37,7 @@ const CHANGES: usize = 1 << 14;
 const NAMED: usize = 12;
 
 /// State of the analytic.
+#[derive(Clone)]
 pub struct NewBehaviour {
     meta: RuleMeta,
     settings: Settings,
@@ -60,6 +61,7 @@ pub struct NewBehaviour {
     going_on_until: i64,
 }
 
+#[derive(Clone)]
 struct Settings {
     least_requests: u64,
     least_history_us: i64,
@@ -70,6 +72,7 @@ struct Settings {
     dormant_us: i64,
 }
 
+#[derive(Clone)]
 struct Codes {
     writes: [u32; 5],
     changes: [u32; 3],
@@ -121,6 +124,7 @@ struct History {
 }
 
 /// What was new of an identity on one day.
+#[derive(Clone)]
 struct Day {
     tally: Tally,
     news: Vec<(Thing, History)>,
@@ -129,7 +133,7 @@ struct Day {
 
 /// Requests that were seen before, but for object and time. Two generations; the older one goes when the
 /// younger is full.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Whole {
     young: HashSet<[u32; 8]>,
     old: HashSet<[u32; 8]>,

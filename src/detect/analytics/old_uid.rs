@@ -14,6 +14,7 @@ use crate::finding::Finding;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// State of the analytic.
+#[derive(Clone)]
 pub struct OldUid {
     meta: RuleMeta,
     grace_us: i64,

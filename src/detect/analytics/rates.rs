@@ -48,6 +48,7 @@ const KEPT: usize = 64;
 const VARIETY: usize = 256;
 
 /// State of the analytics.
+#[derive(Clone)]
 pub struct Rates {
     denied: Rate,
     secrets: Rate,
@@ -55,6 +56,7 @@ pub struct Rates {
 }
 
 /// One of the analytics.
+#[derive(Clone)]
 struct Rate {
     meta: RuleMeta,
     settings: Settings,
@@ -65,6 +67,7 @@ struct Rate {
     series: HashMap<Who, Series>,
 }
 
+#[derive(Clone)]
 struct Settings {
     least: u32,
     least_buckets: u32,
@@ -76,12 +79,13 @@ struct Settings {
 }
 
 /// What is counted of one identity, in order of time, slots without any left out.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Series {
     slots: Vec<Slot>,
     kept: usize,
 }
 
+#[derive(Clone)]
 struct Slot {
     at: i64,
     count: u32,

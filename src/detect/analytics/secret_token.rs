@@ -17,6 +17,7 @@ use crate::frame::vocabulary::known;
 use crate::rules::RuleMeta;
 
 /// State of the analytic.
+#[derive(Clone)]
 pub struct SecretToken {
     meta: RuleMeta,
     /// Secrets just made, which may turn out to hold a token.
@@ -25,13 +26,14 @@ pub struct SecretToken {
     secrets: BTreeMap<String, Secret>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Secret {
     made: Option<Made>,
     deleted: Option<(u32, i64)>,
     first_use: Option<i64>,
 }
 
+#[derive(Clone)]
 struct Made {
     by: u32,
     sighting: Sighting,

@@ -22,6 +22,7 @@ use crate::frame::{NULL, Vocabulary};
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// State of the analytics.
+#[derive(Clone)]
 pub struct SharedCredential {
     sharing: RuleMeta,
     away: RuleMeta,
@@ -33,6 +34,7 @@ pub struct SharedCredential {
     nodes: HashSet<u32>,
 }
 
+#[derive(Clone)]
 struct Settings {
     window_us: i64,
     least_returns: usize,
@@ -43,13 +45,14 @@ struct Settings {
 }
 
 /// Sharing that is meant: a user with an agent.
+#[derive(Clone)]
 struct ByDesign {
     username: String,
     agent_prefix: String,
 }
 
 /// Where one credential was used.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Holders {
     peers: Vec<Peer>,
     at: usize,
@@ -61,6 +64,7 @@ struct Holders {
     episodes: Vec<Tally>,
 }
 
+#[derive(Clone)]
 struct Peer {
     code: u32,
     /// What the agents say they run on, as `linux/amd64`; null until one says so. Two of them are two

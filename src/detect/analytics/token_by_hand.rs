@@ -14,6 +14,7 @@ use crate::frame::{NULL, Vocabulary};
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// State of the analytic.
+#[derive(Clone)]
 pub struct TokenByHand {
     meta: RuleMeta,
     window_us: i64,
@@ -32,6 +33,7 @@ enum Driver {
     Unknown,
 }
 
+#[derive(Clone)]
 struct Token {
     program: u32,
     last_by_program: i64,

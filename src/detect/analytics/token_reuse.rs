@@ -12,6 +12,7 @@
 use hashbrown::HashMap;
 
 use super::{Context, Draft, counted, lasting, listed};
+use crate::credential::death::CACHE_US;
 use crate::credential::{Death, Deaths, Ledger};
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
@@ -20,6 +21,7 @@ use crate::frame::Vocabulary;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// State of the analytic.
+#[derive(Clone)]
 pub struct TokenReuse {
     meta: RuleMeta,
     grace_us: i64,
@@ -46,9 +48,6 @@ enum Weight {
     Proved,
 }
 
-/// How long API servers remember a good token (kubernetes/apiserver, success cache: 10 s), and a little.
-const CACHE_US: i64 = 12_000_000;
-
 /// Dead credential and index of its death.
 type Key = (u32, usize);
 
@@ -56,7 +55,7 @@ type Key = (u32, usize);
 type Client = (u32, u32);
 
 /// What came after a death.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct After {
     served: Option<Tally>,
     late: u64,

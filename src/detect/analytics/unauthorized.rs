@@ -48,6 +48,7 @@ pub struct Metas<'a> {
 }
 
 /// State of the analytics.
+#[derive(Clone)]
 pub struct Unauthorized {
     brute_force: RuleMeta,
     spray: RuleMeta,
@@ -63,6 +64,7 @@ pub struct Unauthorized {
     last: i64,
 }
 
+#[derive(Clone)]
 struct Settings {
     pause_us: i64,
     window_us: i64,

@@ -64,6 +64,7 @@ fn said(message: &str) -> Option<Said> {
 }
 
 /// A likely cause.
+#[derive(Clone)]
 pub(super) struct Cause {
     /// In a few words.
     pub(super) what: String,

@@ -7,6 +7,7 @@ use super::cause::Hint;
 use crate::detect::tally::Tally;
 
 /// The 401s of one address without a long pause.
+#[derive(Clone)]
 pub(super) struct Session {
     pub(super) peer: u32,
     pub(super) tally: Tally,
@@ -31,7 +32,7 @@ pub(super) struct Session {
 }
 
 /// Running mean and variance of the pauses between refusals (Welford 1962).
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Gaps {
     pub(super) count: f64,
     pub(super) mean: f64,
