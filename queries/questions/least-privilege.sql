@@ -24,11 +24,16 @@ WITH allowed AS (
          CAST(NULL AS VARCHAR) AS subresource, imp_username AS name, ts, ms, code,
          'impersonate' AS needed, CAST(NULL AS VARCHAR) AS also
   FROM requests
-  WHERE username = $who AND imp_username IS NOT NULL AND ms >= $from AND ms < $to)
-SELECT namespace, api_group, what, subresource, needed AS verb, MIN(also) AS also,
-       CASE WHEN needed NOT IN ('create', 'deletecollection') AND COUNT(name) = COUNT(*)
-              AND COUNT(DISTINCT name) = 1 THEN MIN(name) END AS only_name,
-       COUNT(DISTINCT name) AS names, COUNT(*) AS n, MIN(ts) AS first_time, MAX(ts) AS last_time
-FROM allowed
-GROUP BY namespace, api_group, what, subresource, needed
+  WHERE username = $who AND imp_username IS NOT NULL AND ms >= $from AND ms < $to),
+counted AS (
+  SELECT namespace, api_group, what, subresource, needed, MIN(also) AS also, MIN(name) AS a_name,
+         COUNT(name) AS named, COUNT(DISTINCT name) AS names, COUNT(*) AS n, MIN(ts) AS first_time,
+         MAX(ts) AS last_time
+  FROM allowed
+  GROUP BY namespace, api_group, what, subresource, needed)
+SELECT namespace, api_group, what, subresource, needed AS verb, also,
+       CASE WHEN needed NOT IN ('create', 'deletecollection') AND named = n AND names = 1 THEN a_name END
+         AS only_name,
+       names, n, first_time, last_time
+FROM counted
 ORDER BY namespace, api_group, what, subresource, verb

@@ -5,7 +5,7 @@
 -- read: One line for each identity that findings are about, the worst first. Many mild findings are less than one bad one, and an administrator at work has many mild ones.
 -- read: Findings without a name are those about refused logins and about the log itself.
 -- next: incident-timeline identity-timeline blast-radius
-SELECT COALESCE(username, '(nobody named)') AS who, identity_kind,
+SELECT COALESCE(username, '(nobody named)') AS who, MIN(identity_kind) AS identity_kind,
        CASE WHEN MAX(severity_rank) = 4 THEN 'critical' WHEN MAX(severity_rank) = 3 THEN 'high'
             WHEN MAX(severity_rank) = 2 THEN 'medium' WHEN MAX(severity_rank) = 1 THEN 'low'
             ELSE 'informational' END AS worst,
@@ -16,5 +16,5 @@ SELECT COALESCE(username, '(nobody named)') AS who, identity_kind,
        MIN(first_seen) AS first_time, MAX(last_seen) AS last_time
 FROM findings
 WHERE severity_rank >= $rank
-GROUP BY COALESCE(username, '(nobody named)'), identity_kind
+GROUP BY COALESCE(username, '(nobody named)')
 ORDER BY worst_rank DESC, high_or_worse DESC, findings DESC, who
