@@ -11,6 +11,7 @@ mod json_texts;
 mod laws;
 mod oracle;
 mod queries;
+mod reread;
 mod rules;
 mod scan;
 mod shapes;
