@@ -11,6 +11,7 @@ pub mod clean;
 mod ingest;
 mod json;
 mod page;
+pub mod record;
 pub mod rules;
 mod table;
 
