@@ -22,3 +22,4 @@ pub mod report;
 pub mod rules;
 pub mod source;
 pub mod trial;
+pub mod tui;
