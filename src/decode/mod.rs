@@ -16,9 +16,11 @@ mod lenient;
 pub mod record;
 mod skip;
 mod time;
+mod wanted;
 
 use crate::frame::coder::{CodedEvent, Coder};
 pub use event::Event;
+pub use wanted::{Wanted, unwrap};
 
 /// Returns `data` as text, after [`repair_utf8`] if it has to be.
 pub fn text_of(data: &mut [u8]) -> &str {

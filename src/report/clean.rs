@@ -29,6 +29,13 @@ pub const REDACTED: &str = "[redacted]";
 /// Marks that may sit on one base character; living scripts need fewer, stacks of them hide lines.
 pub const MAX_MARKS: usize = 8;
 
+/// Name parts that tell a secret, for use inside patterns that ignore case.
+macro_rules! telling {
+    () => {
+        "(?:token|passw(?:or)?d|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key)"
+    };
+}
+
 /// Returns `text` without secrets and with everything hidden made visible.
 pub fn safe(text: &str) -> Cow<'_, str> {
     match redact(text) {
@@ -262,6 +269,32 @@ pub fn redact(text: &str) -> Cow<'_, str> {
 ///
 /// They are redacted as arguments of a request: a flag and its value are two of them.
 pub fn redact_command(argv: &[String]) -> String {
+    redact(&redact_query(argv).join(" ")).into_owned()
+}
+
+/// Returns the arguments of a command without secrets, as many as there were.
+///
+/// A flag and its value are two of them, as in [`redact_command`].
+pub fn redact_arguments(argv: &[String]) -> Vec<String> {
+    let redacted = redact_query(argv);
+    // What spans arguments, as a key in PEM may, took some of them with it.
+    if redacted.len() != argv.len() {
+        return vec![REDACTED.to_owned(); argv.len()];
+    }
+    let arguments = redacted
+        .iter()
+        .map(|argument| redact(argument).into_owned());
+    arguments.collect()
+}
+
+/// Returns whether the name of a parameter, variable or member tells that its value is a secret.
+pub fn is_telling(name: &str) -> bool {
+    static NAME: LazyLock<Regex> =
+        LazyLock::new(|| pattern(concat!("(?i)^[a-z0-9_.-]*", telling!(), "$")));
+    NAME.is_match(name)
+}
+
+fn redact_query(argv: &[String]) -> Vec<String> {
     let mut query = form_urlencoded::Serializer::new("?".to_owned());
     for argument in argv {
         query.append_pair("command", argument);
@@ -269,8 +302,7 @@ pub fn redact_command(argv: &[String]) -> String {
     let query = query.finish();
     let redacted = redact(&query);
     let arguments = form_urlencoded::parse(redacted.trim_start_matches('?').as_bytes());
-    let arguments: Vec<String> = arguments.map(|(_, value)| value.into_owned()).collect();
-    redact(&arguments.join(" ")).into_owned()
+    arguments.map(|(_, value)| value.into_owned()).collect()
 }
 
 /// What may exempt a match of a pattern.
@@ -284,13 +316,6 @@ enum Kind {
     Bootstrap,
     /// A `command` parameter: only parts of it are secret.
     Command,
-}
-
-/// Name parts that tell a secret, for use inside patterns that ignore case.
-macro_rules! telling {
-    () => {
-        "(?:token|passw(?:or)?d|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key)"
-    };
 }
 
 /// A word of a script inside a request URI: up to a blank, a quote or a separator, encoded or not.

@@ -12,6 +12,7 @@ mod ingest;
 mod json;
 mod page;
 mod rows;
+pub mod record;
 pub mod rules;
 mod table;
 

@@ -323,7 +323,7 @@ fn index(length: u64) -> usize {
 }
 
 /// Returns the names of columns, and the bytes and line ends up to the first row.
-fn header_of(head: &[u8]) -> (Arc<str>, usize, u64) {
+pub(super) fn header_of(head: &[u8]) -> (Arc<str>, usize, u64) {
     let mut start = 0;
     for (lines, end) in (1..).zip(memchr_iter(b'\n', head).chain([head.len()])) {
         let text = String::from_utf8_lossy(&head[start..end]);

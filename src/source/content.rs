@@ -13,6 +13,8 @@ pub struct Content {
     reader: Headed<Box<dyn Read + Send>>,
     /// Lines end at `\r` alone, and `\n` is handed out in its place.
     is_cr: bool,
+    /// Bytes of the byte order mark that was removed.
+    mark: usize,
 }
 
 impl Content {
@@ -22,9 +24,12 @@ impl Content {
     /// `\r` is turned into `\n`; no offset changes.
     pub fn new(reader: Box<dyn Read + Send>) -> Self {
         let mut reader = Headed::new(reader, HEAD_BYTES);
-        if reader.head.starts_with(MARK) {
-            reader.skip(MARK.len());
-        }
+        let mark = if reader.head.starts_with(MARK) {
+            MARK.len()
+        } else {
+            0
+        };
+        reader.skip(mark);
         let head = reader.head();
         // At the end of the head, the `\n` that follows the `\r` may not be seen yet.
         let inner = &head[..head.len() - usize::from(!reader.holds_all() && !head.is_empty())];
@@ -32,7 +37,11 @@ impl Content {
         if is_cr {
             end_lines(&mut reader.head);
         }
-        Self { reader, is_cr }
+        Self {
+            reader,
+            is_cr,
+            mark,
+        }
     }
 
     /// Returns the bytes that will be read first: 64 KiB, or all of a short file.
@@ -43,6 +52,16 @@ impl Content {
     /// Whether the head is all there is.
     pub fn is_all_head(&self) -> bool {
         self.reader.holds_all()
+    }
+
+    /// Returns how many bytes of the text stand before the content.
+    pub(super) fn mark(&self) -> usize {
+        self.mark
+    }
+
+    /// Whether lines end at `\r` alone, so that [`end_lines`] is due.
+    pub(super) fn is_cr(&self) -> bool {
+        self.is_cr
     }
 
     /// Leaves out bytes of the head.
@@ -61,7 +80,8 @@ impl Read for Content {
     }
 }
 
-fn end_lines(bytes: &mut [u8]) {
+/// Turns `\r` into `\n`.
+pub(super) fn end_lines(bytes: &mut [u8]) {
     for byte in bytes {
         if *byte == b'\r' {
             *byte = b'\n';

@@ -212,6 +212,18 @@ impl Documents {
         }
     }
 
+    /// Whether `text` is one object or array, nothing around it.
+    pub(super) fn is_whole(text: &[u8]) -> bool {
+        let mut machine = Machine::new(0, usize::MAX);
+        let mut place = 0;
+        let starts = matches!(
+            machine.next(text, &mut place),
+            Some(Token::Start { at: 0, .. })
+        );
+        let ends = |token| matches!(token, Some(Token::End { end, .. }) if end == text.len());
+        starts && ends(machine.next(text, &mut place))
+    }
+
     /// Goes on to the end of `data`, whose first byte is at `base`.
     ///
     /// `data` holds everything from [`Documents::keep`] on. With `ended`, nothing follows it, and what

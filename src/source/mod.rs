@@ -20,6 +20,7 @@ pub mod format;
 pub mod framing;
 mod lines;
 pub mod open;
+pub mod reread;
 mod rotation;
 mod text;
 mod unpack;

@@ -47,17 +47,9 @@ type Layer = Headed<Box<dyn Read + Send>>;
 /// When it cannot be opened, is not a regular file, or its first bytes say that it cannot hold text.
 /// Later damage is an [`io::Error`] of the reader, after all bytes before it.
 pub fn open(file: &InputFile, options: &ReadOptions) -> Result<Content, SourceError> {
-    let name = || file.name.clone();
-    let failed = |cause| SourceError::Open {
-        name: name(),
-        cause,
-    };
     let reader: Box<dyn Read + Send> = match &file.path {
         None => Box::new(io::stdin()),
-        Some(path) => match open_regular(path).map_err(failed)? {
-            Ok(file) => Box::new(file),
-            Err(kind) => return Err(SourceError::NotAFile { name: name(), kind }),
-        },
+        Some(path) => Box::new(open_file(path, &file.name)?),
     };
     unpack(reader, &file.name, options)
 }
@@ -71,6 +63,55 @@ pub fn unpack(
     name: &Arc<str>,
     options: &ReadOptions,
 ) -> Result<Content, SourceError> {
+    let (layer, is_packed) = layers(reader, name, options)?;
+    let (reader, _) = in_utf8(layer);
+    if is_packed && options.ahead_bytes > 0 {
+        let ahead = Ahead::start(reader, options.ahead_bytes).map_err(|cause| {
+            let name = name.clone();
+            SourceError::Open { name, cause }
+        })?;
+        return Ok(Content::new(Box::new(ahead)));
+    }
+    Ok(Content::new(reader))
+}
+
+/// Opens a regular file to be read at places, whatever may be at its path later.
+///
+/// # Errors
+/// As of [`open`].
+pub(super) fn open_file(path: &Path, name: &Arc<str>) -> Result<File, SourceError> {
+    let name = || name.clone();
+    match open_regular(path) {
+        Ok(Ok(file)) => Ok(file),
+        Ok(Err(kind)) => Err(SourceError::NotAFile { name: name(), kind }),
+        Err(cause) => Err(SourceError::Open {
+            name: name(),
+            cause,
+        }),
+    }
+}
+
+/// Returns the content of `reader` as [`unpack`] does, on the thread that calls, and whether it stands
+/// in the file as it is, so that places in one are places in the other.
+///
+/// # Errors
+/// As of [`unpack`].
+pub(super) fn unpack_here(
+    reader: Box<dyn Read + Send>,
+    name: &Arc<str>,
+    options: &ReadOptions,
+) -> Result<(Content, bool), SourceError> {
+    let (layer, is_packed) = layers(reader, name, options)?;
+    let (reader, is_converted) = in_utf8(layer);
+    Ok((Content::new(reader), !is_packed && !is_converted))
+}
+
+/// Takes the compressions off; the second part says whether there were any.
+fn layers(
+    reader: Box<dyn Read + Send>,
+    name: &Arc<str>,
+    options: &ReadOptions,
+) -> Result<(Layer, bool), SourceError> {
     let failed = |cause| SourceError::Open {
         name: name.clone(),
         cause,
@@ -100,12 +141,7 @@ pub fn unpack(
             format,
         });
     }
-    let reader = in_utf8(layer);
-    if is_packed && options.ahead_bytes > 0 {
-        let ahead = Ahead::start(reader, options.ahead_bytes).map_err(failed)?;
-        return Ok(Content::new(Box::new(ahead)));
-    }
-    Ok(Content::new(reader))
+    Ok((layer, is_packed))
 }
 
 /// Counts what is read.
@@ -122,13 +158,14 @@ impl Read for Counted {
     }
 }
 
-fn in_utf8(mut layer: Layer) -> Box<dyn Read + Send> {
+/// Returns the text in UTF-8, and whether it was in another encoding.
+fn in_utf8(mut layer: Layer) -> (Box<dyn Read + Send>, bool) {
     match utf16::detect(layer.head()) {
         Some((endian, mark)) => {
             layer.skip(mark);
-            Box::new(Utf16::new(layer, endian))
+            (Box::new(Utf16::new(layer, endian)), true)
         }
-        None => Box::new(layer),
+        None => (Box::new(layer), false),
     }
 }
 

@@ -1,4 +1,5 @@
 //! The terminal browser.
 
 pub mod document;
+pub mod json;
 pub mod pivot;

@@ -12,6 +12,7 @@ mod laws;
 mod oracle;
 mod queries;
 mod questions;
+mod reread;
 mod rules;
 mod scan;
 mod shapes;
