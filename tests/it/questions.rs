@@ -506,7 +506,6 @@ mod cases {
     }
 
     #[test]
-    #[ignore = "the table `credentials` is still empty"]
     fn credentials_outlive_their_objects() {
         // The server remembers a checked token for ten seconds, which is how long it went on serving these.
         check("token-after-delete", "", REUSE, 15..=15, "
@@ -525,7 +524,7 @@ mod cases {
             sure=likely; username=system:bootstrap:zzzzzz
         ");
         check("token-after-delete", "", BENIGN, 0..=0, "");
-        check("long-lived-credentials", "", REUSE, 4..=5, "
+        check("long-lived-credentials", "", REUSE, 4..=4, "
             username=system:serviceaccount:default:default; credential_kind=legacy-token
         ");
         check("long-lived-credentials", "kinds=no", REUSE, 0..=0, "");
@@ -533,10 +532,12 @@ mod cases {
     }
 
     #[test]
-    #[ignore = "the table `credentials` is still empty"]
     fn credentials_have_holders_and_makers() {
         check("credential-inventory", "", SHARED, 13.., "
-            username=system:serviceaccount:prod:app; credentials=6; requests=108; most_peers=2
+            username=system:serviceaccount:prod:app; credential_kind=unbound-token; credentials=3; \
+                requests=60; most_peers=1; minted_in_log=3
+            username=system:serviceaccount:prod:app; credential_kind=bound-token; credentials=3; \
+                requests=48; most_peers=2; minted_in_log=3
         ");
         check("credential-inventory", "kind=x509", SHARED, 7..=7, "
             username=bob; credentials=1; requests=40; most_peers=2; most_agents=2
