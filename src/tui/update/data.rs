@@ -1,0 +1,356 @@
+//! What comes back from workers and from reading, and what is asked of workers.
+
+use std::sync::Arc;
+
+use super::super::app::{
+    AnswerScreen, App, HIDDEN, JsonPane, Page, PageScreen, Screen, Tab, facet_fields,
+};
+use super::super::pivot::{Pivot, Place};
+use super::super::view;
+use super::super::work::{Done, Outcome, Task, Ticket};
+use super::{Effect, News};
+use crate::store::Field;
+
+/// Takes in what was read.
+pub(super) fn news(app: &mut App, news: News) {
+    match news {
+        News::Files(files) => app.reading.files = files,
+        News::Note(note) => app.reading.note = Some(note),
+        News::Progress(position, usage) => {
+            app.reading.position = Some(position);
+            app.reading.usage = usage;
+            // Rows are asked for again when there are noticeably more of them.
+            let events = usage.rows;
+            if events > app.reading.events_shown + app.reading.events_shown / 10 + 1000
+                && !app.events.is_busy
+            {
+                app.reading.events_shown = events;
+                stale(app);
+            }
+        }
+        News::Preview(results) => {
+            app.results = results;
+            refresh(app);
+        }
+        News::Finished(results, problems) => {
+            app.results = results;
+            app.reading.is_done = true;
+            app.reading.problems.extend(problems);
+            refresh(app);
+            stale(app);
+        }
+        News::Failed(cause) => {
+            app.reading.is_done = true;
+            app.reading.problems.push(cause.clone());
+            app.message = Some(cause);
+            refresh(app);
+        }
+    }
+}
+
+/// Notes that findings are others now: pages that show them are made anew.
+pub(in super::super) fn refresh(app: &mut App) {
+    view::findings::sort(app);
+    for page in [&mut app.overview, &mut app.ingest, &mut app.case_page] {
+        page.ticket = Ticket::default();
+        page.error = None;
+    }
+    app.case_lines.clear();
+    for screen in &mut app.stack {
+        if let Screen::Page(screen) = screen {
+            screen.page.ticket = Ticket::default();
+        }
+    }
+}
+
+/// Notes that rows are others now.
+pub(in super::super) fn stale(app: &mut App) {
+    app.events.ticket = Ticket::default();
+    app.events.matches.clear();
+    app.events.match_ticket = Ticket::default();
+    app.timeline.ticket = Ticket::default();
+    app.facets.ticket = Ticket::default();
+}
+
+/// Takes in what a worker found.
+pub(super) fn done(app: &mut App, done: Done) {
+    let Done { number, result } = done;
+    let is = |ticket: &Ticket| ticket.is(number);
+    if is(&app.events.ticket) {
+        app.events.is_busy = false;
+        match result {
+            Ok(Outcome::Rows(rows, place)) => {
+                let events = &mut app.events;
+                events.rows = rows;
+                if let Some(place) = place {
+                    // The row stays where it is on the screen.
+                    let line = events.grid.row.saturating_sub(events.grid.top);
+                    events.grid.row = place;
+                    events.grid.top = place.saturating_sub(line);
+                }
+                events.cells = super::super::app::Cells::default();
+            }
+            Err(cause) => app.message = Some(cause),
+            Ok(_) => {}
+        }
+    } else if is(&app.events.match_ticket) {
+        match result {
+            Ok(Outcome::Matches(places)) => {
+                app.events.matches = places;
+                super::act::to_match(app, 1, true);
+            }
+            Err(cause) => app.message = Some(cause),
+            Ok(_) => {}
+        }
+    } else if is(&app.events.cells.ticket) {
+        if let Ok(Outcome::Cells(first, rows)) = result {
+            let cells = &mut app.events.cells;
+            cells.first = first;
+            cells.rows = rows;
+        }
+    } else if is(&app.timeline.ticket) {
+        match result {
+            Ok(Outcome::Histogram(histogram)) => app.timeline.histogram = Some(histogram),
+            Err(cause) => app.message = Some(cause),
+            Ok(_) => {}
+        }
+    } else if is(&app.facets.ticket) {
+        match result {
+            Ok(Outcome::Facet(facet)) => app.facets.facet = Some(facet),
+            Err(cause) => app.message = Some(cause),
+            Ok(_) => {}
+        }
+    } else if is(&app.export_ticket) {
+        app.message = Some(match result {
+            Ok(Outcome::Written(path, rows)) => format!("wrote {rows} lines to {}", path.display()),
+            Err(cause) => cause,
+            Ok(_) => return,
+        });
+    } else if is(&app.locate_ticket) {
+        if let Ok(Outcome::Located(Some(row))) = result {
+            super::act::open(app, Pivot::Event(row));
+        }
+    } else if is(&app.overview.ticket) {
+        settle_page(&mut app.overview, result);
+    } else if is(&app.ingest.ticket) {
+        settle_page(&mut app.ingest, result);
+    } else if app.sql.answer.as_ref().is_some_and(|screen| is(&screen.ticket)) {
+        if let Some(screen) = &mut app.sql.answer {
+            settle_answer(screen, result);
+        }
+    } else if let Some(json) = app.events.json.as_mut().filter(|json| is(&json.ticket)) {
+        settle_record(json, result);
+    } else {
+        for screen in &mut app.stack {
+            match screen {
+                Screen::Page(screen) if is(&screen.page.ticket) => {
+                    return settle_page(&mut screen.page, result);
+                }
+                Screen::Page(screen) => {
+                    if let Some(json) = screen.json.as_mut().filter(|json| is(&json.ticket)) {
+                        return settle_record(json, result);
+                    }
+                }
+                Screen::Answer(screen) if is(&screen.ticket) => {
+                    return settle_answer(screen, result);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn settle_page(page: &mut Page, result: Result<Outcome, String>) {
+    match result {
+        Ok(Outcome::Page(document)) => {
+            page.document = Some(document);
+            page.error = None;
+        }
+        Err(cause) => page.error = Some(cause),
+        Ok(_) => {}
+    }
+}
+
+fn settle_record(json: &mut JsonPane, result: Result<Outcome, String>) {
+    match result {
+        Ok(Outcome::Record(tree)) => {
+            json.tree = Some(tree);
+            json.error = None;
+        }
+        Err(cause) => {
+            json.tree = None;
+            json.error = Some(cause);
+        }
+        Ok(_) => {}
+    }
+}
+
+fn settle_answer(screen: &mut AnswerScreen, result: Result<Outcome, String>) {
+    match result {
+        Ok(Outcome::Answer { answer, sql, lacks }) => {
+            screen.answer = Some(answer);
+            screen.sql = sql;
+            screen.lacks = lacks;
+            screen.error = None;
+        }
+        Err(cause) => screen.error = Some(cause),
+        Ok(_) => {}
+    }
+}
+
+/// Asks for what the screen needs and does not have.
+pub(super) fn ask(app: &mut App, effects: &mut Vec<Effect>) {
+    match app.screen() {
+        Screen::Tab(Tab::Overview) => {
+            if is_idle(&app.overview.ticket) {
+                let (ticket, job) = app.tickets.issue(Task::Overview);
+                app.overview.ticket = ticket;
+                effects.push(Effect::Work(job));
+            }
+        }
+        Screen::Tab(Tab::Ingest) => {
+            app.ingest.document = Some(view::ingest::document(app));
+        }
+        Screen::Tab(Tab::Case) => {
+            if app.case_lines.is_empty() {
+                let (document, lines) = view::case::document(app);
+                app.case_page.document = Some(document);
+                app.case_lines = lines;
+            }
+        }
+        Screen::Tab(Tab::Events) => ask_events(app, effects),
+        Screen::Tab(Tab::Timeline) => {
+            if is_idle(&app.timeline.ticket) {
+                let task = Task::Histogram {
+                    filter: app.chips.filter(),
+                    span: app.timeline.span,
+                    n_buckets: view::timeline::buckets(app.width()),
+                };
+                let (ticket, job) = app.tickets.issue(task);
+                app.timeline.ticket = ticket;
+                effects.push(Effect::Work(job));
+            }
+        }
+        Screen::Tab(Tab::Facets) => {
+            let field = facet_fields().get(app.facets.fields.row).copied();
+            if let Some(field) = field.filter(|_| is_idle(&app.facets.ticket)) {
+                let task = Task::Facet {
+                    filter: app.chips.filter(),
+                    field,
+                };
+                let (ticket, job) = app.tickets.issue(task);
+                app.facets.ticket = ticket;
+                app.facets.facet = None;
+                effects.push(Effect::Work(job));
+            }
+        }
+        Screen::Page(_) => ask_page(app, effects),
+        _ => {}
+    }
+}
+
+fn is_idle(ticket: &Ticket) -> bool {
+    ticket.is_none()
+}
+
+fn ask_events(app: &mut App, effects: &mut Vec<Effect>) {
+    let events = &mut app.events;
+    if is_idle(&events.ticket) {
+        let task = Task::Rows {
+            filter: app.chips.filter(),
+            order: events.order,
+            keep: events.rows.get(events.grid.row).copied(),
+            seek: events.seek.take(),
+        };
+        let (ticket, job) = app.tickets.issue(task);
+        events.ticket = ticket;
+        events.is_busy = true;
+        effects.push(Effect::Work(job));
+    }
+    // A screen more on both sides, so that moving by lines seldom waits.
+    let height = usize::from(app.size.1).max(1);
+    let visible = events.grid.top..(events.grid.top + height).min(events.rows.len());
+    let cells = &mut events.cells;
+    let has = cells.first..cells.first + cells.rows.len();
+    let is_there = visible.start >= has.start && visible.end <= has.end && cells.fields == events.fields;
+    let first = events.grid.top.saturating_sub(height);
+    let last = (events.grid.top + 2 * height).min(events.rows.len());
+    let asked = (first, last - first.min(last));
+    if !is_there && !visible.is_empty() && (cells.asked != asked || cells.fields != events.fields) {
+        let fields: Vec<Field> = events
+            .fields
+            .iter()
+            .copied()
+            .chain(HIDDEN.map(Field::from))
+            .collect();
+        let task = Task::Cells {
+            first,
+            rows: events.rows[first..last].to_vec(),
+            fields,
+        };
+        let (ticket, job) = app.tickets.issue(task);
+        if cells.fields != events.fields {
+            cells.rows.clear();
+        }
+        cells.fields.clone_from(&events.fields);
+        cells.asked = asked;
+        cells.ticket = ticket;
+        effects.push(Effect::Work(job));
+    }
+    let place = place_at_cursor(app);
+    let row = app.events.rows.get(app.events.grid.row).copied();
+    if let (Some(json), Some(place)) = (&mut app.events.json, place)
+        && json.place != place
+    {
+        let (ticket, job) = app.tickets.issue(Task::Record(place.clone(), row));
+        *json = JsonPane {
+            place,
+            ticket,
+            has_focus: json.has_focus,
+            ..JsonPane::default()
+        };
+        effects.push(Effect::Work(job));
+    }
+}
+
+/// Returns where the event under the cursor stands, once that is known.
+pub(in super::super) fn place_at_cursor(app: &App) -> Option<Place> {
+    let events = &app.events;
+    let cells = events.cells.rows.get(events.grid.row.checked_sub(events.cells.first)?)?;
+    let hidden = cells.get(events.cells.fields.len()..)?;
+    let number = |at: usize| hidden.get(at)?.parse().ok();
+    Some(Place {
+        file: hidden.get(3)?.clone(),
+        line: number(4)?,
+        offset: number(5)?,
+        length: u32::try_from(number(6)?).ok()?,
+        audit_id: hidden.get(7)?.clone(),
+    })
+}
+
+fn ask_page(app: &mut App, effects: &mut Vec<Effect>) {
+    let Some(Screen::Page(screen)) = app.stack.last_mut() else {
+        return;
+    };
+    let PageScreen { pivot, page, json } = &mut **screen;
+    if is_idle(&page.ticket) && !matches!(pivot, Pivot::Place(_)) {
+        let (ticket, job) = app.tickets.issue(Task::Card(pivot.clone()));
+        page.ticket = ticket;
+        effects.push(Effect::Work(job));
+    }
+    if let Some(json) = json.as_mut().filter(|json| is_idle(&json.ticket)) {
+        let (place, row) = match pivot {
+            Pivot::Place(place) => (place.clone(), None),
+            Pivot::Event(row) => (Place::default(), Some(*row)),
+            _ => return,
+        };
+        let (ticket, job) = app.tickets.issue(Task::Record(place, row));
+        json.ticket = ticket;
+        effects.push(Effect::Work(job));
+    }
+}
+
+/// Returns a copy of the rows that are shown.
+pub(super) fn rows(app: &App) -> Arc<[crate::store::Row]> {
+    Arc::clone(&app.events.rows)
+}

@@ -1,0 +1,304 @@
+//! What the investigator adds: states, notes, bookmarks, the story.
+
+use super::super::app::{App, CaseLine, Prompt, Purpose, Screen, Tab};
+use super::super::pivot::{Pivot, Place};
+use super::super::work::Ticket;
+use super::act::{pivot_at_cursor, prompt};
+use super::data::place_at_cursor;
+use crate::case::{Bookmark, BookmarkId, Case, CaseError, Direction, NoteId, State, StoryEntry, Subject, Toggled};
+use crate::finding::Timestamp;
+use crate::store::sort::Order;
+
+/// Changes the case; says so if that could not be saved. The change is there nonetheless.
+pub(super) fn keep<T>(
+    app: &mut App,
+    change: impl FnOnce(&mut Case, Timestamp) -> Result<T, CaseError>,
+) -> Option<T> {
+    let now = Timestamp(app.now);
+    app.case_lines.clear();
+    match change(&mut app.case, now) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            app.message = Some(format!("not saved: {error}"));
+            None
+        }
+    }
+}
+
+/// Notes what was done.
+pub(super) fn journal(app: &mut App, text: &str) {
+    keep(app, |case, now| case.log(now, text));
+}
+
+/// Returns whether the investigator added anything.
+pub(super) fn has_any(app: &App) -> bool {
+    app.case.notes().next().is_some()
+        || app.case.states().next().is_some()
+        || !app.case.bookmarks().is_empty()
+        || !app.case.story().is_empty()
+}
+
+/// Sets the state of a finding.
+pub(super) fn set_state(app: &mut App, id: &str, state: State) {
+    keep(app, |case, now| {
+        case.together(|case| {
+            case.set_state(id, state, now)?;
+            case.log(now, format!("finding {id}: {state}"))
+        })
+    });
+    app.message = Some(format!("the finding is {state} now"));
+    super::super::view::findings::sort(app);
+}
+
+/// Returns what a note would be about.
+fn subject(app: &App) -> Option<Subject> {
+    let of_pivot = |pivot: &Pivot| {
+        Some(match pivot {
+            Pivot::Finding(id) => Subject::Finding(id.clone()),
+            Pivot::Credential(key) => Subject::Credential(key.clone()),
+            Pivot::Identity(name) => Subject::Identity(name.clone()),
+            Pivot::Address(address) => Subject::Address(address.clone()),
+            Pivot::Object(object) => Subject::Object(object.to_string()),
+            Pivot::Place(place) => Subject::Event {
+                file: place.file.clone(),
+                offset: place.offset,
+            },
+            _ => return None,
+        })
+    };
+    match app.screen() {
+        Screen::Tab(Tab::Case) => Some(Subject::Case),
+        Screen::Tab(Tab::Events) => {
+            let place = place_at_cursor(app)?;
+            of_pivot(&Pivot::Place(place))
+        }
+        Screen::Tab(_) => of_pivot(&pivot_at_cursor(app)?),
+        // On a page, of what the page is on.
+        Screen::Page(screen) => of_pivot(&screen.pivot),
+        _ => None,
+    }
+}
+
+/// Opens the prompt for a note.
+pub(super) fn note(app: &mut App) {
+    if let Some(CaseLine::Note(id)) = case_line(app)
+        && let Some(note) = app.case.note(id)
+    {
+        let text = note.text.clone();
+        return prompt(app, Purpose::EditNote(id), &text);
+    }
+    match subject(app) {
+        Some(subject) => prompt(app, Purpose::Note(subject), ""),
+        None => app.message = Some("nothing here to write a note on".to_owned()),
+    }
+}
+
+/// Adds a note.
+pub(super) fn add(app: &mut App, subject: Subject, text: &str) -> Result<(), String> {
+    if text.trim().is_empty() {
+        return Err("the note is empty".to_owned());
+    }
+    keep(app, |case, now| case.add_note(subject, text, now));
+    app.message = Some("noted".to_owned());
+    Ok(())
+}
+
+/// Changes a note; an empty text deletes it.
+pub(super) fn edit(app: &mut App, id: NoteId, text: &str) -> Result<(), String> {
+    if text.trim().is_empty() {
+        keep(app, |case, _| case.delete_note(id));
+    } else {
+        keep(app, |case, now| case.edit_note(id, text, now));
+    }
+    Ok(())
+}
+
+/// Adds a text of its own to the story.
+pub(super) fn add_text(app: &mut App, text: &str) -> Result<(), String> {
+    if text.trim().is_empty() {
+        return Err("the text is empty".to_owned());
+    }
+    keep(app, |case, now| case.add_to_story(StoryEntry::Text(text.to_owned()), now));
+    Ok(())
+}
+
+/// Returns the event under the cursor as a bookmark.
+fn bookmark_here(app: &App) -> Option<Bookmark> {
+    let place = place_at_cursor(app)?;
+    let events = &app.events;
+    let cells = events.cells.rows.get(events.grid.row.checked_sub(events.cells.first)?)?;
+    let hidden = cells.get(events.cells.fields.len()..)?;
+    let text = |at: usize| hidden.get(at).map(String::as_str).unwrap_or_default();
+    let time = chrono::DateTime::parse_from_rfc3339(text(9)).ok();
+    let who = match text(11) {
+        "" => "(no name)",
+        who => who,
+    };
+    let parts = [who, text(10), text(0), text(1), text(2), text(8)];
+    let label: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    Some(Bookmark {
+        id: BookmarkId(0),
+        file: place.file,
+        line: place.line,
+        offset: place.offset,
+        length: place.length,
+        ts: Timestamp(time.map_or(0, |time| time.timestamp_micros())),
+        label: label.join(" "),
+    })
+}
+
+/// Sets or removes the bookmark of the event under the cursor.
+pub(super) fn bookmark(app: &mut App) {
+    let Some(bookmark) = bookmark_here(app) else {
+        return;
+    };
+    let toggled = keep(app, |case, _| case.toggle_bookmark(bookmark));
+    if let Some(toggled) = toggled {
+        app.message = Some(match toggled {
+            Toggled::Set(_) => "bookmark set".to_owned(),
+            Toggled::Removed { from_story: true } => "bookmark removed, also from the story".to_owned(),
+            Toggled::Removed { from_story: false } => "bookmark removed".to_owned(),
+        });
+    }
+}
+
+/// To the next bookmark in time.
+pub(super) fn to_bookmark(app: &mut App, by: i32) {
+    let here = place_at_cursor(app);
+    let bookmarks = app.case.bookmarks();
+    if bookmarks.is_empty() {
+        app.message = Some("there are no bookmarks: m sets one".to_owned());
+        return;
+    }
+    let at = here.and_then(|here| {
+        let mut places = bookmarks.iter();
+        places.position(|known| known.file == here.file && known.offset == here.offset)
+    });
+    let count = bookmarks.len();
+    let next = match (at, by > 0) {
+        (Some(at), true) => (at + 1) % count,
+        (Some(at), false) => (at + count - 1) % count,
+        (None, true) => 0,
+        (None, false) => count - 1,
+    };
+    let time = bookmarks[next].ts.0;
+    app.message = Some(format!(
+        "bookmark {} of {count}: {}",
+        next + 1,
+        crate::report::clean::safe(&bookmarks[next].label)
+    ));
+    app.events.order = Order::default();
+    app.events.seek = Some(time);
+    app.events.ticket = Ticket::default();
+}
+
+/// Adds what is under the cursor to the story.
+pub(super) fn story(app: &mut App) {
+    if matches!(app.screen(), Screen::Tab(Tab::Case)) {
+        let entry = match case_line(app) {
+            Some(CaseLine::Note(id)) => Some(StoryEntry::Note(id)),
+            Some(CaseLine::Bookmark(place)) => {
+                let known = app.case.bookmark_at(&place.file, place.offset);
+                known.map(|bookmark| StoryEntry::Bookmark(bookmark.id))
+            }
+            _ => None,
+        };
+        match entry {
+            Some(entry) => {
+                keep(app, |case, now| case.add_to_story(entry, now));
+            }
+            None => prompt(app, Purpose::Story, ""),
+        }
+        return;
+    }
+    let finding = match app.screen() {
+        Screen::Page(screen) => Some(screen.pivot.clone()),
+        _ => pivot_at_cursor(app),
+    };
+    if let Some(Pivot::Finding(id)) = finding {
+        keep(app, |case, now| case.add_to_story(StoryEntry::Finding(id), now));
+        app.message = Some("the finding is in the story (9)".to_owned());
+        return;
+    }
+    let Some(bookmark) = bookmark_here(app).filter(|_| matches!(app.screen(), Screen::Tab(Tab::Events))) else {
+        app.message = Some("findings and events can be in the story, and notes and bookmarks from 9".to_owned());
+        return;
+    };
+    let known = app.case.bookmark_at(&bookmark.file, bookmark.offset).map(|known| known.id);
+    keep(app, |case, now| {
+        case.together(|case| {
+            let id = match known {
+                Some(id) => id,
+                None => match case.toggle_bookmark(bookmark)? {
+                    Toggled::Set(id) => id,
+                    Toggled::Removed { .. } => return Ok(None),
+                },
+            };
+            case.add_to_story(StoryEntry::Bookmark(id), now)
+        })
+    });
+    app.message = Some("the event is in the story (9)".to_owned());
+}
+
+fn case_line(app: &App) -> Option<CaseLine> {
+    if !matches!(app.screen(), Screen::Tab(Tab::Case)) {
+        return None;
+    }
+    app.case_lines.get(app.case_page.grid.row).cloned()
+}
+
+/// Moves an entry of the story.
+pub(super) fn shift(app: &mut App, by: i32) {
+    let Some(CaseLine::Story(id)) = case_line(app) else {
+        app.message = Some("no entry of the story under the cursor".to_owned());
+        return;
+    };
+    let direction = if by > 0 { Direction::Down } else { Direction::Up };
+    if keep(app, |case, _| case.move_in_story(id, direction)) == Some(true) {
+        app.case_page.grid.step(i64::from(by));
+    }
+}
+
+/// Deletes what is under the cursor.
+pub(super) fn delete(app: &mut App) {
+    match case_line(app) {
+        Some(CaseLine::Story(id)) => {
+            keep(app, |case, _| case.remove_from_story(id));
+            app.message = Some("out of the story; it is still there".to_owned());
+        }
+        Some(CaseLine::Note(id)) => {
+            keep(app, |case, _| case.delete_note(id));
+            app.message = Some("note deleted".to_owned());
+        }
+        Some(CaseLine::Bookmark(place)) => {
+            if let Some(bookmark) = app.case.bookmark_at(&place.file, place.offset).cloned() {
+                keep(app, |case, _| case.toggle_bookmark(bookmark));
+                app.message = Some("bookmark removed".to_owned());
+            }
+        }
+        _ => app.message = Some("nothing to delete under the cursor".to_owned()),
+    }
+}
+
+/// Returns where a bookmark stands.
+pub(in super::super) fn place(bookmark: &Bookmark) -> Place {
+    Place {
+        file: bookmark.file.clone(),
+        line: bookmark.line,
+        offset: bookmark.offset,
+        length: bookmark.length,
+        audit_id: String::new(),
+    }
+}
+
+/// Says what a prompt is for.
+pub(in super::super) fn purpose(prompt: &Prompt) -> &'static str {
+    match prompt.purpose {
+        Purpose::Search => "Search (regular expression)",
+        Purpose::Filter => "Only what matches (! in front: only the others)",
+        Purpose::Note(_) => "Note",
+        Purpose::EditNote(_) => "Note (empty deletes it)",
+        Purpose::Story => "Text for the story",
+        Purpose::Export => "Write to the file",
+    }
+}
