@@ -2,7 +2,7 @@
 //!
 //! Comes in: states of findings, notes, bookmarks, a story, queries, what the screen looked like, and
 //! the results of a scan as JSON text; all times come from the caller. Goes out: the same when the
-//! case is opened again. Promised:
+//! case is opened again, and a report of it ([`export`]). Promised:
 //!
 //! - Every change is saved at once, in one transaction with what belongs to it ([`Case::together`]).
 //! - A change that cannot be saved (disk full, file read-only) is made in memory all the same, the
@@ -20,6 +20,7 @@
 mod bookmarks;
 mod database;
 mod error;
+pub mod export;
 mod folder;
 mod history;
 mod notes;
