@@ -8,8 +8,9 @@
 //! into events, [`frame`] events into columns; [`rules`] reads what to look for, [`detect`] looks for
 //! it, with the [`credential`] ledger as its memory; a [`finding`] is what it says, [`report`] prints
 //! it, [`pipeline`] joins the stages, [`trial`] tries a rule on test events, [`lint`] says what is
-//! wrong with one, and [`cli`] is the program.
+//! wrong with one, a [`case`] keeps what an investigator adds, and [`cli`] is the program.
 
+pub mod case;
 pub mod cli;
 pub mod credential;
 pub mod decode;
