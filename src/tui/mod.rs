@@ -1,5 +1,6 @@
 //! The terminal browser.
 
+pub mod card;
 pub mod clock;
 pub mod document;
 pub mod pivot;
