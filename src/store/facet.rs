@@ -56,7 +56,7 @@ impl Facet {
 }
 
 /// Returns the segments that hold some of `rows`, which are sorted, each with its rows.
-pub(super) fn by_segment<'s, 'r>(
+pub(crate) fn by_segment<'s, 'r>(
     snapshot: &'s Snapshot,
     rows: &'r [Row],
 ) -> Vec<(&'s Segment, &'r [Row])> {

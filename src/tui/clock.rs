@@ -1,67 +1,107 @@
-//! How times are shown: one zone at a time, and always which.
+//! Clocks: how times are shown. The zone is always seen, so that times of two zones are never mixed up.
 
-use chrono::{DateTime, Local};
+use chrono::{DateTime, Local, Offset, TimeZone, Utc};
 
-/// In which zone times are shown.
+use crate::finding::words;
+
+/// Which zone times are shown in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Clock {
-    /// UTC, as kube-apiserver writes.
+    /// UTC, as in the log.
     #[default]
     Utc,
-    /// That of the machine.
+    /// The zone of this machine.
     Local,
 }
 
 impl Clock {
-    /// Returns the other one.
-    pub const fn next(self) -> Self {
-        match self {
-            Self::Utc => Self::Local,
-            Self::Local => Self::Utc,
+    /// Shows day and time to the millisecond, as `2026-11-22 04:55:35.123Z`; 0 is no time.
+    ///
+    /// Units: microseconds since the Unix epoch.
+    pub fn show(self, time_us: i64) -> String {
+        self.format(time_us, "%Y-%m-%d %H:%M:%S%.3f")
+    }
+
+    /// Shows the time of the day, as `04:55:35.123Z`.
+    pub fn show_short(self, time_us: i64) -> String {
+        self.format(time_us, "%H:%M:%S%.3f")
+    }
+
+    /// Says from when to when, and how long that is: `2026-11-22 04:55:35Z to 05:02:11Z, 6 min`.
+    pub fn span(self, from: i64, to: i64) -> String {
+        let second = |time: i64| time.div_euclid(1_000_000);
+        let start = self.format(from, "%Y-%m-%d %H:%M:%S");
+        if second(from) == second(to) || from == 0 || to == 0 {
+            return start;
         }
-    }
-
-    /// Returns date, time in milliseconds and zone of a time in microseconds.
-    pub fn show(self, time: i64) -> String {
-        self.format(time, "%Y-%m-%d %H:%M:%S%.3f", true)
-    }
-
-    /// Returns the time of the day, without a zone.
-    pub fn show_short(self, time: i64) -> String {
-        self.format(time, "%H:%M:%S%.3f", false)
-    }
-
-    /// Returns date and time to the second.
-    pub fn show_second(self, time: i64) -> String {
-        self.format(time, "%Y-%m-%d %H:%M:%S", false)
-    }
-
-    fn format(self, time: i64, format: &str, has_zone: bool) -> String {
-        let Some(time) = DateTime::from_timestamp_micros(time) else {
-            return format!("{time}us");
+        let day = |time: i64| self.format(time, "%Y-%m-%d");
+        let pattern = if day(from) == day(to) {
+            "%H:%M:%S"
+        } else {
+            "%Y-%m-%d %H:%M:%S"
         };
+        let lasting = words::lasting(to.saturating_sub(from));
+        format!("{start} to {}, {lasting}", self.format(to, pattern))
+    }
+
+    fn format(self, time_us: i64, pattern: &str) -> String {
         match self {
-            Self::Utc if has_zone => format!("{}Z", time.format(format)),
-            Self::Utc => time.format(format).to_string(),
-            Self::Local => {
-                let time = time.with_timezone(&Local);
-                let zone = if has_zone { "%:z" } else { "" };
-                time.format(&format!("{format}{zone}")).to_string()
-            }
+            Self::Utc => zoned(&Utc, time_us, &format!("{pattern}Z")),
+            Self::Local => zoned(&Local, time_us, &format!("{pattern}%:z")),
         }
     }
 }
 
-/// Returns a length of time in microseconds in a few words.
-pub fn lasting(length: i64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-    let seconds = length as f64 / 1e6;
-    match seconds {
-        s if s < 0.001 => format!("{length} us"),
-        s if s < 1.0 => format!("{:.0} ms", s * 1e3),
-        s if s < 120.0 => format!("{s:.1} s"),
-        s if s < 7200.0 => format!("{:.1} min", s / 60.0),
-        s if s < 172_800.0 => format!("{:.1} h", s / 3600.0),
-        s => format!("{:.1} d", s / 86400.0),
+fn zoned<Z: TimeZone>(zone: &Z, time_us: i64, pattern: &str) -> String
+where
+    Z::Offset: std::fmt::Display + Offset,
+{
+    if time_us == 0 {
+        return "at no known time".to_owned();
+    }
+    match DateTime::from_timestamp_micros(time_us) {
+        Some(time) => time.with_timezone(zone).format(pattern).to_string(),
+        None => format!("{time_us}us"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIME: i64 = 1_795_323_335_123_456;
+
+    #[test]
+    fn the_zone_is_always_seen() {
+        assert_eq!(Clock::Utc.show(TIME), "2026-11-22 04:55:35.123Z");
+        assert_eq!(Clock::Utc.show_short(TIME), "04:55:35.123Z");
+        let local = Clock::Local.show(TIME);
+        let parsed = DateTime::parse_from_str(&local, "%Y-%m-%d %H:%M:%S%.3f%:z").unwrap();
+        assert_eq!(parsed.timestamp_millis(), TIME / 1000);
+    }
+
+    #[test]
+    fn spans_name_the_day_once() {
+        let check = |to: i64, expected: &str| assert_eq!(Clock::Utc.span(TIME, to), expected);
+        check(TIME, "2026-11-22 04:55:35Z");
+        check(
+            TIME + 400_000_000,
+            "2026-11-22 04:55:35Z to 05:02:15Z, 6 min",
+        );
+        check(
+            TIME + 86_400_000_000,
+            "2026-11-22 04:55:35Z to 2026-11-23 04:55:35Z, 24 h",
+        );
+        check(0, "2026-11-22 04:55:35Z");
+    }
+
+    #[test]
+    fn no_time_is_no_panic() {
+        for time in [0, i64::MIN, i64::MAX, -1] {
+            for clock in [Clock::Utc, Clock::Local] {
+                assert!(!clock.show(time).is_empty());
+                assert!(!clock.span(time, TIME).is_empty());
+            }
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Results: what a scan found, as views share it.
+//! Results: what a scan came to, as the browser shows it. Cheap to clone, and empty as long as a log is read.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use crate::finding::credential::Credential;
 use crate::finding::incident::Incident;
 use crate::report::Summary;
 
-/// What a scan found, or has found so far.
+/// What a scan came to.
 #[derive(Debug, Clone, Default)]
 pub struct Results {
-    /// Findings, worst first.
+    /// The findings.
     pub findings: Arc<[Finding]>,
-    /// Incidents, worst first.
+    /// The incidents, worst first.
     pub incidents: Arc<[Incident]>,
-    /// Credentials, by first use.
+    /// The credentials.
     pub credentials: Arc<[Credential]>,
     /// What was read.
     pub summary: Arc<Summary>,
@@ -23,6 +23,22 @@ pub struct Results {
 impl Results {
     /// Returns the finding of that id.
     pub fn finding(&self, id: &str) -> Option<&Finding> {
-        self.findings.iter().find(|finding| finding.finding_id == id)
+        self.findings
+            .iter()
+            .find(|finding| finding.finding_id == id)
+    }
+
+    /// Returns the incident of that id.
+    pub fn incident(&self, id: &str) -> Option<&Incident> {
+        self.incidents
+            .iter()
+            .find(|incident| incident.incident_id == id)
+    }
+
+    /// Returns the credential of that key.
+    pub fn credential(&self, key: &str) -> Option<&Credential> {
+        self.credentials
+            .iter()
+            .find(|credential| credential.credential == key)
     }
 }
