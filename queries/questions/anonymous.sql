@@ -2,7 +2,7 @@
 -- group: attack
 -- parameter: from time = first | beginning of the time looked at
 -- parameter: to time = last | end of the time looked at
--- needs: identity_kind = 'anonymous' | anonymous requests: there are none in the log
+-- needs: username IS NOT NULL | names: no event says who it was
 -- read: What was served stands first. `usual` marks what every cluster gives to everybody: health, version, and the cluster information that a joining node reads. Anything else that was served names in `authz_reason` the binding to delete.
 -- read: These are callers who sent no credential; a wrong one ends as 401 without a name, see `auth-failures`.
 -- attack: T1078.001 T1613

@@ -4,7 +4,6 @@
 -- parameter: min number = 5 | how many refusals make a burst; 1 shows all
 -- parameter: from time = first | beginning of the time looked at
 -- parameter: to time = last | end of the time looked at
--- needs: outcome = 'unauthenticated' | refused logins (401): there are none in the log
 -- needs: stage = 'ResponseStarted' | the stage ResponseStarted: refused logins are written at no other, so none can be seen
 -- read: A burst is a run of refusals from one address and program, however long. No user name exists for them. `pause_s` is the mean pause between two and `spread_s` how much it varies: a stale kubelet or a forgotten CI token knocks evenly and forever, guessing is fast or uneven and tries many paths.
 -- read: Guesses from many addresses stay below `min` each: ask with `min=1` and look for one program. Requests without any credential are not here but in `anonymous`.

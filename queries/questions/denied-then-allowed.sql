@@ -2,7 +2,7 @@
 -- group: attack
 -- parameter: from time = first | beginning of the time looked at
 -- parameter: to time = last | end of the time looked at
--- needs: outcome = 'denied' | refusals (403): there are none in the log
+-- needs: outcome IS NOT NULL | outcomes: every event is of the stage RequestReceived
 -- read: The same identity, verb and resource in the same namespace, refused by the authorizer and served afterwards. `allowed_by` is the binding that made the difference: who wrote it is in `rbac-changes` between the two times.
 -- read: `before` counts how often it had been served before the first refusal: 0 is a gain of rights; more means that rights were lost and came back, or that a role is for single names. Refusals by admission, quota or a full namespace are left out, where the log has the authorizer's decision.
 -- attack: T1098.006

@@ -2,7 +2,7 @@
 -- group: platform
 -- parameter: from time = first | beginning of the time looked at
 -- parameter: to time = last | end of the time looked at
--- needs: is_deprecated | calls of deprecated APIs: no event is marked so, and Kubernetes before 1.19 marks none
+-- needs: decision IS NOT NULL | annotations: no event has the authorizer's, so the mark of a deprecated API is likely missing too
 -- read: Who has to change something before the next upgrade, the busiest first. The program in `user_agent` tells more than the name: often a controller or a chart nobody remembers.
 -- read: A call that comes once a quarter needs a quarter of log. The version in which the API goes away is in the event itself.
 -- next: identity-profile

@@ -3,7 +3,7 @@
 -- parameter: who text = | one user name; empty for all
 -- parameter: from time = first | beginning of the time looked at
 -- parameter: to time = last | end of the time looked at
--- needs: subresource IN ('exec', 'attach', 'portforward', 'proxy', 'ephemeralcontainers') | shells and tunnels: no such request is in the log
+-- needs: resource = 'pods' AND subresource IS NOT NULL | subresources of Pods: no request to any is in the log
 -- read: The verb is `create` or `get`, for newer clients come by WebSocket, so it says nothing. `asked` is the query, with the command word by word, or the path behind a proxy. `seconds` is how long it lasted, where the log has its end.
 -- read: What was typed into a shell, and what went through a tunnel, is not in the log. A proxy to a node reaches its kubelet, which runs commands without any audit of its own.
 -- attack: T1609

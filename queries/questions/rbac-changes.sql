@@ -3,7 +3,7 @@
 -- parameter: startup text = no | yes shows what the API server itself writes while it starts
 -- parameter: from time = first | beginning of the time looked at
 -- parameter: to time = last | end of the time looked at
--- needs: api_group = 'rbac.authorization.k8s.io' AND is_mutating | changes of permissions: no such request is in the log
+-- needs: is_mutating | changes: no request that changes anything is in the log
 -- needs: role_ref IS NOT NULL | what bindings grant: no body of one is in the log
 -- read: Oldest first, refused tries too. `granted` is the role a binding gives, and says `not logged` where the policy kept no body; then the reason the authorizer gave for a later request tells what was granted (`bindings-used`).
 -- read: To give a binding another role it has to be deleted and made again. A role can grow without being written: a label on another one adds that to an aggregated role. On EKS the ConfigMap `aws-auth` grants too and is shown; access entries of a cloud are not in this log.

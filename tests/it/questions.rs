@@ -64,7 +64,7 @@ fn check(
         match row.get(column).unwrap() {
             Value::Null => value.is_empty(),
             Value::String(cell) => cell == value,
-            cell => cell.to_string() == value,
+            cell => format!("{cell}") == value,
         }
     };
     let mut rest = rows.iter();
