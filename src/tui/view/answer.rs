@@ -1,0 +1,170 @@
+//! Rows of an answer, and the SQL editor above them.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::widgets::{Block, Widget as _};
+
+use super::table::{Head, Line, draw as draw_table, widths};
+use super::{line_of, put};
+use crate::report::clean;
+use crate::tui::app::{AnswerScreen, App};
+use crate::tui::document::Look;
+use crate::tui::layout;
+
+/// Rows whose values decide how wide columns are.
+const MEASURED: usize = 100;
+
+/// Draws the answer to a question: a line on what it is, then the rows.
+pub fn draw(app: &App, screen: &AnswerScreen, frame: &mut Frame<'_>, area: Rect) {
+    let count = screen.answer.as_ref().map(|answer| answer.height());
+    let count = count.map_or(String::new(), |count| format!(" ({count} rows)"));
+    let title = format!("{}{count}  {}", screen.title, screen.read);
+    put(frame, line_of(area, 0), 0, &clean::safe(&title), app.theme.look(Look::Heading));
+    rows(app, screen, frame, below(area, 1));
+}
+
+fn below(area: Rect, lines: usize) -> Rect {
+    let lines = u16::try_from(lines).unwrap_or(u16::MAX).min(area.height);
+    Rect {
+        y: area.y + lines,
+        height: area.height - lines,
+        ..area
+    }
+}
+
+/// Draws the editor and the answer below.
+pub fn sql(app: &App, frame: &mut Frame<'_>, area: Rect) {
+    let height = layout::editor_height(app);
+    let above = Rect {
+        height: u16::try_from(height).unwrap_or(u16::MAX).min(area.height),
+        ..area
+    };
+    let title = if app.sql.in_editor {
+        " SQL over events, requests, findings, credentials: Ctrl-r runs "
+    } else {
+        " SQL (Tab: back into the editor) "
+    };
+    let block = Block::bordered().title(title);
+    let inner = block.inner(above);
+    block.render(above, frame.buffer_mut());
+    if app.sql.in_editor {
+        app.sql.editor.render(inner, frame.buffer_mut());
+    } else {
+        for (y, line) in app.sql.editor.lines().iter().enumerate() {
+            put(frame, line_of(inner, y), 0, &clean::safe(line), Style::default());
+        }
+    }
+    let area = below(area, height);
+    if let Some((words, at, _)) = &app.sql.completion {
+        let shown: Vec<String> = words
+            .iter()
+            .enumerate()
+            .map(|(place, word)| if place == *at { format!("[{word}]") } else { word.clone() })
+            .collect();
+        put(frame, line_of(area, 0), 1, &shown.join("  "), app.theme.look(Look::Bold));
+        return;
+    }
+    match &app.sql.answer {
+        Some(screen) => rows(app, screen, frame, area),
+        None => {
+            let lines = [
+                "SELECT username, COUNT(*) AS n FROM requests GROUP BY username ORDER BY n DESC;",
+                "Tab completes names of tables and columns; Ctrl-p brings back earlier queries.",
+                "p on a question (7) opens its SQL here; = shows that of any other view.",
+            ];
+            for (y, line) in lines.iter().enumerate() {
+                put(frame, line_of(area, y), 1, line, app.theme.look(Look::Dim));
+            }
+        }
+    }
+}
+
+fn rows(app: &App, screen: &AnswerScreen, frame: &mut Frame<'_>, area: Rect) {
+    let width = usize::from(area.width);
+    if let Some(error) = &screen.error {
+        let lines = clean::wrap(&clean::safe(error), width.max(1), width.max(1));
+        for (y, line) in lines.iter().enumerate() {
+            put(frame, line_of(area, y), 0, line, app.theme.look(Look::Bad));
+        }
+        return;
+    }
+    let Some(answer) = &screen.answer else {
+        put(frame, area, 0, "asking; Esc stops", app.theme.look(Look::Dim));
+        return;
+    };
+    if answer.height() == 0 {
+        let lines = if screen.lacks.is_empty() {
+            vec!["no rows: the log holds what this asks for, and nothing in it answers".to_owned()]
+        } else {
+            let lacks = screen.lacks.iter();
+            lacks
+                .map(|lack| format!("no rows, and the log could not have held any: {lack}"))
+                .collect()
+        };
+        let mut y = 0;
+        for line in lines {
+            for line in clean::wrap(&line, width.max(1), width.max(1)) {
+                put(frame, line_of(area, y), 0, &line, app.theme.look(Look::Bold));
+                y += 1;
+            }
+        }
+        return;
+    }
+    let names = answer.columns();
+    let is_number = answer.is_number();
+    let mut best: Vec<usize> = names.iter().map(|name| clean::columns(name)).collect();
+    for row_idx in 0..answer.height().min(MEASURED) {
+        for (width, cell) in best.iter_mut().zip(answer.row(row_idx)) {
+            *width = (*width).max(cell.show().chars().count().min(60));
+        }
+    }
+    let wanted: Vec<(usize, usize)> = best.iter().map(|best| ((*best).min(12), *best)).collect();
+    let heads: Vec<Head> = names
+        .iter()
+        .zip(widths(&wanted, width))
+        .zip(is_number)
+        .map(|((name, width), is_number)| {
+            let head = Head::new(name, width).middle();
+            if is_number { head.right() } else { head }
+        })
+        .collect();
+    draw_table(app, frame, area, &heads, &screen.grid, answer.height(), true, |at| {
+        Some(Line {
+            cells: answer.row(at).iter().map(crate::query::Cell::show).collect(),
+            style: Style::default(),
+            styles: Vec::new(),
+        })
+    });
+}
+
+/// Returns the value under the cursor.
+pub fn value(app: &App) -> String {
+    let cell = app.answer().and_then(|screen| {
+        let answer = screen.answer.as_ref()?;
+        (screen.grid.row < answer.height()).then(|| answer.row(screen.grid.row))?.get(screen.grid.column).map(crate::query::Cell::show)
+    });
+    cell.unwrap_or_default()
+}
+
+/// Returns the row under the cursor.
+pub fn row_text(app: &App) -> String {
+    let row = app.answer().and_then(|screen| {
+        let answer = screen.answer.as_ref()?;
+        (screen.grid.row < answer.height()).then(|| line(&answer.row(screen.grid.row)))
+    });
+    row.unwrap_or_default()
+}
+
+fn line(row: &[crate::query::Cell]) -> String {
+    let cells: Vec<String> = row.iter().map(crate::query::Cell::show).collect();
+    cells.join("  ")
+}
+
+/// Returns the lines that a search looks at.
+pub fn lines(app: &App) -> Vec<String> {
+    let answer = app.answer().and_then(|screen| screen.answer.as_ref());
+    answer.map_or(Vec::new(), |answer| {
+        (0..answer.height()).map(|row_idx| line(&answer.row(row_idx))).collect()
+    })
+}

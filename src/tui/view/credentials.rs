@@ -1,0 +1,101 @@
+//! The list of credentials.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::put;
+use super::table::{Head, Line, draw as draw_table, widths};
+use crate::tui::app::App;
+use crate::tui::card::CredentialRow;
+use crate::tui::document::Look;
+use crate::tui::pivot::Pivot;
+
+/// Names, least and best widths of the columns.
+pub const COLUMNS: [(&str, usize, usize); 8] = [
+    ("credential", 12, 50),
+    ("kind", 8, 14),
+    ("owner", 10, 44),
+    ("requests", 8, 8),
+    ("from", 9, 22),
+    ("first use", 16, 24),
+    ("last use", 16, 24),
+    ("fate", 8, 60),
+];
+
+/// Returns the value of a column.
+fn cell(row: &CredentialRow, column: usize) -> String {
+    match column {
+        0 => row.credential.clone(),
+        1 => row.kind.clone(),
+        2 => row.owner.clone(),
+        3 => row.requests.to_string(),
+        4 => row.from.clone(),
+        5 => row.first.clone(),
+        6 => row.last.clone(),
+        _ => row.fate.clone(),
+    }
+}
+
+/// Puts the list into its order.
+pub fn sort(rows: &mut [CredentialRow], order: Option<(usize, bool)>) {
+    let Some((column, is_reversed)) = order else {
+        return;
+    };
+    if column == 3 {
+        rows.sort_by_key(|row| row.requests);
+    } else {
+        rows.sort_by_cached_key(|row| cell(row, column));
+    }
+    if is_reversed {
+        rows.reverse();
+    }
+}
+
+/// Returns what a value stands for.
+pub fn pivot(row: &CredentialRow, column: usize) -> Pivot {
+    match column {
+        2 if !row.owner.is_empty() => row.owner_pivot.clone(),
+        _ => row.pivot.clone(),
+    }
+}
+
+/// Draws the list.
+pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
+    let rows = &app.credential_rows;
+    if rows.is_empty() {
+        let text = match app.reading.is_done {
+            true => "no credential was accepted in this log",
+            false => "none so far",
+        };
+        put(frame, area, 0, text, Style::default());
+        return;
+    }
+    let wanted = COLUMNS.map(|(_, least, best)| (least, best));
+    let widths = widths(&wanted, usize::from(area.width));
+    let heads: Vec<Head> = COLUMNS
+        .iter()
+        .zip(widths)
+        .map(|((name, ..), width)| {
+            let head = Head::new(name, width).middle();
+            if *name == "requests" { head.right() } else { head }
+        })
+        .collect();
+    draw_table(app, frame, area, &heads, &app.credentials, rows.len(), true, |at| {
+        let row = rows.get(at)?;
+        Some(Line {
+            cells: (0..COLUMNS.len()).map(|column| cell(row, column)).collect(),
+            style: app.theme.look(if row.is_undead { Look::Bad } else { Look::Plain }),
+            styles: Vec::new(),
+        })
+    });
+}
+
+/// Returns the lines that a search looks at.
+pub fn lines(app: &App) -> Vec<String> {
+    let line = |row: &CredentialRow| {
+        let cells: Vec<String> = (0..COLUMNS.len()).map(|column| cell(row, column)).collect();
+        cells.join(" ")
+    };
+    app.credential_rows.iter().map(line).collect()
+}

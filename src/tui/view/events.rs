@@ -1,0 +1,161 @@
+//! The table of events.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::table::{Head, Line, draw as draw_table, widths};
+use super::{json, page, put};
+use crate::frame::Column;
+use crate::store::filter::Rows;
+use crate::store::{Field, Kind};
+use crate::tui::app::App;
+use crate::tui::document::Look;
+use crate::tui::layout;
+use crate::tui::text::Cut;
+
+/// Draws the table, and the JSON of a row beside or below it.
+pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
+    let split = layout::split(app, app.events.json.as_ref());
+    let (first, second) = page::areas(app, split, area);
+    if app.events.rows.is_empty() {
+        put(frame, first, 0, &nothing(app), Style::default());
+    } else {
+        table(app, frame, first);
+    }
+    if let Some(pane) = &app.events.json {
+        json::draw(app, pane, frame, second);
+    }
+}
+
+/// Says why there is no row.
+fn nothing(app: &App) -> String {
+    if app.events.is_busy {
+        return "looking".to_owned();
+    }
+    let kept = app.reading.usage.rows;
+    let on = app.chips.chips.iter().filter(|chip| chip.is_on).count();
+    match (kept, on) {
+        (0, _) if app.reading.is_done => "the log holds no event".to_owned(),
+        (0, _) => "nothing read so far".to_owned(),
+        (_, 0) => "no row".to_owned(),
+        (kept, on) => format!(
+            "0 of {kept} events pass {on} filters; Backspace drops the last one, f lists them"
+        ),
+    }
+}
+
+fn table(app: &App, frame: &mut Frame<'_>, area: Rect) {
+    let events = &app.events;
+    let heads = heads(&events.fields, usize::from(area.width));
+    draw_table(app, frame, area, &heads, &events.grid, events.rows.len(), true, |at| {
+        let cells = events.cells.rows.get(at.checked_sub(events.cells.first)?)?;
+        let hidden = cells.get(events.cells.fields.len()..)?;
+        let look = match hidden.get(8).map(String::as_str) {
+            Some("unauthenticated" | "denied") => Look::Bad,
+            Some("error") => Look::Severity(crate::finding::Severity::Medium),
+            _ => Look::Plain,
+        };
+        let shown = events.fields.iter().zip(cells).map(|(field, cell)| show(app, *field, cell));
+        let (file, offset) = (hidden.get(3), hidden.get(5).and_then(|text| text.parse().ok()));
+        let is_marked = file.zip(offset).is_some_and(|(file, offset)| {
+            app.case.bookmark_at(file, offset).is_some()
+        });
+        let mut cells: Vec<String> = shown.collect();
+        if is_marked && let Some(first) = cells.first_mut() {
+            first.insert(0, '*');
+        }
+        Some(Line {
+            cells,
+            style: app.theme.look(look),
+            styles: Vec::new(),
+        })
+    });
+}
+
+/// Returns a value as people read it.
+fn show(app: &App, field: Field, cell: &str) -> String {
+    match field.kind() {
+        Kind::Time => match chrono::DateTime::parse_from_rfc3339(cell) {
+            Ok(time) => app.clock.show(time.timestamp_micros()),
+            Err(_) => String::new(),
+        },
+        Kind::Number if field == Column::Code.into() && cell == "0" => String::new(),
+        Kind::Float => cell.split_once('.').map_or(cell, |(whole, _)| whole).to_owned(),
+        _ => cell.to_owned(),
+    }
+}
+
+fn heads(fields: &[Field], width: usize) -> Vec<Head> {
+    let wanted: Vec<(usize, usize)> = fields.iter().map(|field| wanted(*field)).collect();
+    let widths = widths(&wanted, width);
+    fields
+        .iter()
+        .zip(widths)
+        .map(|(field, width)| Head {
+            name: field.name().to_owned(),
+            width,
+            // What tells most stands at the end of names and at the start of programs.
+            cut: match field {
+                Field::Column(Column::UserAgent | Column::RequestUri | Column::Message) => Cut::End,
+                _ => Cut::Middle,
+            },
+            is_right: matches!(field.kind(), Kind::Number | Kind::Float),
+        })
+        .collect()
+}
+
+/// Returns least and best columns of a field.
+fn wanted(field: Field) -> (usize, usize) {
+    match (field, field.kind()) {
+        (_, Kind::Time) => (24, 24),
+        (Field::Column(Column::Code), _) => (4, 4),
+        (Field::Column(Column::Verb), _) => (6, 10),
+        (Field::Column(Column::Resource), _) => (10, 24),
+        (Field::Column(Column::Namespace), _) => (6, 16),
+        (Field::Column(Column::PeerIp | Column::ClientIp), _) => (9, 16),
+        (Field::Column(Column::UserAgent), _) => (8, 60),
+        (_, Kind::Number | Kind::Float) => (8, 10),
+        (_, Kind::Flag) => (5, 8),
+        _ => (8, 40),
+    }
+}
+
+/// Returns the value under the cursor.
+pub fn value(app: &App) -> String {
+    cells(app)
+        .and_then(|cells| cells.get(app.events.grid.column).cloned())
+        .unwrap_or_default()
+}
+
+/// Returns the row under the cursor.
+pub fn row_text(app: &App) -> String {
+    let cells = cells(app).and_then(|cells| cells.get(..app.events.fields.len()));
+    cells.map_or(String::new(), |cells| cells.join("  "))
+}
+
+fn cells(app: &App) -> Option<&Vec<String>> {
+    let events = &app.events;
+    events.cells.rows.get(events.grid.row.checked_sub(events.cells.first)?)
+}
+
+/// Returns the SQL behind the table.
+pub fn sql(app: &App) -> String {
+    let names: Vec<&str> = app.events.fields.iter().map(|field| field.name()).collect();
+    let order = app.events.order;
+    format!(
+        "SELECT {}\n{}\nORDER BY {}{}",
+        names.join(", "),
+        app.chips.sql(),
+        order.field.name(),
+        if order.is_descending { " DESC" } else { "" }
+    )
+}
+
+/// Returns what rows are called.
+pub fn word(rows: Rows) -> &'static str {
+    match rows {
+        Rows::Requests => "requests",
+        Rows::Events => "events",
+    }
+}

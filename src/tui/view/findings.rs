@@ -1,0 +1,207 @@
+//! The list of findings.
+
+use std::cmp::Reverse;
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::table::{Head, Line, draw as draw_table, widths};
+use super::put;
+use crate::case::State;
+use crate::finding::Finding;
+use crate::tui::app::{App, FindingOrder};
+use crate::tui::document::Look;
+use crate::tui::theme::letter;
+
+/// Returns the finding under the cursor.
+pub fn at_cursor(app: &App) -> Option<&Finding> {
+    app.results.findings.get(*app.findings.shown.get(app.findings.grid.row)?)
+}
+
+/// Puts the findings into their order, those that match; the cursor stays with its finding.
+pub fn sort(app: &mut App) {
+    let here = at_cursor(app).map(|finding| finding.finding_id.clone());
+    let findings = &app.results.findings;
+    let pattern = app.findings.pattern.as_ref();
+    let mut shown: Vec<usize> = (0..findings.len())
+        .filter(|&at| pattern.is_none_or(|pattern| pattern.is_match(&searched(&findings[at]))))
+        .collect();
+    let actor = |finding: &Finding| finding.actor.username.clone().unwrap_or_default();
+    match app.findings.order {
+        FindingOrder::Severity => {
+            shown.sort_by_key(|&at| (Reverse(findings[at].severity), findings[at].first_seen, at));
+        }
+        FindingOrder::Time => shown.sort_by_key(|&at| (findings[at].first_seen, at)),
+        FindingOrder::Actor => {
+            shown.sort_by_cached_key(|&at| (actor(&findings[at]), Reverse(findings[at].severity), at));
+        }
+        FindingOrder::Family => {
+            shown.sort_by_key(|&at| (&findings[at].family, Reverse(findings[at].severity), at));
+        }
+        FindingOrder::Rule => shown.sort_by_key(|&at| (&findings[at].rule.name, at)),
+        FindingOrder::Count => shown.sort_by_key(|&at| (Reverse(findings[at].count), at)),
+        FindingOrder::State => {
+            shown.sort_by_key(|&at| {
+                let state = app.case.state(&findings[at].finding_id);
+                (state, Reverse(findings[at].severity), at)
+            });
+        }
+    }
+    if app.findings.is_reversed {
+        shown.reverse();
+    }
+    if let Some(here) = here {
+        let place = shown.iter().position(|&at| findings[at].finding_id == here);
+        app.findings.grid.row = place.unwrap_or(app.findings.grid.row);
+    }
+    app.findings.shown = shown;
+}
+
+/// Returns what a filter or a search looks at.
+fn searched(finding: &Finding) -> String {
+    let who = finding.actor.username.as_deref().unwrap_or_default();
+    let credential = finding.actor.credential_id.as_deref().unwrap_or_default();
+    let name = finding.target.name.as_deref().unwrap_or_default();
+    [
+        finding.severity.as_str(),
+        &finding.family,
+        &finding.rule.name,
+        &finding.rule.title,
+        &finding.summary,
+        who,
+        credential,
+        name,
+        &finding.source.ips.join(" "),
+        &finding.attack.join(" "),
+    ]
+    .join(" ")
+}
+
+/// Returns the lines that a search looks at.
+pub fn lines(app: &App) -> Vec<String> {
+    let shown = app.findings.shown.iter();
+    shown.map(|&at| searched(&app.results.findings[at])).collect()
+}
+
+/// Draws the list, and in its last lines what the finding under the cursor says.
+pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
+    let findings = &app.results.findings;
+    if app.findings.shown.is_empty() {
+        let text = if findings.is_empty() {
+            match app.reading.is_done {
+                true => "no finding; the overview (1) says what the log is blind to".to_owned(),
+                false => "no finding so far".to_owned(),
+            }
+        } else {
+            format!("none of {} findings matches; & and Enter shows all", findings.len())
+        };
+        put(frame, area, 0, &text, Style::default());
+        return;
+    }
+    let heads = heads(app.width());
+    draw_table(
+        app,
+        frame,
+        area,
+        &heads,
+        &app.findings.grid,
+        app.findings.shown.len(),
+        false,
+        |at| {
+            let finding = &findings[app.findings.shown[at]];
+            let state = app.case.state(&finding.finding_id);
+            let has_notes = app
+                .case
+                .notes_about(&crate::case::Subject::Finding(finding.finding_id.clone()))
+                .next()
+                .is_some();
+            let mark = format!("{}{}", state.letter(), if has_notes { "*" } else { "" });
+            let who = finding.actor.username.clone().or_else(|| finding.source.ips.first().cloned());
+            let style = match state {
+                State::Benign => app.theme.look(Look::Dim),
+                _ => Style::default(),
+            };
+            Some(Line {
+                cells: vec![
+                    letter(finding.severity).to_owned(),
+                    mark,
+                    app.clock.show(finding.first_seen.0),
+                    finding.count.to_string(),
+                    finding.family.clone(),
+                    who.unwrap_or_default(),
+                    format!("{}: {}", finding.rule.title, finding.summary),
+                ],
+                style,
+                styles: vec![(0, app.theme.severity(finding.severity))],
+            })
+        },
+    );
+}
+
+fn heads(width: usize) -> Vec<Head> {
+    // The time is cut to the minute before the summary has no room at all.
+    let widths = widths(&[(1, 1), (2, 2), (16, 24), (4, 6), (8, 20), (8, 30), (10, 400)], width);
+    vec![
+        Head::new("S", widths[0]),
+        Head::new("st", widths[1]),
+        Head::new("first seen", widths[2]),
+        Head::new("requests", widths[3]).right(),
+        Head::new("family", widths[4]),
+        Head::new("who", widths[5]).middle(),
+        Head::new("what", widths[6]),
+    ]
+}
+
+/// Returns what the status line says.
+pub fn status(app: &App) -> String {
+    let (shown, all) = (app.findings.shown.len(), app.results.findings.len());
+    let so_far = if app.reading.is_done { "" } else { " so far" };
+    let filtered = if shown < all {
+        format!(" of {all}, & changes the filter")
+    } else {
+        String::new()
+    };
+    format!(
+        "{shown}{filtered} findings{so_far} by {}{}",
+        app.findings.order.name(),
+        if app.findings.is_reversed { ", turned round" } else { "" }
+    )
+}
+
+/// Returns the SQL behind the list.
+pub fn sql(app: &App) -> String {
+    let order = match app.findings.order {
+        FindingOrder::Severity | FindingOrder::State => "severity_rank DESC, first_seen",
+        FindingOrder::Time => "first_seen",
+        FindingOrder::Actor => "username, severity_rank DESC",
+        FindingOrder::Family => "family, severity_rank DESC",
+        FindingOrder::Rule => "rule",
+        FindingOrder::Count => "count DESC",
+    };
+    format!(
+        "SELECT severity, first_seen, count, family, username, rule, summary\nFROM findings\nORDER BY {order}"
+    )
+}
+
+/// Returns the findings that are shown, as `kubescry scan --format jsonl` prints them.
+pub fn json_lines(app: &App) -> String {
+    let findings: Vec<Finding> = app
+        .findings
+        .shown
+        .iter()
+        .map(|&at| app.results.findings[at].clone())
+        .collect();
+    let mut out = Vec::new();
+    let options = crate::report::Options::default();
+    let written = crate::report::render(
+        crate::report::Format::Jsonl,
+        &findings,
+        &[],
+        &app.results.summary,
+        &options,
+        &mut out,
+    );
+    written.expect("memory can be written");
+    String::from_utf8(out).expect("JSON is UTF-8")
+}

@@ -1,0 +1,175 @@
+//! Tables: aligned columns with a cursor.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+
+use super::{line_of, put};
+use crate::tui::app::App;
+use crate::tui::grid::Grid;
+use crate::tui::text::{Cut, fit};
+
+/// A column of a table.
+#[derive(Debug, Clone)]
+pub struct Head {
+    /// Its name.
+    pub name: String,
+    /// Columns it takes.
+    pub width: usize,
+    /// Where its texts are cut.
+    pub cut: Cut,
+    /// Whether they stand at the right.
+    pub is_right: bool,
+}
+
+impl Head {
+    /// Returns a column.
+    pub fn new(name: &str, width: usize) -> Self {
+        Self {
+            name: name.to_owned(),
+            width,
+            cut: Cut::End,
+            is_right: false,
+        }
+    }
+
+    /// Returns it cut in the middle.
+    #[must_use]
+    pub fn middle(self) -> Self {
+        Self {
+            cut: Cut::Middle,
+            ..self
+        }
+    }
+
+    /// Returns it at the right.
+    #[must_use]
+    pub fn right(self) -> Self {
+        Self {
+            is_right: true,
+            ..self
+        }
+    }
+}
+
+/// A row: its texts, which need not be clean, and its style.
+pub struct Line {
+    /// By column.
+    pub cells: Vec<String>,
+    /// Of the whole row.
+    pub style: Style,
+    /// Of some columns.
+    pub styles: Vec<(usize, Style)>,
+}
+
+/// Draws a table; `row` gives a row, or nothing if it is not known yet. With `has_cells`, one cell has the cursor, else the
+/// row.
+pub fn draw(
+    app: &App,
+    frame: &mut Frame<'_>,
+    area: Rect,
+    heads: &[Head],
+    grid: &Grid,
+    rows: usize,
+    has_cells: bool,
+    row: impl Fn(usize) -> Option<Line>,
+) {
+    // Columns that do not fit go out at the left as the cursor goes right.
+    let first = first_column(heads, grid.column, usize::from(area.width));
+    let bold = Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED);
+    let mut x = 0;
+    for (at, head) in heads.iter().enumerate().skip(first) {
+        let style = if has_cells && at == grid.column { bold.patch(app.theme.cursor()) } else { bold };
+        let name = align(&fit(&head.name, head.width, Cut::End), head);
+        put(frame, line_of(area, 0), x, &name, style);
+        x += head.width + 1;
+    }
+    let height = usize::from(area.height).saturating_sub(1);
+    for (y, at) in grid.visible(rows, height).enumerate() {
+        let area = line_of(area, y + 1);
+        let is_here = at == grid.row;
+        let Some(line) = row(at) else {
+            put(frame, area, 0, "…", Style::default());
+            continue;
+        };
+        if is_here {
+            let style = if has_cells { app.theme.row() } else { app.theme.cursor() };
+            frame.buffer_mut().set_style(area, style);
+        }
+        let mut x = 0;
+        for (column, (head, cell)) in heads.iter().zip(&line.cells).enumerate().skip(first) {
+            let mut style = line.style;
+            if let Some((_, own)) = line.styles.iter().find(|(at, _)| *at == column) {
+                style = style.patch(*own);
+            }
+            if is_here {
+                style = if has_cells && column == grid.column {
+                    style.patch(app.theme.cursor())
+                } else if has_cells {
+                    style.patch(app.theme.row())
+                } else {
+                    app.theme.cursor()
+                };
+            }
+            let text = align(&fit(cell, head.width, head.cut), head);
+            put(frame, area, x, &text, style);
+            x += head.width + 1;
+        }
+    }
+}
+
+/// Returns the first column that is drawn, so that the one of the cursor fits.
+fn first_column(heads: &[Head], column: usize, width: usize) -> usize {
+    let mut first = 0;
+    let span = |from: usize| -> usize {
+        heads[from..=column.min(heads.len().saturating_sub(1))]
+            .iter()
+            .map(|head| head.width + 1)
+            .sum()
+    };
+    while !heads.is_empty() && first < column.min(heads.len() - 1) && span(first) > width + 1 {
+        first += 1;
+    }
+    first
+}
+
+fn align(text: &str, head: &Head) -> String {
+    let blanks = head.width.saturating_sub(crate::report::clean::columns(text));
+    if head.is_right {
+        format!("{}{text}", " ".repeat(blanks))
+    } else {
+        format!("{text}{}", " ".repeat(blanks))
+    }
+}
+
+/// Shares out the columns that are left among those that can use more; returns widths.
+///
+/// Shape: `wanted` are least and best widths.
+pub fn widths(wanted: &[(usize, usize)], width: usize) -> Vec<usize> {
+    let mut widths: Vec<usize> = wanted.iter().map(|(least, _)| *least).collect();
+    let mut left = width.saturating_sub(widths.iter().sum::<usize>() + wanted.len());
+    loop {
+        let open: Vec<usize> = (0..wanted.len()).filter(|&at| widths[at] < wanted[at].1).collect();
+        if open.is_empty() || left == 0 {
+            return widths;
+        }
+        let share = (left / open.len()).max(1);
+        for at in open {
+            let more = share.min(wanted[at].1 - widths[at]).min(left);
+            widths[at] += more;
+            left -= more;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_take_what_is_left() {
+        assert_eq!(widths(&[(4, 4), (5, 100), (5, 10)], 40), [4, 23, 10]);
+        assert_eq!(widths(&[(4, 4), (5, 100)], 3), [4, 5]);
+        assert_eq!(widths(&[], 3), [0; 0]);
+    }
+}
