@@ -76,7 +76,7 @@ pub(super) fn card(object: &Object, sources: &Sources<'_>, reader: Reader<'_>) -
         let reads = matches!(&*verb, "get" | "list" | "watch") && is_own(&subresource);
         if is_status && is_mutating(&verb) {
             history.status += 1;
-        } else if reads && !(is_secret && verb != "watch") {
+        } else if reads && !is_secret {
             history.readers.add(cells.code(3), &cells, outcome);
         } else {
             history.listed.push((cells.time, cells.row));
@@ -113,6 +113,12 @@ pub(super) fn card(object: &Object, sources: &Sources<'_>, reader: Reader<'_>) -
     if history.all.requests > 0 {
         let (first, last) = (history.all.first, history.all.last);
         document.field("seen", [sources.clock.span(first, last)]);
+    }
+    let n_events = events(object, reader)?;
+    if n_events > 0 {
+        let text =
+            format!("{n_events} requests on Events about it, by their names, are not listed");
+        page::note(&mut document, &text);
     }
     listed(&mut document, object, &history, sources, reader)?;
     let readers = history.readers.ranked(reader.vocabulary());
@@ -158,10 +164,10 @@ fn rows(object: &Object, reader: Reader<'_>) -> Built<Vec<Row>> {
         }
     }
     if object.name.is_empty() {
-        return match tests.is_empty() {
-            true => Ok(Vec::new()),
-            false => reader.requests(tests),
-        };
+        if tests.is_empty() {
+            return Ok(Vec::new());
+        }
+        return reader.requests(tests);
     }
     let mut of_all = tests.clone();
     of_all.push(is(Column::Verb, "deletecollection"));
@@ -173,6 +179,26 @@ fn rows(object: &Object, reader: Reader<'_>) -> Built<Vec<Row>> {
         rows.sort_unstable();
     }
     Ok(rows)
+}
+
+/// Returns how many requests are on Events about an object: their names are the object's, and a number behind a dot.
+fn events(object: &Object, reader: Reader<'_>) -> Built<u64> {
+    if object.name.is_empty() || object.namespace.is_empty() {
+        return Ok(0);
+    }
+    let rows = reader.requests(vec![
+        Test::Is(Column::Resource.into(), "events".to_owned()),
+        Test::Is(Column::Namespace.into(), object.namespace.clone()),
+    ])?;
+    let is_number =
+        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let name = [Field::from(Column::Name)];
+    reader.gather(&rows, &name, |count: &mut u64, cells| {
+        let event = cells.text(0);
+        let rest = event.strip_prefix(object.name.as_str());
+        let number = rest.and_then(|rest| rest.strip_prefix('.'));
+        *count += u64::from(number.is_some_and(is_number));
+    })
 }
 
 /// One line of the list.
