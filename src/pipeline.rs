@@ -15,6 +15,7 @@
 mod ingest;
 mod merge;
 mod monitor;
+mod preview;
 mod reader;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +41,7 @@ use crate::source::{Chunk, InputFile, Integrity, ReadOptions, SourceError, disco
 use crate::store::{Gist, Store};
 use merge::Merge;
 pub use monitor::{Monitor, Position};
+pub use preview::Preview;
 use reader::{Notes, Reader};
 
 /// How long an API server must be silent for that to be noted, unless asked otherwise: even where nobody
@@ -76,6 +78,8 @@ pub struct Options {
     pub credentials: bool,
     /// To watch and to stop the scan.
     pub monitor: Monitor,
+    /// Who is told on the way what would be found if the log ended there.
+    pub preview: Option<Preview>,
     /// Whether rules and analytics look at the events. Without, there are no findings.
     pub detects: bool,
     /// Where events are kept, if somebody wants to browse or query them.
@@ -96,6 +100,7 @@ impl Default for Options {
             profile: None,
             credentials: false,
             monitor: Monitor::default(),
+            preview: None,
             detects: true,
             store: None,
         }

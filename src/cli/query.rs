@@ -198,20 +198,17 @@ fn answer(
             answer.height()
         ));
     }
-    if let Asked::Question(question) = asked
-        && answer.height() == 0
-    {
+    if let Asked::Question(question) = asked {
         let lacks = tables
             .lacks(question, &stop)
             .map_err(|error| fail(&error, printer))?;
-        if lacks.is_empty() {
-            printer
-                .note("no rows: the log holds what this question needs, and nothing in it answers");
+        let is_empty = answer.height() == 0;
+        if is_empty && lacks.is_empty() {
+            printer.note("no rows: the log holds what this question needs, and nothing in it answers");
         }
+        let rows = if is_empty { "no rows, and " } else { "" };
         for lack in lacks {
-            printer.warning(format_args!(
-                "no rows, and the log could not have held any: {lack}"
-            ));
+            printer.warning(format_args!("{rows}the log lacks {lack}"));
         }
     }
     Ok(())

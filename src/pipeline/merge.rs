@@ -1,8 +1,10 @@
 //! The last side: rows of all lanes in the order of time, folded and fed to the engine.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
 
 use super::ingest::Gathering;
+use super::preview::{Due, Preview};
 use super::{Batch, Done, Monitor, NAMED_REJECTS, Options, Recycled, Scan};
 use crate::detect::engine::{Engine, Outcome};
 use crate::detect::feed::Reach;
@@ -25,6 +27,7 @@ pub(super) struct Merge<'r> {
     gathering: Gathering,
     profile: Option<String>,
     detects: bool,
+    preview: Option<(Preview, Due)>,
     store: Option<Store>,
     monitor: Monitor,
     events: u64,
@@ -65,6 +68,7 @@ impl<'r> Merge<'r> {
             gathering: Gathering::new(options.gap_us),
             profile: options.profile.clone(),
             detects: options.detects,
+            preview: options.preview.clone().map(|preview| (preview, Due::start())),
             store: options.store.clone(),
             monitor: options.monitor.clone(),
             events: 0,
@@ -117,13 +121,45 @@ impl<'r> Merge<'r> {
                 self.engine.observe(&folded);
             }
         }
+        if self.preview.as_ref().is_some_and(|(_, due)| due.is_now()) {
+            let began = Instant::now();
+            let outcome = self.preview();
+            let summary = self.so_far(&outcome);
+            if let Some((preview, due)) = &mut self.preview {
+                preview.tell(outcome, summary);
+                due.put_off(began);
+            }
+        }
+    }
+
+    /// Sums up what is merged so far.
+    fn so_far(&self, outcome: &Outcome) -> Summary {
+        let mut totals = Counters::default();
+        for counters in &self.counters {
+            totals.merge(counters);
+        }
+        totals.requests = outcome.requests;
+        let files = self.files.iter().zip(&self.counters);
+        let files = files.map(|(file, &counters)| FileStats {
+            path: file.name.clone(),
+            counters,
+        });
+        Summary {
+            files: files.collect(),
+            totals,
+            problems: self.errors.iter().map(ToString::to_string).collect(),
+            rejects: self.rejects.clone(),
+            excluded: outcome.excluded.clone(),
+            blind: outcome.blind.clone(),
+            notes: outcome.notes.clone(),
+            ..Summary::default()
+        }
     }
 
     /// Draws the findings that the log would have if it ended with what is merged so far.
     ///
     /// Works on a copy of what the engine remembers, so it costs as much as that is large, however long the log. Batches
     /// that wait for those of other lanes are not in it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for those who watch a scan"))]
     pub(super) fn preview(&self) -> Outcome {
         let mut engine = self.engine.clone();
         for folded in self.fold.unfinished_so_far() {

@@ -42,6 +42,9 @@ pub enum QueryError {
     /// Nothing but questions may be asked.
     #[error("`{0}` is not a query: only SELECT, WITH, SHOW TABLES and EXPLAIN are")]
     NotAQuery(String),
+    /// A column has several values a row.
+    #[error("`{0}` has several values in one row: it is neither grouped by nor summed up")]
+    List(String),
     /// It was stopped.
     #[error("stopped")]
     Stopped,
@@ -52,6 +55,7 @@ impl QueryError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Sql(_) => Some("`kubescry query --schema` lists the tables and their columns"),
+            Self::List(_) => Some("sum it up with MIN or MAX, or group first in a WITH"),
             Self::NotAQuery(_) | Self::Stopped => None,
         }
     }
@@ -114,7 +118,7 @@ impl Tables {
                 return Err(QueryError::Stopped);
             }
             match running.fetch() {
-                Some(frame) => return Ok(Answer { frame: frame? }),
+                Some(frame) => return Answer::new(frame?),
                 None => std::thread::sleep(STEP),
             }
         }
@@ -188,6 +192,15 @@ fn first_word(sql: &str) -> &str {
 }
 
 impl Answer {
+    fn new(frame: DataFrame) -> Result<Self, QueryError> {
+        // Polars makes a list of what is neither grouped by nor summed up: no answer to what was meant.
+        let lists = frame.columns().iter().find(|column| column.dtype().is_nested());
+        match lists {
+            Some(column) => Err(QueryError::List(column.name().to_string())),
+            None => Ok(Self { frame }),
+        }
+    }
+
     /// Returns the names of the columns.
     pub fn columns(&self) -> Vec<&str> {
         let names = self.frame.get_column_names();

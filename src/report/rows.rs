@@ -39,48 +39,75 @@ pub fn write_rows(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let rows = (0..answer.height().min(limit)).map(|row_idx| answer.row(row_idx));
+    let names = answer.columns();
     match format {
-        RowFormat::Table => write_table(answer, rows.collect(), out),
-        RowFormat::Csv => {
-            write_record(answer.columns().into_iter().map(csv_text), out)?;
-            for row in rows {
-                write_record(row.iter().map(csv_cell), out)?;
-            }
-            Ok(())
-        }
-        RowFormat::Jsonl => {
-            let names = answer.columns();
-            for row in rows {
-                let members = names.iter().zip(&row);
-                let members = members.map(|(name, cell)| ((*name).to_owned(), json(cell)));
-                serde_json::to_writer(&mut *out, &Value::Object(members.collect::<Map<_, _>>()))?;
-                out.write_all(b"\n")?;
-            }
-            Ok(())
-        }
-        RowFormat::Markdown => {
-            let names: Vec<String> = answer.columns().into_iter().map(markdown_text).collect();
-            writeln!(out, "| {} |", names.join(" | "))?;
-            let rules = answer
-                .is_number()
-                .into_iter()
-                .map(|is_number| match is_number {
-                    true => "---:",
-                    false => "---",
-                });
-            writeln!(out, "| {} |", rules.collect::<Vec<_>>().join(" | "))?;
-            for row in rows {
-                let cells = row.iter().map(|cell| markdown_text(&cell.show()));
-                writeln!(out, "| {} |", cells.collect::<Vec<_>>().join(" | "))?;
-            }
-            Ok(())
+        RowFormat::Table => write_table(&names, &answer.is_number(), rows.collect(), out),
+        format => {
+            let writer = RowWriter::new(format, &names);
+            writer.head(out)?;
+            rows.into_iter().try_for_each(|row| writer.row(&row, out))
         }
     }
 }
 
-fn write_table(answer: &Answer, rows: Vec<Vec<Cell>>, out: &mut dyn Write) -> io::Result<()> {
+/// Writes rows one by one, in a format that needs not know all of them; a table is written as CSV.
+pub struct RowWriter<'a> {
+    format: RowFormat,
+    names: &'a [&'a str],
+}
+
+impl<'a> RowWriter<'a> {
+    /// Returns a writer of rows with columns of these names.
+    pub fn new(format: RowFormat, names: &'a [&'a str]) -> Self {
+        Self { format, names }
+    }
+
+    /// Writes what comes before the rows.
+    ///
+    /// # Errors
+    /// When `out` cannot be written.
+    pub fn head(&self, out: &mut dyn Write) -> io::Result<()> {
+        let names = self.names.iter();
+        match self.format {
+            RowFormat::Jsonl => Ok(()),
+            RowFormat::Markdown => {
+                let names: Vec<String> = names.map(|name| markdown_text(name)).collect();
+                let rules = vec!["---"; names.len()];
+                write!(out, "| {} |\n| {} |\n", names.join(" | "), rules.join(" | "))
+            }
+            RowFormat::Csv | RowFormat::Table => write_record(names.map(|name| csv_text(name)), out),
+        }
+    }
+
+    /// Writes a row.
+    ///
+    /// # Errors
+    /// When `out` cannot be written.
+    pub fn row(&self, row: &[Cell], out: &mut dyn Write) -> io::Result<()> {
+        match self.format {
+            RowFormat::Jsonl => {
+                let members = self.names.iter().zip(row);
+                let members = members.map(|(name, cell)| ((*name).to_owned(), json(cell)));
+                serde_json::to_writer(&mut *out, &Value::Object(members.collect::<Map<_, _>>()))?;
+                out.write_all(b"\n")
+            }
+            RowFormat::Markdown => {
+                let cells: Vec<String> = row.iter().map(|cell| markdown_text(&cell.show())).collect();
+                writeln!(out, "| {} |", cells.join(" | "))
+            }
+            RowFormat::Csv | RowFormat::Table => write_record(row.iter().map(csv_cell), out),
+        }
+    }
+}
+
+fn write_table(
+    names: &[&str],
+    is_number: &[bool],
+    rows: Vec<Vec<Cell>>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let shown = |text: &str| clip(&redact(text), CELL_COLUMNS);
-    let names: Vec<String> = answer.columns().into_iter().map(shown).collect();
+    let names: Vec<String> = names.iter().map(|name| shown(name)).collect();
     let rows: Vec<Vec<String>> = rows
         .into_iter()
         .map(|row| row.iter().map(|cell| shown(&cell.show())).collect())
@@ -93,10 +120,9 @@ fn write_table(answer: &Answer, rows: Vec<Vec<Cell>>, out: &mut dyn Write) -> io
             cells.chain([columns(name)]).max().unwrap_or_default()
         })
         .collect();
-    let is_number = answer.is_number();
     let mut write_line = |cells: &[String]| {
         let mut line = String::new();
-        for ((cell, width), is_number) in cells.iter().zip(&widths).zip(&is_number) {
+        for ((cell, width), is_number) in cells.iter().zip(&widths).zip(is_number) {
             let blanks = " ".repeat(width - columns(cell));
             if *is_number {
                 line.extend([&blanks, cell.as_str(), "  "]);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ratatui_textarea::TextArea;
 use regex::Regex;
 
+use super::card::CredentialRow;
 use super::chips::{Chips, SHOWN};
 use super::clock::Clock;
 use super::document::Document;
@@ -594,6 +595,8 @@ pub struct App {
     pub facets: Facets,
     /// The list of credentials.
     pub credentials: Grid,
+    /// Its rows.
+    pub credential_rows: Vec<CredentialRow>,
     /// Its order: column and direction; `None` is that of the log.
     pub credential_order: Option<(usize, bool)>,
     /// The list of questions.
@@ -678,6 +681,7 @@ impl App {
             timeline: Timeline::default(),
             facets: Facets::default(),
             credentials: Grid::default(),
+            credential_rows: Vec::new(),
             credential_order: None,
             question_list: QuestionList::default(),
             sql: Sql {

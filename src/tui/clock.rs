@@ -15,6 +15,15 @@ pub enum Clock {
 }
 
 impl Clock {
+    /// Returns the other one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self {
+            Self::Utc => Self::Local,
+            Self::Local => Self::Utc,
+        }
+    }
+
     /// Shows day and time to the millisecond, as `2026-11-22 04:55:35.123Z`; 0 is no time.
     ///
     /// Units: microseconds since the Unix epoch.

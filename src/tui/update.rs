@@ -11,6 +11,9 @@ mod overlay;
 
 use ratatui::crossterm::event::{KeyEvent, KeyEventKind, MouseEvent, MouseEventKind};
 
+pub(super) use act::pivot_at_cursor;
+pub(super) use notes::{place as bookmark_place, purpose};
+
 use super::app::{App, Context, Screen, Tab};
 use super::keymap;
 use super::layout;
@@ -152,7 +155,7 @@ fn settle(app: &mut App) {
         }
         Some(Screen::Tab(Tab::Credentials)) => {
             let columns = super::view::credentials::COLUMNS.len();
-            let rows = app.results.credentials.len();
+            let rows = app.credential_rows.len();
             app.credentials.settle(rows, columns, table);
         }
         Some(Screen::Tab(Tab::Questions)) => {

@@ -20,7 +20,7 @@ use ratatui::style::Style;
 
 use super::app::{App, Context, Screen, Tab};
 use super::chips::Chips;
-use super::keymap::{BINDINGS, Scope};
+use super::keymap::{BINDINGS, Binding, Scope};
 use super::pivot::Pivot;
 use super::text::{Cut, fit, fit_clean};
 use crate::report::clean;
@@ -259,7 +259,7 @@ fn hints(context: Context) -> Vec<(String, &'static str)> {
     let shown = BINDINGS
         .iter()
         .filter(|binding| binding.is_in(context) && !binding.footer.is_empty());
-    let (own, all): (Vec<_>, Vec<_>) = shown.partition(|binding| binding.scope != Scope::All);
+    let (own, all): (Vec<&Binding>, Vec<&Binding>) = shown.partition(|binding| binding.scope != Scope::All);
     if context == Context::Editor {
         return vec![
             ("Ctrl-r".to_owned(), "run"),

@@ -1,10 +1,11 @@
 //! The list of all credentials, as rows of a table.
 
-use super::Sources;
 use super::lineage::fate;
 use crate::finding::credential::Credential;
 use crate::report::clean;
+use crate::tui::clock::Clock;
 use crate::tui::pivot::Pivot;
+use crate::tui::results::Results;
 
 /// A credential on a row; all texts are clean.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,22 +30,24 @@ pub struct CredentialRow {
     pub is_undead: bool,
     /// Its card.
     pub pivot: Pivot,
+    /// The card of whose it is.
+    pub owner_pivot: Pivot,
 }
 
 /// Returns all credentials: those first that were used after their end, then by first use; those never used come last.
-pub fn credentials(sources: &Sources<'_>) -> Vec<CredentialRow> {
-    let mut all: Vec<&Credential> = sources.results.credentials.iter().collect();
+pub fn credentials(results: &Results, clock: Clock) -> Vec<CredentialRow> {
+    let mut all: Vec<&Credential> = results.credentials.iter().collect();
     all.sort_by_key(|one| {
         let first = one.first_use.map_or(i64::MAX, |time| time.0);
         (one.uses_after_end == 0, first, one.credential.as_str())
     });
-    all.into_iter().map(|one| row(one, sources)).collect()
+    all.into_iter().map(|one| row(one, clock)).collect()
 }
 
-fn row(credential: &Credential, sources: &Sources<'_>) -> CredentialRow {
+fn row(credential: &Credential, clock: Clock) -> CredentialRow {
     let safe = |text: &str| clean::safe(text).into_owned();
     let time = |time: Option<crate::finding::Timestamp>| {
-        time.map_or(String::new(), |time| sources.clock.show(time.0))
+        time.map_or(String::new(), |time| clock.show(time.0))
     };
     let minted = credential.minted.as_ref();
     let minted = minted.map(|minted| format!("minted by {}", minted.by));
@@ -60,6 +63,7 @@ fn row(credential: &Credential, sources: &Sources<'_>) -> CredentialRow {
         fate: safe(&fates.join(", ")),
         is_undead: credential.uses_after_end > 0,
         pivot: Pivot::Credential(credential.credential.clone()),
+        owner_pivot: Pivot::Identity(credential.username.clone()),
     }
 }
 

@@ -386,7 +386,7 @@ fn uses_after_the_end_are_counted_and_listed() {
 }
 
 fn credentials_rows(log: &Log) -> Vec<CredentialRow> {
-    credentials(&log.sources())
+    credentials(&log.results, Clock::Utc)
 }
 
 #[test]

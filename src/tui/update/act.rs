@@ -334,9 +334,8 @@ pub(in super::super) fn pivot_at_cursor(app: &App) -> Option<Pivot> {
         }
         Screen::Tab(Tab::Events) => event_pivot(app),
         Screen::Tab(Tab::Credentials) => {
-            let rows = view::credentials::order(app);
-            let credential = &app.results.credentials[*rows.get(app.credentials.row)?];
-            view::credentials::pivot(credential, app.credentials.column)
+            let row = app.credential_rows.get(app.credentials.row)?;
+            Some(view::credentials::pivot(row, app.credentials.column))
         }
         Screen::Tab(Tab::Facets) => {
             let field = *facet_fields().get(app.facets.fields.row)?;
@@ -513,6 +512,7 @@ fn sort(app: &mut App, is_reversed: bool) {
         }
         Screen::Tab(Tab::Credentials) => {
             app.credential_order = Some((app.credentials.column, is_reversed));
+            view::credentials::sort(&mut app.credential_rows, app.credential_order);
         }
         _ => {
             let Some(&field) = app.events.fields.get(app.events.grid.column) else {

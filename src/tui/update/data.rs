@@ -51,6 +51,8 @@ pub(super) fn news(app: &mut App, news: News) {
 /// Notes that findings are others now: pages that show them are made anew.
 pub(in super::super) fn refresh(app: &mut App) {
     view::findings::sort(app);
+    app.credential_rows = super::super::card::credentials(&app.results, app.clock);
+    view::credentials::sort(&mut app.credential_rows, app.credential_order);
     for page in [&mut app.overview, &mut app.ingest, &mut app.case_page] {
         page.ticket = Ticket::default();
         page.error = None;

@@ -19,7 +19,11 @@ const MEASURED: usize = 100;
 pub fn draw(app: &App, screen: &AnswerScreen, frame: &mut Frame<'_>, area: Rect) {
     let count = screen.answer.as_ref().map(|answer| answer.height());
     let count = count.map_or(String::new(), |count| format!(" ({count} rows)"));
-    let title = format!("{}{count}  {}", screen.title, screen.read);
+    let lacks = match &screen.lacks[..] {
+        [] => String::new(),
+        lacks => format!("  The log lacks {}.", lacks.join("; ")),
+    };
+    let title = format!("{}{count}{lacks}  {}", screen.title, screen.read);
     put(frame, line_of(area, 0), 0, &clean::safe(&title), app.theme.look(Look::Heading));
     rows(app, screen, frame, below(area, 1));
 }
@@ -99,7 +103,7 @@ fn rows(app: &App, screen: &AnswerScreen, frame: &mut Frame<'_>, area: Rect) {
         } else {
             let lacks = screen.lacks.iter();
             lacks
-                .map(|lack| format!("no rows, and the log could not have held any: {lack}"))
+                .map(|lack| format!("no rows, and the log lacks {lack}"))
                 .collect()
         };
         let mut y = 0;

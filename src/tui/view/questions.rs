@@ -49,7 +49,7 @@ pub fn form(app: &App, form: &Form, frame: &mut Frame<'_>, area: Rect) {
     let width = usize::from(area.width);
     let question = &form.question;
     let mut y = 0;
-    let mut text = |frame: &mut Frame<'_>, y: &mut usize, text: &str, look: Look| {
+    let text = |frame: &mut Frame<'_>, y: &mut usize, text: &str, look: Look| {
         for line in clean::wrap(&clean::safe(text), width.max(1), width.max(1)) {
             put(frame, line_of(area, *y), 0, &line, app.theme.look(look));
             *y += 1;

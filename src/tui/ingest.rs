@@ -1,0 +1,314 @@
+//! Reading the log behind the screen: into the case, or out of it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sha2::{Digest, Sha256};
+
+use super::results::Results;
+use super::update::{Event, News};
+use super::worker::{Desk, set};
+use crate::case::{self, Case, Change, ResultName, SourceFile};
+use crate::detect::CompiledRules;
+use crate::detect::engine::Outcome;
+use crate::finding::Timestamp;
+use crate::frame::Vocabulary;
+use crate::pipeline::{self, Preview};
+use crate::report::Summary;
+use crate::rules::RuleSet;
+use crate::source::{InputFile, discover};
+use crate::store::{Limits, Store};
+
+/// Bytes of a chunk: larger than for a scan, so that filters have fewer segments to go through.
+const CHUNK_BYTES: usize = 4 << 20;
+
+/// Evidence that a finding keeps.
+const EVIDENCE: usize = 1000;
+
+/// Key of the view that names the folder of the frames.
+pub const FRAMES: &str = "frames";
+
+/// What is to be read, and how.
+pub struct Plan {
+    /// How logs are read.
+    pub pipeline: pipeline::Options,
+    /// Rules, if they are not the embedded ones.
+    pub rules: Option<(RuleSet, CompiledRules)>,
+    /// The folder of the case.
+    pub case: Option<PathBuf>,
+    /// Bytes that kept events may take in memory.
+    pub memory_bytes: usize,
+}
+
+/// What a case knows of an earlier run.
+#[derive(Default)]
+pub struct Known {
+    results: Option<case::Results>,
+    folder: Option<String>,
+    short_sizes: Vec<u64>,
+    sources: Vec<SourceFile>,
+    problem: Option<String>,
+}
+
+impl Known {
+    /// Returns what `case` knows.
+    pub fn of(case: &Case) -> Self {
+        let (results, problem) = match case.load_results() {
+            Ok(results) => (results, None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        Self {
+            results,
+            folder: case.view(FRAMES).map(|name| name.trim_matches('"').to_owned()),
+            short_sizes: case.short_sizes(),
+            sources: case.sources().to_vec(),
+            problem,
+        }
+    }
+}
+
+/// What a case is to keep of this run.
+#[derive(Debug)]
+pub struct Keep {
+    /// The files.
+    pub sources: Vec<SourceFile>,
+    /// What was found in them.
+    pub results: case::Results,
+    /// Name of the folder of the frames.
+    pub folder: String,
+    /// Folders that are of no use any more.
+    pub old: Vec<PathBuf>,
+}
+
+/// Reads the log, and tells of it.
+pub fn read(plan: Plan, known: &Known, desk: &Arc<Desk>, events: &Sender<Event>) {
+    let tell = |news: News| drop(events.send(Event::News(news)));
+    if let Some(problem) = &known.problem {
+        tell(News::Note(format!("the results in the case are of no use: {problem}")));
+    }
+    let discovery = discover::discover(&plan.pipeline.paths);
+    let files: BTreeMap<String, InputFile> = discovery
+        .files
+        .iter()
+        .map(|file| (file.name.to_string(), file.clone()))
+        .collect();
+    tell(News::Files(files.keys().cloned().collect()));
+    set(&desk.files, files);
+    let (rules, compiled) = match plan.rules {
+        Some(rules) => rules,
+        None => match embedded() {
+            Ok(rules) => rules,
+            Err(error) => return tell(News::Failed(error)),
+        },
+    };
+    let made_by = made_by(&rules);
+    let sources = fingerprints(&discovery.files, &known.short_sizes);
+    if let Some(case) = &plan.case {
+        let is_current = open(case, known, &made_by, sources.as_deref(), desk, &tell);
+        if is_current {
+            return;
+        }
+    }
+    let name = format!("frames-{}", now() / 1000);
+    let folder = plan.case.as_ref().map(|case| case.join(&name));
+    let store = Store::new(
+        &Vocabulary::new(),
+        Limits {
+            memory_bytes: plan.memory_bytes,
+            folder: folder.clone(),
+        },
+    );
+    // What the case holds stays on the screen until the new run is over.
+    let has_old = known.results.is_some() && plan.case.is_some();
+    if !has_old {
+        set(&desk.store, store.clone());
+    }
+    let mut options = pipeline::Options {
+        store: Some(store.clone()),
+        credentials: true,
+        evidence_limit: EVIDENCE,
+        ..plan.pipeline
+    };
+    options.read.chunk_bytes = CHUNK_BYTES;
+    if !has_old {
+        let (desk, events) = (Arc::clone(desk), events.clone());
+        options.preview = Some(Preview::new(move |outcome, summary| {
+            let results = results(outcome, summary);
+            set(&desk.results, results.clone());
+            drop(events.send(Event::News(News::Preview(results))));
+        }));
+    }
+    let scan = match pipeline::scan(&options, &rules, &compiled) {
+        Ok(scan) => scan,
+        Err(error) => return tell(News::Failed(error.to_string())),
+    };
+    let mut problems: Vec<String> = scan.summary.problems.clone();
+    problems.extend(store.take_error().map(|error| format!("events are missing: {error}")));
+    let results = results(scan.outcome, scan.summary);
+    set(&desk.results, results.clone());
+    set(&desk.store, store.clone());
+    finish(desk, scan.was_stopped);
+    if let (Some(case), Some(folder), Some(sources), false) = (&plan.case, folder, sources, scan.was_stopped) {
+        match store.save(&folder) {
+            Ok(()) => tell(News::Keep(Box::new(Keep {
+                sources,
+                results: pack(&results, made_by),
+                folder: name,
+                old: known.folder.iter().map(|old| case.join(old)).collect(),
+            }))),
+            Err(error) => problems.push(format!("not kept in the case: {error}")),
+        }
+    }
+    tell(News::Finished(results, problems));
+}
+
+/// Returns the rules of the program.
+fn embedded() -> Result<(RuleSet, CompiledRules), String> {
+    let rules = RuleSet::embedded().map_err(|errors| {
+        let first = errors.first();
+        first.map_or(String::new(), ToString::to_string)
+    })?;
+    let compiled = CompiledRules::compile(&rules).map_err(|errors| {
+        let first = errors.first();
+        first.map_or(String::new(), |error| error.problem.to_string())
+    })?;
+    Ok((rules, compiled))
+}
+
+fn finish(desk: &Desk, was_stopped: bool) {
+    set(
+        &desk.progress,
+        super::card::Progress {
+            is_done: true,
+            was_stopped,
+            ..super::card::Progress::default()
+        },
+    );
+}
+
+/// Shows what the case holds; returns whether it is of these files as they are now, and by these rules.
+fn open(
+    case: &Path,
+    known: &Known,
+    made_by: &str,
+    sources: Option<&[SourceFile]>,
+    desk: &Desk,
+    tell: &impl Fn(News),
+) -> bool {
+    let (Some(kept), Some(folder), Some(sources)) = (&known.results, &known.folder, sources) else {
+        return false;
+    };
+    let change = case::compare(&known.sources, sources);
+    if matches!(change, Change::Different) {
+        tell(News::Note("the case was of other files; these are read anew".to_owned()));
+        return false;
+    }
+    let opened = unpack(kept).and_then(|results| {
+        let store = Store::open(&case.join(folder), Limits::default()).map_err(|error| error.to_string())?;
+        Ok((results, store))
+    });
+    let (results, store) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            tell(News::Note(format!("what the case holds cannot be used: {error}")));
+            return false;
+        }
+    };
+    // Files may have moved since; rows have their old names.
+    let moved = case::moved(&known.sources, sources);
+    {
+        let mut files = desk.files.write().expect("a thread that panics ends the program");
+        for moved in moved {
+            if let Some(file) = files.get(&moved.to).cloned() {
+                files.insert(moved.from, file);
+            }
+        }
+    }
+    set(&desk.results, results.clone());
+    set(&desk.store, store);
+    let is_current = matches!(change, Change::Same) && kept.made_by == made_by;
+    if is_current {
+        finish(desk, false);
+        tell(News::Note("opened from the case; the logs have not changed".to_owned()));
+        tell(News::Finished(results, Vec::new()));
+        return true;
+    }
+    let why = match change {
+        Change::Grown { files } => {
+            let bytes: u64 = files.iter().map(|file| file.bytes).sum();
+            let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).take(3).collect();
+            format!("{} bytes are new since ({})", bytes, names.join(", "))
+        }
+        _ => "rules or program are others now".to_owned(),
+    };
+    tell(News::Note(format!("opened from the case; {why}: reading again")));
+    tell(News::Preview(results));
+    false
+}
+
+fn results(outcome: Outcome, summary: Summary) -> Results {
+    Results {
+        findings: outcome.findings.into(),
+        incidents: outcome.incidents.into(),
+        credentials: outcome.credentials.into(),
+        summary: Arc::new(summary),
+    }
+}
+
+/// Returns what tells the files from others; nothing if one cannot be told, as standard input.
+fn fingerprints(files: &[InputFile], short_sizes: &[u64]) -> Option<Vec<SourceFile>> {
+    let read = |file: &InputFile| {
+        let path = file.path.as_ref()?;
+        SourceFile::read(&file.name, path, short_sizes).ok()
+    };
+    files.iter().map(read).collect()
+}
+
+/// Says what makes results: the program and its rules.
+fn made_by(rules: &RuleSet) -> String {
+    let mut hasher = Sha256::new();
+    for rule in &rules.rules {
+        hasher.update(rule.meta.id.as_bytes());
+        hasher.update(rule.meta.text.as_bytes());
+    }
+    let hash = hasher.finalize();
+    let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("kubescry {} rules {hash}", env!("CARGO_PKG_VERSION"))
+}
+
+fn pack(results: &Results, made_by: String) -> case::Results {
+    let text = |value: serde_json::Result<String>| value.expect("results are JSON");
+    let json = [
+        (ResultName::Findings, text(serde_json::to_string(&results.findings))),
+        (ResultName::Incidents, text(serde_json::to_string(&results.incidents))),
+        (ResultName::Summary, text(serde_json::to_string(&*results.summary))),
+        (ResultName::Credentials, text(serde_json::to_string(&results.credentials))),
+    ];
+    case::Results {
+        made_by,
+        at: Timestamp(now()),
+        json: json.into_iter().collect(),
+    }
+}
+
+fn unpack(kept: &case::Results) -> Result<Results, String> {
+    fn parse<T: serde::de::DeserializeOwned>(kept: &case::Results, name: ResultName) -> Result<T, String> {
+        let json = kept.json.get(&name);
+        let json = json.ok_or_else(|| format!("there are no {}", name.as_str()))?;
+        serde_json::from_str(json).map_err(|error| format!("{}: {error}", name.as_str()))
+    }
+    Ok(Results {
+        findings: parse::<Vec<_>>(kept, ResultName::Findings)?.into(),
+        incidents: parse::<Vec<_>>(kept, ResultName::Incidents)?.into(),
+        credentials: parse::<Vec<_>>(kept, ResultName::Credentials)?.into(),
+        summary: Arc::new(parse(kept, ResultName::Summary)?),
+    })
+}
+
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| i64::try_from(now.as_micros()).unwrap_or(i64::MAX))
+}

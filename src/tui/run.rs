@@ -1,0 +1,295 @@
+//! Running: threads, the loop, and what comes before the first screen.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ratatui::crossterm::event;
+
+use super::app::{App, Start};
+use super::card::Progress;
+use super::ingest;
+use super::terminal::Screen;
+use super::theme::Theme;
+use super::update::{Effect, Event, News, update};
+use super::work::Job;
+use super::worker::{Desk, set};
+use crate::case::{Case, CaseError};
+use crate::detect::CompiledRules;
+use crate::frame::Vocabulary;
+use crate::pipeline;
+use crate::query::Questions;
+use crate::query::question::QuestionError;
+use crate::rules::RuleSet;
+use crate::store::{Limits, Store};
+
+/// Threads that do jobs: a slow one must not keep the cells of the next screen waiting.
+const WORKERS: usize = 3;
+
+/// How often progress is looked at.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Shortest time between two screens.
+const FRAME: Duration = Duration::from_millis(16);
+
+/// How the browser runs.
+#[derive(Debug)]
+pub struct Options {
+    /// How logs are read.
+    pub pipeline: pipeline::Options,
+    /// Rules, if they are not the embedded ones.
+    pub rules: Option<(RuleSet, CompiledRules)>,
+    /// The folder of the case.
+    pub case: Option<PathBuf>,
+    /// Bytes that kept events may take in memory.
+    pub memory_bytes: usize,
+    /// How things look, if that is asked for.
+    pub theme: Option<Theme>,
+    /// Whether only ASCII is drawn.
+    pub is_ascii: bool,
+    /// Whether the mouse is caught.
+    pub has_mouse: bool,
+    /// When the program started, to tell how long the first screen took.
+    pub started: Instant,
+}
+
+/// How it went.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Report {
+    /// How long the first screen took.
+    pub first_frame: Duration,
+    /// Whether a thread panicked.
+    pub has_panicked: bool,
+}
+
+/// Why the browser cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The case cannot be opened.
+    #[error(transparent)]
+    Case(#[from] CaseError),
+    /// The questions cannot be read.
+    #[error(transparent)]
+    Questions(#[from] QuestionError),
+    /// The terminal refuses.
+    #[error("cannot use the terminal: {0}")]
+    Terminal(#[from] io::Error),
+}
+
+/// Runs the browser until the user leaves.
+///
+/// # Errors
+/// When the case or the terminal cannot be used.
+pub fn run(options: Options) -> Result<Report, RunError> {
+    let case = match &options.case {
+        Some(folder) => Case::open(folder)?,
+        None => Case::in_memory()?,
+    };
+    let questions = Questions::embedded()?;
+    let mut screen = Screen::take(options.has_mouse)?;
+    let saved = case.view("theme").and_then(|name| Theme::by_name(name.trim_matches('"')));
+    let mut app = App::new(Start {
+        case_folder: options.case.clone(),
+        questions,
+        theme: options.theme.or(saved).unwrap_or_default(),
+        is_ascii: options.is_ascii,
+        has_mouse: options.has_mouse,
+        size: screen.size()?,
+        case,
+    });
+    screen.draw(&app)?;
+    let first_frame = options.started.elapsed();
+    let (events, inbox) = channel();
+    let (jobs, queue) = channel();
+    let empty = Store::new(&Vocabulary::new(), Limits::default());
+    let desk = Arc::new(Desk::new(empty, options.pipeline.read.clone()));
+    threads(&desk, &events, queue);
+    let monitor = options.pipeline.monitor.clone();
+    let reading = {
+        let (desk, events) = (Arc::clone(&desk), events.clone());
+        let known = ingest::Known::of(&app.case);
+        let plan = ingest::Plan {
+            pipeline: options.pipeline,
+            rules: options.rules,
+            case: options.case,
+            memory_bytes: options.memory_bytes,
+        };
+        std::thread::spawn(move || ingest::read(plan, &known, &desk, &events))
+    };
+    let mut turn = Turn {
+        screen,
+        app: &mut app,
+        jobs,
+        inbox,
+        desk: &desk,
+        monitor: &monitor,
+    };
+    let result = turn.turn();
+    monitor.stop();
+    drop(turn);
+    drop(reading);
+    // What could not be saved is tried once more when the case goes.
+    drop(app);
+    result?;
+    Ok(Report {
+        first_frame,
+        has_panicked: Screen::has_panicked(),
+    })
+}
+
+/// Starts the threads that do jobs, wait for keys and for signals.
+fn threads(desk: &Arc<Desk>, events: &Sender<Event>, queue: Receiver<Job>) {
+    let queue = Arc::new(Mutex::new(queue));
+    for _ in 0..WORKERS {
+        let (desk, queue, events) = (Arc::clone(desk), Arc::clone(&queue), events.clone());
+        std::thread::spawn(move || desk.work(&queue, &events));
+    }
+    let keys = events.clone();
+    std::thread::spawn(move || {
+        while let Ok(event) = event::read() {
+            let event = match event {
+                event::Event::Key(key) => Event::Key(key),
+                event::Event::Paste(text) => Event::Paste(text),
+                event::Event::Mouse(mouse) => Event::Mouse(mouse),
+                event::Event::Resize(width, height) => Event::Resize(width, height),
+                event::Event::FocusGained | event::Event::FocusLost => continue,
+            };
+            if keys.send(event).is_err() {
+                return;
+            }
+        }
+    });
+    #[cfg(unix)]
+    signals(events.clone());
+}
+
+/// Turns signals that end the program into an event, so that the terminal is given back.
+#[cfg(unix)]
+fn signals(events: Sender<Event>) {
+    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
+    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGTERM, SIGHUP, SIGINT, SIGCONT]) else {
+        return;
+    };
+    std::thread::spawn(move || {
+        for signal in &mut signals {
+            let event = if signal == SIGCONT { Event::Continued } else { Event::Ended };
+            if events.send(event).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// The loop.
+struct Turn<'a> {
+    screen: Screen,
+    app: &'a mut App,
+    jobs: Sender<Job>,
+    inbox: Receiver<Event>,
+    desk: &'a Desk,
+    monitor: &'a pipeline::Monitor,
+}
+
+impl Turn<'_> {
+    /// Waits for events, and draws what comes of them, until the user leaves.
+    fn turn(&mut self) -> io::Result<()> {
+        let mut next_tick = Instant::now();
+        let mut drawn = Instant::now();
+        let mut is_dirty = true;
+        loop {
+            if Screen::has_panicked() {
+                return Ok(());
+            }
+            // While nothing happens and nothing is read, nobody wakes up.
+            let until = if is_dirty {
+                drawn + FRAME
+            } else if self.app.reading.is_done {
+                Instant::now() + TICK * 50
+            } else {
+                next_tick
+            };
+            match self.inbox.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(event) => {
+                    is_dirty = true;
+                    if self.take(event)? {
+                        return Ok(());
+                    }
+                    // A key is drawn at once; what comes in crowds is drawn together.
+                    if drawn.elapsed() < FRAME {
+                        continue;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+            if !self.app.reading.is_done && Instant::now() >= next_tick {
+                next_tick = Instant::now() + TICK;
+                is_dirty |= self.tick();
+            }
+            if is_dirty && drawn.elapsed() >= FRAME {
+                self.screen.draw(self.app)?;
+                drawn = Instant::now();
+                is_dirty = false;
+            }
+        }
+    }
+
+    /// Looks how far reading has come; returns whether that is news.
+    fn tick(&mut self) -> bool {
+        let position = self.monitor.position();
+        let store = self.desk.usage();
+        let is_new = self.app.reading.position != Some(position) || self.app.reading.usage != store;
+        if is_new {
+            set(
+                &self.desk.progress,
+                Progress {
+                    read_bytes: position.read_bytes,
+                    total_bytes: position.total_bytes,
+                    is_done: false,
+                    was_stopped: false,
+                },
+            );
+            // Progress asks for rows at most, and never ends anything.
+            let _ = self.take(Event::News(News::Progress(position, store)));
+        }
+        is_new
+    }
+
+    /// Takes in an event; returns whether the program ends.
+    fn take(&mut self, event: Event) -> io::Result<bool> {
+        if matches!(event, Event::Ended) {
+            return Ok(true);
+        }
+        if matches!(event, Event::Continued) {
+            self.screen.clear()?;
+        }
+        let clock = self.app.clock;
+        let effects = update(self.app, event, now());
+        if self.app.clock != clock {
+            set(&self.desk.clock, self.app.clock);
+        }
+        for effect in effects {
+            match effect {
+                // Workers live as long as the program.
+                Effect::Work(job) => drop(self.jobs.send(job)),
+                Effect::Copy(text) => self.screen.copy(&text)?,
+                Effect::Redraw => self.screen.clear()?,
+                Effect::Mouse(has_mouse) => self.screen.mouse(has_mouse)?,
+                Effect::Suspend => {
+                    self.screen.suspend()?;
+                    self.app.size = self.screen.size()?;
+                }
+                Effect::Quit => return Ok(true),
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Returns the time in microseconds since the Unix epoch.
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| i64::try_from(now.as_micros()).unwrap_or(i64::MAX))
+}

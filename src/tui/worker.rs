@@ -1,0 +1,451 @@
+//! Workers: threads that do jobs and send what came out.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Mutex, MutexGuard, RwLock};
+
+use super::card::{self, Progress, Sources};
+use super::clock::Clock;
+use super::json::Tree;
+use super::pivot::Place;
+use super::results::Results;
+use super::update::Event;
+use super::work::{Done, Job, Outcome, Task};
+use crate::decode::{Wanted, unwrap};
+use crate::frame::Column;
+use crate::query::{Cell, Tables};
+use crate::report::{RowFormat, RowWriter};
+use crate::source::reread::{Reread, RereadError};
+use crate::source::{InputFile, ReadOptions};
+use crate::store::filter::{Filter, Rows, Test};
+use crate::store::histogram::Histogram;
+use crate::store::{Field, Row, Snapshot, Store, facet::Facet};
+
+/// What workers and the thread that reads the log share.
+pub struct Desk {
+    /// The events.
+    pub store: RwLock<Store>,
+    /// What was found.
+    pub results: RwLock<Results>,
+    /// How times are shown.
+    pub clock: RwLock<Clock>,
+    /// The files, by name.
+    pub files: RwLock<BTreeMap<String, InputFile>>,
+    /// How far reading has come.
+    pub progress: RwLock<Progress>,
+    /// How files are read.
+    pub read: ReadOptions,
+    reread: Mutex<Reread>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("a thread that panics ends the program")
+}
+
+fn get<T: Clone>(lock: &RwLock<T>) -> T {
+    lock.read()
+        .expect("a thread that panics ends the program")
+        .clone()
+}
+
+/// Puts a value in the place of another.
+pub fn set<T>(lock: &RwLock<T>, value: T) {
+    *lock.write().expect("a thread that panics ends the program") = value;
+}
+
+impl Desk {
+    /// Returns a desk with nothing on it.
+    pub fn new(store: Store, read: ReadOptions) -> Self {
+        Self {
+            store: RwLock::new(store),
+            results: RwLock::default(),
+            clock: RwLock::default(),
+            files: RwLock::default(),
+            progress: RwLock::default(),
+            reread: Mutex::new(Reread::new(&read)),
+            read,
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        get(&self.store).snapshot()
+    }
+
+    fn tables(&self) -> Tables {
+        let results = get(&self.results);
+        Tables {
+            snapshot: self.snapshot(),
+            findings: results.findings,
+            credentials: results.credentials,
+        }
+    }
+
+    /// Does jobs until nobody sends any; sends what comes out.
+    pub fn work(&self, jobs: &Mutex<Receiver<Job>>, events: &Sender<Event>) {
+        loop {
+            let job = lock(jobs).recv();
+            let Ok(job) = job else { return };
+            // What nobody waits for is not begun.
+            if job.stop.load(Ordering::Relaxed) {
+                continue;
+            }
+            let result = self.task(job.task, &job.stop);
+            let Some(result) = result.transpose() else {
+                continue;
+            };
+            let number = job.number;
+            if events.send(Event::Done(Done { number, result })).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Does one job; nothing if it was stopped.
+    ///
+    /// # Errors
+    /// In words, when it cannot be done.
+    pub fn task(&self, task: Task, stop: &AtomicBool) -> Result<Option<Outcome>, String> {
+        let words = |error: crate::store::StoreError| error.to_string();
+        let outcome = match task {
+            Task::Rows {
+                filter,
+                order,
+                keep,
+                seek,
+            } => {
+                let snapshot = self.snapshot();
+                let Some(rows) = filter.apply(&snapshot, stop).map_err(words)? else {
+                    return Ok(None);
+                };
+                let Some(rows) = order.apply(&snapshot, &rows, stop).map_err(words)? else {
+                    return Ok(None);
+                };
+                let place = match (seek, keep) {
+                    (Some(time), _) => Some(first_from(&snapshot, &rows, time)?),
+                    (None, Some(row)) => rows.iter().position(|other| *other == row),
+                    (None, None) => None,
+                };
+                Some(Outcome::Rows(rows.into(), place))
+            }
+            Task::Matches {
+                rows,
+                mut filter,
+                pattern,
+            } => {
+                filter.tests.push(Test::Search(pattern));
+                let found = filter.apply(&self.snapshot(), stop).map_err(words)?;
+                found.map(|found| Outcome::Matches(places(&rows, &found)))
+            }
+            Task::Histogram {
+                filter,
+                span,
+                n_buckets,
+            } => self.histogram(&filter, span, n_buckets, stop)?.map(Outcome::Histogram),
+            Task::Facet { filter, field } => {
+                let snapshot = self.snapshot();
+                let Some(rows) = filter.apply(&snapshot, stop).map_err(words)? else {
+                    return Ok(None);
+                };
+                let facet = Facet::count(&snapshot, &rows, field, stop).map_err(words)?;
+                facet.map(Outcome::Facet)
+            }
+            Task::Cells {
+                first,
+                rows,
+                fields,
+            } => Some(Outcome::Cells(first, cells(&self.snapshot(), &rows, &fields)?)),
+            Task::Card(pivot) => {
+                let (snapshot, results) = (self.snapshot(), get(&self.results));
+                let sources = sources(&snapshot, &results, get(&self.clock));
+                card::card(&pivot, &sources, stop).map_err(words)?.map(Outcome::Page)
+            }
+            Task::Overview => {
+                let (snapshot, results) = (self.snapshot(), get(&self.results));
+                let sources = sources(&snapshot, &results, get(&self.clock));
+                let progress = get(&self.progress);
+                let page = card::overview(&sources, &progress, stop).map_err(words)?;
+                page.map(Outcome::Page)
+            }
+            Task::Record(place, row) => {
+                let tree = self.record(place, row, stop)?;
+                tree.map(|tree| Outcome::Record(Box::new(tree)))
+            }
+            Task::Locate(place) => Some(Outcome::Located(locate(&self.snapshot(), &place, stop)?)),
+            Task::Sql(sql) => self.ask(sql, &[], stop)?,
+            Task::Question(question, given) => {
+                let tables = self.tables();
+                let span = tables.span().map_err(|error| error.to_string())?;
+                let sql = question.bind(&given, span).map_err(|error| error.to_string())?;
+                let lacks = tables.lacks(&question, stop).map_err(|error| error.to_string())?;
+                self.ask(sql, &lacks, stop)?
+            }
+            Task::ExportRows { path, rows, fields } => Some(self.export(&path, &rows, &fields, stop)?),
+            Task::ExportAnswer(path, answer) => {
+                let names = answer.columns();
+                let rows = (0..answer.height()).map(|row_idx| Ok(answer.row(row_idx)));
+                Some(write(&path, &names, rows)?)
+            }
+            Task::ExportText(path, text) => {
+                let lines = text.lines().count() as u64;
+                let written = create(&path).and_then(|mut out| {
+                    out.write_all(text.as_bytes())?;
+                    out.flush()
+                });
+                written.map_err(|error| unwritten(&path, &error))?;
+                Some(Outcome::Written(path, lines))
+            }
+        };
+        Ok(outcome)
+    }
+
+    fn histogram(
+        &self,
+        filter: &Filter,
+        span: Option<(i64, i64)>,
+        n_buckets: usize,
+        stop: &AtomicBool,
+    ) -> Result<Option<Histogram>, String> {
+        let snapshot = self.snapshot();
+        let words = |error: crate::store::StoreError| error.to_string();
+        let Some(rows) = filter.apply(&snapshot, stop).map_err(words)? else {
+            return Ok(None);
+        };
+        let span = match span {
+            Some(span) => Some(span),
+            None => snapshot.span().map_err(words)?,
+        };
+        let (from, to) = span.unwrap_or((0, 1));
+        // The last event is within.
+        Histogram::count(&snapshot, &rows, (from, to.saturating_add(1)), n_buckets, stop).map_err(words)
+    }
+
+    fn ask(&self, sql: String, lacks: &[String], stop: &AtomicBool) -> Result<Option<Outcome>, String> {
+        match self.tables().ask(&sql, stop) {
+            Ok(answer) => Ok(Some(Outcome::Answer {
+                answer: Box::new(answer),
+                sql,
+                lacks: lacks.to_vec(),
+            })),
+            Err(crate::query::QueryError::Stopped) => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Reads the JSON of an event again; of standard input it was kept.
+    fn record(
+        &self,
+        place: Place,
+        row: Option<Row>,
+        stop: &AtomicBool,
+    ) -> Result<Option<Tree>, String> {
+        let snapshot = self.snapshot();
+        let mut wanted = (place, String::new());
+        if let Some(row) = row
+            && let Some((segment, row_idx)) = snapshot.locate(row)
+        {
+            if let Some(record) = segment.record(row_idx) {
+                return Ok(Some(Tree::of_record(record)));
+            }
+            wanted = place_of(&snapshot, row)?;
+        }
+        let (place, stage) = wanted;
+        let files = get(&self.files);
+        let file = files
+            .get(&place.file)
+            .ok_or_else(|| format!("`{}` is not among the files that are read", place.file))?;
+        let mut reread = lock(&self.reread);
+        let record = match reread.record(file, place.offset, place.length, stop) {
+            Ok(record) => record,
+            Err(RereadError::Stopped { .. }) => return Ok(None),
+            Err(error) => {
+                let hint = error.hint();
+                return Err(match hint {
+                    Some(hint) => format!("{error}; {hint}"),
+                    None => error.to_string(),
+                });
+            }
+        };
+        let header = reread.header(file).map_err(|error| error.to_string())?;
+        drop(reread);
+        let event = unwrap(
+            &record,
+            &Wanted {
+                audit_id: &place.audit_id,
+                stage: &stage,
+                header: header.as_deref(),
+                format: None,
+            },
+        );
+        Ok(Some(Tree::of_record(&event)))
+    }
+
+    fn export(
+        &self,
+        path: &Path,
+        rows: &[Row],
+        fields: &[Field],
+        stop: &AtomicBool,
+    ) -> Result<Outcome, String> {
+        /// Rows that are fetched at a time.
+        const BLOCK: usize = 10_000;
+        let snapshot = self.snapshot();
+        let names: Vec<&str> = fields.iter().map(|field| field.name()).collect();
+        let blocks = rows.chunks(BLOCK).flat_map(|block| {
+            if stop.load(Ordering::Relaxed) {
+                return vec![Err("stopped".to_owned())];
+            }
+            match cells(&snapshot, block, fields) {
+                Ok(rows) => rows
+                    .into_iter()
+                    .map(|row| Ok(row.into_iter().map(Cell::Text).collect()))
+                    .collect(),
+                Err(error) => vec![Err(error)],
+            }
+        });
+        write(path, &names, blocks)
+    }
+}
+
+fn sources<'a>(snapshot: &'a Snapshot, results: &'a Results, clock: Clock) -> Sources<'a> {
+    Sources {
+        snapshot,
+        results,
+        clock,
+    }
+}
+
+/// Returns the place of the first row that is not before `time`; rows are in the order of time.
+fn first_from(snapshot: &Snapshot, rows: &[Row], time: i64) -> Result<usize, String> {
+    let time_of = |row: Row| -> Result<i64, String> {
+        let Some((segment, row_idx)) = snapshot.locate(row) else {
+            return Ok(0);
+        };
+        let times = segment.times(&snapshot.vocabulary).map_err(|error| error.to_string())?;
+        Ok(times[row_idx])
+    };
+    let (mut low, mut high) = (0, rows.len());
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        if time_of(rows[middle])? < time {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(low.min(rows.len().saturating_sub(1)))
+}
+
+/// Returns the places in `rows` of those that are `found`, which is sorted.
+fn places(rows: &[Row], found: &[Row]) -> Vec<u32> {
+    let places = (0..).zip(rows);
+    places
+        .filter(|(_, row)| found.binary_search(row).is_ok())
+        .map(|(place, _)| place)
+        .collect()
+}
+
+/// Returns the values of rows, as people read them.
+pub fn cells(snapshot: &Snapshot, rows: &[Row], fields: &[Field]) -> Result<Vec<Vec<String>>, String> {
+    let mut values: Vec<Vec<String>> = vec![Vec::new(); rows.len()];
+    // Each segment is read once, whatever the order of the rows.
+    let mut by_segment: BTreeMap<Row, Vec<usize>> = BTreeMap::new();
+    for (at, row) in rows.iter().enumerate() {
+        if let Some((segment, _)) = snapshot.locate(*row) {
+            by_segment.entry(segment.first).or_default().push(at);
+        }
+    }
+    for (first, places) in by_segment {
+        let Some((segment, _)) = snapshot.locate(first) else {
+            continue;
+        };
+        let lanes = segment
+            .lanes(fields, &snapshot.vocabulary)
+            .map_err(|error| error.to_string())?;
+        for at in places {
+            let row_idx = (rows[at] - first) as usize;
+            let shown = lanes.iter().map(|lane| lane.show(row_idx, &snapshot.vocabulary).into_owned());
+            values[at] = shown.collect();
+        }
+    }
+    Ok(values)
+}
+
+/// Returns where a row stands, and its stage.
+fn place_of(snapshot: &Snapshot, row: Row) -> Result<(Place, String), String> {
+    let fields = [
+        Column::File,
+        Column::Line,
+        Column::Offset,
+        Column::Length,
+        Column::AuditId,
+        Column::Stage,
+    ]
+    .map(Field::from);
+    let mut values = cells(snapshot, &[row], &fields)?.pop().unwrap_or_default().into_iter();
+    let mut next = || values.next().unwrap_or_default();
+    let (file, line, offset, length) = (next(), next(), next(), next());
+    let place = Place {
+        file,
+        line: line.parse().unwrap_or(0),
+        offset: offset.parse().unwrap_or(0),
+        length: length.parse().unwrap_or(0),
+        audit_id: next(),
+    };
+    Ok((place, next()))
+}
+
+/// Returns the row of a place.
+fn locate(snapshot: &Snapshot, place: &Place, stop: &AtomicBool) -> Result<Option<Row>, String> {
+    let filter = Filter {
+        rows: Rows::Events,
+        tests: vec![
+            Test::Is(Column::File.into(), place.file.clone()),
+            Test::Is(Column::Offset.into(), place.offset.to_string()),
+        ],
+    };
+    let rows = filter.apply(snapshot, stop).map_err(|error| error.to_string())?.unwrap_or_default();
+    if rows.len() < 2 {
+        return Ok(rows.first().copied());
+    }
+    // Several events of one record: the audit ID tells them apart.
+    let ids = cells(snapshot, &rows, &[Column::AuditId.into()])?;
+    let found = rows.iter().zip(ids).find(|(_, id)| id.first() == Some(&place.audit_id));
+    Ok(found.map(|(row, _)| *row).or(rows.first().copied()))
+}
+
+fn create(path: &Path) -> std::io::Result<BufWriter<File>> {
+    // What is there already stays: nobody should lose a log to a slip of the fingers.
+    let file = File::options().write(true).create_new(true).open(path)?;
+    Ok(BufWriter::new(file))
+}
+
+fn unwritten(path: &Path, error: &std::io::Error) -> String {
+    format!("cannot write `{}`: {error}", path.display())
+}
+
+/// Writes rows in the format that the name of the file asks for.
+fn write(
+    path: &Path,
+    names: &[&str],
+    rows: impl Iterator<Item = Result<Vec<Cell>, String>>,
+) -> Result<Outcome, String> {
+    let format = match path.extension().and_then(|end| end.to_str()) {
+        Some("jsonl") => RowFormat::Jsonl,
+        Some("md") => RowFormat::Markdown,
+        _ => RowFormat::Csv,
+    };
+    let mut out = create(path).map_err(|error| unwritten(path, &error))?;
+    let writer = RowWriter::new(format, names);
+    writer.head(&mut out).map_err(|error| unwritten(path, &error))?;
+    let mut count = 0;
+    for row in rows {
+        writer.row(&row?, &mut out).map_err(|error| unwritten(path, &error))?;
+        count += 1;
+    }
+    out.flush().map_err(|error| unwritten(path, &error))?;
+    Ok(Outcome::Written(path.to_owned(), count))
+}
