@@ -9,6 +9,7 @@ use super::*;
 use crate::detect::CompiledRules;
 use crate::finding::Timestamp;
 use crate::finding::credential::{Credential, Ended, Minted};
+use crate::finding::incident::Surroundings;
 use crate::frame::{Column, Vocabulary};
 use crate::pipeline;
 use crate::query::Questions;
@@ -28,6 +29,8 @@ static RULES: LazyLock<(RuleSet, CompiledRules)> = LazyLock::new(|| {
 struct Log {
     snapshot: Snapshot,
     results: Results,
+    /// Holds the folder of what is in files.
+    _store: Store,
 }
 
 /// A request as the brute force sees it.
@@ -35,7 +38,11 @@ type Request = BTreeMap<&'static str, String>;
 
 impl Log {
     fn read(paths: &[PathBuf]) -> Self {
-        let store = Store::new(&Vocabulary::new(), Limits::default());
+        Self::read_within(paths, Limits::default())
+    }
+
+    fn read_within(paths: &[PathBuf], limits: Limits) -> Self {
+        let store = Store::new(&Vocabulary::new(), limits);
         let options = pipeline::Options {
             paths: paths.to_vec(),
             evidence_limit: 20,
@@ -52,7 +59,11 @@ impl Log {
             ..Results::default()
         };
         results.credentials = credentials_of(&requests(&snapshot)).into();
-        Self { snapshot, results }
+        Self {
+            snapshot,
+            results,
+            _store: store,
+        }
     }
 
     fn sample(name: &str) -> Self {
@@ -493,7 +504,7 @@ fn hostile_texts_are_shown_and_do_nothing() {
         .iter()
         .map(|&severity| crate::report::tests::finding(severity, hostile))
         .collect();
-    let incidents = crate::finding::incident::tie(&mut findings, &Default::default());
+    let incidents = crate::finding::incident::tie(&mut findings, &Surroundings::default());
     log.results.findings = findings.into();
     log.results.incidents = incidents.into();
     log.results.summary = crate::report::tests::summary(hostile).into();
@@ -551,12 +562,144 @@ fn what_is_stopped_or_missing_is_no_panic() {
     for pivot in &nothing {
         assert!(!log.card(pivot).lines.is_empty());
     }
-    let empty = Log {
-        snapshot: Store::new(&Vocabulary::new(), Limits::default()).snapshot(),
-        results: Results::default(),
-    };
+    let empty = Log::read(&[]);
     for pivot in &nothing {
         assert!(!empty.card(pivot).lines.is_empty());
     }
     assert!(!empty.overview().lines.is_empty());
+}
+
+#[test]
+fn what_is_in_files_makes_the_same_cards() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path = [root.join("sample-logs/v1.36/token-reuse.log.gz")];
+    let in_memory = Log::read(&path);
+    let limits = Limits {
+        memory_bytes: 100_000,
+        ..Limits::default()
+    };
+    let in_files = Log::read_within(&path, limits);
+    let files = in_files.snapshot.segments.iter();
+    assert!(files.filter(|segment| segment.file().is_some()).count() > 0);
+    let mut pivots: HashSet<Pivot> = HashSet::new();
+    let overview = in_memory.overview();
+    assert_eq!(text(&overview), text(&in_files.overview()));
+    pivots.extend(links(&overview).cloned());
+    for pivot in pivots.clone() {
+        pivots.extend(links(&in_memory.card(&pivot)).cloned());
+    }
+    assert!(pivots.len() > 50, "{}", pivots.len());
+    for pivot in &pivots {
+        assert_eq!(in_memory.card(pivot), in_files.card(pivot), "{pivot:?}");
+    }
+}
+
+#[test]
+fn evidence_leads_to_its_events() {
+    for name in LOGS {
+        let log = Log::sample(name);
+        for finding in &*log.results.findings {
+            let card = log.card(&Pivot::Finding(finding.finding_id.clone()));
+            let rows: Vec<u32> = links(&card)
+                .filter_map(|link| match link {
+                    Pivot::Event(row) => Some(*row),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(rows.len(), finding.evidence.len(), "{}", finding.rule.name);
+            for (row, evidence) in rows.iter().zip(&finding.evidence) {
+                let (segment, row_idx) = log.snapshot.locate(*row).unwrap();
+                let vocabulary = &log.snapshot.vocabulary;
+                let lane = segment.lane(Column::AuditId.into(), vocabulary).unwrap();
+                assert_eq!(lane.show(row_idx, vocabulary), evidence.audit_id);
+                let card = log.card(&Pivot::Event(*row));
+                let about = Pivot::Finding(finding.finding_id.clone());
+                assert!(links(&card).any(|link| *link == about), "{}", text(&card));
+            }
+        }
+    }
+}
+
+#[test]
+fn incidents_list_their_findings_in_order_of_time() {
+    let log = Log::sample("sample-logs/v1.36/system-masters.log");
+    assert!(!log.results.incidents.is_empty());
+    for incident in &*log.results.incidents {
+        let card = log.card(&Pivot::Incident(incident.incident_id.clone()));
+        let listed: BTreeSet<&str> = links(&card)
+            .filter_map(|link| match link {
+                Pivot::Finding(id) => Some(id.as_str()),
+                _ => None,
+            })
+            .collect();
+        let expected: BTreeSet<&str> = incident.findings.iter().map(String::as_str).collect();
+        assert_eq!(listed, expected);
+        let (_, steps) = section(&card, "Steps");
+        let times: Vec<&str> = steps.iter().map(|step| &step[2..26]).collect();
+        assert!(times.is_sorted(), "{steps:#?}");
+    }
+}
+
+#[test]
+fn objects_tell_their_lives() {
+    let object = |resource: &str, namespace: &str, name: &str| {
+        Pivot::Object(Object {
+            resource: resource.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        })
+    };
+    let log = Log::sample("sample-logs/v1.36/token-reuse.log.gz");
+    let card = log.card(&object("serviceaccounts", "dev", "shortlived2"));
+    let (_, lines) = section(&card, "What happened to it");
+    let again: Vec<bool> = lines
+        .iter()
+        .map(|line| line.contains("created again"))
+        .collect();
+    assert_eq!(again, [false, false, false, true], "{lines:#?}");
+    // What bodies say.
+    let log = Log::sample("tests/logs/v1.36-full-system-masters.log.zst");
+    let card = log.card(&object("clusterrolebindings", "", "metrics-helper"));
+    let text = text(&card);
+    assert!(text.contains("role ClusterRole/cluster-admin"), "{text}");
+    assert!(
+        text.contains("subjects ServiceAccount/kube-system/metrics-helper"),
+        "{text}"
+    );
+    // Reads of a Secret are lines.
+    let requests = requests(&log.snapshot);
+    let read = requests.iter().find(|one| {
+        one["resource"] == "secrets" && one["verb"] == "get" && !one["name"].is_empty()
+    });
+    let read = read.expect("somebody read a Secret");
+    let card = log.card(&object("secrets", &read["namespace"], &read["name"]));
+    let (_, lines) = section(&card, "What happened to it");
+    assert!(
+        lines.iter().any(|line| line.contains("  get  ")),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn what_is_new_is_what_came_late() {
+    let log = Log::sample("sample-logs/v1.36/token-reuse.log.gz");
+    let totals = &log.results.summary.totals;
+    let (from, to) = (totals.first.unwrap().0, totals.last.unwrap().0);
+    let late = from + (to - from) / 4 * 3;
+    let all = requests(&log.snapshot);
+    let users: BTreeSet<&str> = all.iter().map(|one| one["username"].as_str()).collect();
+    let mut n_new = 0;
+    for user in users.into_iter().filter(|user| !user.is_empty()) {
+        let mut firsts: BTreeMap<[&str; 3], i64> = BTreeMap::new();
+        for one in all.iter().filter(|one| one["username"] == user) {
+            let action = ["verb", "resource", "subresource"].map(|field| one[field].as_str());
+            let first = firsts.entry(action).or_insert(i64::MAX);
+            *first = (*first).min(time(one));
+        }
+        let new = firsts.values().filter(|&&first| first >= late).count();
+        let card = log.card(&Pivot::Identity(user.to_owned()));
+        assert_eq!(section(&card, "Done for the first time").0, new, "{user}");
+        n_new += new;
+    }
+    assert!(n_new > 0);
 }
