@@ -6,10 +6,11 @@ use super::rows::{Cells, Merge, Reader};
 use super::tally::{Count, Tally};
 use super::{Built, Sources, about, link, page, question, remedy};
 use crate::finding::credential::{Credential, Ended};
-use crate::frame::{Column, NULL};
+use crate::finding::words::{lasting, times};
+use crate::frame::Column;
 use crate::store::{Field, Row};
 use crate::tui::document::{Document, Look, Part};
-use crate::tui::pivot::Object;
+use crate::tui::pivot::{Object, Pivot};
 
 /// Places of use before "+N more".
 const USES: usize = 20;
@@ -136,10 +137,11 @@ fn head(
         texts
     };
     let owners = texts(&history.owners, known.map(|one| one.username.as_str()));
-    let kinds = match known {
-        Some(credential) => vec![credential.credential_kind.clone()],
-        None => texts(&history.kinds, None),
-    };
+    let told = known.map(|one| one.credential_kind.as_str());
+    let mut kinds = texts(&history.kinds, told);
+    if kinds.len() > 1 {
+        kinds.retain(|kind| kind != "unknown");
+    }
     let uids = texts(&history.uids, known.and_then(|one| one.user_uid.as_deref()));
     let pods = texts(
         &history.pods,
@@ -192,13 +194,7 @@ fn pod_of(namespace: &str, name: &str) -> Object {
 
 fn uses(document: &mut Document, history: &History, sources: &Sources<'_>, reader: Reader<'_>) {
     let vocabulary = reader.vocabulary();
-    let text = |code: u32| {
-        if code == NULL {
-            ""
-        } else {
-            vocabulary.text(code)
-        }
-    };
+    let text = |code: u32| vocabulary.text(code);
     let mut uses: Vec<(&str, &str, &Count)> = history
         .uses
         .iter()
@@ -224,7 +220,7 @@ fn uses(document: &mut Document, history: &History, sources: &Sources<'_>, reade
 fn end_of(document: &mut Document, credential: &Credential, ended: &Ended, sources: &Sources<'_>) {
     document.heading("What ended it");
     let object = match link::named_object(&ended.object) {
-        Some(object) => Part::link(&ended.object, crate::tui::pivot::Pivot::Object(object)),
+        Some(object) => Part::link(&ended.object, Pivot::Object(object)),
         None => Part::from(ended.object.as_str()),
     };
     page::item(
@@ -249,7 +245,7 @@ fn end_of(document: &mut Document, credential: &Credential, ended: &Ended, sourc
     if let Some(last) = credential.last_use_after_end {
         let text = format!(
             "Accepted {} after that, the last time {}; what the cache of the API server explains is left out.",
-            crate::finding::words::times(credential.uses_after_end),
+            times(credential.uses_after_end),
             sources.clock.show(last.0)
         );
         page::item(document, [Part::new(&text, Look::Bad)]);
@@ -276,7 +272,7 @@ fn after(
     let first = after.iter().take(AFTER).map(|&(_, row)| row).collect();
     for deed in Deed::read(first, reader)? {
         let mut line = deed.line(sources);
-        let late = crate::finding::words::lasting(deed.time.saturating_sub(ended.at.0));
+        let late = lasting(deed.time.saturating_sub(ended.at.0));
         line.parts
             .insert(1, Part::new(&format!("  {late} late"), Look::Bad));
         line.parts.extend(deed.who());

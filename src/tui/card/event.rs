@@ -3,6 +3,7 @@
 use super::rows::Reader;
 use super::{Built, Sources, about, link};
 use crate::frame::Column;
+use crate::store::field::Derived;
 use crate::store::{Field, Kind, Lane, Row};
 use crate::tui::document::{Document, Look, Part};
 use crate::tui::pivot::{Object, Place};
@@ -67,6 +68,8 @@ pub(super) fn card(row: Row, sources: &Sources<'_>, reader: Reader<'_>) -> Built
         let is_null = match field.kind() {
             // What is not flagged, or has no code, has nothing to say.
             Kind::Flag => shown == "false",
+            // It says no more than `ts`.
+            _ if *field == Field::Derived(Derived::Ms) => true,
             Kind::Number => shown == "0" && *field != Column::Offset.into(),
             _ => shown.is_empty(),
         };
@@ -103,7 +106,6 @@ fn is_one(object: &Object) -> bool {
 
 /// Returns a value, as a link if it leads somewhere.
 fn linked(field: Field, text: &str) -> Part {
-    use crate::store::field::Derived;
     match field {
         Field::Column(Column::Username | Column::ImpUsername | Column::Actor) => {
             link::identity(text)

@@ -51,7 +51,7 @@ fn facts(document: &mut Document, finding: &Finding, sources: &Sources<'_>) {
         who.push(Part::new(&format!("  {kind}"), Look::Dim));
     }
     if name.is_empty() {
-        let text = "  (a refused login carries none, and requests of several users have no one)";
+        let text = "  in common; refused logins (401) carry none";
         who.push(Part::new(text, Look::Dim));
     }
     document.field("who", who);
@@ -60,6 +60,19 @@ fn facts(document: &mut Document, finding: &Finding, sources: &Sources<'_>) {
     }
     if let Some(key) = &actor.credential_id {
         document.field("with", [link::credential(key)]);
+    }
+    let ties = &finding.ties;
+    if name.is_empty() {
+        page::links(document, "among", &ties.usernames, SOURCES, link::identity);
+    }
+    if actor.credential_id.is_none() {
+        page::links(
+            document,
+            "with",
+            &ties.credentials,
+            SOURCES,
+            link::credential,
+        );
     }
     page::links(
         document,

@@ -1,26 +1,18 @@
 //! The card of an identity: what it did, with what, from where, and what let it.
 
+use super::lineage::fate;
 use super::rows::{Cells, Merge, Reader};
 use super::tally::{Count, Tally};
-use super::{Built, Sources, about, link, page, question};
+use super::{Built, Sources, about, grid, link, news, page, question};
+use crate::finding::credential::Credential;
 use crate::frame::coder::identity_kind;
 use crate::frame::vocabulary::known;
 use crate::frame::{Column, NULL};
 use crate::store::Field;
-use crate::tui::document::{Document, Line, Look, Part};
+use crate::tui::document::{Document, Look, Part};
 
 /// Entries of a list before "+N more".
 const SHOWN: usize = 12;
-/// Resources of the grid.
-const RESOURCES: usize = 15;
-/// Columns of the grid; the last has all other verbs.
-const VERBS: [&str; 8] = [
-    "get", "list", "watch", "create", "update", "patch", "delete", "other",
-];
-/// Columns on the screen of a resource and of a number.
-const RESOURCE_WIDTH: usize = 22;
-const NUMBER_WIDTH: usize = 7;
-
 const FIELDS: [Column; 13] = [
     Column::Outcome,
     Column::Credential,
@@ -109,6 +101,7 @@ pub(super) fn card(name: &str, sources: &Sources<'_>, reader: Reader<'_>) -> Bui
     ]);
     head(&mut document, name, &profile, sources);
     credentials(&mut document, &profile, sources, reader);
+    unused(&mut document, name, sources);
     let addresses = profile.addresses.ranked(vocabulary);
     page::counts(
         &mut document,
@@ -124,7 +117,7 @@ pub(super) fn card(name: &str, sources: &Sources<'_>, reader: Reader<'_>) -> Bui
         agent => link::value(Column::UserAgent, agent),
     };
     page::counts(&mut document, "Programs", &programs, SHOWN, clock, program);
-    grid(&mut document, &profile, reader);
+    grid::section(&mut document, &profile.actions, vocabulary);
     let namespaces = profile.namespaces.ranked(vocabulary);
     let namespace = |name: &str| link::value(Column::Namespace, name);
     page::counts(
@@ -155,7 +148,13 @@ pub(super) fn card(name: &str, sources: &Sources<'_>, reader: Reader<'_>) -> Bui
         link::identity,
     );
     impersonators(&mut document, name, sources, reader)?;
-    news(&mut document, &profile, sources, reader)?;
+    news::section(
+        &mut document,
+        &profile.actions,
+        profile.all.first,
+        sources,
+        reader,
+    )?;
     about::section(&mut document, sources, |finding| {
         about::identity(finding, name)
     });
@@ -212,89 +211,44 @@ fn credentials(
             .count();
         let text = format!("  {kind}, from {n_peers} address{}", plural(n_peers));
         parts.push(Part::new(&text, Look::Dim));
-        let ended = sources.results.credential(key);
-        if let Some(credential) = ended.filter(|credential| credential.ended.is_some()) {
-            let text = match credential.uses_after_end {
-                0 => "  ended".to_owned(),
-                uses => format!("  ended, and used {uses} times after"),
-            };
-            parts.push(Part::new(&text, Look::Bad));
+        if let Some(text) = sources.results.credential(key).and_then(fate) {
+            parts.push(Part::new(&format!("  {text}"), Look::Bad));
         }
         page::item(document, parts);
     }
     page::more(document, used.len(), SHOWN);
 }
 
-fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "es" }
-}
-
-/// Appends verbs by resource.
-fn grid(document: &mut Document, profile: &Profile, reader: Reader<'_>) {
-    let vocabulary = reader.vocabulary();
-    let mut resources: Vec<(u32, [u64; VERBS.len()])> = Vec::new();
-    let mut totals = [0; VERBS.len()];
-    for (&(verb, resource, _), count) in profile.actions.iter() {
-        let at = column(vocabulary.text(verb));
-        totals[at] += count.requests;
-        match resources.iter_mut().find(|(other, _)| *other == resource) {
-            Some((_, numbers)) => numbers[at] += count.requests,
-            None => {
-                let mut numbers = [0; VERBS.len()];
-                numbers[at] = count.requests;
-                resources.push((resource, numbers));
-            }
-        }
-    }
-    if resources.is_empty() {
+/// Appends the credentials that were made for it and not used since: they may be in a drawer.
+fn unused(document: &mut Document, name: &str, sources: &Sources<'_>) {
+    let all = sources.results.credentials.iter();
+    let unused: Vec<&Credential> = all
+        .filter(|credential| credential.requests == 0 && credential.username == name)
+        .collect();
+    if unused.is_empty() {
         return;
     }
-    resources.sort_by_key(|(resource, numbers)| {
-        let total: u64 = numbers.iter().sum();
-        (std::cmp::Reverse(total), vocabulary.text(*resource))
-    });
-    document.heading(&format!("Resources and verbs ({})", resources.len()));
-    let mut head = page::cell("", RESOURCE_WIDTH);
-    for verb in VERBS {
-        head.push_str(&format!("{verb:>NUMBER_WIDTH$}"));
+    document.heading(&format!(
+        "Credentials minted and not used ({})",
+        unused.len()
+    ));
+    for credential in unused.iter().take(SHOWN) {
+        let mut parts = vec![link::credential(&credential.credential)];
+        if let Some(minted) = &credential.minted {
+            let time = sources.clock.show(minted.at.0);
+            parts.push(Part::new(&format!("  {time} by "), Look::Dim));
+            parts.push(link::identity(&minted.by));
+        }
+        if let Some(text) = fate(credential) {
+            parts.push(Part::new(&format!("  {text}"), Look::Dim));
+        }
+        page::item(document, parts);
     }
-    page::item(document, [Part::new(&head, Look::Dim)]);
-    for (resource, numbers) in resources.iter().take(RESOURCES) {
-        let name = match vocabulary.text(*resource) {
-            "" => Part::new(&page::cell("(other paths)", RESOURCE_WIDTH), Look::Dim),
-            name => {
-                let mut part = link::value(Column::Resource, name);
-                part.text = page::cell(name, RESOURCE_WIDTH);
-                part
-            }
-        };
-        document.lines.push(row(name, numbers));
-    }
-    page::more(document, resources.len(), RESOURCES);
-    let name = Part::new(&page::cell("all", RESOURCE_WIDTH), Look::Dim);
-    document.lines.push(row(name, &totals));
+    page::more(document, unused.len(), SHOWN);
 }
 
-fn row(name: Part, numbers: &[u64; VERBS.len()]) -> Line {
-    let mut line = Line::new([name]).indented(2);
-    for &number in numbers {
-        line.parts.push(match number {
-            0 => Part::new(&format!("{:>NUMBER_WIDTH$}", "."), Look::Dim),
-            number => Part::from(format!("{number:>NUMBER_WIDTH$}")),
-        });
-    }
-    line
-}
-
-/// Returns which column of the grid a verb is in.
-fn column(verb: &str) -> usize {
-    let verb = if verb == "deletecollection" {
-        "delete"
-    } else {
-        verb
-    };
-    let found = VERBS.iter().position(|&other| other == verb);
-    found.unwrap_or(VERBS.len() - 1)
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "es" }
 }
 
 fn impersonators(
@@ -317,64 +271,6 @@ fn impersonators(
         sources.clock,
         link::identity,
     );
-    Ok(())
-}
-
-/// Appends what it did for the first time in the last quarter of the log.
-fn news(
-    document: &mut Document,
-    profile: &Profile,
-    sources: &Sources<'_>,
-    reader: Reader<'_>,
-) -> Built<()> {
-    let totals = &sources.results.summary.totals;
-    let span = match (totals.first, totals.last) {
-        (Some(first), Some(last)) => Some((first.0, last.0)),
-        _ => reader.snapshot.span()?,
-    };
-    let Some((first, last)) = span else {
-        return Ok(());
-    };
-    let late = first + last.saturating_sub(first) / 4 * 3;
-    let vocabulary = reader.vocabulary();
-    let mut actions: Vec<(i64, String, &Count)> = profile
-        .actions
-        .iter()
-        .filter(|(_, count)| count.first >= late && count.first != 0)
-        .map(|(&(verb, resource, subresource), count)| {
-            let [verb, resource, subresource] =
-                [verb, resource, subresource].map(|code| vocabulary.text(code));
-            let text = match (resource, subresource) {
-                ("", _) => format!("{verb} (other paths)"),
-                (resource, "") => format!("{verb} {resource}"),
-                (resource, subresource) => format!("{verb} {resource}/{subresource}"),
-            };
-            (count.first, text, count)
-        })
-        .collect();
-    if actions.is_empty() {
-        return Ok(());
-    }
-    actions.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-    document.heading(&format!(
-        "Done for the first time in the last quarter of the log ({} of {})",
-        actions.len(),
-        profile.actions.len()
-    ));
-    if profile.all.first >= late {
-        page::note(document, "The identity itself was not seen before that.");
-    }
-    for (time, text, count) in actions.iter().take(SHOWN) {
-        let look = if count.denied > 0 {
-            Look::Bad
-        } else {
-            Look::Plain
-        };
-        let time = link::event(&sources.clock.show(*time), count.first_row);
-        let parts = [time, Part::from("  "), Part::new(text, look)];
-        page::item(document, parts);
-    }
-    page::more(document, actions.len(), SHOWN);
     Ok(())
 }
 

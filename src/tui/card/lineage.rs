@@ -7,6 +7,7 @@ use hashbrown::{HashMap, HashSet};
 use super::rows::Reader;
 use super::{Built, Sources, link};
 use crate::finding::credential::Credential;
+use crate::finding::words::{counted, times};
 use crate::frame::Column;
 use crate::store::filter::Test;
 use crate::store::{Field, Row};
@@ -23,6 +24,8 @@ pub(super) struct Mint {
     by: String,
     with: String,
     at: i64,
+    /// The user that it is for, if that is told.
+    of: String,
     /// The token request, if it is among the events.
     row: Option<Row>,
 }
@@ -41,6 +44,8 @@ impl<'a> Lineage<'a> {
             Column::IssuedCredentialId,
             Column::Username,
             Column::Credential,
+            Column::Namespace,
+            Column::Name,
         ];
         let rows = reader.requests(vec![
             Test::Is(Column::Subresource.into(), "token".to_owned()),
@@ -54,6 +59,7 @@ impl<'a> Lineage<'a> {
                     by: cells.text(1).into_owned(),
                     with: cells.text(2).into_owned(),
                     at: cells.time,
+                    of: format!("system:serviceaccount:{}:{}", cells.text(3), cells.text(4)),
                     row: Some(cells.row),
                 };
                 issued.push((cells.text(0).into_owned(), mint));
@@ -72,6 +78,7 @@ impl<'a> Lineage<'a> {
                         by: minted.by.clone(),
                         with: minted.with.clone(),
                         at: minted.at.0,
+                        of: credential.username.clone(),
                         row: None,
                     });
             }
@@ -201,20 +208,26 @@ impl<'a> Lineage<'a> {
     }
 
     fn child(&self, key: &str, sources: &Sources<'_>) -> Vec<Part> {
-        let at = self.mints.get(key).map_or(0, |mint| mint.at);
-        let time = Part::new(&format!("{}  ", sources.clock.show(at)), Look::Dim);
-        let mut parts = vec![time, link::credential(key)];
-        let Some(credential) = self.known.get(key) else {
-            return parts;
-        };
-        parts.push(Part::from(" of "));
-        parts.push(link::identity(&credential.username));
-        let used = match credential.requests {
-            0 => Part::new("  never used", Look::Dim),
-            n => Part::from(format!("  {n} requests")),
-        };
-        parts.push(used);
-        if let Some(text) = fate(credential) {
+        let mint = &self.mints[key];
+        let time = sources.clock.show(mint.at);
+        let time = mint.row.map_or_else(
+            || Part::new(&time, Look::Dim),
+            |row| link::event(&time, row),
+        );
+        let mut parts = vec![
+            time,
+            Part::from("  "),
+            link::credential(key),
+            Part::from(" of "),
+            link::identity(&mint.of),
+        ];
+        let known = self.known.get(key);
+        parts.push(match known.map(|credential| credential.requests) {
+            None => Part::from(""),
+            Some(0) => Part::new("  never used", Look::Dim),
+            Some(requests) => Part::from(format!("  {}", counted(requests, "request"))),
+        });
+        if let Some(text) = known.and_then(|credential| fate(credential)) {
             parts.push(Part::new(&format!("  {text}"), Look::Bad));
         }
         parts
@@ -226,8 +239,7 @@ pub(super) fn fate(credential: &Credential) -> Option<String> {
     credential.ended.as_ref()?;
     Some(match credential.uses_after_end {
         0 => "ended".to_owned(),
-        1 => "ended, and used once after".to_owned(),
-        uses => format!("ended, and used {uses} times after"),
+        uses => format!("ended, and used {} after", times(uses)),
     })
 }
 

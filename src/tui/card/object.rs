@@ -3,21 +3,15 @@
 //! A line for each request that changes it or reaches into it. Writes of its status are counted only, and reads are
 //! counted by identity, unless it is a Secret: then every read is a line, since a Secret that was read is known.
 
-use hashbrown::HashSet;
-
-use super::deed::{self};
 use super::rows::{Merge, Reader};
 use super::tally::{Count, Tally};
-use super::{Built, Sources, about, link, page, question};
+use super::{Built, Sources, about, life, link, page, question};
 use crate::frame::Column;
-use crate::store::field::Derived;
 use crate::store::filter::Test;
 use crate::store::{Field, Row, is_mutating};
-use crate::tui::document::{Document, Line, Look, Part};
+use crate::tui::document::{Document, Look, Part};
 use crate::tui::pivot::Object;
 
-/// Requests listed before "+N more".
-const SHOWN: usize = 300;
 /// Readers listed before "+N more".
 const READERS: usize = 20;
 
@@ -27,23 +21,6 @@ const FIELDS: [Field; 4] = [
     Field::Column(Column::Verb),
     Field::Column(Column::Subresource),
     Field::Column(Column::Username),
-];
-
-/// Fields of the requests that are listed.
-const LISTED: [Field; 13] = [
-    Field::Column(Column::Verb),
-    Field::Column(Column::Subresource),
-    Field::Column(Column::Username),
-    Field::Column(Column::PeerIp),
-    Field::Column(Column::Outcome),
-    Field::Column(Column::Code),
-    Field::Column(Column::ObjectUid),
-    Field::Column(Column::Name),
-    Field::Derived(Derived::FieldManager),
-    Field::Derived(Derived::RoleRef),
-    Field::Derived(Derived::Subjects),
-    Field::Derived(Derived::PodFlags),
-    Field::Derived(Derived::PodServiceAccount),
 ];
 
 /// All requests on an object.
@@ -120,29 +97,52 @@ pub(super) fn card(object: &Object, sources: &Sources<'_>, reader: Reader<'_>) -
             format!("{n_events} requests on Events about it, by their names, are not listed");
         page::note(&mut document, &text);
     }
-    listed(&mut document, object, &history, sources, reader)?;
+    life::section(
+        &mut document,
+        object,
+        &history.listed,
+        history.status,
+        sources,
+        reader,
+    )?;
+    readers(&mut document, object, &history, sources, reader);
+    about::section(&mut document, sources, |finding| {
+        about::object(finding, object)
+    });
+    questions(&mut document, object);
+    Ok(document)
+}
+
+fn readers(
+    document: &mut Document,
+    object: &Object,
+    history: &History,
+    sources: &Sources<'_>,
+    reader: Reader<'_>,
+) {
     let readers = history.readers.ranked(reader.vocabulary());
     page::counts(
-        &mut document,
+        document,
         "Read by",
         &readers,
         READERS,
         sources.clock,
         link::identity,
     );
-    if !object.name.is_empty() {
-        let text = if is_secret {
+    if object.name.is_empty() {
+        return;
+    }
+    if readers.is_empty() {
+        document.heading("Who else may have read it");
+    }
+    page::note(
+        document,
+        if object.resource == "secrets" {
             "Who listed or watched all Secrets of the namespace, or mounts it, has seen it, too."
         } else {
             "Who listed or watched all of the kind has seen it, too, and is not among these."
-        };
-        page::note(&mut document, text);
-    }
-    about::section(&mut document, sources, |finding| {
-        about::object(finding, object)
-    });
-    questions(&mut document, object);
-    Ok(document)
+        },
+    );
 }
 
 /// Returns whether reading that subresource shows no more than the object itself; `exec`, `log` and `proxy` do.
@@ -199,124 +199,6 @@ fn events(object: &Object, reader: Reader<'_>) -> Built<u64> {
         let number = rest.and_then(|rest| rest.strip_prefix('.'));
         *count += u64::from(number.is_some_and(is_number));
     })
-}
-
-/// One line of the list.
-struct Entry {
-    time: i64,
-    row: Row,
-    /// By [`LISTED`]; a number as text.
-    texts: Vec<String>,
-    code: i64,
-}
-
-fn listed(
-    document: &mut Document,
-    object: &Object,
-    history: &History,
-    sources: &Sources<'_>,
-    reader: Reader<'_>,
-) -> Built<()> {
-    let mut all = history.listed.clone();
-    all.sort_unstable();
-    document.heading(&format!("What happened to it ({})", all.len()));
-    if history.status > 0 {
-        let text = format!("{} writes of its status are not listed", history.status);
-        page::note(document, &text);
-    }
-    let mut rows: Vec<Row> = all.iter().take(SHOWN).map(|&(_, row)| row).collect();
-    rows.sort_unstable();
-    let mut entries = reader.gather(&rows, &LISTED, |entries: &mut Vec<Entry>, cells| {
-        entries.push(Entry {
-            time: cells.time,
-            row: cells.row,
-            texts: (0..LISTED.len())
-                .map(|at| cells.text(at).into_owned())
-                .collect(),
-            code: cells.number(5),
-        });
-    })?;
-    entries.sort_by_key(|entry| (entry.time, entry.row));
-    // An uid is never given twice: another one is another object of that name.
-    let mut uid = String::new();
-    let mut lives: HashSet<String> = HashSet::new();
-    let mut n_created = 0;
-    for entry in &entries {
-        let mut line = entry.line(object, sources);
-        if entry.creates() {
-            n_created += 1;
-            if n_created > 1 && !object.name.is_empty() {
-                line.parts.push(Part::new("  created again", Look::Bad));
-            }
-        }
-        let logged = &entry.texts[6];
-        if !logged.is_empty() && *logged != uid {
-            let is_new = lives.insert(logged.clone());
-            if is_new && lives.len() > 1 && !object.name.is_empty() {
-                line.parts
-                    .push(Part::new("  re-created: another uid", Look::Bad));
-            }
-            uid.clone_from(logged);
-        }
-        document.lines.push(line);
-        entry.details(document);
-    }
-    page::more(document, all.len(), SHOWN);
-    Ok(())
-}
-
-impl Entry {
-    /// Returns whether it made the object.
-    fn creates(&self) -> bool {
-        self.texts[0] == "create" && self.texts[1].is_empty() && self.texts[4] == "ok"
-    }
-
-    fn line(&self, object: &Object, sources: &Sources<'_>) -> Line {
-        let [verb, subresource, username, peer, outcome, ..] = &self.texts[..] else {
-            unreachable!("every field has a text");
-        };
-        let deed = match &subresource[..] {
-            "" => verb.clone(),
-            subresource => format!("{verb} {subresource}"),
-        };
-        let mut parts = vec![
-            link::event(&sources.clock.show(self.time), self.row),
-            Part::from(format!("  {deed}  ")),
-            link::identity(username),
-            Part::from("  "),
-            deed::outcome(outcome, self.code),
-            Part::from("  "),
-            link::address(peer),
-        ];
-        if verb == "deletecollection" && !object.name.is_empty() && self.texts[7].is_empty() {
-            parts.push(Part::new("  all of the namespace", Look::Bad));
-        }
-        let manager = &self.texts[8];
-        if !manager.is_empty() {
-            parts.push(Part::new(&format!("  as manager {manager}"), Look::Dim));
-        }
-        Line::new(parts).indented(2)
-    }
-
-    /// Appends what the body said, if it was logged.
-    fn details(&self, document: &mut Document) {
-        let labels = ["role", "subjects", "flags", "account"];
-        for (label, text) in labels.iter().zip(&self.texts[9..]) {
-            if text.is_empty() {
-                continue;
-            }
-            let look = if *label == "flags" {
-                Look::Bad
-            } else {
-                Look::Plain
-            };
-            let parts = [
-                Part::new(&format!("{label} "), Look::Dim),
-                Part::new(text, look),
-            ];
-            document.lines.push(Line::new(parts).indented(6));
-        }
-    }
 }
 
 fn questions(document: &mut Document, object: &Object) {

@@ -6,12 +6,11 @@ use std::sync::atomic::AtomicBool;
 use hashbrown::HashMap;
 
 use super::rows::Reader;
-use super::{Built, Sources, about, ended, link, page};
+use super::{Built, Sources, about, ended, link, page, reading};
+use crate::finding::credential::Credential;
 use crate::finding::words::counted;
 use crate::finding::{Finding, Severity};
-use crate::report::{ApiServer, Guess};
 use crate::store::StoreError;
-use crate::store::filter::Rows;
 use crate::tui::document::{Document, Look, Part};
 use crate::tui::pivot::{Pivot, Place};
 
@@ -19,8 +18,10 @@ use crate::tui::pivot::{Pivot, Place};
 const INCIDENTS: usize = 12;
 /// Findings in no incident listed before "+N more".
 const FINDINGS: usize = 12;
-/// Files and API servers listed before "+N more".
-const FILES: usize = 12;
+/// Credentials listed before "+N more".
+const CREDENTIALS: usize = 8;
+/// Exclusions listed before "+N more".
+const EXCLUDED: usize = 8;
 /// Rejects listed before "+N more".
 const REJECTS: usize = 20;
 /// Columns of the longest bar.
@@ -57,8 +58,9 @@ pub fn overview(
 
 fn build(sources: &Sources<'_>, progress: &Progress, reader: Reader<'_>) -> Built<Document> {
     let mut document = Document::new("overview");
-    read(&mut document, sources, progress, reader)?;
+    reading::section(&mut document, sources, progress, reader)?;
     incidents(&mut document, sources);
+    undead(&mut document, sources);
     findings(&mut document, sources);
     let summary = &sources.results.summary;
     let reach = &summary.reach;
@@ -81,118 +83,11 @@ fn build(sources: &Sources<'_>, progress: &Progress, reader: Reader<'_>) -> Buil
         texts.extend(lacking);
         page::item(&mut document, [texts.join(", ")]);
     }
+    held_back(&mut document, sources);
     page::texts(&mut document, "Notes", &summary.notes);
     page::texts(&mut document, "What is missing", &summary.problems);
     rejects(&mut document, sources);
     Ok(document)
-}
-
-fn read(
-    document: &mut Document,
-    sources: &Sources<'_>,
-    progress: &Progress,
-    reader: Reader<'_>,
-) -> Built<()> {
-    let summary = &sources.results.summary;
-    let totals = &summary.totals;
-    document.heading("What was read");
-    if !progress.is_done {
-        let share = match progress.total_bytes {
-            0 => String::new(),
-            total => format!(
-                ", {}%",
-                (progress.read_bytes.saturating_mul(100) / total).min(100)
-            ),
-        };
-        let state = if progress.was_stopped {
-            "stopped before the end"
-        } else {
-            "reading"
-        };
-        let text = format!(
-            "{state}: {} bytes{share}; what follows grows",
-            progress.read_bytes
-        );
-        document.field("state", [Part::new(&text, Look::Bold)]);
-    } else if progress.was_stopped {
-        let text = "reading was stopped before the end";
-        document.field("state", [Part::new(text, Look::Bad)]);
-    }
-    if totals.records == 0 {
-        let snapshot = sources.snapshot;
-        let events = counted(snapshot.count(Rows::Events), "event");
-        let requests = counted(snapshot.count(Rows::Requests), "request");
-        document.field("events", [format!("{events} in {requests}")]);
-        if let Some((first, last)) = reader.snapshot.span()? {
-            document.field("span", [sources.clock.span(first, last)]);
-        }
-        return Ok(());
-    }
-    let events = counted(totals.events, "event");
-    document.field(
-        "events",
-        [format!(
-            "{events} in {}",
-            counted(totals.requests, "request")
-        )],
-    );
-    let bad = totals.bad + totals.oversize;
-    let look = |count: u64| if count > 0 { Look::Bad } else { Look::Plain };
-    document.field(
-        "records",
-        [
-            Part::from(format!(
-                "{} with {} duplicates, ",
-                totals.records, totals.duplicates
-            )),
-            Part::new(&format!("{bad} bad"), look(bad)),
-            Part::from(format!(", {} of another kind", totals.other)),
-        ],
-    );
-    if let (Some(first), Some(last)) = (totals.first, totals.last) {
-        document.field("span", [sources.clock.span(first.0, last.0)]);
-    }
-    let ingest = &summary.ingest;
-    for Guess { name, evidence } in [&ingest.distribution, &ingest.version]
-        .into_iter()
-        .flatten()
-    {
-        let evidence = Part::new(&format!("  by {evidence}"), Look::Dim);
-        document.field("cluster", [Part::from(name.as_str()), evidence]);
-    }
-    for server in ingest.api_servers.iter().take(FILES) {
-        document.field("API server", server_parts(server, sources));
-    }
-    let n_servers = ingest.api_servers.len();
-    page::more(document, n_servers, FILES);
-    for file in summary.files.iter().take(FILES) {
-        let counters = &file.counters;
-        let events = format!("  {}", counted(counters.events, "event"));
-        let mut parts = vec![Part::from(&*file.path), Part::new(&events, Look::Dim)];
-        let bad = counters.bad + counters.oversize;
-        if bad > 0 {
-            parts.push(Part::new(&format!("  {bad} bad"), Look::Bad));
-        }
-        document.field("file", parts);
-    }
-    page::more(document, summary.files.len(), FILES);
-    Ok(())
-}
-
-fn server_parts(server: &ApiServer, sources: &Sources<'_>) -> Vec<Part> {
-    let events = format!("  {}", counted(server.events, "event"));
-    let mut parts = vec![
-        Part::from(server.name.as_str()),
-        Part::new(&events, Look::Dim),
-    ];
-    let longest = server.gaps.iter().max_by_key(|gap| gap.to.0 - gap.from.0);
-    if let Some(gap) = longest {
-        let silences = counted(server.n_gaps, "silence");
-        let longest = sources.clock.span(gap.from.0, gap.to.0);
-        let text = format!("  {silences}, the longest {longest}");
-        parts.push(Part::new(&text, Look::Bad));
-    }
-    parts
 }
 
 fn incidents(document: &mut Document, sources: &Sources<'_>) {
@@ -216,6 +111,53 @@ fn incidents(document: &mut Document, sources: &Sources<'_>) {
         );
     }
     page::more(document, incidents.len(), INCIDENTS);
+}
+
+/// Appends the credentials that were used after their end.
+fn undead(document: &mut Document, sources: &Sources<'_>) {
+    let all = sources.results.credentials.iter();
+    let mut undead: Vec<&Credential> = all.filter(|one| one.uses_after_end > 0).collect();
+    if undead.is_empty() {
+        return;
+    }
+    undead.sort_by_key(|one| (Reverse(one.uses_after_end), one.credential.as_str()));
+    document.heading(&format!(
+        "Credentials used after their end ({} of {})",
+        undead.len(),
+        sources.results.credentials.len()
+    ));
+    for credential in undead.iter().take(CREDENTIALS) {
+        let uses = counted(credential.uses_after_end, "request");
+        page::item(
+            document,
+            [
+                Part::new(&format!("{uses} after  "), Look::Bad),
+                link::credential(&credential.credential),
+                Part::from(" of "),
+                link::identity(&credential.username),
+            ],
+        );
+    }
+    page::more(document, undead.len(), CREDENTIALS);
+}
+
+/// Appends what lists of exclusions held back.
+fn held_back(document: &mut Document, sources: &Sources<'_>) {
+    let excluded = &sources.results.summary.excluded;
+    if excluded.is_empty() {
+        return;
+    }
+    document.heading(&format!(
+        "Held back by lists of exclusions ({})",
+        excluded.len()
+    ));
+    for one in excluded.iter().take(EXCLUDED) {
+        let bound = if one.at_most { "at most " } else { "" };
+        let requests = counted(one.requests, "request");
+        let text = format!("{bound}{requests} of {}, by list {}", one.rule, one.list);
+        page::item(document, [text]);
+    }
+    page::more(document, excluded.len(), EXCLUDED);
 }
 
 fn findings(document: &mut Document, sources: &Sources<'_>) {

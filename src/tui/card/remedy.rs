@@ -43,6 +43,7 @@ fn remedies(key: &str, holder: &Holder) -> Vec<Remedy> {
             "Its object is gone, and with it the credential."
         }));
     }
+    let is_certificate = holder.kind == "x509" || key.starts_with("X509SHA256=");
     let account = link::object_of(&holder.owner);
     let account = account.filter(|object| object.resource == "serviceaccounts");
     if let Some((namespace, name)) = key
@@ -73,7 +74,7 @@ fn remedies(key: &str, holder: &Holder) -> Vec<Remedy> {
             "All tokens of the ServiceAccount end with it; make it again, then its Pods:",
         ));
         remedies.push(delete("serviceaccount", &account.namespace, &account.name));
-    } else if holder.kind == "x509" || key.starts_with("X509SHA256=") {
+    } else if is_certificate {
         remedies.push(words(if holder.is_master {
             "Kubernetes revokes no certificate, and no rule holds system:masters back: replace the CA that signed it \
              (`--client-ca-file`) and issue the others again."
@@ -87,7 +88,7 @@ fn remedies(key: &str, holder: &Holder) -> Vec<Remedy> {
              server), and take the bindings of its user away.",
         ));
     }
-    if holder.is_master && !matches!(&holder.kind[..], "x509") {
+    if holder.is_master && !is_certificate {
         remedies.push(words(
             "No rule holds system:masters back: find what puts the user into that group.",
         ));
