@@ -44,7 +44,7 @@ pub use folder::{DATABASE, LOCK};
 pub use history::{JournalEntry, QUERIES_MAX, Query};
 pub use notes::{Note, NoteId, Subject};
 pub use results::{RESULT_MAX_BYTES, ResultName, Results};
-pub use sources::{Change, Growth, HEAD_BYTES, Moved, SourceFile};
+pub use sources::{Change, Growth, HEAD_BYTES, Moved, SourceFile, compare, moved};
 pub use states::{State, StateChange};
 pub use story::{Direction, StoryEntry, StoryId, StoryItem};
 

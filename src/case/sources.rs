@@ -109,6 +109,47 @@ pub struct Moved {
     pub to: String,
 }
 
+/// Compares `files` with `known` ones; empty files count for nothing.
+pub fn compare(known: &[SourceFile], files: &[SourceFile]) -> Change {
+    let Some(pairs) = pair(known, files) else {
+        return Change::Different;
+    };
+    let growth = files.iter().enumerate().filter_map(|(idx, file)| {
+        let old = pairs.get(&idx).map(|old| &known[*old]);
+        let growth = Growth {
+            name: file.name.clone(),
+            bytes: file.size - old.map_or(0, |old| old.size),
+            is_new: old.is_none(),
+        };
+        (growth.bytes > 0).then_some(growth)
+    });
+    let files: Vec<Growth> = growth.collect();
+    if files.is_empty() {
+        Change::Same
+    } else if pairs.is_empty() {
+        Change::Different
+    } else {
+        Change::Grown { files }
+    }
+}
+
+/// Returns which of the `known` files have another name among `files`, by the old name.
+pub fn moved(known: &[SourceFile], files: &[SourceFile]) -> Vec<Moved> {
+    let pairs = pair(known, files).unwrap_or_default();
+    let pairs = pairs
+        .into_iter()
+        .map(|(new, old)| (&known[old].name, &files[new].name));
+    let mut moved: Vec<Moved> = pairs
+        .filter(|(from, to)| from != to)
+        .map(|(from, to)| Moved {
+            from: from.clone(),
+            to: to.clone(),
+        })
+        .collect();
+    moved.sort_by(|a, b| a.from.cmp(&b.from));
+    moved
+}
+
 impl Case {
     /// Returns the files that the results are from.
     pub fn sources(&self) -> &[SourceFile] {
@@ -124,45 +165,14 @@ impl Case {
         sizes
     }
 
-    /// Compares `files` with those of the case; empty files count for nothing.
+    /// Compares `files` with those of the case; see [`compare`].
     pub fn compare(&self, files: &[SourceFile]) -> Change {
-        let Some(pairs) = pair(&self.contents.sources, files) else {
-            return Change::Different;
-        };
-        let growth = files.iter().enumerate().filter_map(|(idx, file)| {
-            let old = pairs.get(&idx).map(|old| &self.contents.sources[*old]);
-            let growth = Growth {
-                name: file.name.clone(),
-                bytes: file.size - old.map_or(0, |old| old.size),
-                is_new: old.is_none(),
-            };
-            (growth.bytes > 0).then_some(growth)
-        });
-        let files: Vec<Growth> = growth.collect();
-        if files.is_empty() {
-            Change::Same
-        } else if pairs.is_empty() {
-            Change::Different
-        } else {
-            Change::Grown { files }
-        }
+        compare(&self.contents.sources, files)
     }
 
-    /// Returns which files of the case have another name among `files`, by the old name.
+    /// Returns which files of the case have another name among `files`; see [`moved`].
     pub fn moved(&self, files: &[SourceFile]) -> Vec<Moved> {
-        let pairs = pair(&self.contents.sources, files).unwrap_or_default();
-        let pairs = pairs
-            .into_iter()
-            .map(|(new, old)| (&self.contents.sources[old].name, &files[new].name));
-        let mut moved: Vec<Moved> = pairs
-            .filter(|(from, to)| from != to)
-            .map(|(from, to)| Moved {
-                from: from.clone(),
-                to: to.clone(),
-            })
-            .collect();
-        moved.sort_by(|a, b| a.from.cmp(&b.from));
-        moved
+        moved(&self.contents.sources, files)
     }
 
     /// Gives bookmarks, notes about events, and sources the names that their files have among

@@ -1,5 +1,6 @@
 //! The program's commands and options: help text, no behavior.
 
+pub mod browse;
 pub mod diagnostic;
 pub mod exit;
 mod progress;
@@ -38,6 +39,8 @@ pub struct Cli {
 pub enum Command {
     /// Print the findings of audit logs
     Scan(scan::ScanArgs),
+    /// Investigate audit logs in the terminal
+    Browse(browse::BrowseArgs),
     /// Answer a saved question or SQL over audit logs
     Query(query::QueryArgs),
     /// Look at, check and test the rules
@@ -94,6 +97,7 @@ pub fn run() -> Exit {
     let printer = Printer::new(cli.global.color, cli.global.quiet);
     match cli.command {
         Command::Scan(args) => scan::run(&args, &cli.global, printer),
+        Command::Browse(args) => browse::run(args, printer),
         Command::Query(args) => query::run(&args, &cli.global, printer),
         Command::Rules(args) => rules::run(&args, &cli.global, printer),
     }

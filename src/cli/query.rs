@@ -204,7 +204,8 @@ fn answer(
             .map_err(|error| fail(&error, printer))?;
         let is_empty = answer.height() == 0;
         if is_empty && lacks.is_empty() {
-            printer.note("no rows: the log holds what this question needs, and nothing in it answers");
+            printer
+                .note("no rows: the log holds what this question needs, and nothing in it answers");
         }
         let rows = if is_empty { "no rows, and " } else { "" };
         for lack in lacks {

@@ -68,7 +68,10 @@ impl<'r> Merge<'r> {
             gathering: Gathering::new(options.gap_us),
             profile: options.profile.clone(),
             detects: options.detects,
-            preview: options.preview.clone().map(|preview| (preview, Due::start())),
+            preview: options
+                .preview
+                .clone()
+                .map(|preview| (preview, Due::start())),
             store: options.store.clone(),
             monitor: options.monitor.clone(),
             events: 0,

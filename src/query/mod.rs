@@ -194,7 +194,10 @@ fn first_word(sql: &str) -> &str {
 impl Answer {
     fn new(frame: DataFrame) -> Result<Self, QueryError> {
         // Polars makes a list of what is neither grouped by nor summed up: no answer to what was meant.
-        let lists = frame.columns().iter().find(|column| column.dtype().is_nested());
+        let lists = frame
+            .columns()
+            .iter()
+            .find(|column| column.dtype().is_nested());
         match lists {
             Some(column) => Err(QueryError::List(column.name().to_string())),
             None => Ok(Self { frame }),

@@ -11,8 +11,8 @@ pub mod clean;
 mod ingest;
 mod json;
 mod page;
-mod rows;
 pub mod record;
+mod rows;
 pub mod rules;
 mod table;
 

@@ -73,9 +73,16 @@ impl<'a> RowWriter<'a> {
             RowFormat::Markdown => {
                 let names: Vec<String> = names.map(|name| markdown_text(name)).collect();
                 let rules = vec!["---"; names.len()];
-                write!(out, "| {} |\n| {} |\n", names.join(" | "), rules.join(" | "))
+                write!(
+                    out,
+                    "| {} |\n| {} |\n",
+                    names.join(" | "),
+                    rules.join(" | ")
+                )
             }
-            RowFormat::Csv | RowFormat::Table => write_record(names.map(|name| csv_text(name)), out),
+            RowFormat::Csv | RowFormat::Table => {
+                write_record(names.map(|name| csv_text(name)), out)
+            }
         }
     }
 
@@ -92,7 +99,8 @@ impl<'a> RowWriter<'a> {
                 out.write_all(b"\n")
             }
             RowFormat::Markdown => {
-                let cells: Vec<String> = row.iter().map(|cell| markdown_text(&cell.show())).collect();
+                let cells: Vec<String> =
+                    row.iter().map(|cell| markdown_text(&cell.show())).collect();
                 writeln!(out, "| {} |", cells.join(" | "))
             }
             RowFormat::Csv | RowFormat::Table => write_record(row.iter().map(csv_cell), out),

@@ -367,8 +367,10 @@ pub fn facet_fields() -> Vec<Field> {
         Column::AuthzReason.into(),
     ];
     let is_facet = |field: &Field| {
-        matches!(field.kind(), Kind::Code | Kind::List | Kind::Text | Kind::Flag)
-            && !first.contains(field)
+        matches!(
+            field.kind(),
+            Kind::Code | Kind::List | Kind::Text | Kind::Flag
+        ) && !first.contains(field)
     };
     let others: Vec<Field> = Field::all().filter(is_facet).collect();
     first.into_iter().chain(others).collect()

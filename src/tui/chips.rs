@@ -88,7 +88,8 @@ impl Chip {
             }
             Ask::Value(field, value) if field.kind() == Kind::List => {
                 let element = serde_json::to_string(value).unwrap_or_default();
-                let condition = format!("{} LIKE {}", field.name(), quoted(&format!("%{element}%")));
+                let condition =
+                    format!("{} LIKE {}", field.name(), quoted(&format!("%{element}%")));
                 if self.is_negated {
                     format!("({} IS NULL OR NOT {condition})", field.name())
                 } else {
@@ -108,14 +109,20 @@ impl Chip {
             }
             Ask::Text(pattern) => {
                 let pattern = quoted(pattern.as_str());
-                let fields = SEARCHED.map(|column| format!("COALESCE({}, '') ~ {pattern}", column.name()));
+                let fields =
+                    SEARCHED.map(|column| format!("COALESCE({}, '') ~ {pattern}", column.name()));
                 format!("{not}({})", fields.join(" OR "))
             }
             Ask::Time(from, to) => {
-                format!("ms >= {} AND ms < {}", from.div_euclid(1000), to.div_euclid(1000) + 1)
+                format!(
+                    "ms >= {} AND ms < {}",
+                    from.div_euclid(1000),
+                    to.div_euclid(1000) + 1
+                )
             }
-            Ask::Among(rows, what) => format!("TRUE /* the {} rows of {what} */", rows.len())
-                .replace("*/ */", "*/"),
+            Ask::Among(rows, what) => {
+                format!("TRUE /* the {} rows of {what} */", rows.len()).replace("*/ */", "*/")
+            }
         }
     }
 }

@@ -57,7 +57,10 @@ mod tests {
                     grid.step(by);
                     grid.settle(rows, 3, height);
                     let visible = grid.visible(rows, height.max(1));
-                    assert!(rows == 0 || visible.contains(&grid.row), "{grid:?} {rows} {height}");
+                    assert!(
+                        rows == 0 || visible.contains(&grid.row),
+                        "{grid:?} {rows} {height}"
+                    );
                     assert!(rows < height || visible.len() == height.max(1).min(rows));
                 }
             }

@@ -62,7 +62,9 @@ impl Known {
         };
         Self {
             results,
-            folder: case.view(FRAMES).map(|name| name.trim_matches('"').to_owned()),
+            folder: case
+                .view(FRAMES)
+                .map(|name| name.trim_matches('"').to_owned()),
             short_sizes: case.short_sizes(),
             sources: case.sources().to_vec(),
             problem,
@@ -87,7 +89,9 @@ pub struct Keep {
 pub fn read(plan: Plan, known: &Known, desk: &Arc<Desk>, events: &Sender<Event>) {
     let tell = |news: News| drop(events.send(Event::News(news)));
     if let Some(problem) = &known.problem {
-        tell(News::Note(format!("the results in the case are of no use: {problem}")));
+        tell(News::Note(format!(
+            "the results in the case are of no use: {problem}"
+        )));
     }
     let discovery = discover::discover(&plan.pipeline.paths);
     let files: BTreeMap<String, InputFile> = discovery
@@ -146,12 +150,18 @@ pub fn read(plan: Plan, known: &Known, desk: &Arc<Desk>, events: &Sender<Event>)
         Err(error) => return tell(News::Failed(error.to_string())),
     };
     let mut problems: Vec<String> = scan.summary.problems.clone();
-    problems.extend(store.take_error().map(|error| format!("events are missing: {error}")));
+    problems.extend(
+        store
+            .take_error()
+            .map(|error| format!("events are missing: {error}")),
+    );
     let results = results(scan.outcome, scan.summary);
     set(&desk.results, results.clone());
     set(&desk.store, store.clone());
     finish(desk, scan.was_stopped);
-    if let (Some(case), Some(folder), Some(sources), false) = (&plan.case, folder, sources, scan.was_stopped) {
+    if let (Some(case), Some(folder), Some(sources), false) =
+        (&plan.case, folder, sources, scan.was_stopped)
+    {
         match store.save(&folder) {
             Ok(()) => tell(News::Keep(Box::new(Keep {
                 sources,
@@ -203,24 +213,32 @@ fn open(
     };
     let change = case::compare(&known.sources, sources);
     if matches!(change, Change::Different) {
-        tell(News::Note("the case was of other files; these are read anew".to_owned()));
+        tell(News::Note(
+            "the case was of other files; these are read anew".to_owned(),
+        ));
         return false;
     }
     let opened = unpack(kept).and_then(|results| {
-        let store = Store::open(&case.join(folder), Limits::default()).map_err(|error| error.to_string())?;
+        let store = Store::open(&case.join(folder), Limits::default())
+            .map_err(|error| error.to_string())?;
         Ok((results, store))
     });
     let (results, store) = match opened {
         Ok(opened) => opened,
         Err(error) => {
-            tell(News::Note(format!("what the case holds cannot be used: {error}")));
+            tell(News::Note(format!(
+                "what the case holds cannot be used: {error}"
+            )));
             return false;
         }
     };
     // Files may have moved since; rows have their old names.
     let moved = case::moved(&known.sources, sources);
     {
-        let mut files = desk.files.write().expect("a thread that panics ends the program");
+        let mut files = desk
+            .files
+            .write()
+            .expect("a thread that panics ends the program");
         for moved in moved {
             if let Some(file) = files.get(&moved.to).cloned() {
                 files.insert(moved.from, file);
@@ -232,19 +250,27 @@ fn open(
     let is_current = matches!(change, Change::Same) && kept.made_by == made_by;
     if is_current {
         finish(desk, false);
-        tell(News::Note("opened from the case; the logs have not changed".to_owned()));
+        tell(News::Note(
+            "opened from the case; the logs have not changed".to_owned(),
+        ));
         tell(News::Finished(results, Vec::new()));
         return true;
     }
     let why = match change {
         Change::Grown { files } => {
             let bytes: u64 = files.iter().map(|file| file.bytes).sum();
-            let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).take(3).collect();
+            let names: Vec<&str> = files
+                .iter()
+                .map(|file| file.name.as_str())
+                .take(3)
+                .collect();
             format!("{} bytes are new since ({})", bytes, names.join(", "))
         }
         _ => "rules or program are others now".to_owned(),
     };
-    tell(News::Note(format!("opened from the case; {why}: reading again")));
+    tell(News::Note(format!(
+        "opened from the case; {why}: reading again"
+    )));
     tell(News::Preview(results));
     false
 }
@@ -275,17 +301,33 @@ fn made_by(rules: &RuleSet) -> String {
         hasher.update(rule.meta.text.as_bytes());
     }
     let hash = hasher.finalize();
-    let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = hash
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("kubescry {} rules {hash}", env!("CARGO_PKG_VERSION"))
 }
 
 fn pack(results: &Results, made_by: String) -> case::Results {
     let text = |value: serde_json::Result<String>| value.expect("results are JSON");
     let json = [
-        (ResultName::Findings, text(serde_json::to_string(&results.findings))),
-        (ResultName::Incidents, text(serde_json::to_string(&results.incidents))),
-        (ResultName::Summary, text(serde_json::to_string(&*results.summary))),
-        (ResultName::Credentials, text(serde_json::to_string(&results.credentials))),
+        (
+            ResultName::Findings,
+            text(serde_json::to_string(&results.findings)),
+        ),
+        (
+            ResultName::Incidents,
+            text(serde_json::to_string(&results.incidents)),
+        ),
+        (
+            ResultName::Summary,
+            text(serde_json::to_string(&*results.summary)),
+        ),
+        (
+            ResultName::Credentials,
+            text(serde_json::to_string(&results.credentials)),
+        ),
     ];
     case::Results {
         made_by,
@@ -295,7 +337,10 @@ fn pack(results: &Results, made_by: String) -> case::Results {
 }
 
 fn unpack(kept: &case::Results) -> Result<Results, String> {
-    fn parse<T: serde::de::DeserializeOwned>(kept: &case::Results, name: ResultName) -> Result<T, String> {
+    fn parse<T: serde::de::DeserializeOwned>(
+        kept: &case::Results,
+        name: ResultName,
+    ) -> Result<T, String> {
         let json = kept.json.get(&name);
         let json = json.ok_or_else(|| format!("there are no {}", name.as_str()))?;
         serde_json::from_str(json).map_err(|error| format!("{}: {error}", name.as_str()))

@@ -84,7 +84,11 @@ pub fn wrap(line: &Line, width: usize) -> Vec<Vec<Piece>> {
     let indent = usize::from(line.indent).min(width / 2);
     let mut lines: Vec<Vec<Piece>> = vec![Vec::new()];
     let mut used = 0;
-    let room = |is_first: bool| width.saturating_sub(indent + if is_first { 0 } else { 2 }).max(1);
+    let room = |is_first: bool| {
+        width
+            .saturating_sub(indent + if is_first { 0 } else { 2 })
+            .max(1)
+    };
     for (part, piece) in line.parts.iter().enumerate() {
         for word in piece.text.split_inclusive(' ') {
             let mut word = word;
@@ -131,16 +135,18 @@ fn split_at_columns(text: &str, room: usize) -> (&str, &str) {
 /// Brings the cursor of a page back into it, and the screen to the cursor.
 pub fn settle_page(document: &Document, grid: &mut Grid, width: usize, height: usize) {
     grid.row = grid.row.min(document.lines.len().saturating_sub(1));
-    let links = document
-        .lines
-        .get(grid.row)
-        .map_or(0, |line| line.parts.iter().filter(|part| part.link.is_some()).count());
+    let links = document.lines.get(grid.row).map_or(0, |line| {
+        line.parts.iter().filter(|part| part.link.is_some()).count()
+    });
     grid.column = grid.column.min(links.saturating_sub(1));
     // How far up the top may be so that the line of the cursor is still on the screen.
     let mut left = height.max(1);
     let mut lowest = grid.row;
     for row in (0..=grid.row).rev() {
-        let lines = document.lines.get(row).map_or(1, |line| wrap(line, width).len());
+        let lines = document
+            .lines
+            .get(row)
+            .map_or(1, |line| wrap(line, width).len());
         if lines > left && row < grid.row {
             break;
         }

@@ -35,7 +35,6 @@ const TICK: Duration = Duration::from_millis(200);
 const FRAME: Duration = Duration::from_millis(16);
 
 /// How the browser runs.
-#[derive(Debug)]
 pub struct Options {
     /// How logs are read.
     pub pipeline: pipeline::Options,
@@ -89,7 +88,9 @@ pub fn run(options: Options) -> Result<Report, RunError> {
     };
     let questions = Questions::embedded()?;
     let mut screen = Screen::take(options.has_mouse)?;
-    let saved = case.view("theme").and_then(|name| Theme::by_name(name.trim_matches('"')));
+    let saved = case
+        .view("theme")
+        .and_then(|name| Theme::by_name(name.trim_matches('"')));
     let mut app = App::new(Start {
         case_folder: options.case.clone(),
         questions,
@@ -169,12 +170,17 @@ fn threads(desk: &Arc<Desk>, events: &Sender<Event>, queue: Receiver<Job>) {
 #[cfg(unix)]
 fn signals(events: Sender<Event>) {
     use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
-    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGTERM, SIGHUP, SIGINT, SIGCONT]) else {
+    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGTERM, SIGHUP, SIGINT, SIGCONT])
+    else {
         return;
     };
     std::thread::spawn(move || {
         for signal in &mut signals {
-            let event = if signal == SIGCONT { Event::Continued } else { Event::Ended };
+            let event = if signal == SIGCONT {
+                Event::Continued
+            } else {
+                Event::Ended
+            };
             if events.send(event).is_err() {
                 return;
             }
@@ -210,7 +216,10 @@ impl Turn<'_> {
             } else {
                 next_tick
             };
-            match self.inbox.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            match self
+                .inbox
+                .recv_timeout(until.saturating_duration_since(Instant::now()))
+            {
                 Ok(event) => {
                     is_dirty = true;
                     if self.take(event)? {
@@ -276,6 +285,14 @@ impl Turn<'_> {
                 Effect::Work(job) => drop(self.jobs.send(job)),
                 Effect::Copy(text) => self.screen.copy(&text)?,
                 Effect::Redraw => self.screen.clear()?,
+                Effect::Remove(folders) => {
+                    // What is left of them is only room on the disk.
+                    std::thread::spawn(move || {
+                        folders
+                            .iter()
+                            .for_each(|folder| drop(std::fs::remove_dir_all(folder)))
+                    });
+                }
                 Effect::Mouse(has_mouse) => self.screen.mouse(has_mouse)?,
                 Effect::Suspend => {
                     self.screen.suspend()?;

@@ -84,11 +84,19 @@ mod tests {
 
     #[test]
     fn hostile_text_fits_and_does_nothing() {
-        for text in ["\u{1b}]52;c;x\u{7}", "a\u{202e}b", "e\u{301}\u{301}\u{301}x", "\0\r\n\t"] {
+        for text in [
+            "\u{1b}]52;c;x\u{7}",
+            "a\u{202e}b",
+            "e\u{301}\u{301}\u{301}x",
+            "\0\r\n\t",
+        ] {
             for columns in 0..40 {
                 for cut in [Cut::End, Cut::Middle] {
                     let fitted = fit(text, columns, cut);
-                    assert!(clean::columns(&fitted) <= columns, "{fitted:?} in {columns}");
+                    assert!(
+                        clean::columns(&fitted) <= columns,
+                        "{fitted:?} in {columns}"
+                    );
                     assert!(!fitted.chars().any(char::is_control));
                 }
             }

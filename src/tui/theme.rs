@@ -77,7 +77,9 @@ impl Theme {
         let style = Style::new();
         let bold = style.add_modifier(Modifier::BOLD);
         match (severity, self) {
-            (Severity::Critical, Self::Plain) => style.add_modifier(Modifier::BOLD | Modifier::REVERSED),
+            (Severity::Critical, Self::Plain) => {
+                style.add_modifier(Modifier::BOLD | Modifier::REVERSED)
+            }
             (Severity::High, Self::Plain) => bold,
             (_, Self::Plain) => style,
             (Severity::Critical, Self::Contrast) => bold.fg(Color::Black).bg(Color::Yellow),

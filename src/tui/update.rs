@@ -37,6 +37,10 @@ pub enum Event {
     Done(Done),
     /// Something was read.
     News(News),
+    /// The shell continues the program.
+    Continued,
+    /// A signal ends the program.
+    Ended,
 }
 
 /// What is new of reading.
@@ -52,6 +56,8 @@ pub enum News {
     Finished(Results, Vec<String>),
     /// What the case says of the files.
     Note(String),
+    /// What the case is to keep.
+    Keep(Box<super::ingest::Keep>),
     /// It cannot go on.
     Failed(String),
 }
@@ -63,6 +69,8 @@ pub enum Effect {
     Work(Job),
     /// A text goes to the clipboard.
     Copy(String),
+    /// Folders of a case that are of no use any more go.
+    Remove(Vec<std::path::PathBuf>),
     /// Everything is drawn anew.
     Redraw,
     /// The mouse is caught, or not.
@@ -84,7 +92,8 @@ pub fn update(app: &mut App, event: Event, now: i64) -> Vec<Effect> {
         Event::Mouse(mouse) => on_mouse(app, mouse, &mut effects),
         Event::Resize(width, height) => app.size = (width, height),
         Event::Done(done) => data::done(app, done),
-        Event::News(news) => data::news(app, news),
+        Event::News(news) => data::news(app, news, &mut effects),
+        Event::Continued | Event::Ended => {}
     }
     settle(app);
     data::ask(app, &mut effects);
@@ -142,7 +151,9 @@ fn settle(app: &mut App) {
             let split = layout::split(app, app.events.json.as_ref());
             let events = &mut app.events;
             let height = split.first.saturating_sub(1);
-            events.grid.settle(events.rows.len(), events.fields.len(), height);
+            events
+                .grid
+                .settle(events.rows.len(), events.fields.len(), height);
             if let Some(json) = &mut events.json {
                 settle_json(json, split.second);
             }
@@ -150,7 +161,11 @@ fn settle(app: &mut App) {
         Some(Screen::Tab(Tab::Facets)) => {
             let fields = super::app::facet_fields().len();
             app.facets.fields.settle(fields, 1, table);
-            let values = app.facets.facet.as_ref().map_or(0, |facet| facet.values.len());
+            let values = app
+                .facets
+                .facet
+                .as_ref()
+                .map_or(0, |facet| facet.values.len());
             app.facets.values.settle(values, 1, table);
         }
         Some(Screen::Tab(Tab::Credentials)) => {
@@ -161,10 +176,16 @@ fn settle(app: &mut App) {
         Some(Screen::Tab(Tab::Questions)) => {
             let rows = app.listed_questions().len();
             // Headings of groups take lines, too.
-            app.question_list.grid.settle(rows, 1, height.saturating_sub(8).max(1));
+            app.question_list
+                .grid
+                .settle(rows, 1, height.saturating_sub(8).max(1));
         }
         Some(Screen::Tab(Tab::Timeline)) => {
-            let buckets = app.timeline.histogram.as_ref().map_or(0, |h| h.buckets.len());
+            let buckets = app
+                .timeline
+                .histogram
+                .as_ref()
+                .map_or(0, |h| h.buckets.len());
             app.timeline.cursor = app.timeline.cursor.min(buckets.saturating_sub(1));
         }
         Some(Screen::Tab(Tab::Sql)) => {

@@ -76,7 +76,9 @@ pub(super) fn put(frame: &mut Frame<'_>, area: Rect, x: usize, text: &str, style
     }
     let text = fit_clean(text, room, Cut::End);
     let at = area.x + u16::try_from(x).unwrap_or(u16::MAX);
-    frame.buffer_mut().set_stringn(at, area.y, &text, room, style);
+    frame
+        .buffer_mut()
+        .set_stringn(at, area.y, &text, room, style);
     clean::columns(&text)
 }
 
@@ -94,7 +96,11 @@ fn title(app: &App, frame: &mut Frame<'_>, area: Rect) {
         let mut crumbs: Vec<String> = app.stack.iter().map(|screen| crumb(app, screen)).collect();
         // The end of the way tells most.
         while crumbs.len() > 2
-            && crumbs.iter().map(|crumb| clean::columns(crumb) + 3).sum::<usize>() > app.width()
+            && crumbs
+                .iter()
+                .map(|crumb| clean::columns(crumb) + 3)
+                .sum::<usize>()
+                > app.width()
         {
             crumbs.remove(1);
         }
@@ -111,7 +117,11 @@ fn title(app: &App, frame: &mut Frame<'_>, area: Rect) {
         } else {
             format!(" {key} {} ", tab.name())
         };
-        let style = if is_here { bar.patch(app.theme.cursor()) } else { bar };
+        let style = if is_here {
+            bar.patch(app.theme.cursor())
+        } else {
+            bar
+        };
         x += put(frame, area, x, &text, style);
     }
 }
@@ -259,7 +269,8 @@ fn hints(context: Context) -> Vec<(String, &'static str)> {
     let shown = BINDINGS
         .iter()
         .filter(|binding| binding.is_in(context) && !binding.footer.is_empty());
-    let (own, all): (Vec<&Binding>, Vec<&Binding>) = shown.partition(|binding| binding.scope != Scope::All);
+    let (own, all): (Vec<&Binding>, Vec<&Binding>) =
+        shown.partition(|binding| binding.scope != Scope::All);
     if context == Context::Editor {
         return vec![
             ("Ctrl-r".to_owned(), "run"),
@@ -333,7 +344,11 @@ pub(super) fn copies(app: &App) -> Vec<(char, String, String)> {
             add('r', "the row, with tabs", events::row_text(app));
         }
         Screen::Tab(Tab::Findings) => {
-            add('v', "the summary", findings::at_cursor(app).map_or(String::new(), |f| f.summary.clone()));
+            add(
+                'v',
+                "the summary",
+                findings::at_cursor(app).map_or(String::new(), |f| f.summary.clone()),
+            );
         }
         Screen::Answer(_) | Screen::Tab(Tab::Sql) => {
             add('v', "the value", answer::value(app));
@@ -344,8 +359,16 @@ pub(super) fn copies(app: &App) -> Vec<(char, String, String)> {
     if let Some(tree) = app.json().and_then(|json| json.tree.as_ref()) {
         add('j', "the JSON", tree.text().to_owned());
         let row = app.json().map_or(0, |json| json.grid.row);
-        add('p', "the path in the JSON", tree.path(row).unwrap_or_default());
-        add('w', "the value in the JSON", tree.value_text(row).unwrap_or_default().into_owned());
+        add(
+            'p',
+            "the path in the JSON",
+            tree.path(row).unwrap_or_default(),
+        );
+        add(
+            'w',
+            "the value in the JSON",
+            tree.value_text(row).unwrap_or_default().into_owned(),
+        );
     }
     let on = match app.screen() {
         Screen::Page(screen) => Some(&screen.pivot),
@@ -358,7 +381,11 @@ pub(super) fn copies(app: &App) -> Vec<(char, String, String)> {
         add('i', "the id", id);
     }
     let commands = [pivot.as_ref(), on].into_iter().flatten().find_map(kubectl);
-    add('k', "a kubectl command (a suggestion, not run)", commands.unwrap_or_default());
+    add(
+        'k',
+        "a kubectl command (a suggestion, not run)",
+        commands.unwrap_or_default(),
+    );
     add('s', "the SQL behind the view", sql_behind(app));
     copies
 }
@@ -367,7 +394,11 @@ pub(super) fn copies(app: &App) -> Vec<(char, String, String)> {
 fn kubectl(pivot: &Pivot) -> Option<String> {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
     let account = |namespace: &str, name: &str| {
-        format!("kubectl -n {} delete serviceaccount {}", quoted(namespace), quoted(name))
+        format!(
+            "kubectl -n {} delete serviceaccount {}",
+            quoted(namespace),
+            quoted(name)
+        )
     };
     match pivot {
         Pivot::Identity(name) => {
@@ -377,7 +408,11 @@ fn kubectl(pivot: &Pivot) -> Option<String> {
         Pivot::Credential(key) => {
             let secret = key.strip_prefix("secret:")?;
             let (namespace, name) = secret.split_once('/')?;
-            Some(format!("kubectl -n {} delete secret {}", quoted(namespace), quoted(name)))
+            Some(format!(
+                "kubectl -n {} delete secret {}",
+                quoted(namespace),
+                quoted(name)
+            ))
         }
         Pivot::Object(object) if !object.name.is_empty() => {
             let namespace = match &object.namespace[..] {
@@ -401,7 +436,9 @@ pub(super) fn searched_lines(app: &App) -> Vec<String> {
         Screen::Tab(Tab::Credentials) => credentials::lines(app),
         Screen::Tab(Tab::Questions) => {
             let questions = app.listed_questions();
-            let lines = questions.iter().map(|question| format!("{} {}", question.name, question.title));
+            let lines = questions
+                .iter()
+                .map(|question| format!("{} {}", question.name, question.title));
             lines.collect()
         }
         Screen::Tab(Tab::Facets) if app.facets.in_values => {

@@ -71,6 +71,11 @@ impl Desk {
         }
     }
 
+    /// Returns how much is kept, and where.
+    pub fn usage(&self) -> crate::store::Usage {
+        get(&self.store).usage()
+    }
+
     fn snapshot(&self) -> Snapshot {
         get(&self.store).snapshot()
     }
@@ -144,7 +149,9 @@ impl Desk {
                 filter,
                 span,
                 n_buckets,
-            } => self.histogram(&filter, span, n_buckets, stop)?.map(Outcome::Histogram),
+            } => self
+                .histogram(&filter, span, n_buckets, stop)?
+                .map(Outcome::Histogram),
             Task::Facet { filter, field } => {
                 let snapshot = self.snapshot();
                 let Some(rows) = filter.apply(&snapshot, stop).map_err(words)? else {
@@ -157,11 +164,16 @@ impl Desk {
                 first,
                 rows,
                 fields,
-            } => Some(Outcome::Cells(first, cells(&self.snapshot(), &rows, &fields)?)),
+            } => Some(Outcome::Cells(
+                first,
+                cells(&self.snapshot(), &rows, &fields)?,
+            )),
             Task::Card(pivot) => {
                 let (snapshot, results) = (self.snapshot(), get(&self.results));
                 let sources = sources(&snapshot, &results, get(&self.clock));
-                card::card(&pivot, &sources, stop).map_err(words)?.map(Outcome::Page)
+                card::card(&pivot, &sources, stop)
+                    .map_err(words)?
+                    .map(Outcome::Page)
             }
             Task::Overview => {
                 let (snapshot, results) = (self.snapshot(), get(&self.results));
@@ -179,11 +191,17 @@ impl Desk {
             Task::Question(question, given) => {
                 let tables = self.tables();
                 let span = tables.span().map_err(|error| error.to_string())?;
-                let sql = question.bind(&given, span).map_err(|error| error.to_string())?;
-                let lacks = tables.lacks(&question, stop).map_err(|error| error.to_string())?;
+                let sql = question
+                    .bind(&given, span)
+                    .map_err(|error| error.to_string())?;
+                let lacks = tables
+                    .lacks(&question, stop)
+                    .map_err(|error| error.to_string())?;
                 self.ask(sql, &lacks, stop)?
             }
-            Task::ExportRows { path, rows, fields } => Some(self.export(&path, &rows, &fields, stop)?),
+            Task::ExportRows { path, rows, fields } => {
+                Some(self.export(&path, &rows, &fields, stop)?)
+            }
             Task::ExportAnswer(path, answer) => {
                 let names = answer.columns();
                 let rows = (0..answer.height()).map(|row_idx| Ok(answer.row(row_idx)));
@@ -220,10 +238,22 @@ impl Desk {
         };
         let (from, to) = span.unwrap_or((0, 1));
         // The last event is within.
-        Histogram::count(&snapshot, &rows, (from, to.saturating_add(1)), n_buckets, stop).map_err(words)
+        Histogram::count(
+            &snapshot,
+            &rows,
+            (from, to.saturating_add(1)),
+            n_buckets,
+            stop,
+        )
+        .map_err(words)
     }
 
-    fn ask(&self, sql: String, lacks: &[String], stop: &AtomicBool) -> Result<Option<Outcome>, String> {
+    fn ask(
+        &self,
+        sql: String,
+        lacks: &[String],
+        stop: &AtomicBool,
+    ) -> Result<Option<Outcome>, String> {
         match self.tables().ask(&sql, stop) {
             Ok(answer) => Ok(Some(Outcome::Answer {
                 answer: Box::new(answer),
@@ -324,7 +354,9 @@ fn first_from(snapshot: &Snapshot, rows: &[Row], time: i64) -> Result<usize, Str
         let Some((segment, row_idx)) = snapshot.locate(row) else {
             return Ok(0);
         };
-        let times = segment.times(&snapshot.vocabulary).map_err(|error| error.to_string())?;
+        let times = segment
+            .times(&snapshot.vocabulary)
+            .map_err(|error| error.to_string())?;
         Ok(times[row_idx])
     };
     let (mut low, mut high) = (0, rows.len());
@@ -349,7 +381,11 @@ fn places(rows: &[Row], found: &[Row]) -> Vec<u32> {
 }
 
 /// Returns the values of rows, as people read them.
-pub fn cells(snapshot: &Snapshot, rows: &[Row], fields: &[Field]) -> Result<Vec<Vec<String>>, String> {
+pub fn cells(
+    snapshot: &Snapshot,
+    rows: &[Row],
+    fields: &[Field],
+) -> Result<Vec<Vec<String>>, String> {
     let mut values: Vec<Vec<String>> = vec![Vec::new(); rows.len()];
     // Each segment is read once, whatever the order of the rows.
     let mut by_segment: BTreeMap<Row, Vec<usize>> = BTreeMap::new();
@@ -367,7 +403,9 @@ pub fn cells(snapshot: &Snapshot, rows: &[Row], fields: &[Field]) -> Result<Vec<
             .map_err(|error| error.to_string())?;
         for at in places {
             let row_idx = (rows[at] - first) as usize;
-            let shown = lanes.iter().map(|lane| lane.show(row_idx, &snapshot.vocabulary).into_owned());
+            let shown = lanes
+                .iter()
+                .map(|lane| lane.show(row_idx, &snapshot.vocabulary).into_owned());
             values[at] = shown.collect();
         }
     }
@@ -385,7 +423,10 @@ fn place_of(snapshot: &Snapshot, row: Row) -> Result<(Place, String), String> {
         Column::Stage,
     ]
     .map(Field::from);
-    let mut values = cells(snapshot, &[row], &fields)?.pop().unwrap_or_default().into_iter();
+    let mut values = cells(snapshot, &[row], &fields)?
+        .pop()
+        .unwrap_or_default()
+        .into_iter();
     let mut next = || values.next().unwrap_or_default();
     let (file, line, offset, length) = (next(), next(), next(), next());
     let place = Place {
@@ -407,13 +448,19 @@ fn locate(snapshot: &Snapshot, place: &Place, stop: &AtomicBool) -> Result<Optio
             Test::Is(Column::Offset.into(), place.offset.to_string()),
         ],
     };
-    let rows = filter.apply(snapshot, stop).map_err(|error| error.to_string())?.unwrap_or_default();
+    let rows = filter
+        .apply(snapshot, stop)
+        .map_err(|error| error.to_string())?
+        .unwrap_or_default();
     if rows.len() < 2 {
         return Ok(rows.first().copied());
     }
     // Several events of one record: the audit ID tells them apart.
     let ids = cells(snapshot, &rows, &[Column::AuditId.into()])?;
-    let found = rows.iter().zip(ids).find(|(_, id)| id.first() == Some(&place.audit_id));
+    let found = rows
+        .iter()
+        .zip(ids)
+        .find(|(_, id)| id.first() == Some(&place.audit_id));
     Ok(found.map(|(row, _)| *row).or(rows.first().copied()))
 }
 
@@ -440,10 +487,14 @@ fn write(
     };
     let mut out = create(path).map_err(|error| unwritten(path, &error))?;
     let writer = RowWriter::new(format, names);
-    writer.head(&mut out).map_err(|error| unwritten(path, &error))?;
+    writer
+        .head(&mut out)
+        .map_err(|error| unwritten(path, &error))?;
     let mut count = 0;
     for row in rows {
-        writer.row(&row?, &mut out).map_err(|error| unwritten(path, &error))?;
+        writer
+            .row(&row?, &mut out)
+            .map_err(|error| unwritten(path, &error))?;
         count += 1;
     }
     out.flush().map_err(|error| unwritten(path, &error))?;

@@ -169,7 +169,12 @@ fn step(app: &mut App, by: i64) {
         }
     } else if matches!(app.screen(), Screen::Tab(Tab::Timeline)) {
         // Up and down go by ten, to the ends of the log at most.
-        side(app, i32::try_from(by.clamp(-1000, 1000)).unwrap_or_default().saturating_mul(10));
+        side(
+            app,
+            i32::try_from(by.clamp(-1000, 1000))
+                .unwrap_or_default()
+                .saturating_mul(10),
+        );
     }
 }
 
@@ -218,7 +223,13 @@ fn to_link(app: &mut App, by: i32) {
     let here = (page.grid.row, page.grid.column);
     let next = if by > 0 {
         let has_link = links.contains(&here);
-        links.into_iter().find(|place| if has_link { *place > here } else { *place >= here })
+        links.into_iter().find(|place| {
+            if has_link {
+                *place > here
+            } else {
+                *place >= here
+            }
+        })
     } else {
         links.into_iter().rev().find(|place| *place < here)
     };
@@ -235,7 +246,12 @@ fn back(app: &mut App) {
     }
     if app.stack.len() > 1 {
         app.stack.pop();
-    } else if app.events.json.as_ref().is_some_and(|_| app.tab() == Tab::Events) {
+    } else if app
+        .events
+        .json
+        .as_ref()
+        .is_some_and(|_| app.tab() == Tab::Events)
+    {
         app.events.json = None;
     } else if app.tab() == Tab::Facets && app.facets.in_values {
         app.facets.in_values = false;
@@ -261,7 +277,11 @@ fn leave(app: &mut App, effects: &mut Vec<Effect>) {
     app.overlay = Some(Overlay::Menu(Menu {
         title: why.to_owned(),
         items: vec![
-            ('n', "stay (x in the case writes it to a file)".to_owned(), Choice::Nothing),
+            (
+                'n',
+                "stay (x in the case writes it to a file)".to_owned(),
+                Choice::Nothing,
+            ),
             ('y', "leave".to_owned(), Choice::Quit),
         ],
         grid: Grid::default(),
@@ -300,7 +320,10 @@ fn open_at_cursor(app: &mut App, effects: &mut Vec<Effect>) {
     match app.context() {
         Context::Json => mark(app),
         Context::Questions => {
-            let question = app.listed_questions().get(app.question_list.grid.row).map(|q| q.name.clone());
+            let question = app
+                .listed_questions()
+                .get(app.question_list.grid.row)
+                .map(|q| q.name.clone());
             if let Some(name) = question {
                 ask::open(app, &name, &[]);
             }
@@ -339,7 +362,12 @@ pub(in super::super) fn pivot_at_cursor(app: &App) -> Option<Pivot> {
         }
         Screen::Tab(Tab::Facets) => {
             let field = *facet_fields().get(app.facets.fields.row)?;
-            let value = app.facets.facet.as_ref()?.values.get(app.facets.values.row)?;
+            let value = app
+                .facets
+                .facet
+                .as_ref()?
+                .values
+                .get(app.facets.values.row)?;
             Some(pivot_of(field, &value.0, None))
         }
         Screen::Tab(Tab::Sql) | Screen::Answer(_) => answer_pivot(app.answer()?),
@@ -365,7 +393,10 @@ fn event_pivot(app: &App) -> Option<Pivot> {
     else {
         return here;
     };
-    let (Some(field), Some(value)) = (events.fields.get(events.grid.column), cells.get(events.grid.column)) else {
+    let (Some(field), Some(value)) = (
+        events.fields.get(events.grid.column),
+        cells.get(events.grid.column),
+    ) else {
         return here;
     };
     let hidden = cells.get(events.cells.fields.len()..).unwrap_or_default();
@@ -391,9 +422,10 @@ pub(in super::super) fn pivot_of(field: Field, value: &str, object: Option<Objec
         (Field::Column(Column::Username | Column::ImpUsername | Column::Actor), _) => {
             Pivot::Identity(text)
         }
-        (Field::Column(Column::Credential | Column::CredentialId | Column::IssuedCredentialId), _) => {
-            Pivot::Credential(text)
-        }
+        (
+            Field::Column(Column::Credential | Column::CredentialId | Column::IssuedCredentialId),
+            _,
+        ) => Pivot::Credential(text),
         (Field::Column(Column::PeerIp | Column::ClientIp), _) => Pivot::Address(text),
         (Field::Column(Column::Name), Some(object)) => Pivot::Object(object),
         _ => Pivot::Value(field, text),
@@ -425,11 +457,13 @@ fn answer_pivot(screen: &AnswerScreen) -> Option<Pivot> {
         "ip" => Pivot::Address(value),
         _ => {
             let field = Field::by_name(name)?;
-            let object = cell("name").zip(cell("resource")).map(|(name, resource)| Object {
-                name,
-                resource,
-                namespace: cell("namespace").unwrap_or_default(),
-            });
+            let object = cell("name")
+                .zip(cell("resource"))
+                .map(|(name, resource)| Object {
+                    name,
+                    resource,
+                    namespace: cell("namespace").unwrap_or_default(),
+                });
             pivot_of(field, &value, object)
         }
     })
@@ -461,7 +495,8 @@ fn filter_by_value(app: &mut App, is_negated: bool) {
         return;
     };
     if field.kind() == Kind::Time || field.kind() == Kind::Float {
-        app.message = Some("filter by time with a stretch of the timeline (3, then Space)".to_owned());
+        app.message =
+            Some("filter by time with a stretch of the timeline (3, then Space)".to_owned());
         return;
     }
     let values = match field.kind() {
@@ -502,7 +537,9 @@ fn sort(app: &mut App, is_reversed: bool) {
             if is_reversed {
                 app.findings.is_reversed = !app.findings.is_reversed;
             } else {
-                let at = FindingOrder::ALL.iter().position(|order| *order == app.findings.order);
+                let at = FindingOrder::ALL
+                    .iter()
+                    .position(|order| *order == app.findings.order);
                 let next = at.map_or(0, |at| at + 1) % FindingOrder::ALL.len();
                 app.findings.order = FindingOrder::ALL[next];
                 app.findings.is_reversed = false;
@@ -541,18 +578,23 @@ fn mark(app: &mut App) {
         };
         let Some(start) = timeline.brush.take() else {
             timeline.brush = Some(timeline.cursor);
-            app.message = Some("move to the end of the stretch, then Space; Esc drops it".to_owned());
+            app.message =
+                Some("move to the end of the stretch, then Space; Esc drops it".to_owned());
             return;
         };
         let (from, to) = (start.min(timeline.cursor), start.max(timeline.cursor) + 1);
         let time = |bucket: usize| {
             let bucket = i64::try_from(bucket).unwrap_or(i64::MAX);
-            histogram.from.saturating_add(histogram.bucket_us.saturating_mul(bucket))
+            histogram
+                .from
+                .saturating_add(histogram.bucket_us.saturating_mul(bucket))
         };
         let (from, to) = (time(from), time(to));
         timeline.span = Some((from, to));
         timeline.cursor = 0;
-        app.chips.chips.retain(|chip| !matches!(chip.ask, Ask::Time(..)));
+        app.chips
+            .chips
+            .retain(|chip| !matches!(chip.ask, Ask::Time(..)));
         app.chips.add(Ask::Time(from, to), false);
         data::stale(app);
     } else if let Some(json) = json_mut(app)
@@ -577,7 +619,12 @@ fn zoom(app: &mut App, by: i32) {
         timeline.span = Some((from, from + length));
         timeline.cursor = histogram.buckets.len() / 2;
     } else if timeline.span.take().is_some() {
-        let whole = app.results.summary.totals.first.zip(app.results.summary.totals.last);
+        let whole = app
+            .results
+            .summary
+            .totals
+            .first
+            .zip(app.results.summary.totals.last);
         let wide = (at.saturating_sub(length * 2), at.saturating_add(length * 2));
         let is_part = whole.is_some_and(|(first, last)| wide.0 > first.0 || wide.1 < last.0);
         timeline.span = is_part.then_some(wide);
@@ -615,7 +662,10 @@ fn timeline(app: &mut App) {
 /// Returns when the row under the cursor was, once that is known.
 fn time_at_cursor(app: &App) -> Option<i64> {
     let events = &app.events;
-    let cells = events.cells.rows.get(events.grid.row.checked_sub(events.cells.first)?)?;
+    let cells = events
+        .cells
+        .rows
+        .get(events.grid.row.checked_sub(events.cells.first)?)?;
     let time = cells.get(events.cells.fields.len() + 9)?;
     let time = chrono::DateTime::parse_from_rfc3339(time).ok()?;
     Some(time.timestamp_micros())
@@ -636,11 +686,17 @@ fn to_finding(app: &mut App, by: i32) {
         _ => 1,
     };
     let findings = app.results.findings.iter();
-    let times = findings.filter(|finding| finding.is_step()).map(|finding| (finding.first_seen.0, &finding.summary));
+    let times = findings
+        .filter(|finding| finding.is_step())
+        .map(|finding| (finding.first_seen.0, &finding.summary));
     let next = if by > 0 {
-        times.filter(|(time, _)| *time >= here + width).min_by_key(|(time, _)| *time)
+        times
+            .filter(|(time, _)| *time >= here + width)
+            .min_by_key(|(time, _)| *time)
     } else {
-        times.filter(|(time, _)| *time < here).max_by_key(|(time, _)| *time)
+        times
+            .filter(|(time, _)| *time < here)
+            .max_by_key(|(time, _)| *time)
     };
     let Some((time, summary)) = next else {
         app.message = Some("no further finding in that direction".to_owned());
@@ -648,7 +704,11 @@ fn to_finding(app: &mut App, by: i32) {
     };
     app.message = Some(crate::report::clean::safe(summary).into_owned());
     if matches!(app.screen(), Screen::Tab(Tab::Timeline)) {
-        let bucket = app.timeline.histogram.as_ref().and_then(|histogram| histogram.bucket_of(time));
+        let bucket = app
+            .timeline
+            .histogram
+            .as_ref()
+            .and_then(|histogram| histogram.bucket_of(time));
         match bucket {
             Some(bucket) => app.timeline.cursor = bucket,
             None => app.message = Some("the next finding is outside; Z shows more".to_owned()),
@@ -682,7 +742,11 @@ fn state(app: &mut App) {
             .iter()
             .map(|state| {
                 let key = state.letter().to_ascii_lowercase();
-                (key, state.as_str().to_owned(), Choice::State(id.clone(), *state))
+                (
+                    key,
+                    state.as_str().to_owned(),
+                    Choice::State(id.clone(), *state),
+                )
             })
             .collect(),
         grid: Grid::default(),
@@ -727,7 +791,11 @@ fn to_next_match(app: &mut App, by: i32) {
         return to_match(app, by, false);
     }
     if app.context() == Context::Json {
-        let direction = if by > 0 { Direction::Forward } else { Direction::Backward };
+        let direction = if by > 0 {
+            Direction::Forward
+        } else {
+            Direction::Backward
+        };
         let found = json_mut(app).and_then(|json| {
             let from = json.grid.row;
             json.tree.as_mut()?.find(&pattern, from, direction)
@@ -752,7 +820,12 @@ fn to_next_match(app: &mut App, by: i32) {
     let found = order.into_iter().find(|&row| pattern.is_match(&lines[row]));
     match found {
         Some(row) => grid.row = row,
-        None => app.message = Some(format!("no match of /{}/", crate::report::clean::safe(pattern.as_str()))),
+        None => {
+            app.message = Some(format!(
+                "no match of /{}/",
+                crate::report::clean::safe(pattern.as_str())
+            ))
+        }
     }
 }
 
@@ -766,7 +839,13 @@ pub(super) fn to_match(app: &mut App, by: i32, is_first: bool) {
         return;
     }
     let at = if by > 0 {
-        let at = matches.partition_point(|&place| if is_first { place < here } else { place <= here });
+        let at = matches.partition_point(|&place| {
+            if is_first {
+                place < here
+            } else {
+                place <= here
+            }
+        });
         at % matches.len()
     } else {
         let before = matches.partition_point(|&place| place < here);

@@ -189,7 +189,10 @@ fn history(app: &mut App, by: i32) {
     if sql.history == 0 {
         sql.draft = sql.editor.lines().join("\n");
     }
-    sql.history = sql.history.saturating_add_signed(by as isize).min(queries.len());
+    sql.history = sql
+        .history
+        .saturating_add_signed(by as isize)
+        .min(queries.len());
     let text = match sql.history {
         0 => &sql.draft,
         at => &queries[at - 1],
@@ -208,7 +211,12 @@ fn complete(app: &mut App) {
         return;
     }
     let cursor = sql.editor.cursor();
-    let line = sql.editor.lines().get(cursor.0).cloned().unwrap_or_default();
+    let line = sql
+        .editor
+        .lines()
+        .get(cursor.0)
+        .cloned()
+        .unwrap_or_default();
     let before: String = line.chars().take(cursor.1).collect();
     let is_word = |c: &char| c.is_alphanumeric() || *c == '_';
     let word: String = before.chars().rev().take_while(is_word).collect();
@@ -246,9 +254,28 @@ fn replace(editor: &mut TextArea<'_>, length: usize, word: &str) {
 }
 
 const KEYWORDS: [&str; 22] = [
-    "SELECT", "FROM", "WHERE", "GROUP BY", "ORDER BY", "HAVING", "LIMIT", "COUNT(*)", "DISTINCT",
-    "JOIN", "LEFT JOIN", "UNION ALL", "BETWEEN", "LIKE", "IS NULL", "IS NOT NULL", "COALESCE(",
-    "SUM(", "MIN(", "MAX(", "CASE WHEN", "WITH",
+    "SELECT",
+    "FROM",
+    "WHERE",
+    "GROUP BY",
+    "ORDER BY",
+    "HAVING",
+    "LIMIT",
+    "COUNT(*)",
+    "DISTINCT",
+    "JOIN",
+    "LEFT JOIN",
+    "UNION ALL",
+    "BETWEEN",
+    "LIKE",
+    "IS NULL",
+    "IS NOT NULL",
+    "COALESCE(",
+    "SUM(",
+    "MIN(",
+    "MAX(",
+    "CASE WHEN",
+    "WITH",
 ];
 
 /// Takes the SQL of a question or an answer into the editor.
@@ -256,7 +283,10 @@ pub(super) fn edit_in_sql(app: &mut App) {
     let text = match app.screen() {
         Screen::Answer(screen) => screen.sql.clone(),
         Screen::Tab(Tab::Questions) => {
-            let question = app.listed_questions().get(app.question_list.grid.row).copied();
+            let question = app
+                .listed_questions()
+                .get(app.question_list.grid.row)
+                .copied();
             question.map_or(String::new(), |question| question.sql.clone())
         }
         _ => {
@@ -276,7 +306,10 @@ pub(super) fn export(app: &mut App, name: &str, effects: &mut Vec<Effect>) -> Re
         return Err("a name of a file is needed".to_owned());
     }
     let path = PathBuf::from(name);
-    let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
+    let end = path
+        .extension()
+        .and_then(|end| end.to_str())
+        .unwrap_or_default();
     let task = match app.screen() {
         Screen::Tab(Tab::Case) => match end {
             "md" | "html" => Task::ExportText(path.clone(), view::case::report(app, end == "html")),
@@ -284,7 +317,9 @@ pub(super) fn export(app: &mut App, name: &str, effects: &mut Vec<Effect>) -> Re
         },
         Screen::Tab(Tab::Findings) => {
             if end != "jsonl" {
-                return Err("findings are written as .jsonl; 9 has reports as .md and .html".to_owned());
+                return Err(
+                    "findings are written as .jsonl; 9 has reports as .md and .html".to_owned(),
+                );
             }
             Task::ExportText(path.clone(), view::findings::json_lines(app))
         }

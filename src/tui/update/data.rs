@@ -1,10 +1,9 @@
 //! What comes back from workers and from reading, and what is asked of workers.
 
-use std::sync::Arc;
-
 use super::super::app::{
     AnswerScreen, App, HIDDEN, JsonPane, Page, PageScreen, Screen, Tab, facet_fields,
 };
+use super::super::ingest::{FRAMES, Keep};
 use super::super::pivot::{Pivot, Place};
 use super::super::view;
 use super::super::work::{Done, Outcome, Task, Ticket};
@@ -12,10 +11,27 @@ use super::{Effect, News};
 use crate::store::Field;
 
 /// Takes in what was read.
-pub(super) fn news(app: &mut App, news: News) {
+pub(super) fn news(app: &mut App, news: News, effects: &mut Vec<Effect>) {
     match news {
         News::Files(files) => app.reading.files = files,
         News::Note(note) => app.reading.note = Some(note),
+        News::Keep(kept) => {
+            let Keep {
+                sources,
+                results,
+                folder,
+                old,
+            } = *kept;
+            let folder = serde_json::to_string(&folder).unwrap_or_default();
+            let stored = super::notes::keep(app, |case, _| {
+                case.store_results(sources, &results)?;
+                case.set_view(FRAMES, &folder)
+            });
+            // Not before the case knows the new ones.
+            if stored.is_some() {
+                effects.push(Effect::Remove(old));
+            }
+        }
         News::Progress(position, usage) => {
             app.reading.position = Some(position);
             app.reading.usage = usage;
@@ -136,7 +152,12 @@ pub(super) fn done(app: &mut App, done: Done) {
         settle_page(&mut app.overview, result);
     } else if is(&app.ingest.ticket) {
         settle_page(&mut app.ingest, result);
-    } else if app.sql.answer.as_ref().is_some_and(|screen| is(&screen.ticket)) {
+    } else if app
+        .sql
+        .answer
+        .as_ref()
+        .is_some_and(|screen| is(&screen.ticket))
+    {
         if let Some(screen) = &mut app.sql.answer {
             settle_answer(screen, result);
         }
@@ -274,7 +295,8 @@ fn ask_events(app: &mut App, effects: &mut Vec<Effect>) {
     let visible = events.grid.top..(events.grid.top + height).min(events.rows.len());
     let cells = &mut events.cells;
     let has = cells.first..cells.first + cells.rows.len();
-    let is_there = visible.start >= has.start && visible.end <= has.end && cells.fields == events.fields;
+    let is_there =
+        visible.start >= has.start && visible.end <= has.end && cells.fields == events.fields;
     let first = events.grid.top.saturating_sub(height);
     let last = (events.grid.top + 2 * height).min(events.rows.len());
     let asked = (first, last - first.min(last));
@@ -318,7 +340,10 @@ fn ask_events(app: &mut App, effects: &mut Vec<Effect>) {
 /// Returns where the event under the cursor stands, once that is known.
 pub(in super::super) fn place_at_cursor(app: &App) -> Option<Place> {
     let events = &app.events;
-    let cells = events.cells.rows.get(events.grid.row.checked_sub(events.cells.first)?)?;
+    let cells = events
+        .cells
+        .rows
+        .get(events.grid.row.checked_sub(events.cells.first)?)?;
     let hidden = cells.get(events.cells.fields.len()..)?;
     let number = |at: usize| hidden.get(at)?.parse().ok();
     Some(Place {
@@ -350,9 +375,4 @@ fn ask_page(app: &mut App, effects: &mut Vec<Effect>) {
         json.ticket = ticket;
         effects.push(Effect::Work(job));
     }
-}
-
-/// Returns a copy of the rows that are shown.
-pub(super) fn rows(app: &App) -> Arc<[crate::store::Row]> {
-    Arc::clone(&app.events.rows)
 }

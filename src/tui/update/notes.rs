@@ -5,7 +5,9 @@ use super::super::pivot::{Pivot, Place};
 use super::super::work::Ticket;
 use super::act::{pivot_at_cursor, prompt};
 use super::data::place_at_cursor;
-use crate::case::{Bookmark, BookmarkId, Case, CaseError, Direction, NoteId, State, StoryEntry, Subject, Toggled};
+use crate::case::{
+    Bookmark, BookmarkId, Case, CaseError, Direction, NoteId, State, StoryEntry, Subject, Toggled,
+};
 use crate::finding::Timestamp;
 use crate::store::sort::Order;
 
@@ -118,7 +120,9 @@ pub(super) fn add_text(app: &mut App, text: &str) -> Result<(), String> {
     if text.trim().is_empty() {
         return Err("the text is empty".to_owned());
     }
-    keep(app, |case, now| case.add_to_story(StoryEntry::Text(text.to_owned()), now));
+    keep(app, |case, now| {
+        case.add_to_story(StoryEntry::Text(text.to_owned()), now)
+    });
     Ok(())
 }
 
@@ -126,7 +130,10 @@ pub(super) fn add_text(app: &mut App, text: &str) -> Result<(), String> {
 fn bookmark_here(app: &App) -> Option<Bookmark> {
     let place = place_at_cursor(app)?;
     let events = &app.events;
-    let cells = events.cells.rows.get(events.grid.row.checked_sub(events.cells.first)?)?;
+    let cells = events
+        .cells
+        .rows
+        .get(events.grid.row.checked_sub(events.cells.first)?)?;
     let hidden = cells.get(events.cells.fields.len()..)?;
     let text = |at: usize| hidden.get(at).map(String::as_str).unwrap_or_default();
     let time = chrono::DateTime::parse_from_rfc3339(text(9)).ok();
@@ -156,7 +163,9 @@ pub(super) fn bookmark(app: &mut App) {
     if let Some(toggled) = toggled {
         app.message = Some(match toggled {
             Toggled::Set(_) => "bookmark set".to_owned(),
-            Toggled::Removed { from_story: true } => "bookmark removed, also from the story".to_owned(),
+            Toggled::Removed { from_story: true } => {
+                "bookmark removed, also from the story".to_owned()
+            }
             Toggled::Removed { from_story: false } => "bookmark removed".to_owned(),
         });
     }
@@ -216,15 +225,24 @@ pub(super) fn story(app: &mut App) {
         _ => pivot_at_cursor(app),
     };
     if let Some(Pivot::Finding(id)) = finding {
-        keep(app, |case, now| case.add_to_story(StoryEntry::Finding(id), now));
+        keep(app, |case, now| {
+            case.add_to_story(StoryEntry::Finding(id), now)
+        });
         app.message = Some("the finding is in the story (9)".to_owned());
         return;
     }
-    let Some(bookmark) = bookmark_here(app).filter(|_| matches!(app.screen(), Screen::Tab(Tab::Events))) else {
-        app.message = Some("findings and events can be in the story, and notes and bookmarks from 9".to_owned());
+    let Some(bookmark) =
+        bookmark_here(app).filter(|_| matches!(app.screen(), Screen::Tab(Tab::Events)))
+    else {
+        app.message = Some(
+            "findings and events can be in the story, and notes and bookmarks from 9".to_owned(),
+        );
         return;
     };
-    let known = app.case.bookmark_at(&bookmark.file, bookmark.offset).map(|known| known.id);
+    let known = app
+        .case
+        .bookmark_at(&bookmark.file, bookmark.offset)
+        .map(|known| known.id);
     keep(app, |case, now| {
         case.together(|case| {
             let id = match known {
@@ -253,7 +271,11 @@ pub(super) fn shift(app: &mut App, by: i32) {
         app.message = Some("no entry of the story under the cursor".to_owned());
         return;
     };
-    let direction = if by > 0 { Direction::Down } else { Direction::Up };
+    let direction = if by > 0 {
+        Direction::Down
+    } else {
+        Direction::Up
+    };
     if keep(app, |case, _| case.move_in_story(id, direction)) == Some(true) {
         app.case_page.grid.step(i64::from(by));
     }

@@ -126,7 +126,10 @@ fn rank(app: &App, palette: &mut Palette) {
             })
             .collect();
         scored.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-        entries = scored.into_iter().map(|(_, at)| entries[at].clone()).collect();
+        entries = scored
+            .into_iter()
+            .map(|(_, at)| entries[at].clone())
+            .collect();
     }
     palette.entries = entries;
 }
@@ -140,14 +143,23 @@ fn named(app: &App, name: &str) -> Option<Pivot> {
         return Some(Pivot::Finding(name.to_owned()));
     }
     let credentials = &app.results.credentials;
-    if credentials.iter().any(|credential| credential.credential == name) {
+    if credentials
+        .iter()
+        .any(|credential| credential.credential == name)
+    {
         return Some(Pivot::Credential(name.to_owned()));
     }
     if name.parse::<std::net::IpAddr>().is_ok() {
         return Some(Pivot::Address(name.to_owned()));
     }
-    let is_user = credentials.iter().any(|credential| credential.username == name)
-        || app.results.findings.iter().any(|finding| finding.actor.username.as_deref() == Some(name));
+    let is_user = credentials
+        .iter()
+        .any(|credential| credential.username == name)
+        || app
+            .results
+            .findings
+            .iter()
+            .any(|finding| finding.actor.username.as_deref() == Some(name));
     is_user.then(|| Pivot::Identity(name.to_owned()))
 }
 
@@ -158,7 +170,10 @@ fn in_palette(
     effects: &mut Vec<Effect>,
 ) -> Option<Overlay> {
     if key.code == KeyCode::Enter {
-        let chosen = palette.entries.get(palette.grid.row).map(|(_, command)| command.clone());
+        let chosen = palette
+            .entries
+            .get(palette.grid.row)
+            .map(|(_, command)| command.clone());
         match chosen {
             Some(Command::Key(action)) => act::act(app, action, effects),
             Some(Command::Question(name)) => ask::open(app, &name, &[]),
@@ -184,7 +199,12 @@ fn pattern(text: &str) -> Result<Regex, String> {
         .build();
     built.map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => "the pattern is too large".to_owned(),
-        error => error.to_string().lines().last().unwrap_or_default().to_owned(),
+        error => error
+            .to_string()
+            .lines()
+            .last()
+            .unwrap_or_default()
+            .to_owned(),
     })
 }
 
@@ -231,7 +251,11 @@ fn filter(app: &mut App, text: &str) -> Result<(), String> {
         Some(text) => (text, true),
         None => (text, false),
     };
-    let typed = if text.is_empty() { None } else { Some(pattern(text)?) };
+    let typed = if text.is_empty() {
+        None
+    } else {
+        Some(pattern(text)?)
+    };
     match app.screen() {
         Screen::Tab(Tab::Findings) => {
             app.findings.pattern = typed;
@@ -311,7 +335,8 @@ fn in_menu(
         _ => None,
     };
     let Some((_, _, choice)) = chosen else {
-        return moves_by_letter(key, &mut menu.grid, menu.items.len()).then_some(Overlay::Menu(menu));
+        return moves_by_letter(key, &mut menu.grid, menu.items.len())
+            .then_some(Overlay::Menu(menu));
     };
     match choice.clone() {
         Choice::Copy(text) => {

@@ -24,7 +24,13 @@ pub fn draw(app: &App, screen: &AnswerScreen, frame: &mut Frame<'_>, area: Rect)
         lacks => format!("  The log lacks {}.", lacks.join("; ")),
     };
     let title = format!("{}{count}{lacks}  {}", screen.title, screen.read);
-    put(frame, line_of(area, 0), 0, &clean::safe(&title), app.theme.look(Look::Heading));
+    put(
+        frame,
+        line_of(area, 0),
+        0,
+        &clean::safe(&title),
+        app.theme.look(Look::Heading),
+    );
     rows(app, screen, frame, below(area, 1));
 }
 
@@ -56,7 +62,13 @@ pub fn sql(app: &App, frame: &mut Frame<'_>, area: Rect) {
         app.sql.editor.render(inner, frame.buffer_mut());
     } else {
         for (y, line) in app.sql.editor.lines().iter().enumerate() {
-            put(frame, line_of(inner, y), 0, &clean::safe(line), Style::default());
+            put(
+                frame,
+                line_of(inner, y),
+                0,
+                &clean::safe(line),
+                Style::default(),
+            );
         }
     }
     let area = below(area, height);
@@ -64,9 +76,21 @@ pub fn sql(app: &App, frame: &mut Frame<'_>, area: Rect) {
         let shown: Vec<String> = words
             .iter()
             .enumerate()
-            .map(|(place, word)| if place == *at { format!("[{word}]") } else { word.clone() })
+            .map(|(place, word)| {
+                if place == *at {
+                    format!("[{word}]")
+                } else {
+                    word.clone()
+                }
+            })
             .collect();
-        put(frame, line_of(area, 0), 1, &shown.join("  "), app.theme.look(Look::Bold));
+        put(
+            frame,
+            line_of(area, 0),
+            1,
+            &shown.join("  "),
+            app.theme.look(Look::Bold),
+        );
         return;
     }
     match &app.sql.answer {
@@ -94,7 +118,13 @@ fn rows(app: &App, screen: &AnswerScreen, frame: &mut Frame<'_>, area: Rect) {
         return;
     }
     let Some(answer) = &screen.answer else {
-        put(frame, area, 0, "asking; Esc stops", app.theme.look(Look::Dim));
+        put(
+            frame,
+            area,
+            0,
+            "asking; Esc stops",
+            app.theme.look(Look::Dim),
+        );
         return;
     };
     if answer.height() == 0 {
@@ -109,7 +139,13 @@ fn rows(app: &App, screen: &AnswerScreen, frame: &mut Frame<'_>, area: Rect) {
         let mut y = 0;
         for line in lines {
             for line in clean::wrap(&line, width.max(1), width.max(1)) {
-                put(frame, line_of(area, y), 0, &line, app.theme.look(Look::Bold));
+                put(
+                    frame,
+                    line_of(area, y),
+                    0,
+                    &line,
+                    app.theme.look(Look::Bold),
+                );
                 y += 1;
             }
         }
@@ -133,20 +169,36 @@ fn rows(app: &App, screen: &AnswerScreen, frame: &mut Frame<'_>, area: Rect) {
             if is_number { head.right() } else { head }
         })
         .collect();
-    draw_table(app, frame, area, &heads, &screen.grid, answer.height(), true, |at| {
-        Some(Line {
-            cells: answer.row(at).iter().map(crate::query::Cell::show).collect(),
-            style: Style::default(),
-            styles: Vec::new(),
-        })
-    });
+    draw_table(
+        app,
+        frame,
+        area,
+        &heads,
+        &screen.grid,
+        answer.height(),
+        true,
+        |at| {
+            Some(Line {
+                cells: answer
+                    .row(at)
+                    .iter()
+                    .map(crate::query::Cell::show)
+                    .collect(),
+                style: Style::default(),
+                styles: Vec::new(),
+            })
+        },
+    );
 }
 
 /// Returns the value under the cursor.
 pub fn value(app: &App) -> String {
     let cell = app.answer().and_then(|screen| {
         let answer = screen.answer.as_ref()?;
-        (screen.grid.row < answer.height()).then(|| answer.row(screen.grid.row))?.get(screen.grid.column).map(crate::query::Cell::show)
+        (screen.grid.row < answer.height())
+            .then(|| answer.row(screen.grid.row))?
+            .get(screen.grid.column)
+            .map(crate::query::Cell::show)
     });
     cell.unwrap_or_default()
 }
@@ -169,6 +221,8 @@ fn line(row: &[crate::query::Cell]) -> String {
 pub fn lines(app: &App) -> Vec<String> {
     let answer = app.answer().and_then(|screen| screen.answer.as_ref());
     answer.map_or(Vec::new(), |answer| {
-        (0..answer.height()).map(|row_idx| line(&answer.row(row_idx))).collect()
+        (0..answer.height())
+            .map(|row_idx| line(&answer.row(row_idx)))
+            .collect()
     })
 }

@@ -41,12 +41,19 @@ pub fn document(app: &App) -> (Document, Vec<CaseLine>) {
                     parts.push(Part::from(" "));
                     parts.push(Part::link(&finding.summary, Pivot::Finding(id.clone())));
                 }
-                None => parts.push(Part::new(&format!("finding {id}, which this log does not give"), Look::Bad)),
+                None => parts.push(Part::new(
+                    &format!("finding {id}, which this log does not give"),
+                    Look::Bad,
+                )),
             },
             StoryEntry::Bookmark(id) => {
-                if let Some(bookmark) = case.bookmarks().iter().find(|bookmark| bookmark.id == *id) {
+                if let Some(bookmark) = case.bookmarks().iter().find(|bookmark| bookmark.id == *id)
+                {
                     parts.push(Part::from(format!("{} ", app.clock.show(bookmark.ts.0))));
-                    parts.push(Part::link(&bookmark.label, Pivot::Place(bookmark_place(bookmark))));
+                    parts.push(Part::link(
+                        &bookmark.label,
+                        Pivot::Place(bookmark_place(bookmark)),
+                    ));
                 }
             }
             StoryEntry::Note(id) => {
@@ -64,8 +71,14 @@ pub fn document(app: &App) -> (Document, Vec<CaseLine>) {
     for note in case.notes() {
         let on = match &note.subject {
             Subject::Finding(id) => {
-                let name = app.results.finding(id).map(|finding| finding.rule.title.clone());
-                Part::link(&name.unwrap_or_else(|| format!("finding {id}")), Pivot::Finding(id.clone()))
+                let name = app
+                    .results
+                    .finding(id)
+                    .map(|finding| finding.rule.title.clone());
+                Part::link(
+                    &name.unwrap_or_else(|| format!("finding {id}")),
+                    Pivot::Finding(id.clone()),
+                )
             }
             Subject::Credential(key) => Part::link(key, Pivot::Credential(key.clone())),
             Subject::Identity(name) => Part::link(name, Pivot::Identity(name.clone())),
@@ -89,10 +102,16 @@ pub fn document(app: &App) -> (Document, Vec<CaseLine>) {
     }
     document.heading("States");
     for (id, change) in case.states() {
-        let name = app.results.finding(id).map(|finding| finding.summary.clone());
+        let name = app
+            .results
+            .finding(id)
+            .map(|finding| finding.summary.clone());
         document.line([
             Part::new(&format!("{:13}", change.state.as_str()), Look::Bold),
-            Part::link(&name.unwrap_or_else(|| id.to_owned()), Pivot::Finding(id.to_owned())),
+            Part::link(
+                &name.unwrap_or_else(|| id.to_owned()),
+                Pivot::Finding(id.to_owned()),
+            ),
         ]);
     }
     lines.resize(document.lines.len(), CaseLine::None);
@@ -126,5 +145,9 @@ pub fn report(app: &App, is_html: bool) -> String {
         &app.results.summary,
         &journal,
     );
-    if is_html { html(&report) } else { markdown(&report) }
+    if is_html {
+        html(&report)
+    } else {
+        markdown(&report)
+    }
 }

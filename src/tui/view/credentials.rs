@@ -78,17 +78,34 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
         .zip(widths)
         .map(|((name, ..), width)| {
             let head = Head::new(name, width).middle();
-            if *name == "requests" { head.right() } else { head }
+            if *name == "requests" {
+                head.right()
+            } else {
+                head
+            }
         })
         .collect();
-    draw_table(app, frame, area, &heads, &app.credentials, rows.len(), true, |at| {
-        let row = rows.get(at)?;
-        Some(Line {
-            cells: (0..COLUMNS.len()).map(|column| cell(row, column)).collect(),
-            style: app.theme.look(if row.is_undead { Look::Bad } else { Look::Plain }),
-            styles: Vec::new(),
-        })
-    });
+    draw_table(
+        app,
+        frame,
+        area,
+        &heads,
+        &app.credentials,
+        rows.len(),
+        true,
+        |at| {
+            let row = rows.get(at)?;
+            Some(Line {
+                cells: (0..COLUMNS.len()).map(|column| cell(row, column)).collect(),
+                style: app.theme.look(if row.is_undead {
+                    Look::Bad
+                } else {
+                    Look::Plain
+                }),
+                styles: Vec::new(),
+            })
+        },
+    );
 }
 
 /// Returns the lines that a search looks at.

@@ -48,29 +48,45 @@ fn nothing(app: &App) -> String {
 fn table(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let events = &app.events;
     let heads = heads(&events.fields, usize::from(area.width));
-    draw_table(app, frame, area, &heads, &events.grid, events.rows.len(), true, |at| {
-        let cells = events.cells.rows.get(at.checked_sub(events.cells.first)?)?;
-        let hidden = cells.get(events.cells.fields.len()..)?;
-        let look = match hidden.get(8).map(String::as_str) {
-            Some("unauthenticated" | "denied") => Look::Bad,
-            Some("error") => Look::Severity(crate::finding::Severity::Medium),
-            _ => Look::Plain,
-        };
-        let shown = events.fields.iter().zip(cells).map(|(field, cell)| show(app, *field, cell));
-        let (file, offset) = (hidden.get(3), hidden.get(5).and_then(|text| text.parse().ok()));
-        let is_marked = file.zip(offset).is_some_and(|(file, offset)| {
-            app.case.bookmark_at(file, offset).is_some()
-        });
-        let mut cells: Vec<String> = shown.collect();
-        if is_marked && let Some(first) = cells.first_mut() {
-            first.insert(0, '*');
-        }
-        Some(Line {
-            cells,
-            style: app.theme.look(look),
-            styles: Vec::new(),
-        })
-    });
+    draw_table(
+        app,
+        frame,
+        area,
+        &heads,
+        &events.grid,
+        events.rows.len(),
+        true,
+        |at| {
+            let cells = events.cells.rows.get(at.checked_sub(events.cells.first)?)?;
+            let hidden = cells.get(events.cells.fields.len()..)?;
+            let look = match hidden.get(8).map(String::as_str) {
+                Some("unauthenticated" | "denied") => Look::Bad,
+                Some("error") => Look::Severity(crate::finding::Severity::Medium),
+                _ => Look::Plain,
+            };
+            let shown = events
+                .fields
+                .iter()
+                .zip(cells)
+                .map(|(field, cell)| show(app, *field, cell));
+            let (file, offset) = (
+                hidden.get(3),
+                hidden.get(5).and_then(|text| text.parse().ok()),
+            );
+            let is_marked = file
+                .zip(offset)
+                .is_some_and(|(file, offset)| app.case.bookmark_at(file, offset).is_some());
+            let mut cells: Vec<String> = shown.collect();
+            if is_marked && let Some(first) = cells.first_mut() {
+                first.insert(0, '*');
+            }
+            Some(Line {
+                cells,
+                style: app.theme.look(look),
+                styles: Vec::new(),
+            })
+        },
+    );
 }
 
 /// Returns a value as people read it.
@@ -81,7 +97,10 @@ fn show(app: &App, field: Field, cell: &str) -> String {
             Err(_) => String::new(),
         },
         Kind::Number if field == Column::Code.into() && cell == "0" => String::new(),
-        Kind::Float => cell.split_once('.').map_or(cell, |(whole, _)| whole).to_owned(),
+        Kind::Float => cell
+            .split_once('.')
+            .map_or(cell, |(whole, _)| whole)
+            .to_owned(),
         _ => cell.to_owned(),
     }
 }
@@ -136,7 +155,10 @@ pub fn row_text(app: &App) -> String {
 
 fn cells(app: &App) -> Option<&Vec<String>> {
     let events = &app.events;
-    events.cells.rows.get(events.grid.row.checked_sub(events.cells.first)?)
+    events
+        .cells
+        .rows
+        .get(events.grid.row.checked_sub(events.cells.first)?)
 }
 
 /// Returns the SQL behind the table.

@@ -4,8 +4,8 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::table::{Head, Line, draw as draw_table};
 use super::put;
+use super::table::{Head, Line, draw as draw_table};
 use crate::tui::app::{App, facet_fields};
 use crate::tui::grid::Grid;
 
@@ -23,19 +23,34 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
     };
     let fields = facet_fields();
     let heads = [Head::new("field", usize::from(width).saturating_sub(1))];
-    draw_table(app, frame, left, &heads, &app.facets.fields, fields.len(), false, |at| {
-        Some(Line {
-            cells: vec![fields.get(at)?.name().to_owned()],
-            style: Style::default(),
-            styles: Vec::new(),
-        })
-    });
+    draw_table(
+        app,
+        frame,
+        left,
+        &heads,
+        &app.facets.fields,
+        fields.len(),
+        false,
+        |at| {
+            Some(Line {
+                cells: vec![fields.get(at)?.name().to_owned()],
+                style: Style::default(),
+                styles: Vec::new(),
+            })
+        },
+    );
     let Some(facet) = &app.facets.facet else {
         put(frame, right, 1, "counting", Style::default());
         return;
     };
     if facet.values.is_empty() {
-        put(frame, right, 1, "no row passes the filters; Backspace drops the last one", Style::default());
+        put(
+            frame,
+            right,
+            1,
+            "no row passes the filters; Backspace drops the last one",
+            Style::default(),
+        );
         return;
     }
     let bar = usize::from(right.width / 5).min(30);
@@ -45,11 +60,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
         others => format!(", {others} rows have further ones"),
     };
     let heads = [
-        Head::new(
-            &format!("value ({} distinct{rest})", facet.distinct),
-            value,
-        )
-        .middle(),
+        Head::new(&format!("value ({} distinct{rest})", facet.distinct), value).middle(),
         Head::new("rows", 10).right(),
         Head::new("%", 6).right(),
         Head::new("", bar),
@@ -64,25 +75,34 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
             ..app.facets.values
         }
     };
-    draw_table(app, frame, right, &heads, &grid, facet.values.len(), false, |at| {
-        let (value, count) = facet.values.get(at)?;
-        let per_mille = count.saturating_mul(1000) / facet.rows.max(1);
-        let length = usize::try_from(count.saturating_mul(bar as u64) / most).unwrap_or(0);
-        let value = match &value[..] {
-            "" => "(none)".to_owned(),
-            value => value.to_owned(),
-        };
-        Some(Line {
-            cells: vec![
-                value,
-                count.to_string(),
-                format!("{}.{}", per_mille / 10, per_mille % 10),
-                "█".repeat(length),
-            ],
-            style: Style::default(),
-            styles: Vec::new(),
-        })
-    });
+    draw_table(
+        app,
+        frame,
+        right,
+        &heads,
+        &grid,
+        facet.values.len(),
+        false,
+        |at| {
+            let (value, count) = facet.values.get(at)?;
+            let per_mille = count.saturating_mul(1000) / facet.rows.max(1);
+            let length = usize::try_from(count.saturating_mul(bar as u64) / most).unwrap_or(0);
+            let value = match &value[..] {
+                "" => "(none)".to_owned(),
+                value => value.to_owned(),
+            };
+            Some(Line {
+                cells: vec![
+                    value,
+                    count.to_string(),
+                    format!("{}.{}", per_mille / 10, per_mille % 10),
+                    "█".repeat(length),
+                ],
+                style: Style::default(),
+                styles: Vec::new(),
+            })
+        },
+    );
 }
 
 /// Returns the SQL behind the values.

@@ -6,8 +6,8 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::table::{Head, Line, draw as draw_table, widths};
 use super::put;
+use super::table::{Head, Line, draw as draw_table, widths};
 use crate::case::State;
 use crate::finding::Finding;
 use crate::tui::app::{App, FindingOrder};
@@ -16,7 +16,9 @@ use crate::tui::theme::letter;
 
 /// Returns the finding under the cursor.
 pub fn at_cursor(app: &App) -> Option<&Finding> {
-    app.results.findings.get(*app.findings.shown.get(app.findings.grid.row)?)
+    app.results
+        .findings
+        .get(*app.findings.shown.get(app.findings.grid.row)?)
 }
 
 /// Puts the findings into their order, those that match; the cursor stays with its finding.
@@ -34,7 +36,9 @@ pub fn sort(app: &mut App) {
         }
         FindingOrder::Time => shown.sort_by_key(|&at| (findings[at].first_seen, at)),
         FindingOrder::Actor => {
-            shown.sort_by_cached_key(|&at| (actor(&findings[at]), Reverse(findings[at].severity), at));
+            shown.sort_by_cached_key(|&at| {
+                (actor(&findings[at]), Reverse(findings[at].severity), at)
+            });
         }
         FindingOrder::Family => {
             shown.sort_by_key(|&at| (&findings[at].family, Reverse(findings[at].severity), at));
@@ -81,7 +85,9 @@ fn searched(finding: &Finding) -> String {
 /// Returns the lines that a search looks at.
 pub fn lines(app: &App) -> Vec<String> {
     let shown = app.findings.shown.iter();
-    shown.map(|&at| searched(&app.results.findings[at])).collect()
+    shown
+        .map(|&at| searched(&app.results.findings[at]))
+        .collect()
 }
 
 /// Draws the list, and in its last lines what the finding under the cursor says.
@@ -94,7 +100,10 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
                 false => "no finding so far".to_owned(),
             }
         } else {
-            format!("none of {} findings matches; & and Enter shows all", findings.len())
+            format!(
+                "none of {} findings matches; & and Enter shows all",
+                findings.len()
+            )
         };
         put(frame, area, 0, &text, Style::default());
         return;
@@ -117,7 +126,11 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
                 .next()
                 .is_some();
             let mark = format!("{}{}", state.letter(), if has_notes { "*" } else { "" });
-            let who = finding.actor.username.clone().or_else(|| finding.source.ips.first().cloned());
+            let who = finding
+                .actor
+                .username
+                .clone()
+                .or_else(|| finding.source.ips.first().cloned());
             let style = match state {
                 State::Benign => app.theme.look(Look::Dim),
                 _ => Style::default(),
@@ -141,7 +154,18 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
 
 fn heads(width: usize) -> Vec<Head> {
     // The time is cut to the minute before the summary has no room at all.
-    let widths = widths(&[(1, 1), (2, 2), (16, 24), (4, 6), (8, 20), (8, 30), (10, 400)], width);
+    let widths = widths(
+        &[
+            (1, 1),
+            (2, 2),
+            (16, 24),
+            (4, 6),
+            (8, 20),
+            (8, 30),
+            (10, 400),
+        ],
+        width,
+    );
     vec![
         Head::new("S", widths[0]),
         Head::new("st", widths[1]),
@@ -165,7 +189,11 @@ pub fn status(app: &App) -> String {
     format!(
         "{shown}{filtered} findings{so_far} by {}{}",
         app.findings.order.name(),
-        if app.findings.is_reversed { ", turned round" } else { "" }
+        if app.findings.is_reversed {
+            ", turned round"
+        } else {
+            ""
+        }
     )
 }
 

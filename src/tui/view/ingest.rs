@@ -16,7 +16,11 @@ pub fn document(app: &App) -> Document {
                 0 => String::new(),
                 total => format!(" of {}", super::bytes(total)),
             };
-            format!("{}{total} read, {} events so far", super::bytes(position.read_bytes), position.events)
+            format!(
+                "{}{total} read, {} events so far",
+                super::bytes(position.read_bytes),
+                position.events
+            )
         }
         (None, false) => "starting".to_owned(),
     };
@@ -59,7 +63,11 @@ pub fn document(app: &App) -> Document {
                 counters.other,
                 super::bytes(counters.bytes),
             ),
-            if counters.bad + counters.oversize > 0 { Look::Bad } else { Look::Dim },
+            if counters.bad + counters.oversize > 0 {
+                Look::Bad
+            } else {
+                Look::Dim
+            },
         )]);
         line.indent = 4;
         document.lines.push(line);
@@ -73,7 +81,10 @@ pub fn document(app: &App) -> Document {
                 offset: reject.offset,
                 ..Place::default()
             };
-            let at = Part::link(&format!("{}:{}", reject.file, reject.line), Pivot::Place(place));
+            let at = Part::link(
+                &format!("{}:{}", reject.file, reject.line),
+                Pivot::Place(place),
+            );
             document.line([at, Part::from(format!("  {}", reject.cause))]);
         }
     }

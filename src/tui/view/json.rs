@@ -21,7 +21,11 @@ pub fn draw(app: &App, pane: &JsonPane, frame: &mut Frame<'_>, area: Rect) {
     frame.buffer_mut().set_style(title, style);
     let path = pane.tree.as_ref().and_then(|tree| tree.path(pane.grid.row));
     let path = path.map_or(String::new(), |path| clean::clip(&path, 200));
-    let focus = if pane.has_focus { "" } else { " (Tab: keys for it)" };
+    let focus = if pane.has_focus {
+        ""
+    } else {
+        " (Tab: keys for it)"
+    };
     put(frame, title, 0, &format!(" JSON{focus}  {path}"), style);
     let Some(tree) = &pane.tree else {
         let (text, look) = match &pane.error {
@@ -39,7 +43,11 @@ pub fn draw(app: &App, pane: &JsonPane, frame: &mut Frame<'_>, area: Rect) {
         if is_here {
             frame.buffer_mut().set_style(area, app.theme.row());
         }
-        let base = if is_here { app.theme.row() } else { Style::default() };
+        let base = if is_here {
+            app.theme.row()
+        } else {
+            Style::default()
+        };
         let mut x = line.depth * 2;
         let marker = match line.marker {
             Marker::Open => "▾ ",
@@ -57,6 +65,12 @@ pub fn draw(app: &App, pane: &JsonPane, frame: &mut Frame<'_>, area: Rect) {
             Kind::Null | Kind::Object | Kind::List => Look::Dim,
             _ => Look::Plain,
         };
-        put(frame, area, x, &line.value.text, base.patch(app.theme.look(look)));
+        put(
+            frame,
+            area,
+            x,
+            &line.value.text,
+            base.patch(app.theme.look(look)),
+        );
     }
 }

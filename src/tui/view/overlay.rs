@@ -21,7 +21,15 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
         None => {}
         Some(Overlay::Help(top)) => {
             let lines = help(app.context());
-            list(app, frame, area, "Keys (any other key closes)", &lines, None, *top);
+            list(
+                app,
+                frame,
+                area,
+                "Keys (any other key closes)",
+                &lines,
+                None,
+                *top,
+            );
         }
         Some(Overlay::Text(title, text, top)) => {
             let width = usize::from(area.width).saturating_sub(6).max(1);
@@ -33,13 +41,30 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
             list(app, frame, area, &title, &lines, None, *top);
         }
         Some(Overlay::Palette(palette)) => {
-            let lines: Vec<String> = palette.entries.iter().map(|(words, _)| words.clone()).collect();
-            let inner = list(app, frame, area, "Commands: type, then Enter", &lines, Some((&palette.grid, 1)), 0);
+            let lines: Vec<String> = palette
+                .entries
+                .iter()
+                .map(|(words, _)| words.clone())
+                .collect();
+            let inner = list(
+                app,
+                frame,
+                area,
+                "Commands: type, then Enter",
+                &lines,
+                Some((&palette.grid, 1)),
+                0,
+            );
             input(frame, inner, &palette.input);
         }
         Some(Overlay::Prompt(prompt)) => {
             let mut lines = vec![String::new()];
-            lines.extend(prompt.error.as_ref().map(|error| clean::safe(error).into_owned()));
+            lines.extend(
+                prompt
+                    .error
+                    .as_ref()
+                    .map(|error| clean::safe(error).into_owned()),
+            );
             let inner = list(app, frame, area, purpose(prompt), &lines, None, 0);
             input(frame, inner, &prompt.input);
         }
@@ -50,21 +75,55 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
             });
             let mut lines: Vec<String> = chips.collect();
             if lines.is_empty() {
-                lines.push("none; + and - on a value, & for a text, Space in the timeline".to_owned());
+                lines.push(
+                    "none; + and - on a value, & for a text, Space in the timeline".to_owned(),
+                );
             }
-            list(app, frame, area, "Filters: Space on or off, ! negates, d drops, D drops all", &lines, Some((grid, 0)), 0);
+            list(
+                app,
+                frame,
+                area,
+                "Filters: Space on or off, ! negates, d drops, D drops all",
+                &lines,
+                Some((grid, 0)),
+                0,
+            );
         }
         Some(Overlay::Columns(grid)) => {
             let fields = Field::all().map(|field| {
-                let mark = if app.events.fields.contains(&field) { "[x]" } else { "[ ]" };
+                let mark = if app.events.fields.contains(&field) {
+                    "[x]"
+                } else {
+                    "[ ]"
+                };
                 format!("{mark} {:22} {}", field.name(), field.meaning())
             });
             let lines: Vec<String> = fields.collect();
-            list(app, frame, area, "Columns: Space shows or hides", &lines, Some((grid, 0)), 0);
+            list(
+                app,
+                frame,
+                area,
+                "Columns: Space shows or hides",
+                &lines,
+                Some((grid, 0)),
+                0,
+            );
         }
         Some(Overlay::Menu(menu)) => {
-            let lines: Vec<String> = menu.items.iter().map(|(key, words, _)| format!("{key}  {words}")).collect();
-            list(app, frame, area, &menu.title, &lines, Some((&menu.grid, 0)), 0);
+            let lines: Vec<String> = menu
+                .items
+                .iter()
+                .map(|(key, words, _)| format!("{key}  {words}"))
+                .collect();
+            list(
+                app,
+                frame,
+                area,
+                &menu.title,
+                &lines,
+                Some((&menu.grid, 0)),
+                0,
+            );
         }
     }
 }
@@ -80,7 +139,11 @@ fn list(
     top: usize,
 ) -> Rect {
     let above = cursor.map_or(0, |(_, above)| above);
-    let widest = lines.iter().map(|line| clean::columns(line)).max().unwrap_or(0);
+    let widest = lines
+        .iter()
+        .map(|line| clean::columns(line))
+        .max()
+        .unwrap_or(0);
     let width = (widest.max(clean::columns(title)).max(40) + 4).min(usize::from(area.width));
     let height = (lines.len() + above + 2).min(usize::from(area.height));
     let (width, height) = (cells(width), cells(height));
@@ -132,7 +195,9 @@ pub fn help(context: Context) -> Vec<String> {
     let of = |is_own: bool| {
         BINDINGS
             .iter()
-            .filter(move |binding| binding.is_in(context) && (binding.scope != Scope::All) == is_own)
+            .filter(move |binding| {
+                binding.is_in(context) && (binding.scope != Scope::All) == is_own
+            })
             .map(|binding| (binding.names(), binding.help))
     };
     let mut lines = vec![format!("In {}:", context.name())];

@@ -14,8 +14,17 @@ use crate::tui::pivot::Pivot;
 pub fn screen(app: &App, screen: &PageScreen, frame: &mut Frame<'_>, area: Rect) {
     let split = layout::split(app, screen.json.as_ref());
     let (first, second) = areas(app, split, area);
-    if screen.json.is_some() && screen.page.document.is_none() && matches!(screen.pivot, Pivot::Place(_)) {
-        put(frame, first, 0, "The JSON of this place; its row is not among those kept.", Style::default());
+    if screen.json.is_some()
+        && screen.page.document.is_none()
+        && matches!(screen.pivot, Pivot::Place(_))
+    {
+        put(
+            frame,
+            first,
+            0,
+            "The JSON of this place; its row is not among those kept.",
+            Style::default(),
+        );
     } else {
         draw(app, &screen.page, frame, first);
     }
@@ -28,7 +37,9 @@ pub fn screen(app: &App, screen: &PageScreen, frame: &mut Frame<'_>, area: Rect)
 pub fn areas(app: &App, split: Split, area: Rect) -> (Rect, Rect) {
     let lines = |count: usize| u16::try_from(count).unwrap_or(u16::MAX).min(area.height);
     if split.is_wide {
-        let width = u16::try_from(layout::first_width(app, split)).unwrap_or(u16::MAX).min(area.width);
+        let width = u16::try_from(layout::first_width(app, split))
+            .unwrap_or(u16::MAX)
+            .min(area.width);
         let first = Rect { width, ..area };
         let second = Rect {
             x: area.x + width,

@@ -15,25 +15,42 @@ use crate::tui::document::Look;
 pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let questions = app.listed_questions();
     if questions.is_empty() {
-        put(frame, area, 0, "no question matches; & and Enter shows all", Style::default());
+        put(
+            frame,
+            area,
+            0,
+            "no question matches; & and Enter shows all",
+            Style::default(),
+        );
         return;
     }
     let mut lines: Vec<(Option<usize>, String)> = Vec::new();
     for (group, heading) in GROUPS {
-        let of_group = questions.iter().enumerate().filter(|(_, question)| question.group == group);
+        let of_group = questions
+            .iter()
+            .enumerate()
+            .filter(|(_, question)| question.group == group);
         let mut of_group = of_group.peekable();
         if of_group.peek().is_some() {
             lines.push((None, heading.to_owned()));
         }
         for (at, question) in of_group {
-            lines.push((Some(at), format!("  {:24} {}", question.name, question.title)));
+            lines.push((
+                Some(at),
+                format!("  {:24} {}", question.name, question.title),
+            ));
         }
     }
     let here = app.question_list.grid.row;
-    let cursor = lines.iter().position(|(at, _)| *at == Some(here)).unwrap_or(0);
+    let cursor = lines
+        .iter()
+        .position(|(at, _)| *at == Some(here))
+        .unwrap_or(0);
     let height = usize::from(area.height);
     // The heading above the first question is seen, too.
-    let top = (cursor + 2).saturating_sub(height).min(lines.len().saturating_sub(height));
+    let top = (cursor + 2)
+        .saturating_sub(height)
+        .min(lines.len().saturating_sub(height));
     for (y, (at, text)) in lines.iter().skip(top).take(height).enumerate() {
         let style = match at {
             None => app.theme.look(Look::Heading),
@@ -65,8 +82,18 @@ pub fn form(app: &App, form: &Form, frame: &mut Frame<'_>, area: Rect) {
     }
     for (at, (parameter, input)) in question.parameters.iter().zip(&form.inputs).enumerate() {
         let is_here = at == form.at;
-        let label = format!("{} ({})  {}", parameter.name, parameter.kind.as_str(), parameter.meaning);
-        text(frame, &mut y, &label, if is_here { Look::Bold } else { Look::Dim });
+        let label = format!(
+            "{} ({})  {}",
+            parameter.name,
+            parameter.kind.as_str(),
+            parameter.meaning
+        );
+        text(
+            frame,
+            &mut y,
+            &label,
+            if is_here { Look::Bold } else { Look::Dim },
+        );
         let line = line_of(area, y);
         if line.height > 0 && line.width > 2 {
             let field = Rect {
@@ -78,7 +105,13 @@ pub fn form(app: &App, form: &Form, frame: &mut Frame<'_>, area: Rect) {
                 put(frame, line, 0, "> ", app.theme.look(Look::Bold));
                 input.render(field, frame.buffer_mut());
             } else {
-                put(frame, field, 0, &clean::safe(&input.lines().join(" ")), Style::default());
+                put(
+                    frame,
+                    field,
+                    0,
+                    &clean::safe(&input.lines().join(" ")),
+                    Style::default(),
+                );
             }
         }
         y += 1;
@@ -87,6 +120,11 @@ pub fn form(app: &App, form: &Form, frame: &mut Frame<'_>, area: Rect) {
     if let Some(error) = &form.error {
         text(frame, &mut y, error, Look::Bad);
     } else {
-        text(frame, &mut y, "Enter asks; Tab goes to the next field; Esc goes back.", Look::Dim);
+        text(
+            frame,
+            &mut y,
+            "Enter asks; Tab goes to the next field; Esc goes back.",
+            Look::Dim,
+        );
     }
 }

@@ -79,7 +79,11 @@ pub fn draw(
     let bold = Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED);
     let mut x = 0;
     for (at, head) in heads.iter().enumerate().skip(first) {
-        let style = if has_cells && at == grid.column { bold.patch(app.theme.cursor()) } else { bold };
+        let style = if has_cells && at == grid.column {
+            bold.patch(app.theme.cursor())
+        } else {
+            bold
+        };
         let name = align(&fit(&head.name, head.width, Cut::End), head);
         put(frame, line_of(area, 0), x, &name, style);
         x += head.width + 1;
@@ -93,7 +97,11 @@ pub fn draw(
             continue;
         };
         if is_here {
-            let style = if has_cells { app.theme.row() } else { app.theme.cursor() };
+            let style = if has_cells {
+                app.theme.row()
+            } else {
+                app.theme.cursor()
+            };
             frame.buffer_mut().set_style(area, style);
         }
         let mut x = 0;
@@ -134,7 +142,9 @@ fn first_column(heads: &[Head], column: usize, width: usize) -> usize {
 }
 
 fn align(text: &str, head: &Head) -> String {
-    let blanks = head.width.saturating_sub(crate::report::clean::columns(text));
+    let blanks = head
+        .width
+        .saturating_sub(crate::report::clean::columns(text));
     if head.is_right {
         format!("{}{text}", " ".repeat(blanks))
     } else {
@@ -149,7 +159,9 @@ pub fn widths(wanted: &[(usize, usize)], width: usize) -> Vec<usize> {
     let mut widths: Vec<usize> = wanted.iter().map(|(least, _)| *least).collect();
     let mut left = width.saturating_sub(widths.iter().sum::<usize>() + wanted.len());
     loop {
-        let open: Vec<usize> = (0..wanted.len()).filter(|&at| widths[at] < wanted[at].1).collect();
+        let open: Vec<usize> = (0..wanted.len())
+            .filter(|&at| widths[at] < wanted[at].1)
+            .collect();
         if open.is_empty() || left == 0 {
             return widths;
         }

@@ -50,19 +50,35 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let total = |bucket: &[u32; ENDINGS]| bucket.iter().map(|count| u64::from(*count)).sum::<u64>();
     let most = histogram.buckets.iter().map(total).max().unwrap_or(0);
     if most == 0 {
-        put(frame, area, 0, "no row in this time passes the filters; Z zooms out, Backspace drops the last filter", Style::default());
+        put(
+            frame,
+            area,
+            0,
+            "no row in this time passes the filters; Z zooms out, Backspace drops the last filter",
+            Style::default(),
+        );
     }
-    put(frame, line_of(area, 0), 0, &format!("{most:>8}"), app.theme.look(Look::Dim));
+    put(
+        frame,
+        line_of(area, 0),
+        0,
+        &format!("{most:>8}"),
+        app.theme.look(Look::Dim),
+    );
     for (at, bucket) in histogram.buckets.iter().enumerate() {
         bar(app, frame, area, at, bucket, most, height);
     }
     let columns = |at: usize| SCALE + at;
-    let cursor = app.timeline.cursor.min(histogram.buckets.len().saturating_sub(1));
+    let cursor = app
+        .timeline
+        .cursor
+        .min(histogram.buckets.len().saturating_sub(1));
     let axis = line_of(area, height);
     for at in 0..histogram.buckets.len() {
-        let in_brush = app.timeline.brush.is_some_and(|start| {
-            (start.min(cursor)..=start.max(cursor)).contains(&at)
-        });
+        let in_brush = app
+            .timeline
+            .brush
+            .is_some_and(|start| (start.min(cursor)..=start.max(cursor)).contains(&at));
         let (text, style) = if at == cursor {
             ("^", app.theme.cursor())
         } else if in_brush {
@@ -77,7 +93,15 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let end = app.clock.show(histogram.to());
     put(frame, times, SCALE, &start, app.theme.look(Look::Dim));
     let width = usize::from(area.width);
-    put(frame, times, width.saturating_sub(end.len() + 1).max(SCALE + start.len() + 1), &end, app.theme.look(Look::Dim));
+    put(
+        frame,
+        times,
+        width
+            .saturating_sub(end.len() + 1)
+            .max(SCALE + start.len() + 1),
+        &end,
+        app.theme.look(Look::Dim),
+    );
     marks(app, histogram, frame, area, height + 2);
     here(app, histogram, cursor, frame, area, height + 6);
 }
@@ -95,7 +119,9 @@ fn bar(
     let mut used = 0;
     let mut lines = [0; ENDINGS];
     for (ending, count) in bucket.iter().enumerate().rev() {
-        let share = u64::from(*count).saturating_mul(height as u64).div_ceil(most.max(1));
+        let share = u64::from(*count)
+            .saturating_mul(height as u64)
+            .div_ceil(most.max(1));
         let share = usize::try_from(share).unwrap_or(height).min(height - used);
         lines[ending] = share;
         used += share;
@@ -105,7 +131,13 @@ fn bar(
         for _ in 0..*count {
             y -= 1;
             let symbol = WORDS[ending].1.to_string();
-            put(frame, line_of(area, y), SCALE + at, &symbol, app.theme.look(looks()[ending]));
+            put(
+                frame,
+                line_of(area, y),
+                SCALE + at,
+                &symbol,
+                app.theme.look(looks()[ending]),
+            );
         }
     }
 }
@@ -113,38 +145,75 @@ fn bar(
 /// Marks of findings, of credentials made and ended, and of silences, a line each.
 fn marks(app: &App, histogram: &Histogram, frame: &mut Frame<'_>, area: Rect, y: usize) {
     let mut worst: Vec<Option<Severity>> = vec![None; histogram.buckets.len()];
-    for finding in app.results.findings.iter().filter(|finding| finding.is_step()) {
+    for finding in app
+        .results
+        .findings
+        .iter()
+        .filter(|finding| finding.is_step())
+    {
         if let Some(at) = histogram.bucket_of(finding.first_seen.0) {
             worst[at] = worst[at].max(Some(finding.severity));
         }
     }
-    put(frame, line_of(area, y), 0, "findings", app.theme.look(Look::Dim));
+    put(
+        frame,
+        line_of(area, y),
+        0,
+        "findings",
+        app.theme.look(Look::Dim),
+    );
     for (at, severity) in worst.iter().enumerate() {
         if let Some(severity) = severity {
-            put(frame, line_of(area, y), SCALE + at, letter(*severity), app.theme.severity(*severity));
+            put(
+                frame,
+                line_of(area, y),
+                SCALE + at,
+                letter(*severity),
+                app.theme.severity(*severity),
+            );
         }
     }
     let credentials = &app.results.credentials;
-    let minted = credentials.iter().filter_map(|one| Some(one.minted.as_ref()?.at.0));
-    let ended = credentials.iter().filter_map(|one| Some(one.ended.as_ref()?.at.0));
-    let after = credentials.iter().filter_map(|one| Some(one.last_use_after_end?.0));
-    let mut row = |y: usize, label: &str, symbol: &str, look: Look, times: &mut dyn Iterator<Item = i64>| {
-        put(frame, line_of(area, y), 0, label, app.theme.look(Look::Dim));
-        for time in times {
-            if let Some(at) = histogram.bucket_of(time) {
-                put(frame, line_of(area, y), SCALE + at, symbol, app.theme.look(look));
+    let minted = credentials
+        .iter()
+        .filter_map(|one| Some(one.minted.as_ref()?.at.0));
+    let ended = credentials
+        .iter()
+        .filter_map(|one| Some(one.ended.as_ref()?.at.0));
+    let after = credentials
+        .iter()
+        .filter_map(|one| Some(one.last_use_after_end?.0));
+    let mut row =
+        |y: usize, label: &str, symbol: &str, look: Look, times: &mut dyn Iterator<Item = i64>| {
+            put(frame, line_of(area, y), 0, label, app.theme.look(Look::Dim));
+            for time in times {
+                if let Some(at) = histogram.bucket_of(time) {
+                    put(
+                        frame,
+                        line_of(area, y),
+                        SCALE + at,
+                        symbol,
+                        app.theme.look(look),
+                    );
+                }
             }
-        }
-    };
+        };
     row(y + 1, "minted", "+", Look::Good, &mut minted.into_iter());
     row(y + 2, "ended", "x", Look::Bad, &mut ended.chain(after));
-    let gaps = app.results.summary.ingest.api_servers.iter().flat_map(|server| &server.gaps);
+    let gaps = app
+        .results
+        .summary
+        .ingest
+        .api_servers
+        .iter()
+        .flat_map(|server| &server.gaps);
     let mut silent: Vec<i64> = Vec::new();
     for gap in gaps {
         let from = histogram.bucket_of(gap.from.0.max(histogram.from));
         let to = histogram.bucket_of(gap.to.0.min(histogram.to() - 1));
         if let (Some(from), Some(to)) = (from, to) {
-            let time = |at: usize| histogram.from + histogram.bucket_us * i64::try_from(at).unwrap_or(0);
+            let time =
+                |at: usize| histogram.from + histogram.bucket_us * i64::try_from(at).unwrap_or(0);
             silent.extend((from..=to).map(time));
         }
     }
@@ -152,7 +221,14 @@ fn marks(app: &App, histogram: &Histogram, frame: &mut Frame<'_>, area: Rect, y:
 }
 
 /// What is under the cursor, and what the letters mean.
-fn here(app: &App, histogram: &Histogram, cursor: usize, frame: &mut Frame<'_>, area: Rect, y: usize) {
+fn here(
+    app: &App,
+    histogram: &Histogram,
+    cursor: usize,
+    frame: &mut Frame<'_>,
+    area: Rect,
+    y: usize,
+) {
     let Some(bucket) = histogram.buckets.get(cursor) else {
         return;
     };
@@ -163,20 +239,40 @@ fn here(app: &App, histogram: &Histogram, cursor: usize, frame: &mut Frame<'_>, 
         .filter(|(_, count)| **count > 0)
         .map(|((word, symbol), count)| format!("{symbol} {count} {word}"))
         .collect();
-    let counts = if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") };
+    let counts = if counts.is_empty() {
+        "nothing".to_owned()
+    } else {
+        counts.join(", ")
+    };
     let text = format!(
         "{} for {}: {counts}",
         app.clock.show(from),
         lasting(histogram.bucket_us)
     );
-    put(frame, line_of(area, y), 0, &text, app.theme.look(Look::Bold));
+    put(
+        frame,
+        line_of(area, y),
+        0,
+        &text,
+        app.theme.look(Look::Bold),
+    );
     let legend = "█ served ▒ errors d denied u unauthenticated · + minted x ended or used after · ~ API server silent";
-    put(frame, line_of(area, y + 1), 0, legend, app.theme.look(Look::Dim));
+    put(
+        frame,
+        line_of(area, y + 1),
+        0,
+        legend,
+        app.theme.look(Look::Dim),
+    );
 }
 
 /// Returns the SQL behind the bars.
 pub fn sql(app: &App) -> String {
-    let bucket = app.timeline.histogram.as_ref().map_or(1, |histogram| histogram.bucket_us.div_euclid(1000).max(1));
+    let bucket = app
+        .timeline
+        .histogram
+        .as_ref()
+        .map_or(1, |histogram| histogram.bucket_us.div_euclid(1000).max(1));
     format!(
         "SELECT ms - ms % {bucket} AS bucket, outcome, COUNT(*) AS n\n{}\nGROUP BY ms - ms % {bucket}, outcome\nORDER BY bucket",
         app.chips.sql()

@@ -1,0 +1,156 @@
+//! `kubescry browse`: a terminal in, a terminal out.
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+
+use super::diagnostic::{Diagnostic, Printer};
+use super::exit::Exit;
+use super::read_args::ReadArgs;
+use super::rule_args::RuleArgs;
+use crate::tui::run::{Options, RunError, run as run_browser};
+use crate::tui::theme::Theme;
+
+/// Options of `kubescry browse`.
+#[derive(Debug, Args)]
+pub struct BrowseArgs {
+    /// Audit log files and folders; `-` is standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Keep events, notes, states and the story in this folder, and open them from there again
+    #[arg(long, value_name = "DIR")]
+    pub case: Option<PathBuf>,
+    /// Memory that events may take, such as 500M or 4G; the rest of them goes to disk [default: half of what is free]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub memory: Option<usize>,
+    /// How things look
+    #[arg(long, value_enum)]
+    pub theme: Option<ThemeName>,
+    /// Draw nothing but ASCII
+    #[arg(long)]
+    pub ascii: bool,
+    /// Catch the mouse from the start (M switches it)
+    #[arg(long)]
+    pub mouse: bool,
+    /// Say on leaving how long the first screen took
+    #[arg(long, hide = true)]
+    pub startup_trace: bool,
+    /// How logs are read
+    #[command(flatten)]
+    pub read: ReadArgs,
+    /// Which rules to use
+    #[command(flatten)]
+    pub rules: RuleArgs,
+}
+
+/// The themes that can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ThemeName {
+    /// For dark terminals
+    Dark,
+    /// For light terminals
+    Light,
+    /// Few colors, far apart
+    Contrast,
+}
+
+/// Memory for events where the system does not tell how much is free.
+const MEMORY_BYTES: usize = 2 << 30;
+
+fn parse_bytes(text: &str) -> Result<usize, String> {
+    let wrong = || "a number of bytes, such as 500M or 4G".to_owned();
+    let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(at) => text.split_at(at),
+        None => (text, ""),
+    };
+    let shift = match unit
+        .to_ascii_uppercase()
+        .trim_end_matches("IB")
+        .trim_end_matches('B')
+    {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        _ => return Err(wrong()),
+    };
+    let number: usize = number.parse().map_err(|_cause| wrong())?;
+    number
+        .checked_mul(1 << shift)
+        .filter(|&bytes| bytes > 0)
+        .ok_or_else(wrong)
+}
+
+/// Returns half of the memory that is free, as Linux tells it (proc(5), `MemAvailable`).
+fn half_of_free() -> usize {
+    let told = std::fs::read_to_string("/proc/meminfo").ok();
+    let available = told.as_deref().and_then(|text| {
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()
+    });
+    available.map_or(MEMORY_BYTES, |kilobytes| kilobytes / 2 * 1024)
+}
+
+/// Browses, and says how it went.
+pub(super) fn run(args: BrowseArgs, printer: Printer) -> Exit {
+    let started = Instant::now();
+    if !io::stdout().is_terminal() || std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
+        let error = Diagnostic::error("browsing needs a terminal on standard output");
+        printer.print(
+            &error.hint("`kubescry scan` prints findings, `kubescry query` answers questions"),
+        );
+        return Exit::Usage;
+    }
+    // The embedded rules are read behind the first screen; others may be wrong, which has to be said before it.
+    let rules = if args.rules.queries.is_empty() {
+        None
+    } else {
+        match args.rules.load(printer) {
+            Ok(rules) => Some(rules),
+            Err(exit) => return exit,
+        }
+    };
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let theme = args.theme.map(|theme| match theme {
+        ThemeName::Dark => Theme::Dark,
+        ThemeName::Light => Theme::Light,
+        ThemeName::Contrast => Theme::Contrast,
+    });
+    let options = Options {
+        pipeline: args.read.options(&args.paths),
+        rules,
+        case: args.case,
+        memory_bytes: args.memory.unwrap_or_else(half_of_free),
+        theme: if no_color { Some(Theme::Plain) } else { theme },
+        is_ascii: args.ascii,
+        has_mouse: args.mouse,
+        started,
+    };
+    match run_browser(options) {
+        Ok(report) if report.has_panicked => Exit::Internal,
+        Ok(report) => {
+            if args.startup_trace {
+                printer.note(format_args!(
+                    "first screen after {} ms",
+                    report.first_frame.as_millis()
+                ));
+            }
+            Exit::Done
+        }
+        Err(error) => {
+            let diagnostic = Diagnostic::error(&error);
+            printer.print(&match &error {
+                RunError::Case(case) => match case.hint() {
+                    Some(hint) => diagnostic.hint(hint),
+                    None => diagnostic,
+                },
+                _ => diagnostic,
+            });
+            Exit::Usage
+        }
+    }
+}
