@@ -207,7 +207,10 @@ impl Answer {
     /// Returns the names of the columns.
     pub fn columns(&self) -> Vec<&str> {
         let names = self.frame.get_column_names();
-        names.into_iter().map(|name| name.as_str()).collect()
+        names
+            .into_iter()
+            .map(polars::prelude::PlSmallStr::as_str)
+            .collect()
     }
 
     /// Returns which columns hold numbers, to be aligned right.

@@ -226,7 +226,8 @@ impl Question {
                 _ => return Err(wrong(number, &format!("unknown key `{key}`"))),
             }
         }
-        question.sql = question.sql.trim().trim_end_matches(';').trim().to_owned();
+        let sql = question.sql.trim().trim_end_matches(';').trim();
+        question.sql = sql.to_owned();
         if question.title.is_empty() || question.sql.is_empty() {
             return Err(wrong(1, "it has no title, or no query"));
         }

@@ -104,7 +104,7 @@ fn schema() -> SchemaRef {
         };
         SchemaField::new(PlSmallStr::from_static(field.name()), data_type)
     });
-    Arc::new(Schema::from_iter(fields))
+    Arc::new(fields.collect::<Schema>())
 }
 
 impl AnonymousScan for Scan {

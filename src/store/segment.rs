@@ -24,7 +24,7 @@ pub struct Segment {
 
 enum Body {
     Memory {
-        frame: EventFrame,
+        frame: Box<EventFrame>,
         gists: Vec<(u32, Gist)>,
     },
     File(PathBuf),
@@ -38,7 +38,10 @@ impl Segment {
             height: u32::try_from(height).expect("a chunk has fewer than 2^32 events"),
             events: Bits::new(height),
             requests: Bits::new(height),
-            body: Body::Memory { frame, gists },
+            body: Body::Memory {
+                frame: Box::new(frame),
+                gists,
+            },
         }
     }
 

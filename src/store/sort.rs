@@ -88,7 +88,7 @@ impl Order {
                     Keys::Floats(floats) => floats,
                     _ => unreachable!("a field has one kind"),
                 });
-                let floats = floats.map(|float| OrderedFloat(float));
+                let floats = floats.map(OrderedFloat);
                 self.sorted(floats.zip(rows.iter().copied()).collect())
             }
             Some(Keys::Codes(_)) => {

@@ -266,7 +266,7 @@ pub(super) fn open(folder: &Path) -> Result<Vec<Segment>, StoreError> {
         firsts.extend(number);
     }
     firsts.sort_unstable();
-    let height = Row::try_from(states.len()).map_err(|_| StoreError::TooMany)?;
+    let height = Row::try_from(states.len()).map_err(|_cause| StoreError::TooMany)?;
     let ends = firsts.iter().skip(1).copied().chain([height]);
     let segments = firsts.iter().zip(ends).map(|(&first, end)| {
         let segment = Segment::in_file(first, end - first, file_of(folder, first));

@@ -301,12 +301,10 @@ fn made_by(rules: &RuleSet) -> String {
         hasher.update(rule.meta.text.as_bytes());
     }
     let hash = hasher.finalize();
-    let hash: String = hash
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("kubescry {} rules {hash}", env!("CARGO_PKG_VERSION"))
+    let hash = hash
+        .first_chunk()
+        .map_or(0, |bytes| u64::from_be_bytes(*bytes));
+    format!("kubescry {} rules {hash:016x}", env!("CARGO_PKG_VERSION"))
 }
 
 fn pack(results: &Results, made_by: String) -> case::Results {

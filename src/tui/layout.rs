@@ -143,14 +143,14 @@ pub fn settle_page(document: &Document, grid: &mut Grid, width: usize, height: u
     let mut left = height.max(1);
     let mut lowest = grid.row;
     for row in (0..=grid.row).rev() {
-        let lines = document
+        let n_lines = document
             .lines
             .get(row)
             .map_or(1, |line| wrap(line, width).len());
-        if lines > left && row < grid.row {
+        if n_lines > left && row < grid.row {
             break;
         }
-        left = left.saturating_sub(lines);
+        left = left.saturating_sub(n_lines);
         lowest = row;
         if left == 0 {
             break;

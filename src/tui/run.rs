@@ -288,9 +288,9 @@ impl Turn<'_> {
                 Effect::Remove(folders) => {
                     // What is left of them is only room on the disk.
                     std::thread::spawn(move || {
-                        folders
-                            .iter()
-                            .for_each(|folder| drop(std::fs::remove_dir_all(folder)))
+                        for folder in folders {
+                            drop(std::fs::remove_dir_all(folder));
+                        }
                     });
                 }
                 Effect::Mouse(has_mouse) => self.screen.mouse(has_mouse)?,

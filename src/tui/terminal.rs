@@ -156,6 +156,9 @@ fn osc52(text: &str, is_tmux: bool) -> String {
 }
 
 /// Gives the terminal back to the shell.
+///
+/// # Errors
+/// When the terminal is gone.
 pub fn give_back() -> io::Result<()> {
     let raw = disable_raw_mode();
     let screen = execute!(

@@ -38,6 +38,7 @@ impl Theme {
     }
 
     /// Returns the next one; who wants no color is left alone.
+    #[must_use]
     pub const fn next(self) -> Self {
         match self {
             Self::Dark => Self::Light,

@@ -381,6 +381,9 @@ fn places(rows: &[Row], found: &[Row]) -> Vec<u32> {
 }
 
 /// Returns the values of rows, as people read them.
+///
+/// # Errors
+/// In words, when a file cannot be read.
 pub fn cells(
     snapshot: &Snapshot,
     rows: &[Row],

@@ -648,12 +648,11 @@ fn timeline(app: &mut App) {
     if let Some(time) = time_at_cursor(app)
         && let Some(histogram) = &app.timeline.histogram
     {
-        match histogram.bucket_of(time) {
-            Some(bucket) => app.timeline.cursor = bucket,
-            None => {
-                app.timeline.span = None;
-                app.timeline.ticket = Ticket::default();
-            }
+        if let Some(bucket) = histogram.bucket_of(time) {
+            app.timeline.cursor = bucket
+        } else {
+            app.timeline.span = None;
+            app.timeline.ticket = Ticket::default();
         }
     }
     show(app, Tab::Timeline);
@@ -824,7 +823,7 @@ fn to_next_match(app: &mut App, by: i32) {
             app.message = Some(format!(
                 "no match of /{}/",
                 crate::report::clean::safe(pattern.as_str())
-            ))
+            ));
         }
     }
 }

@@ -224,35 +224,29 @@ fn settle_answer(screen: &mut AnswerScreen, result: Result<Outcome, String>) {
 /// Asks for what the screen needs and does not have.
 pub(super) fn ask(app: &mut App, effects: &mut Vec<Effect>) {
     match app.screen() {
-        Screen::Tab(Tab::Overview) => {
-            if is_idle(&app.overview.ticket) {
-                let (ticket, job) = app.tickets.issue(Task::Overview);
-                app.overview.ticket = ticket;
-                effects.push(Effect::Work(job));
-            }
+        Screen::Tab(Tab::Overview) if is_idle(&app.overview.ticket) => {
+            let (ticket, job) = app.tickets.issue(Task::Overview);
+            app.overview.ticket = ticket;
+            effects.push(Effect::Work(job));
         }
         Screen::Tab(Tab::Ingest) => {
             app.ingest.document = Some(view::ingest::document(app));
         }
-        Screen::Tab(Tab::Case) => {
-            if app.case_lines.is_empty() {
-                let (document, lines) = view::case::document(app);
-                app.case_page.document = Some(document);
-                app.case_lines = lines;
-            }
+        Screen::Tab(Tab::Case) if app.case_lines.is_empty() => {
+            let (document, lines) = view::case::document(app);
+            app.case_page.document = Some(document);
+            app.case_lines = lines;
         }
         Screen::Tab(Tab::Events) => ask_events(app, effects),
-        Screen::Tab(Tab::Timeline) => {
-            if is_idle(&app.timeline.ticket) {
-                let task = Task::Histogram {
-                    filter: app.chips.filter(),
-                    span: app.timeline.span,
-                    n_buckets: view::timeline::buckets(app.width()),
-                };
-                let (ticket, job) = app.tickets.issue(task);
-                app.timeline.ticket = ticket;
-                effects.push(Effect::Work(job));
-            }
+        Screen::Tab(Tab::Timeline) if is_idle(&app.timeline.ticket) => {
+            let task = Task::Histogram {
+                filter: app.chips.filter(),
+                span: app.timeline.span,
+                n_buckets: view::timeline::buckets(app.width()),
+            };
+            let (ticket, job) = app.tickets.issue(task);
+            app.timeline.ticket = ticket;
+            effects.push(Effect::Work(job));
         }
         Screen::Tab(Tab::Facets) => {
             let field = facet_fields().get(app.facets.fields.row).copied();

@@ -106,13 +106,12 @@ pub(super) fn add(app: &mut App, subject: Subject, text: &str) -> Result<(), Str
 }
 
 /// Changes a note; an empty text deletes it.
-pub(super) fn edit(app: &mut App, id: NoteId, text: &str) -> Result<(), String> {
+pub(super) fn edit(app: &mut App, id: NoteId, text: &str) {
     if text.trim().is_empty() {
         keep(app, |case, _| case.delete_note(id));
     } else {
         keep(app, |case, now| case.edit_note(id, text, now));
     }
-    Ok(())
 }
 
 /// Adds a text of its own to the story.

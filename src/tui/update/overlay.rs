@@ -224,7 +224,10 @@ fn in_prompt(
         Purpose::Search => search(app, &text, effects),
         Purpose::Filter => filter(app, &text),
         Purpose::Note(subject) => notes::add(app, subject, &text),
-        Purpose::EditNote(id) => notes::edit(app, id, &text),
+        Purpose::EditNote(id) => {
+            notes::edit(app, id, &text);
+            Ok(())
+        }
         Purpose::Story => notes::add_text(app, &text),
         Purpose::Export => ask::export(app, text.trim(), effects),
     };

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::widgets::{Block, Widget as _};
 
-use super::table::{Head, Line, draw as draw_table, widths};
+use super::table::{Head, Line, Table, draw as draw_table, widths};
 use super::{line_of, put};
 use crate::report::clean;
 use crate::tui::app::{AnswerScreen, App};
@@ -93,17 +93,16 @@ pub fn sql(app: &App, frame: &mut Frame<'_>, area: Rect) {
         );
         return;
     }
-    match &app.sql.answer {
-        Some(screen) => rows(app, screen, frame, area),
-        None => {
-            let lines = [
-                "SELECT username, COUNT(*) AS n FROM requests GROUP BY username ORDER BY n DESC;",
-                "Tab completes names of tables and columns; Ctrl-p brings back earlier queries.",
-                "p on a question (7) opens its SQL here; = shows that of any other view.",
-            ];
-            for (y, line) in lines.iter().enumerate() {
-                put(frame, line_of(area, y), 1, line, app.theme.look(Look::Dim));
-            }
+    if let Some(screen) = &app.sql.answer {
+        rows(app, screen, frame, area)
+    } else {
+        let lines = [
+            "SELECT username, COUNT(*) AS n FROM requests GROUP BY username ORDER BY n DESC;",
+            "Tab completes names of tables and columns; Ctrl-p brings back earlier queries.",
+            "p on a question (7) opens its SQL here; = shows that of any other view.",
+        ];
+        for (y, line) in lines.iter().enumerate() {
+            put(frame, line_of(area, y), 1, line, app.theme.look(Look::Dim));
         }
     }
 }
@@ -173,10 +172,12 @@ fn rows(app: &App, screen: &AnswerScreen, frame: &mut Frame<'_>, area: Rect) {
         app,
         frame,
         area,
-        &heads,
-        &screen.grid,
-        answer.height(),
-        true,
+        &Table {
+            heads: &heads,
+            grid: &screen.grid,
+            rows: answer.height(),
+            has_cells: true,
+        },
         |at| {
             Some(Line {
                 cells: answer

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::put;
-use super::table::{Head, Line, draw as draw_table, widths};
+use super::table::{Head, Line, Table, draw as draw_table, widths};
 use crate::tui::app::App;
 use crate::tui::card::CredentialRow;
 use crate::tui::document::Look;
@@ -64,9 +64,10 @@ pub fn pivot(row: &CredentialRow, column: usize) -> Pivot {
 pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let rows = &app.credential_rows;
     if rows.is_empty() {
-        let text = match app.reading.is_done {
-            true => "no credential was accepted in this log",
-            false => "none so far",
+        let text = if app.reading.is_done {
+            "no credential was accepted in this log"
+        } else {
+            "none so far"
         };
         put(frame, area, 0, text, Style::default());
         return;
@@ -89,10 +90,12 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
         app,
         frame,
         area,
-        &heads,
-        &app.credentials,
-        rows.len(),
-        true,
+        &Table {
+            heads: &heads,
+            grid: &app.credentials,
+            rows: rows.len(),
+            has_cells: true,
+        },
         |at| {
             let row = rows.get(at)?;
             Some(Line {

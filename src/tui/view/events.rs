@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::table::{Head, Line, draw as draw_table, widths};
+use super::table::{Head, Line, Table, draw as draw_table, widths};
 use super::{json, page, put};
 use crate::frame::Column;
 use crate::store::filter::Rows;
@@ -52,10 +52,12 @@ fn table(app: &App, frame: &mut Frame<'_>, area: Rect) {
         app,
         frame,
         area,
-        &heads,
-        &events.grid,
-        events.rows.len(),
-        true,
+        &Table {
+            heads: &heads,
+            grid: &events.grid,
+            rows: events.rows.len(),
+            has_cells: true,
+        },
         |at| {
             let cells = events.cells.rows.get(at.checked_sub(events.cells.first)?)?;
             let hidden = cells.get(events.cells.fields.len()..)?;

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::put;
-use super::table::{Head, Line, draw as draw_table};
+use super::table::{Head, Line, Table, draw as draw_table};
 use crate::tui::app::{App, facet_fields};
 use crate::tui::grid::Grid;
 
@@ -27,10 +27,12 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
         app,
         frame,
         left,
-        &heads,
-        &app.facets.fields,
-        fields.len(),
-        false,
+        &Table {
+            heads: &heads,
+            grid: &app.facets.fields,
+            rows: fields.len(),
+            has_cells: false,
+        },
         |at| {
             Some(Line {
                 cells: vec![fields.get(at)?.name().to_owned()],
@@ -79,10 +81,12 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
         app,
         frame,
         right,
-        &heads,
-        &grid,
-        facet.values.len(),
-        false,
+        &Table {
+            heads: &heads,
+            grid: &grid,
+            rows: facet.values.len(),
+            has_cells: false,
+        },
         |at| {
             let (value, count) = facet.values.get(at)?;
             let per_mille = count.saturating_mul(1000) / facet.rows.max(1);

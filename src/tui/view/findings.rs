@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::put;
-use super::table::{Head, Line, draw as draw_table, widths};
+use super::table::{Head, Line, Table, draw as draw_table, widths};
 use crate::case::State;
 use crate::finding::Finding;
 use crate::tui::app::{App, FindingOrder};
@@ -95,9 +95,10 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let findings = &app.results.findings;
     if app.findings.shown.is_empty() {
         let text = if findings.is_empty() {
-            match app.reading.is_done {
-                true => "no finding; the overview (1) says what the log is blind to".to_owned(),
-                false => "no finding so far".to_owned(),
+            if app.reading.is_done {
+                "no finding; the overview (1) says what the log is blind to".to_owned()
+            } else {
+                "no finding so far".to_owned()
             }
         } else {
             format!(
@@ -113,10 +114,12 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
         app,
         frame,
         area,
-        &heads,
-        &app.findings.grid,
-        app.findings.shown.len(),
-        false,
+        &Table {
+            heads: &heads,
+            grid: &app.findings.grid,
+            rows: app.findings.shown.len(),
+            has_cells: false,
+        },
         |at| {
             let finding = &findings[app.findings.shown[at]];
             let state = app.case.state(&finding.finding_id);

@@ -62,18 +62,32 @@ pub struct Line {
     pub styles: Vec<(usize, Style)>,
 }
 
-/// Draws a table; `row` gives a row, or nothing if it is not known yet. With `has_cells`, one cell has the cursor, else the
-/// row.
+/// What a table is drawn of.
+pub struct Table<'a> {
+    /// Its columns.
+    pub heads: &'a [Head],
+    /// The cursor.
+    pub grid: &'a Grid,
+    /// How many rows there are.
+    pub rows: usize,
+    /// Whether one cell has the cursor, and not the row.
+    pub has_cells: bool,
+}
+
+/// Draws a table; `row` gives a row, or nothing if it is not known yet.
 pub fn draw(
     app: &App,
     frame: &mut Frame<'_>,
     area: Rect,
-    heads: &[Head],
-    grid: &Grid,
-    rows: usize,
-    has_cells: bool,
+    table: &Table<'_>,
     row: impl Fn(usize) -> Option<Line>,
 ) {
+    let Table {
+        heads,
+        grid,
+        rows,
+        has_cells,
+    } = *table;
     // Columns that do not fit go out at the left as the cursor goes right.
     let first = first_column(heads, grid.column, usize::from(area.width));
     let bold = Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED);
