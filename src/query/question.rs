@@ -226,8 +226,7 @@ impl Question {
                 _ => return Err(wrong(number, &format!("unknown key `{key}`"))),
             }
         }
-        let sql = question.sql.trim().trim_end_matches(';').trim();
-        question.sql = sql.to_owned();
+        question.sql = trimmed(&question.sql);
         if question.title.is_empty() || question.sql.is_empty() {
             return Err(wrong(1, "it has no title, or no query"));
         }
@@ -368,6 +367,11 @@ impl fmt::Display for ParameterKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
+}
+
+/// Returns a query without what may stand behind it.
+fn trimmed(sql: &str) -> String {
+    sql.trim().trim_end_matches(';').trim().to_owned()
 }
 
 /// Reads a time of RFC 3339, one without a zone as UTC, or a date; returns milliseconds.

@@ -649,7 +649,7 @@ fn timeline(app: &mut App) {
         && let Some(histogram) = &app.timeline.histogram
     {
         if let Some(bucket) = histogram.bucket_of(time) {
-            app.timeline.cursor = bucket
+            app.timeline.cursor = bucket;
         } else {
             app.timeline.span = None;
             app.timeline.ticket = Ticket::default();

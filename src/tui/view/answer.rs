@@ -94,7 +94,7 @@ pub fn sql(app: &App, frame: &mut Frame<'_>, area: Rect) {
         return;
     }
     if let Some(screen) = &app.sql.answer {
-        rows(app, screen, frame, area)
+        rows(app, screen, frame, area);
     } else {
         let lines = [
             "SELECT username, COUNT(*) AS n FROM requests GROUP BY username ORDER BY n DESC;",
