@@ -68,7 +68,7 @@ enum Asked<'q> {
 
 /// Asks, prints, and says how it went.
 pub(super) fn run(args: &QueryArgs, global: &Global, printer: Printer) -> Exit {
-    let questions = match Questions::embedded() {
+    let questions = match Questions::with_folders(&args.rules.queries) {
         Ok(questions) => questions,
         Err(error) => return refuse(&error, printer),
     };

@@ -13,6 +13,7 @@
 //! ```
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
 use include_dir::{Dir, include_dir};
@@ -131,11 +132,38 @@ impl Questions {
                 Question::parse(name.unwrap_or_default(), text)
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let group = |question: &Question| {
-            let mut groups = GROUPS.iter();
-            groups.position(|(name, _)| *name == question.group)
-        };
-        questions.sort_by(|a, b| (group(a), &a.name).cmp(&(group(b), &b.name)));
+        sort(&mut questions);
+        Ok(Self(questions))
+    }
+
+    /// Returns the questions of the program and those of `DIR/questions/*.sql` for each of `folders`; a later one takes
+    /// the place of an earlier one of its name.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or is malformed.
+    pub fn with_folders(folders: &[PathBuf]) -> Result<Self, QuestionError> {
+        let Self(mut questions) = Self::embedded()?;
+        for folder in folders.iter().map(|folder| folder.join("questions")) {
+            // A folder of rules need not have questions.
+            if !folder.is_dir() {
+                continue;
+            }
+            let unread = |path: &Path, cause: std::io::Error| {
+                QuestionError::new(format!("cannot read `{}`: {cause}", path.display()))
+            };
+            for entry in std::fs::read_dir(&folder).map_err(|cause| unread(&folder, cause))? {
+                let path = entry.map_err(|cause| unread(&folder, cause))?.path();
+                if path.extension().is_none_or(|end| end != "sql") {
+                    continue;
+                }
+                let text = std::fs::read_to_string(&path).map_err(|cause| unread(&path, cause))?;
+                let name = path.file_stem().and_then(|name| name.to_str());
+                let question = Question::parse(name.unwrap_or_default(), &text)?;
+                questions.retain(|known| known.name != question.name);
+                questions.push(question);
+            }
+        }
+        sort(&mut questions);
         Ok(Self(questions))
     }
 
@@ -166,6 +194,15 @@ impl Questions {
             }
         })
     }
+}
+
+/// Puts questions into the order of the list.
+fn sort(questions: &mut [Question]) {
+    let group = |question: &Question| {
+        let mut groups = GROUPS.iter();
+        groups.position(|(name, _)| *name == question.group)
+    };
+    questions.sort_by(|a, b| (group(a), &a.name).cmp(&(group(b), &b.name)));
 }
 
 impl Question {

@@ -9,10 +9,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use polars::prelude::{
-    DataFrame, DataType, IntoSeries, ParquetCompression, ParquetReader, ParquetWriter, PlSmallStr,
-    SerReader, UInt8Chunked,
-};
+use polars::prelude::{DataFrame, DataType, IntoSeries, PlSmallStr, UInt8Chunked};
+use polars_io::SerReader;
+use polars_io::parquet::read::ParquetReader;
+use polars_io::parquet::write::{ParquetCompression, ParquetWriter};
 
 use super::field::Kind;
 use super::filter::Rows;
