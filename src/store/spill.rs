@@ -16,7 +16,7 @@ use polars::prelude::{
 
 use super::field::Kind;
 use super::filter::Rows;
-use super::lane::{Lane, Texts, derive, sources};
+use super::lane::{Codes, Lane, Texts, derive, sources};
 use super::series::series;
 use super::{Field, Row, Segment, Snapshot, StoreError};
 use crate::frame::{NULL, Vocabulary};
@@ -169,7 +169,7 @@ fn stored_lane(
                 }
                 last.1
             });
-            Lane::Codes(Cow::Owned(codes.collect()))
+            Lane::Codes(Codes::Rows(codes.collect()))
         }
         Kind::Text => Lane::Texts(Texts::File(series.str().map_err(wrong)?.clone())),
         Kind::Time => {
