@@ -68,7 +68,9 @@ fn measure(n_events: usize, history: &mut History) {
         status_mb("VmRSS:"),
     );
     let snapshot = filled.store.snapshot();
-    let questions = Questions { snapshot: &snapshot };
+    let questions = Questions {
+        snapshot: &snapshot,
+    };
     let ours = questions.all();
     println!("  peak before the yardstick: {:.0} MB", status_mb("VmHWM:"));
     keys(&filled.store);
@@ -177,9 +179,8 @@ impl Questions<'_> {
         timed("histogram", || {
             self.histogram(&every, (from, to + 1)).buckets.len()
         });
-        let sort = |name: &str, rows: &[Row], field: Field| {
-            timed(name, || self.sort(rows, field).len()).0
-        };
+        let sort =
+            |name: &str, rows: &[Row], field: Field| timed(name, || self.sort(rows, field).len()).0;
         let sort_by_time = sort("sort: time", &every, Column::StageTs.into());
         sort("sort: received time", &every, Column::Ts.into());
         let sort_by_username = sort("sort: username", &every, Column::Username.into());
@@ -221,7 +222,9 @@ fn keys(store: &Store) {
     println!("  {first_frame:9.2} ms  first frame");
     let (time, rows) = browser.open_events();
     let time = milliseconds(time);
-    println!("  {time:9.2} ms  the table of events from the key on, with its first page ({rows} rows)");
+    println!(
+        "  {time:9.2} ms  the table of events from the key on, with its first page ({rows} rows)"
+    );
     let show = |what: &str, latency: &keys::Latency| {
         let [median, most, max] = [0.5, 0.99, 1.0].map(|share| milliseconds(latency.at(share)));
         println!("  {most:9.2} ms  key to frame, {what}: p99 (p50 {median:.2}, max {max:.2})");
@@ -247,14 +250,30 @@ fn polars(snapshot: &Snapshot, n_events: usize, ours: &Times, history: &mut Hist
     let yardstick = yardstick::Yardstick::of(snapshot);
     let mut beside = |name: &str, ours: Duration, ask: &dyn Fn() -> usize| {
         let (theirs, _) = timed(&format!("Polars, {name}"), ask);
-        history.ratio(&format!("{n_events} events, {name}, to Polars"), theirs, ours);
+        history.ratio(
+            &format!("{n_events} events, {name}, to Polars"),
+            theirs,
+            ours,
+        );
     };
-    beside("filter: username", ours.filter, &|| yardstick.filter(FREQUENT));
-    beside("facet: username", ours.facet, &|| yardstick.facet("username"));
-    beside("facet: name", ours.facet_of_names, &|| yardstick.facet("name"));
-    beside("sort: time", ours.sort_by_time, &|| yardstick.sort("stage_ts"));
-    beside("sort: username", ours.sort_by_username, &|| yardstick.sort("username"));
-    beside("sort: latency_ms", ours.sort_by_latency, &|| yardstick.sort("latency_ms"));
+    beside("filter: username", ours.filter, &|| {
+        yardstick.filter(FREQUENT)
+    });
+    beside("facet: username", ours.facet, &|| {
+        yardstick.facet("username")
+    });
+    beside("facet: name", ours.facet_of_names, &|| {
+        yardstick.facet("name")
+    });
+    beside("sort: time", ours.sort_by_time, &|| {
+        yardstick.sort("stage_ts")
+    });
+    beside("sort: username", ours.sort_by_username, &|| {
+        yardstick.sort("username")
+    });
+    beside("sort: latency_ms", ours.sort_by_latency, &|| {
+        yardstick.sort("latency_ms")
+    });
 }
 
 /// The same in files, as a case keeps it and as what is over the limit of memory is kept.
@@ -270,16 +289,24 @@ fn files(store: &Store) {
     });
     let files = std::fs::read_dir(folder.path()).expect("just written");
     let bytes: u64 = files
-        .map(|file| file.and_then(|file| file.metadata()).map_or(0, |data| data.len()))
+        .map(|file| {
+            file.and_then(|file| file.metadata())
+                .map_or(0, |data| data.len())
+        })
         .sum();
     let rows = store.usage().rows;
-    println!("  {:9.0} bytes an event in files", bytes as f64 / rows as f64);
+    println!(
+        "  {:9.0} bytes an event in files",
+        bytes as f64 / rows as f64
+    );
     let mut opened = None;
     once("open from a case", &mut || {
         opened = Some(Store::open(folder.path(), Limits::default()).expect("just written"));
     });
     let snapshot = opened.expect("just opened").snapshot();
-    let questions = Questions { snapshot: &snapshot };
+    let questions = Questions {
+        snapshot: &snapshot,
+    };
     let mut every = Vec::new();
     once("files, filter: none", &mut || every = questions.filter(&[]));
     once("files, filter: username", &mut || {

@@ -42,7 +42,11 @@ pub(crate) struct Latency(Vec<Duration>);
 impl Latency {
     /// Returns the time that this share of keys does not exceed.
     pub(crate) fn at(&self, share: f64) -> Duration {
-        #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "a share of a length")]
+        #[expect(
+            clippy::cast_sign_loss,
+            clippy::cast_possible_truncation,
+            reason = "a share of a length"
+        )]
         let at = (self.0.len() as f64 * share) as usize;
         self.0[at.min(self.0.len() - 1)]
     }
@@ -62,7 +66,9 @@ impl Browser {
             size: SIZE,
         });
         let mut terminal = Terminal::new(TestBackend::new(SIZE.0, SIZE.1)).expect("memory");
-        terminal.draw(|frame| view::draw(&app, frame)).expect("memory");
+        terminal
+            .draw(|frame| view::draw(&app, frame))
+            .expect("memory");
         let first_frame = start.elapsed();
         app.reading.is_done = true;
         let desk = Arc::new(Desk::new(store.clone(), ReadOptions::default()));
@@ -157,7 +163,9 @@ impl Browser {
             let pattern = format!("secrets|(?i)CONFIG.*{}", part % 10);
             let filter = Filter {
                 rows: Rows::Events,
-                tests: vec![Test::Search(regex::Regex::new(&pattern).expect("a pattern"))],
+                tests: vec![Test::Search(
+                    regex::Regex::new(&pattern).expect("a pattern"),
+                )],
             };
             let task = Task::Rows {
                 filter,
