@@ -103,6 +103,24 @@ impl TextSpan {
     }
 }
 
+/// A text column of a frame.
+#[derive(Clone, Copy)]
+pub struct FrameTexts<'a> {
+    frame: &'a EventFrame,
+    spans: &'a [TextSpan],
+}
+
+impl<'a> FrameTexts<'a> {
+    /// Returns the text at `row_idx`; null is empty.
+    #[inline]
+    pub fn get(&self, row_idx: usize) -> &'a str {
+        match self.spans[row_idx] {
+            span if span.length == 0 => "",
+            span => self.frame.resolve(span),
+        }
+    }
+}
+
 impl EventFrame {
     fn empty(vocabulary: &Vocabulary) -> Self {
         Self {
@@ -152,6 +170,7 @@ impl EventFrame {
         }
     }
 
+    #[inline]
     fn resolve(&self, span: TextSpan) -> &str {
         let (start, length) = ((span.start & !KEPT) as usize, span.length as usize);
         if span.start & KEPT != 0 {
@@ -301,10 +320,30 @@ impl EventFrame {
         }
     }
 
+    /// Returns the codes of all pieces of one kind, in the order of their numbers.
+    pub fn table(&self, piece: Piece) -> impl Iterator<Item = &[u32]> {
+        let count = match piece {
+            Piece::User | Piece::Impersonated => self.tables.users.len(),
+            Piece::Addresses => self.tables.addresses.len(),
+            Piece::Object => self.tables.objects.len(),
+            Piece::Annotations => self.tables.annotations.len(),
+            Piece::Origin => self.tables.origins.len(),
+        };
+        (0..count).map(move |number| self.piece(piece, number))
+    }
+
     /// Returns the text at `row_idx` of a text column; null is empty.
     pub fn text(&self, column: Column, row_idx: usize) -> &str {
+        self.texts(column).get(row_idx)
+    }
+
+    /// Returns a text column.
+    pub fn texts(&self, column: Column) -> FrameTexts<'_> {
         let at = pieces::position(&TEXTS, column).expect("a text column");
-        self.resolve(self.texts[at][row_idx])
+        FrameTexts {
+            frame: self,
+            spans: &self.texts[at],
+        }
     }
 
     /// Returns a `UInt64` column.

@@ -186,9 +186,14 @@ impl<const N: usize> Table<N> {
         size_of_val(self.rows.as_slice())
     }
 
+    /// Returns the number that the next piece gets.
+    pub(super) fn len(&self) -> u32 {
+        u32::try_from(self.rows.len()).expect("a chunk has fewer than 2^32 events")
+    }
+
     /// Adds a piece; returns its number.
     pub(super) fn add(&mut self, codes: [u32; N]) -> u32 {
-        let number = u32::try_from(self.rows.len()).expect("a chunk has fewer than 2^32 events");
+        let number = self.len();
         self.rows.push(codes);
         number
     }

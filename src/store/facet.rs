@@ -6,8 +6,8 @@ use hashbrown::HashMap;
 use rayon::prelude::*;
 
 use super::field::Kind;
-use super::lane::Lane;
-use super::{Field, Row, Segment, Snapshot, StoreError};
+use super::lane::{Codes, Lane};
+use super::{Field, Row, Segment, Snapshot, StoreError, shares};
 use crate::frame::vocabulary::parse_list;
 use crate::frame::{NULL, Vocabulary};
 
@@ -39,13 +39,21 @@ impl Facet {
         stop: &AtomicBool,
     ) -> Result<Option<Self>, StoreError> {
         let vocabulary = &snapshot.vocabulary;
-        let counts = by_segment(snapshot, rows)
-            .into_par_iter()
-            .map(|(segment, rows)| {
-                if stop.load(Ordering::Relaxed) {
-                    return Ok(Counts::default());
+        let counts = shares(&by_segment(snapshot, rows))
+            .map(|parts| {
+                let mut counts = Counts::default();
+                for (segment, rows) in parts {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    counts.add(
+                        &segment.lane(field, vocabulary)?,
+                        segment.first,
+                        rows,
+                        vocabulary,
+                    );
                 }
-                Counts::of(segment, rows, field, vocabulary)
+                Ok(counts)
             })
             .try_reduce(Counts::default, |a, b| Ok(a.merge(b)))?;
         if stop.load(Ordering::Relaxed) {
@@ -80,37 +88,57 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(
-        segment: &Segment,
-        rows: &[Row],
-        field: Field,
-        vocabulary: &Vocabulary,
-    ) -> Result<Self, StoreError> {
-        let lane = segment.lane(field, vocabulary)?;
-        let mut counts = Self::default();
-        let indices = rows.iter().map(|row| (row - segment.first) as usize);
-        match &lane {
-            Lane::Codes(codes) => {
+    fn add(&mut self, lane: &Lane<'_>, first: Row, rows: &[Row], vocabulary: &Vocabulary) {
+        let indices = rows.iter().map(|row| (row - first) as usize);
+        match lane {
+            Lane::Codes(Codes::Rows(codes)) => {
                 for row_idx in indices {
-                    *counts.codes.entry(codes[row_idx]).or_default() += 1;
+                    *self.codes.entry(codes[row_idx]).or_default() += 1;
                 }
             }
-            lane => {
+            Lane::Codes(Codes::Pieces { codes, numbers }) => {
+                let mut by_piece = vec![0; codes.len()];
                 for row_idx in indices {
-                    let text = lane.show(row_idx, vocabulary);
-                    match counts.texts.get_mut(&*text) {
-                        Some(count) => *count += 1,
-                        None => {
-                            counts.texts.insert(text.into_owned(), 1);
-                        }
+                    by_piece[numbers[row_idx] as usize] += 1;
+                }
+                for (code, count) in codes.iter().zip(by_piece).filter(|(_, count)| *count > 0) {
+                    *self.codes.entry(*code).or_default() += count;
+                }
+            }
+            Lane::Texts(texts) => {
+                let mut nulls = 0;
+                for row_idx in indices {
+                    match texts.get(row_idx) {
+                        "" => nulls += 1,
+                        text => self.add_text(text, 1),
                     }
+                }
+                if nulls > 0 {
+                    self.add_text("", nulls);
+                }
+            }
+            // Each value is written once.
+            Lane::Times(_) | Lane::Numbers(_) | Lane::Floats(_) | Lane::Flags(_) => {
+                let mut counts: HashMap<u64, (usize, u64)> = HashMap::new();
+                for row_idx in indices {
+                    let (_, count) = counts.entry(lane.bits(row_idx)).or_insert((row_idx, 0));
+                    *count += 1;
+                }
+                for (row_idx, count) in counts.into_values() {
+                    self.add_text(&lane.show(row_idx, vocabulary), count);
                 }
             }
         }
-        Ok(counts)
     }
 
-    fn merge(mut self, other: Self) -> Self {
+    fn add_text(&mut self, text: &str, count: u64) {
+        *self.texts.entry_ref(text).or_default() += count;
+    }
+
+    fn merge(mut self, mut other: Self) -> Self {
+        if self.texts.len() < other.texts.len() {
+            std::mem::swap(&mut self, &mut other);
+        }
         for (code, count) in other.codes {
             *self.codes.entry(code).or_default() += count;
         }

@@ -1,7 +1,7 @@
 //! Filters: which rows are shown.
 //!
 //! Comes in: tests, each of which may be switched off. Goes out: the numbers of the rows that pass all of them, in
-//! the order of reading. A test of a coded field is decided once per distinct value of a segment.
+//! the order of reading. A test of a coded field is decided once per distinct value, of a piece once per piece.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,8 +10,9 @@ use rayon::prelude::*;
 use regex::Regex;
 
 use super::field::Kind;
-use super::lane::Lane;
-use super::{Field, Row, Segment, Snapshot, StoreError};
+use super::lane::{Codes, Lane};
+use super::mask::Mask;
+use super::{Field, Row, Segment, Snapshot, StoreError, shares};
 use crate::frame::vocabulary::parse_list;
 use crate::frame::{Column, NULL, Vocabulary};
 
@@ -79,83 +80,93 @@ impl Filter {
         snapshot: &Snapshot,
         stop: &AtomicBool,
     ) -> Result<Option<Vec<Row>>, StoreError> {
-        let parts: Vec<Vec<Row>> = snapshot
-            .segments
-            .par_iter()
-            .map(|segment| {
-                if stop.load(Ordering::Relaxed) {
-                    return Ok(Vec::new());
-                }
-                self.rows_of(segment, &snapshot.vocabulary)
+        let masks = shares(&snapshot.segments)
+            .map(|segments| {
+                let mut tests: Vec<Asked<'_>> = self.tests.iter().map(Asked::new).collect();
+                let going = segments
+                    .iter()
+                    .take_while(|_| !stop.load(Ordering::Relaxed));
+                let masks = going.map(|segment| {
+                    let mut mask = segment.mask(self.rows);
+                    for test in &mut tests {
+                        if mask.is_empty() {
+                            break;
+                        }
+                        test.keep(&mut mask, segment, &snapshot.vocabulary)?;
+                    }
+                    Ok(mask)
+                });
+                masks.collect()
             })
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<Vec<Mask>>, StoreError>>()?;
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        Ok(Some(parts.concat()))
-    }
-
-    fn rows_of(&self, segment: &Segment, vocabulary: &Vocabulary) -> Result<Vec<Row>, StoreError> {
-        let mut rows: Vec<usize> = (0..segment.height())
-            .filter(|&row_idx| segment.is(self.rows, row_idx))
-            .collect();
-        for test in &self.tests {
-            if rows.is_empty() {
-                break;
-            }
-            test.retain(&mut rows, segment, vocabulary)?;
+        let masks = || masks.iter().flatten();
+        let mut rows = Vec::with_capacity(masks().map(Mask::count).sum());
+        for (segment, mask) in snapshot.segments.iter().zip(masks()) {
+            mask.append_to(segment.first, &mut rows);
         }
-        let number = |row_idx: usize| {
-            segment.first + Row::try_from(row_idx).expect("a segment has fewer than 2^32 rows")
-        };
-        Ok(rows.into_iter().map(number).collect())
+        Ok(Some(rows))
     }
 }
 
-impl Test {
-    /// Takes the rows out that it does not hold for.
-    fn retain(
-        &self,
-        rows: &mut Vec<usize>,
+/// A test, and what is known of codes: each is decided once for many segments.
+struct Asked<'t> {
+    test: &'t Test,
+    /// A copy of one's own: threads get in each other's way at a shared one.
+    pattern: Option<Regex>,
+    known: HashMap<u32, bool>,
+}
+
+impl<'t> Asked<'t> {
+    fn new(test: &'t Test) -> Self {
+        let pattern = match test {
+            Test::Search(pattern) | Test::SearchNot(pattern) => Some(pattern.clone()),
+            _ => None,
+        };
+        Self {
+            test,
+            pattern,
+            known: HashMap::new(),
+        }
+    }
+
+    /// Takes the rows out that the test does not hold for.
+    fn keep(
+        &mut self,
+        mask: &mut Mask,
         segment: &Segment,
         vocabulary: &Vocabulary,
     ) -> Result<(), StoreError> {
-        match self {
-            Self::Is(field, value) | Self::IsNot(field, value) => {
-                let expected = matches!(self, Self::Is(..));
-                let lane = segment.lane(*field, vocabulary)?;
-                let holds = value_test(&lane, *field, value, vocabulary);
-                rows.retain(|&row_idx| holds(row_idx) == expected);
+        match self.test {
+            Test::Is(field, value) => self.keep_value(mask, segment, *field, value, vocabulary)?,
+            Test::IsNot(field, value) => {
+                let mut with = mask.clone();
+                self.keep_value(&mut with, segment, *field, value, vocabulary)?;
+                mask.remove(&with);
             }
-            Self::Search(pattern) | Self::SearchNot(pattern) => {
-                let expected = matches!(self, Self::Search(_));
-                let fields = SEARCHED.map(Field::from);
-                let lanes = segment.lanes(&fields, vocabulary)?;
-                let mut known: HashMap<u32, bool> = HashMap::new();
-                let mut holds = |row_idx: usize| {
-                    lanes.iter().any(|lane| match lane {
-                        Lane::Codes(codes) if codes[row_idx] == NULL => false,
-                        Lane::Codes(codes) => *known
-                            .entry(codes[row_idx])
-                            .or_insert_with(|| pattern.is_match(vocabulary.text(codes[row_idx]))),
-                        Lane::Texts(texts) => match texts.get(row_idx) {
-                            "" => false,
-                            text => pattern.is_match(text),
-                        },
-                        _ => false,
-                    })
-                };
-                rows.retain(|&row_idx| holds(row_idx) == expected);
+            Test::Search(_) => {
+                let mut without = mask.clone();
+                self.remove_matches(&mut without, segment, vocabulary)?;
+                mask.remove(&without);
             }
-            Self::Time(from, to) => {
-                let times = segment.times(vocabulary)?;
-                rows.retain(|&row_idx| (*from..*to).contains(&times[row_idx]));
+            Test::SearchNot(_) => self.remove_matches(mask, segment, vocabulary)?,
+            Test::Time(from, to) => {
+                let span = segment.summary(vocabulary)?.all;
+                if span.1 < *from || span.0 >= *to {
+                    mask.clear();
+                } else if span.0 < *from || span.1 >= *to {
+                    mask.keep(&segment.times(vocabulary)?, |time| {
+                        (*from..*to).contains(time)
+                    });
+                }
             }
-            Self::Among(chosen) => {
+            Test::Among(chosen) => {
                 let from = chosen.partition_point(|row| *row < segment.first);
                 let to = chosen.partition_point(|row| *row < segment.end());
                 let chosen = &chosen[from..to];
-                rows.retain(|&row_idx| {
+                mask.keep_rows(|row_idx| {
                     let row = segment.first as usize + row_idx;
                     chosen
                         .binary_search_by_key(&row, |row| *row as usize)
@@ -165,36 +176,70 @@ impl Test {
         }
         Ok(())
     }
-}
 
-/// Returns what says whether a row of `lane` has `value`.
-fn value_test<'l>(
-    lane: &'l Lane<'_>,
-    field: Field,
-    value: &'l str,
-    vocabulary: &'l Vocabulary,
-) -> Box<dyn Fn(usize) -> bool + 'l> {
-    match lane {
-        Lane::Codes(codes) if field.kind() == Kind::List && !value.is_empty() => {
-            // Each distinct list is taken apart once.
-            let mut distinct: Vec<u32> = codes.to_vec();
-            distinct.sort_unstable();
-            distinct.dedup();
-            distinct.retain(|&code| {
-                parse_list(vocabulary.text(code))
-                    .iter()
-                    .any(|element| element == value)
-            });
-            Box::new(move |row_idx| distinct.binary_search(&codes[row_idx]).is_ok())
+    /// Keeps the rows that have `value`, or whose list holds it.
+    fn keep_value(
+        &mut self,
+        mask: &mut Mask,
+        segment: &Segment,
+        field: Field,
+        value: &str,
+        vocabulary: &Vocabulary,
+    ) -> Result<(), StoreError> {
+        match &segment.lane(field, vocabulary)? {
+            Lane::Codes(codes) if field.kind() == Kind::List && !value.is_empty() => {
+                mask.keep_codes(codes, |code| {
+                    *self.known.entry(code).or_insert_with(|| {
+                        let list = parse_list(vocabulary.text(code));
+                        list.iter().any(|element| element == value)
+                    })
+                });
+            }
+            Lane::Codes(codes) => {
+                let wanted = match value {
+                    "" => Some(NULL),
+                    value => vocabulary.find(value),
+                };
+                match (wanted, codes) {
+                    (None, _) => mask.clear(),
+                    (Some(wanted), Codes::Rows(codes)) => mask.keep(codes, |&code| code == wanted),
+                    (Some(wanted), codes) => mask.keep_codes(codes, |code| code == wanted),
+                }
+            }
+            Lane::Texts(texts) => mask.keep_rows(|row_idx| texts.get(row_idx) == value),
+            lane => mask.keep_rows(|row_idx| lane.show(row_idx, vocabulary) == value),
         }
-        Lane::Codes(codes) => {
-            let code = match value {
-                "" => Some(NULL),
-                value => vocabulary.find(value),
-            };
-            Box::new(move |row_idx| Some(codes[row_idx]) == code)
+        Ok(())
+    }
+
+    /// Takes the rows out in which the pattern matches one of [`SEARCHED`].
+    fn remove_matches(
+        &mut self,
+        mask: &mut Mask,
+        segment: &Segment,
+        vocabulary: &Vocabulary,
+    ) -> Result<(), StoreError> {
+        let Some(pattern) = &self.pattern else {
+            unreachable!("a search has a pattern");
+        };
+        let lanes = segment.lanes(&SEARCHED.map(Field::from), vocabulary)?;
+        // What is decided by code comes first: it leaves fewer texts to look at.
+        for lane in &lanes {
+            if let Lane::Codes(codes) = lane {
+                mask.keep_codes(codes, |code| {
+                    let matches = || code != NULL && pattern.is_match(vocabulary.text(code));
+                    !*self.known.entry(code).or_insert_with(matches)
+                });
+            }
         }
-        Lane::Texts(texts) => Box::new(move |row_idx| texts.get(row_idx) == value),
-        lane => Box::new(move |row_idx| lane.show(row_idx, vocabulary) == value),
+        for lane in &lanes {
+            if let Lane::Texts(texts) = lane {
+                mask.keep_rows(|row_idx| match texts.get(row_idx) {
+                    "" => true,
+                    text => !pattern.is_match(text),
+                });
+            }
+        }
+        Ok(())
     }
 }

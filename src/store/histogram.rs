@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::facet::by_segment;
 use super::lane::Lane;
-use super::{Row, Snapshot, StoreError};
+use super::{Row, Snapshot, StoreError, shares};
 use crate::frame::Column;
 use crate::frame::vocabulary::known;
 
@@ -62,13 +62,8 @@ impl Histogram {
             outside: 0,
         };
         let parts = by_segment(snapshot, rows);
-        // A few pieces for each thread: each has buckets of its own.
-        let piece = parts
-            .len()
-            .div_ceil(rayon::current_num_threads() * 4)
-            .max(1);
-        let counted = parts
-            .par_chunks(piece)
+        // Each share has buckets of its own.
+        let counted = shares(&parts)
             .map(|parts| {
                 let mut histogram = empty();
                 for (segment, rows) in parts {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::ops::Index;
 
 use chrono::{DateTime, SecondsFormat};
 use hashbrown::HashMap;
@@ -11,12 +12,12 @@ use super::field::Derived;
 use super::gist::Gist;
 use crate::detect::view;
 use crate::frame::coder::service_account;
-use crate::frame::{Column, EventFrame, NULL, Vocabulary};
+use crate::frame::{Column, FrameTexts, NULL, Vocabulary};
 
 /// The values of one field, one per row.
 pub enum Lane<'a> {
     /// Codes; [`NULL`] is null.
-    Codes(Cow<'a, [u32]>),
+    Codes(Codes<'a>),
     /// Texts; empty is null.
     Texts(Texts<'a>),
     /// Microseconds; 0 is null.
@@ -29,10 +30,65 @@ pub enum Lane<'a> {
     Flags(Vec<bool>),
 }
 
+/// Codes of rows.
+pub enum Codes<'a> {
+    /// By row.
+    Rows(Cow<'a, [u32]>),
+    /// Of the few pieces that the rows share, and the number of each row's piece.
+    Pieces {
+        /// By piece.
+        codes: Vec<u32>,
+        /// By row.
+        numbers: &'a [u32],
+    },
+}
+
+impl Index<usize> for Codes<'_> {
+    type Output = u32;
+
+    fn index(&self, row_idx: usize) -> &u32 {
+        match self {
+            Self::Rows(codes) => &codes[row_idx],
+            Self::Pieces { codes, numbers } => &codes[numbers[row_idx] as usize],
+        }
+    }
+}
+
+impl<'a> Codes<'a> {
+    /// Returns the codes by row.
+    pub fn iter(&self) -> impl Iterator<Item = u32> {
+        let height = match self {
+            Self::Rows(codes) => codes.len(),
+            Self::Pieces { numbers, .. } => numbers.len(),
+        };
+        (0..height).map(|row_idx| self[row_idx])
+    }
+
+    /// Returns all codes that rows have, some of them repeatedly, and perhaps some that no row has.
+    pub(super) fn some(&self) -> &[u32] {
+        match self {
+            Self::Rows(codes) => codes,
+            Self::Pieces { codes, .. } => codes,
+        }
+    }
+
+    /// Returns other codes in the place of these; what is the same for rows is asked once.
+    pub(super) fn map(&self, part: impl FnMut(u32) -> u32) -> Codes<'a> {
+        let parts = self.some().iter().copied().map(part).collect();
+        match self {
+            Self::Rows(_) => Codes::Rows(Cow::Owned(parts)),
+            Self::Pieces { numbers, .. } => Codes::Pieces {
+                codes: parts,
+                numbers,
+            },
+        }
+    }
+}
+
 /// Texts that are not coded.
 pub enum Texts<'a> {
     /// Of a frame in memory.
-    Frame(&'a EventFrame, Column),
+    Frame(FrameTexts<'a>),
     /// Of the few rows that have one, in their order.
     Gists(&'a [(u32, Gist)], Derived),
     /// Read from a file.
@@ -43,7 +99,7 @@ impl Texts<'_> {
     /// Returns the text at `row_idx`; null is empty.
     pub fn get(&self, row_idx: usize) -> &str {
         match self {
-            Self::Frame(frame, column) => frame.text(*column, row_idx),
+            Self::Frame(texts) => texts.get(row_idx),
             Self::Gists(gists, derived) => {
                 let found = gists.binary_search_by_key(&row_idx, |(row, _)| *row as usize);
                 found.map_or("", |at| gist_text(&gists[at].1, *derived))
@@ -83,6 +139,26 @@ impl Lane<'_> {
     }
 }
 
+impl Lane<'_> {
+    /// Returns what tells a value that is no text from others: equal ones have the same bits, and greater ones greater
+    /// bits. What is no number comes last.
+    pub(super) fn bits(&self, row_idx: usize) -> u64 {
+        const SIGN: u64 = 1 << 63;
+        match self {
+            Self::Codes(codes) => codes[row_idx].into(),
+            Self::Texts(_) => unreachable!("a text has no bits"),
+            Self::Times(times) => times[row_idx].cast_unsigned() ^ SIGN,
+            Self::Numbers(numbers) => numbers[row_idx].cast_unsigned() ^ SIGN,
+            // As `f64::total_cmp` does it.
+            Self::Floats(floats) => match floats[row_idx].to_bits() {
+                bits if bits & SIGN != 0 => !bits,
+                bits => bits | SIGN,
+            },
+            Self::Flags(flags) => flags[row_idx].into(),
+        }
+    }
+}
+
 /// Returns a time as kube-apiserver writes it.
 pub fn time_text(time: i64) -> String {
     DateTime::from_timestamp_micros(time).map_or_else(
@@ -111,12 +187,12 @@ pub(super) fn sources(derived: Derived) -> &'static [Column] {
 }
 
 /// Returns the lane of a field that follows from the lanes of its [`sources`].
-pub(super) fn derive(
+pub(super) fn derive<'a>(
     derived: Derived,
-    sources: &[Lane<'_>],
+    sources: &[Lane<'a>],
     height: usize,
     vocabulary: &Vocabulary,
-) -> Lane<'static> {
+) -> Lane<'a> {
     match (derived, sources) {
         (Derived::Ms, [Lane::Times(times)]) => {
             Lane::Numbers(times.iter().map(|time| time.div_euclid(1000)).collect())
@@ -128,7 +204,7 @@ pub(super) fn derive(
             Lane::Floats(from.iter().zip(&**to).map(latency).collect())
         }
         (Derived::IsMutating, [Lane::Codes(codes)]) => {
-            let is_mutating = |&code: &u32| is_mutating(vocabulary.text(code));
+            let is_mutating = |code: u32| is_mutating(vocabulary.text(code));
             Lane::Flags(codes.iter().map(is_mutating).collect())
         }
         (Derived::FieldManager, [Lane::Texts(texts)]) => {
@@ -136,17 +212,16 @@ pub(super) fn derive(
                 Some(manager) => vocabulary.code(&manager),
                 None => NULL,
             };
-            Lane::Codes((0..height).map(manager).collect())
+            Lane::Codes(Codes::Rows((0..height).map(manager).collect()))
         }
         (_, [Lane::Codes(codes)]) => {
             // A value is taken apart once.
             let mut known: HashMap<u32, u32> = HashMap::new();
-            let mut part = |&code: &u32| {
+            Lane::Codes(codes.map(|code| {
                 *known
                     .entry(code)
                     .or_insert_with(|| vocabulary.code(part(derived, vocabulary.text(code))))
-            };
-            Lane::Codes(codes.iter().map(&mut part).collect())
+            }))
         }
         _ => unreachable!("every derived field follows from its sources"),
     }

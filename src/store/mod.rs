@@ -18,6 +18,7 @@ pub mod filter;
 pub mod gist;
 pub mod histogram;
 mod lane;
+mod mask;
 mod segment;
 mod series;
 pub mod sort;
@@ -27,12 +28,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use hashbrown::HashMap;
+use rayon::slice::ParallelSlice;
 
 use crate::detect::request::Stage;
 use crate::frame::{Column, EventFrame, Vocabulary};
 pub use field::{Field, Kind};
 pub use gist::Gist;
-pub use lane::{Lane, Texts, ip_class, is_mutating, time_text};
+pub use lane::{Codes, Lane, Texts, ip_class, is_mutating, time_text};
 pub use segment::Segment;
 
 /// Number of an event among those kept.
@@ -358,4 +360,10 @@ fn place(segments: &[Arc<Segment>], row: Row) -> Option<usize> {
     let place = segments.partition_point(|segment| segment.first <= row);
     let place = place.checked_sub(1)?;
     (row < segments[place].end()).then_some(place)
+}
+
+/// Returns a few shares of `parts` for each thread: what is made once for each share is made seldom.
+pub(crate) fn shares<T: Sync>(parts: &[T]) -> rayon::slice::Chunks<'_, T> {
+    let n_shares = rayon::current_num_threads() * 4;
+    parts.par_chunks(parts.len().div_ceil(n_shares).max(1))
 }

@@ -2,12 +2,15 @@
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::field::Derived;
 use super::filter::Rows;
-use super::lane::{Lane, Texts, derive, sources};
+use super::lane::{Codes, Lane, Texts, derive, sources};
+use super::mask::Mask;
 use super::{Field, Gist, Row, StoreError, spill};
+use crate::frame::pieces::{Home, home};
 use crate::frame::{Column, ColumnType, EventFrame, Vocabulary};
 
 /// Events that follow each other.
@@ -19,7 +22,19 @@ pub struct Segment {
     events: Bits,
     /// Rows that stand for a request. May lose one while the log is read, as later stages come.
     requests: Bits,
+    summary: OnceLock<Summary>,
     body: Body,
+}
+
+/// What is known of the times of a segment once somebody asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Summary {
+    /// First and last time, the unknown one being 0.
+    pub(super) all: (i64, i64),
+    /// The same without unknown ones.
+    known: Option<(i64, i64)>,
+    /// Whether no row has a later time than the next one.
+    pub(super) is_sorted: bool,
 }
 
 enum Body {
@@ -38,6 +53,7 @@ impl Segment {
             height: u32::try_from(height).expect("a chunk has fewer than 2^32 events"),
             events: Bits::new(height),
             requests: Bits::new(height),
+            summary: OnceLock::new(),
             body: Body::Memory {
                 frame: Box::new(frame),
                 gists,
@@ -51,6 +67,7 @@ impl Segment {
             height,
             events: Bits::new(height as usize),
             requests: Bits::new(height as usize),
+            summary: OnceLock::new(),
             body: Body::File(path),
         }
     }
@@ -81,6 +98,11 @@ impl Segment {
     /// Returns how many rows are.
     pub fn count(&self, rows: Rows) -> usize {
         self.bits(rows).count()
+    }
+
+    /// Returns the rows that are.
+    pub(super) fn mask(&self, rows: Rows) -> Mask {
+        self.bits(rows).mask()
     }
 
     fn bits(&self, rows: Rows) -> &Bits {
@@ -161,11 +183,32 @@ impl Segment {
             .collect())
     }
 
+    /// Returns what is known of its times.
+    ///
+    /// # Errors
+    /// When its file cannot be read.
+    pub(super) fn summary(&self, vocabulary: &Vocabulary) -> Result<Summary, StoreError> {
+        if let Some(summary) = self.summary.get() {
+            return Ok(*summary);
+        }
+        let times = self.times(vocabulary)?;
+        let span = |times: &mut dyn Iterator<Item = i64>| {
+            times.fold(None, |span: Option<(i64, i64)>, time| {
+                let (first, last) = span.unwrap_or((time, time));
+                Some((first.min(time), last.max(time)))
+            })
+        };
+        let summary = Summary {
+            all: span(&mut times.iter().copied()).unwrap_or_default(),
+            known: span(&mut times.iter().copied().filter(|&time| time != 0)),
+            is_sorted: times.is_sorted(),
+        };
+        Ok(*self.summary.get_or_init(|| summary))
+    }
+
     /// Returns the times of its first and last event.
     pub(super) fn span(&self, vocabulary: &Vocabulary) -> Result<Option<(i64, i64)>, StoreError> {
-        let times = self.times(vocabulary)?;
-        let known = || times.iter().copied().filter(|&time| time != 0);
-        Ok(known().min().zip(known().max()))
+        Ok(self.summary(vocabulary)?.known)
     }
 }
 
@@ -200,8 +243,8 @@ fn memory_lane<'a>(
 fn column_lane(frame: &EventFrame, column: Column) -> Lane<'_> {
     let rows = 0..frame.height();
     match column.kind() {
-        ColumnType::Coded | ColumnType::CodedList => Lane::Codes(frame.codes(column)),
-        ColumnType::Text => Lane::Texts(Texts::Frame(frame, column)),
+        ColumnType::Coded | ColumnType::CodedList => Lane::Codes(codes(frame, column)),
+        ColumnType::Text => Lane::Texts(Texts::Frame(frame.texts(column))),
         ColumnType::Time => Lane::Times(Cow::Borrowed(frame.times(column))),
         ColumnType::Number => {
             let numbers = frame.codes(column);
@@ -212,6 +255,16 @@ fn column_lane(frame: &EventFrame, column: Column) -> Lane<'_> {
             Lane::Numbers(numbers.map(|&number| number.cast_signed()).collect())
         }
         ColumnType::Flag => Lane::Flags(rows.map(|row_idx| frame.is_masters(row_idx)).collect()),
+    }
+}
+
+fn codes(frame: &EventFrame, column: Column) -> Codes<'_> {
+    let Home::Piece(piece, at) = home(column) else {
+        return Codes::Rows(frame.codes(column));
+    };
+    Codes::Pieces {
+        codes: frame.table(piece).map(|codes| codes[at]).collect(),
+        numbers: frame.pieces(piece),
     }
 }
 
@@ -239,6 +292,11 @@ impl Bits {
 
     fn get(&self, at: usize) -> bool {
         self.0[at / 64].load(Ordering::Relaxed) >> (at % 64) & 1 == 1
+    }
+
+    fn mask(&self) -> Mask {
+        let words = self.0.iter();
+        Mask::new(words.map(|word| word.load(Ordering::Relaxed)).collect())
     }
 
     fn count(&self) -> usize {

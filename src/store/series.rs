@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use polars::prelude::{
-    BooleanChunked, Column as Series, Float64Chunked, Int64Chunked, IntoSeries, NewChunkedArray,
-    PlSmallStr, StringChunked,
+    BooleanChunked, ChunkTake, Column as Series, Float64Chunked, Int64Chunked, IntoSeries,
+    NewChunkedArray, PlSmallStr, StringChunked, UInt32Chunked,
 };
 
 use super::field::Kind;
 use super::filter::Rows;
 use super::lane::Lane;
 use super::{Field, Segment, StoreError};
-use crate::frame::{Column, Vocabulary};
+use crate::frame::{Column, NULL, Vocabulary};
 
 /// Returns one field of segments, of the rows that stand for `rows`, or of all.
 ///
@@ -31,21 +32,44 @@ pub(super) fn series(
         .iter()
         .map(|segment| Ok((&**segment, segment.lane(field, vocabulary)?)))
         .collect::<Result<Vec<_>, StoreError>>()?;
+    let is_chosen = |segment: &Segment, at: usize| rows.is_none_or(|rows| segment.is(rows, at));
     let cells = || {
         lanes.iter().flat_map(move |(segment, lane)| {
             let indices = 0..segment.height();
-            let chosen = indices.filter(move |&at| rows.is_none_or(|rows| segment.is(rows, at)));
+            let chosen = indices.filter(move |&at| is_chosen(segment, at));
             chosen.map(move |row_idx| (lane, row_idx))
         })
     };
     let series = match field.kind() {
-        Kind::Code | Kind::List | Kind::Text => {
+        Kind::Code | Kind::List => {
+            // Each text is there once; rows have views of it.
+            let mut texts: Vec<&str> = Vec::new();
+            let mut places: HashMap<u32, u32> = HashMap::from([(NULL, NULL)]);
+            let mut place = |code: u32| {
+                *places.entry(code).or_insert_with(|| {
+                    texts.push(vocabulary.text(code));
+                    u32::try_from(texts.len() - 1).expect("codes have 32 bits")
+                })
+            };
+            let mut chosen: Vec<Option<u32>> = Vec::new();
+            for (segment, lane) in &lanes {
+                let Lane::Codes(codes) = lane else {
+                    unreachable!("codes are codes");
+                };
+                let codes = codes.map(&mut place);
+                let indices = (0..segment.height()).filter(|&at| is_chosen(segment, at));
+                chosen.extend(indices.map(|at| Some(codes[at]).filter(|&place| place != NULL)));
+            }
+            let chosen = UInt32Chunked::from_iter_options(PlSmallStr::EMPTY, chosen.into_iter());
+            let texts = StringChunked::from_iter_values(name, texts.into_iter());
+            // Checked: every place is one of a text.
+            texts.take(&chosen).expect("places of texts").into_series()
+        }
+        Kind::Text => {
             let texts = cells().map(|(lane, row_idx)| match lane {
-                Lane::Codes(codes) => vocabulary.text(codes[row_idx]),
-                Lane::Texts(texts) => texts.get(row_idx),
+                Lane::Texts(texts) => Some(texts.get(row_idx)).filter(|text| !text.is_empty()),
                 _ => unreachable!("texts are texts"),
             });
-            let texts = texts.map(|text| Some(text).filter(|text| !text.is_empty()));
             StringChunked::from_iter_options(name, texts).into_series()
         }
         Kind::Time => {

@@ -9,14 +9,14 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use polars::prelude::{DataFrame, DataType, IntoSeries, PlSmallStr, UInt8Chunked};
+use polars::prelude::{BooleanChunked, DataFrame, IntoSeries, NewChunkedArray, PlSmallStr};
 use polars_io::SerReader;
 use polars_io::parquet::read::ParquetReader;
 use polars_io::parquet::write::{ParquetCompression, ParquetWriter};
 
 use super::field::Kind;
 use super::filter::Rows;
-use super::lane::{Lane, Texts, derive, sources};
+use super::lane::{Codes, Lane, Texts, derive, sources};
 use super::series::series;
 use super::{Field, Row, Segment, Snapshot, StoreError};
 use crate::frame::{NULL, Vocabulary};
@@ -27,9 +27,8 @@ const ROWS: &str = "rows.parquet";
 /// Rows of a file, at most, unless one segment has more.
 pub(super) const FILE_ROWS: usize = 1 << 18;
 
-/// What `rows.parquet` says of a row.
-const IS_EVENT: u8 = 1;
-const IS_REQUEST: u8 = 2;
+/// What `rows.parquet` says of a row, by column.
+const STATES: [(&str, Rows); 2] = [("is_event", Rows::Events), ("is_request", Rows::Requests)];
 
 /// Returns what files hold: all but what follows from columns.
 fn stored() -> impl Iterator<Item = Field> {
@@ -170,7 +169,7 @@ fn stored_lane(
                 }
                 last.1
             });
-            Lane::Codes(Cow::Owned(codes.collect()))
+            Lane::Codes(Codes::Rows(codes.collect()))
         }
         Kind::Text => Lane::Texts(Texts::File(series.str().map_err(wrong)?.clone())),
         Kind::Time => {
@@ -208,16 +207,17 @@ pub(super) fn save(snapshot: &Snapshot, folder: &Path) -> Result<(), StoreError>
     for group in groups(&in_memory) {
         write(group, folder, &snapshot.vocabulary)?;
     }
-    let mut states = Vec::with_capacity(snapshot.height() as usize);
-    for segment in &*snapshot.segments {
-        for row_idx in 0..segment.height() {
-            let event = u8::from(segment.is(Rows::Events, row_idx)) * IS_EVENT;
-            let request = u8::from(segment.is(Rows::Requests, row_idx)) * IS_REQUEST;
-            states.push(event | request);
-        }
-    }
-    let column = UInt8Chunked::from_vec(PlSmallStr::from_static("state"), states);
-    let mut frame = column.into_series().into_frame();
+    // Flags, since bytes are no type that this Polars has.
+    let flags = STATES.map(|(name, rows)| {
+        let segments = snapshot.segments.iter();
+        let flags = segments.flat_map(|segment| {
+            (0..segment.height()).map(move |row_idx| segment.is(rows, row_idx))
+        });
+        let flags = BooleanChunked::from_iter_values(PlSmallStr::from_static(name), flags);
+        flags.into_series().into()
+    });
+    let mut frame = DataFrame::new(snapshot.height() as usize, flags.to_vec())
+        .expect("columns of one height with their own names");
     write_frame(&mut frame, &folder.join(ROWS))
 }
 
@@ -244,14 +244,12 @@ pub(super) fn groups(segments: &[Arc<Segment>]) -> impl Iterator<Item = &[Arc<Se
 pub(super) fn open(folder: &Path) -> Result<Vec<Segment>, StoreError> {
     let states = read(&folder.join(ROWS), None)?;
     let wrong = |cause| parquet(&folder.join(ROWS), cause);
-    let states = states.column("state").map_err(wrong)?;
-    let states = states.cast(&DataType::UInt8).map_err(wrong)?;
-    let states: Vec<u8> = states
-        .as_materialized_series()
-        .u8()
-        .map_err(wrong)?
-        .into_no_null_iter()
-        .collect();
+    let mut flags = Vec::with_capacity(STATES.len());
+    for (name, _) in STATES {
+        let column = states.column(name).map_err(wrong)?;
+        flags.push(column.bool().map_err(wrong)?);
+    }
+    let is = |state: usize, row: usize| flags[state].get(row) == Some(true);
     let io = |cause| StoreError::Io {
         path: folder.to_owned(),
         cause,
@@ -266,17 +264,139 @@ pub(super) fn open(folder: &Path) -> Result<Vec<Segment>, StoreError> {
         firsts.extend(number);
     }
     firsts.sort_unstable();
-    let height = Row::try_from(states.len()).map_err(|_cause| StoreError::TooMany)?;
+    let height = Row::try_from(states.height()).map_err(|_cause| StoreError::TooMany)?;
     let ends = firsts.iter().skip(1).copied().chain([height]);
     let segments = firsts.iter().zip(ends).map(|(&first, end)| {
         let segment = Segment::in_file(first, end - first, file_of(folder, first));
-        for (row_idx, state) in states[first as usize..end as usize].iter().enumerate() {
-            if state & IS_EVENT != 0 {
+        for row_idx in 0..segment.height() {
+            let row = first as usize + row_idx;
+            if is(0, row) {
                 segment.set_event(row_idx);
             }
-            segment.set_request(row_idx, state & IS_REQUEST != 0);
+            segment.set_request(row_idx, is(1, row));
         }
         segment
     });
     Ok(segments.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use foldhash::quality::RandomState;
+
+    use super::*;
+    use crate::decode::decode;
+    use crate::frame::coder::CodedEvent;
+    use crate::frame::{Coder, Column, EventColumns, Place};
+    use crate::store::filter::{Filter, Test};
+    use crate::store::sort::Order;
+    use crate::store::{Fate, Limits, Store};
+
+    /// Pushes segments of a few events, all of one request each: received, complete, and the latter once more.
+    fn fill(store: &Store) {
+        let hasher = RandomState::default();
+        let mut coder = Some(Coder::new(store.vocabulary()));
+        for segment in 0..3 {
+            let given = coder.take().unwrap();
+            let mut columns = EventColumns::new(&hasher, given, "audit.log", None);
+            for request in 0..100 {
+                for stage in ["RequestReceived", "ResponseComplete", "ResponseComplete"] {
+                    let text = format!(
+                        r#"{{"auditID":"{segment}-{request}","stage":"{stage}","verb":"get","user":{{"username":"u{}","groups":["all","g{}"]}},"objectRef":{{"resource":"pods","name":"p{}"}},"stageTimestamp":"2026-11-22T04:{:02}:27.650970Z"}}"#,
+                        request % 7,
+                        request % 3,
+                        request % 11,
+                        (request * 37 + segment) % 60,
+                    );
+                    let mut event = CodedEvent::default();
+                    decode(&text, columns.coder(), &mut event).unwrap();
+                    columns.push(&event, &text, &Place::default());
+                }
+            }
+            let (frame, used) = columns.finish(Vec::new());
+            coder = Some(used);
+            let fates = [Fate::Open, Fate::Final, Fate::Duplicate]
+                .into_iter()
+                .cycle();
+            let fates: Vec<Fate> = fates.take(frame.height()).collect();
+            store.push(&frame, Vec::new(), &fates);
+        }
+    }
+
+    /// Asks both stores the same; rows of the answers.
+    fn check(kept: &Store, opened: &Store, tests: &[Test], field: Column) -> usize {
+        let ask = |store: &Store, rows: Rows, is_descending: bool| {
+            let (snapshot, stop) = (store.snapshot(), AtomicBool::new(false));
+            let filter = Filter {
+                rows,
+                tests: tests.to_vec(),
+            };
+            let rows = filter.apply(&snapshot, &stop).unwrap().unwrap();
+            let order = Order {
+                field: field.into(),
+                is_descending,
+            };
+            let facet = crate::store::facet::Facet::count(&snapshot, &rows, field.into(), &stop);
+            let order = order.apply(&snapshot, &rows, &stop).unwrap().unwrap();
+            (facet.unwrap().unwrap(), order)
+        };
+        let mut rows = 0;
+        for kind in [Rows::Events, Rows::Requests] {
+            for is_descending in [false, true] {
+                let ours = ask(kept, kind, is_descending);
+                assert_eq!(ask(opened, kind, is_descending), ours);
+                rows = ours.1.len();
+            }
+        }
+        rows
+    }
+
+    #[test]
+    fn what_is_saved_and_opened_answers_as_what_is_in_memory() {
+        let kept = Store::new(&crate::frame::Vocabulary::new(), Limits::default());
+        fill(&kept);
+        let folder = tempfile::tempdir().unwrap();
+        kept.save(folder.path()).unwrap();
+        let opened = Store::open(folder.path(), Limits::default()).unwrap();
+        assert_eq!(
+            opened.snapshot().span().unwrap(),
+            kept.snapshot().span().unwrap()
+        );
+        let is = |column: Column, value: &str| Test::Is(column.into(), value.to_owned());
+        let is_not = |column: Column, value: &str| Test::IsNot(column.into(), value.to_owned());
+        let pattern = || regex::Regex::new("p1").unwrap();
+        let (from, to) = kept.snapshot().span().unwrap().unwrap();
+        let middle = i64::midpoint(from, to);
+        for (tests, some) in [
+            (vec![], true),
+            (vec![is(Column::Username, "u3")], true),
+            (vec![is(Column::Username, "nobody")], false),
+            (
+                vec![is(Column::UserGroups, "g1"), is_not(Column::Name, "p1")],
+                true,
+            ),
+            (vec![is(Column::ApiGroup, "")], true),
+            (vec![is_not(Column::ApiGroup, "")], false),
+            (vec![Test::Search(pattern())], true),
+            (
+                vec![Test::SearchNot(pattern()), is_not(Column::Username, "u0")],
+                true,
+            ),
+            (vec![Test::Time(from, middle)], true),
+            (vec![Test::Time(from, to + 1)], true),
+            (vec![Test::Time(to + 1, to + 2)], false),
+            (vec![Test::Among([1, 4, 301, 899].into())], true),
+        ] {
+            for field in [
+                Column::Username,
+                Column::UserGroups,
+                Column::Name,
+                Column::StageTs,
+            ] {
+                assert_eq!(check(&kept, &opened, &tests, field) > 0, some, "{tests:?}");
+            }
+        }
+    }
 }

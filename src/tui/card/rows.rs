@@ -207,7 +207,7 @@ impl<'a> Reader<'a> {
                     unreachable!("a file is coded, an offset is a number, an id is a text");
                 };
                 for (row, (file, offset)) in (segment.first..).zip(files.iter().zip(offsets)) {
-                    let place = (*file, *offset);
+                    let place = (file, *offset);
                     let from = wanted.partition_point(|&(file, offset, _)| (file, offset) < place);
                     let here = wanted[from..]
                         .iter()
