@@ -40,10 +40,7 @@ impl Screen {
     ///
     /// # Errors
     /// When the terminal refuses.
-    pub fn take(
-        has_mouse: bool,
-        on_panic: impl Fn() + Send + Sync + 'static,
-    ) -> io::Result<Self> {
+    pub fn take(has_mouse: bool, on_panic: impl Fn() + Send + Sync + 'static) -> io::Result<Self> {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             {
@@ -80,7 +77,7 @@ impl Screen {
         if self.has_mouse {
             execute!(stdout(), EnableMouseCapture)?;
         }
-        self.terminal.clear()
+        self.clear()
     }
 
     /// Returns whether some thread has panicked: nothing may be drawn then.
@@ -106,7 +103,10 @@ impl Screen {
     /// # Errors
     /// When the terminal is gone.
     pub fn clear(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        // Not `Terminal::clear`, which asks the terminal for its cursor and waits for the answer: up to two seconds where
+        // there is none, and then fails; and the thread that waits for keys would have the answer.
+        let size = self.terminal.size()?;
+        self.terminal.resize(size.into())
     }
 
     /// Returns columns and lines.
@@ -175,7 +175,7 @@ impl Screen {
         // Raw mode is on as far as we know, and off as far as the terminal knows.
         disable_raw_mode()?;
         enable_raw_mode()?;
-        self.terminal.clear()
+        self.clear()
     }
 }
 
