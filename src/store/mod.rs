@@ -25,7 +25,8 @@ pub mod sort;
 mod spill;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashMap;
 use rayon::slice::ParallelSlice;
@@ -63,8 +64,14 @@ pub enum StoreError {
         #[source]
         cause: polars::error::PolarsError,
     },
+    /// A file of the case is not as it was written.
+    #[error("`{path}` is damaged", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
     /// A folder or file.
-    #[error("cannot write `{path}`: {cause}", path = path.display())]
+    #[error("cannot read or write `{path}`: {cause}", path = path.display())]
     Io {
         /// The path.
         path: PathBuf,
@@ -92,6 +99,8 @@ pub struct Store {
     vocabulary: Vocabulary,
     limits: Arc<Limits>,
     inner: Arc<Mutex<Inner>>,
+    /// Outside of the lock, which is held while files are written.
+    is_closed: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Store {
@@ -146,7 +155,17 @@ impl Store {
             vocabulary: vocabulary.clone(),
             limits: Arc::new(limits),
             inner: Arc::default(),
+            is_closed: Arc::default(),
         }
+    }
+
+    /// Writes no further file, and removes the folder of the system's if there is one: what is in it cannot be read
+    /// any more. For the end of a program whose threads may still have the store.
+    pub fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        // A thread that panicked leaves the list of files as it was.
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.folder = None;
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -212,7 +231,7 @@ impl Store {
         inner.bytes += segment.bytes();
         inner.segments.push(Arc::new(segment));
         let limit = self.limits.memory_bytes;
-        if limit > 0 && inner.bytes > limit {
+        if limit > 0 && inner.bytes > limit && !self.is_closed.load(Ordering::Relaxed) {
             self.spill(&mut inner, limit / 2);
         }
     }
@@ -248,7 +267,7 @@ impl Store {
     /// When the folder or a file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), StoreError> {
         let snapshot = self.snapshot();
-        spill::save(&snapshot, folder)
+        spill::save(&snapshot, folder, &self.is_closed)
     }
 
     /// Returns the events that [`Self::save`] wrote to a folder.
@@ -281,7 +300,7 @@ impl Store {
                 }
             },
         };
-        while inner.bytes > target {
+        while inner.bytes > target && !self.is_closed.load(Ordering::Relaxed) {
             let in_memory = &inner.segments[inner.spilled..];
             let Some(count) = spill::groups(in_memory).next().map(<[_]>::len) else {
                 return;

@@ -2,17 +2,25 @@
 //!
 //! A file holds the rows of one segment as Parquet, texts as texts (Parquet has a dictionary of its own), and is
 //! read column by column. `rows.parquet` says of all rows which are events and which stand for requests: a file is
-//! written once, and this may change as long as the log is read.
+//! written once, and this may change as long as the log is read. `sums` is written last and names the files with a
+//! hash of their bytes: a folder without it is of no use, and a damaged file is noticed before it is shown.
+//!
+//! Logs tell secrets: only the user who reads them may read these files.
 
 use std::borrow::Cow;
-use std::fs::File;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use polars::prelude::{BooleanChunked, DataFrame, IntoSeries, NewChunkedArray, PlSmallStr};
 use polars_io::SerReader;
 use polars_io::parquet::read::ParquetReader;
 use polars_io::parquet::write::{ParquetCompression, ParquetWriter};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::field::Kind;
 use super::filter::Rows;
@@ -23,6 +31,9 @@ use crate::frame::{NULL, Vocabulary};
 
 /// Name of the file that says what rows are.
 const ROWS: &str = "rows.parquet";
+
+/// Name of the file with the hashes of the others.
+const SUMS: &str = "sums";
 
 /// Rows of a file, at most, unless one segment has more.
 pub(super) const FILE_ROWS: usize = 1 << 18;
@@ -78,15 +89,29 @@ fn write_frame(frame: &mut DataFrame, path: &Path) -> Result<(), StoreError> {
         path: path.to_owned(),
         cause,
     };
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(io)?;
-    }
-    let file = File::create(path).map_err(io)?;
+    let file = create(path).map_err(io)?;
     ParquetWriter::new(file)
         .with_compression(ParquetCompression::Zstd(None))
         .finish(frame)
         .map_err(|cause| parquet(path, cause))?;
     Ok(())
+}
+
+/// Creates a file, and its folder if it is not there, for this user alone.
+fn create(path: &Path) -> std::io::Result<File> {
+    let mut file = OpenOptions::new();
+    file.write(true).create(true).truncate(true);
+    let mut folder = DirBuilder::new();
+    folder.recursive(true);
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
+        std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
+    }
+    if let Some(path) = path.parent() {
+        folder.create(path)?;
+    }
+    file.open(path)
 }
 
 fn parquet(path: &Path, cause: polars::error::PolarsError) -> StoreError {
@@ -193,11 +218,15 @@ fn stored_lane(
     })
 }
 
-/// Writes what is in memory to files in `folder`, and what all rows are.
+/// Writes what is in memory to files in `folder`, and what all rows are; stops when `is_closed` is set.
 ///
 /// # Errors
 /// When something cannot be written.
-pub(super) fn save(snapshot: &Snapshot, folder: &Path) -> Result<(), StoreError> {
+pub(super) fn save(
+    snapshot: &Snapshot,
+    folder: &Path,
+    is_closed: &AtomicBool,
+) -> Result<(), StoreError> {
     let in_memory: Vec<Arc<Segment>> = snapshot
         .segments
         .iter()
@@ -205,6 +234,11 @@ pub(super) fn save(snapshot: &Snapshot, folder: &Path) -> Result<(), StoreError>
         .cloned()
         .collect();
     for group in groups(&in_memory) {
+        if is_closed.load(Ordering::Relaxed) {
+            let cause = std::io::ErrorKind::Interrupted.into();
+            let path = folder.to_owned();
+            return Err(StoreError::Io { path, cause });
+        }
         write(group, folder, &snapshot.vocabulary)?;
     }
     // Flags, since bytes are no type that this Polars has.
@@ -218,7 +252,68 @@ pub(super) fn save(snapshot: &Snapshot, folder: &Path) -> Result<(), StoreError>
     });
     let mut frame = DataFrame::new(snapshot.height() as usize, flags.to_vec())
         .expect("columns of one height with their own names");
-    write_frame(&mut frame, &folder.join(ROWS))
+    write_frame(&mut frame, &folder.join(ROWS))?;
+    let path = folder.join(SUMS);
+    let mut text = String::new();
+    for (name, sum) in sums(folder)? {
+        let _ = writeln!(text, "{sum:016x} {name}");
+    }
+    create(&path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|cause| StoreError::Io { path, cause })
+}
+
+/// Returns a hash of each Parquet file of a folder, by its name.
+fn sums(folder: &Path) -> Result<BTreeMap<String, u64>, StoreError> {
+    let io = |path: &Path, cause| StoreError::Io {
+        path: path.to_owned(),
+        cause,
+    };
+    let mut sums = BTreeMap::new();
+    let mut buffer = vec![0; 1 << 16];
+    for entry in std::fs::read_dir(folder).map_err(|cause| io(folder, cause))? {
+        let entry = entry.map_err(|cause| io(folder, cause))?;
+        let path = entry.path();
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        if !name.ends_with(".parquet") {
+            continue;
+        }
+        let mut hasher = Xxh3::new();
+        let mut file = File::open(&path).map_err(|cause| io(&path, cause))?;
+        loop {
+            match file.read(&mut buffer).map_err(|cause| io(&path, cause))? {
+                0 => break,
+                length => hasher.update(&buffer[..length]),
+            }
+        }
+        sums.insert(name, hasher.digest());
+    }
+    Ok(sums)
+}
+
+/// Checks that the files of a folder are those that [`save`] left there.
+fn check(folder: &Path) -> Result<(), StoreError> {
+    let path = folder.join(SUMS);
+    let text = std::fs::read_to_string(&path).map_err(|cause| StoreError::Io { path, cause })?;
+    let mut found = sums(folder)?;
+    for line in text.lines() {
+        let Some((sum, name)) = line.split_once(' ') else {
+            continue;
+        };
+        if found.remove(name) != u64::from_str_radix(sum, 16).ok() {
+            return Err(StoreError::Damaged {
+                path: folder.join(name),
+            });
+        }
+    }
+    match found.pop_first() {
+        None => Ok(()),
+        Some((name, _)) => Err(StoreError::Damaged {
+            path: folder.join(name),
+        }),
+    }
 }
 
 /// Returns runs of segments, each with the rows of one file.
@@ -242,6 +337,7 @@ pub(super) fn groups(segments: &[Arc<Segment>]) -> impl Iterator<Item = &[Arc<Se
 /// # Errors
 /// When a file is missing or cannot be read.
 pub(super) fn open(folder: &Path) -> Result<Vec<Segment>, StoreError> {
+    check(folder)?;
     let states = read(&folder.join(ROWS), None)?;
     let wrong = |cause| parquet(&folder.join(ROWS), cause);
     let mut flags = Vec::with_capacity(STATES.len());
@@ -265,6 +361,15 @@ pub(super) fn open(folder: &Path) -> Result<Vec<Segment>, StoreError> {
     }
     firsts.sort_unstable();
     let height = Row::try_from(states.height()).map_err(|_cause| StoreError::TooMany)?;
+    // The hashes are right: so is this, unless somebody made them up.
+    let is_whole = match (firsts.first(), firsts.last()) {
+        (Some(first), Some(last)) => *first == 0 && *last < height,
+        _ => height == 0,
+    };
+    if !is_whole {
+        let path = folder.join(ROWS);
+        return Err(StoreError::Damaged { path });
+    }
     let ends = firsts.iter().skip(1).copied().chain([height]);
     let segments = firsts.iter().zip(ends).map(|(&first, end)| {
         let segment = Segment::in_file(first, end - first, file_of(folder, first));

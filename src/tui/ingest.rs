@@ -64,12 +64,45 @@ impl Known {
             results,
             folder: case
                 .view(FRAMES)
-                .map(|name| name.trim_matches('"').to_owned()),
+                .map(|name| name.trim_matches('"'))
+                .filter(|name| is_frames(name))
+                .map(str::to_owned),
             short_sizes: case.short_sizes(),
             sources: case.sources().to_vec(),
             problem,
         }
     }
+}
+
+/// Returns whether a folder of a case is one of frames. A case may come from somebody else, and what it names as such
+/// is read and removed in the end.
+fn is_frames(name: &str) -> bool {
+    let number = name.strip_prefix("frames-");
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Removes the frames of runs that ended before the case knew of them.
+fn sweep(case: &Path, known: Option<&str>) {
+    let entries = std::fs::read_dir(case).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        let name = name.to_str().filter(|name| is_frames(name));
+        if name.is_some() && name != known {
+            // What is left of it is only room on the disk. A link is removed and not followed.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// What a case showed of an earlier run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opened {
+    /// Nothing.
+    Nothing,
+    /// What was found then; there is more to find.
+    Old,
+    /// All there is.
+    Current,
 }
 
 /// What a case is to keep of this run.
@@ -88,6 +121,10 @@ pub struct Keep {
 /// Reads the log, and tells of it.
 pub fn read(plan: Plan, known: &Known, desk: &Arc<Desk>, events: &Sender<Event>) {
     let tell = |news: News| drop(events.send(Event::News(news)));
+    let fail = |cause: String| {
+        finish(desk, true);
+        tell(News::Failed(cause));
+    };
     if let Some(problem) = &known.problem {
         tell(News::Note(format!(
             "the results in the case are of no use: {problem}"
@@ -105,28 +142,43 @@ pub fn read(plan: Plan, known: &Known, desk: &Arc<Desk>, events: &Sender<Event>)
         Some(rules) => rules,
         None => match embedded() {
             Ok(rules) => rules,
-            Err(error) => return tell(News::Failed(error)),
+            Err(error) => return fail(error),
         },
     };
     let made_by = made_by(&rules);
     let sources = fingerprints(&discovery.files, &known.short_sizes);
+    let mut opened = Opened::Nothing;
+    // Where the events of this run are kept, if they are.
+    let mut folder: Option<(String, PathBuf)> = None;
     if let Some(case) = &plan.case {
-        let is_current = open(case, known, &made_by, sources.as_deref(), desk, &tell);
-        if is_current {
-            return;
+        sweep(case, known.folder.as_deref());
+        opened = open(case, known, &made_by, sources.as_deref(), desk, &tell);
+        match &sources {
+            Some(_) => {
+                let name = format!("frames-{}", now() / 1000);
+                folder = Some((name.clone(), case.join(name)));
+            }
+            None => tell(News::Note(
+                "events are not kept in the case: not all that is read is a file that can be read again"
+                    .to_owned(),
+            )),
         }
     }
-    let name = format!("frames-{}", now() / 1000);
-    let folder = plan.case.as_ref().map(|case| case.join(&name));
+    if opened == Opened::Current {
+        return;
+    }
     let store = Store::new(
         &Vocabulary::new(),
         Limits {
             memory_bytes: plan.memory_bytes,
-            folder: folder.clone(),
+            folder: folder.as_ref().map(|(_, path)| path.clone()),
         },
     );
+    if let Some((_, path)) = &folder {
+        desk.keep(store.clone(), path.clone());
+    }
     // What the case holds stays on the screen until the new run is over.
-    let has_old = known.results.is_some() && plan.case.is_some();
+    let has_old = opened == Opened::Old;
     if !has_old {
         set(&desk.store, store.clone());
     }
@@ -147,7 +199,7 @@ pub fn read(plan: Plan, known: &Known, desk: &Arc<Desk>, events: &Sender<Event>)
     }
     let scan = match pipeline::scan(&options, &rules, &compiled) {
         Ok(scan) => scan,
-        Err(error) => return tell(News::Failed(error.to_string())),
+        Err(error) => return fail(error.to_string()),
     };
     let mut problems: Vec<String> = scan.summary.problems.clone();
     problems.extend(
@@ -159,15 +211,18 @@ pub fn read(plan: Plan, known: &Known, desk: &Arc<Desk>, events: &Sender<Event>)
     set(&desk.results, results.clone());
     set(&desk.store, store.clone());
     finish(desk, scan.was_stopped);
-    if let (Some(case), Some(folder), Some(sources), false) =
-        (&plan.case, folder, sources, scan.was_stopped)
-    {
-        match store.save(&folder) {
+    if let (Some((name, path)), Some(sources), false) = (folder, sources, scan.was_stopped) {
+        match store.save(&path) {
             Ok(()) => tell(News::Keep(Box::new(Keep {
                 sources,
                 results: pack(&results, made_by),
                 folder: name,
-                old: known.folder.iter().map(|old| case.join(old)).collect(),
+                old: known
+                    .folder
+                    .iter()
+                    .zip(&plan.case)
+                    .map(|(old, case)| case.join(old))
+                    .collect(),
             }))),
             Err(error) => problems.push(format!("not kept in the case: {error}")),
         }
@@ -199,7 +254,7 @@ fn finish(desk: &Desk, was_stopped: bool) {
     );
 }
 
-/// Shows what the case holds; returns whether it is of these files as they are now, and by these rules.
+/// Shows what the case holds; says whether it is of these files as they are now, and by these rules.
 fn open(
     case: &Path,
     known: &Known,
@@ -207,16 +262,16 @@ fn open(
     sources: Option<&[SourceFile]>,
     desk: &Desk,
     tell: &impl Fn(News),
-) -> bool {
+) -> Opened {
     let (Some(kept), Some(folder), Some(sources)) = (&known.results, &known.folder, sources) else {
-        return false;
+        return Opened::Nothing;
     };
     let change = case::compare(&known.sources, sources);
     if matches!(change, Change::Different) {
         tell(News::Note(
             "the case was of other files; these are read anew".to_owned(),
         ));
-        return false;
+        return Opened::Nothing;
     }
     let opened = unpack(kept).and_then(|results| {
         let store = Store::open(&case.join(folder), Limits::default())
@@ -227,9 +282,9 @@ fn open(
         Ok(opened) => opened,
         Err(error) => {
             tell(News::Note(format!(
-                "what the case holds cannot be used: {error}"
+                "what the case holds cannot be used, and is read anew: {error}"
             )));
-            return false;
+            return Opened::Nothing;
         }
     };
     // Files may have moved since; rows have their old names.
@@ -254,7 +309,7 @@ fn open(
             "opened from the case; the logs have not changed".to_owned(),
         ));
         tell(News::Finished(results, Vec::new()));
-        return true;
+        return Opened::Current;
     }
     let why = match change {
         Change::Grown { files } => {
@@ -272,7 +327,7 @@ fn open(
         "opened from the case; {why}: reading again"
     )));
     tell(News::Preview(results));
-    false
+    Opened::Old
 }
 
 fn results(outcome: Outcome, summary: Summary) -> Results {

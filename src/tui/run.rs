@@ -9,7 +9,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use ratatui::crossterm::event;
 
 use super::app::{App, Start};
-use super::card::Progress;
 use super::ingest;
 use super::terminal::Screen;
 use super::theme::Theme;
@@ -87,7 +86,14 @@ pub fn run(options: Options) -> Result<Report, RunError> {
         None => Case::in_memory()?,
     };
     let questions = Questions::embedded()?;
-    let mut screen = Screen::take(options.has_mouse)?;
+    let (events, inbox) = channel();
+    // Before the terminal is taken: it has to be given back whenever a signal comes.
+    #[cfg(unix)]
+    signals(events.clone());
+    let mut screen = {
+        let events = events.clone();
+        Screen::take(options.has_mouse, move || drop(events.send(Event::Ended)))?
+    };
     let saved = case
         .view("theme")
         .and_then(|name| Theme::by_name(name.trim_matches('"')));
@@ -102,13 +108,12 @@ pub fn run(options: Options) -> Result<Report, RunError> {
     });
     screen.draw(&app)?;
     let first_frame = options.started.elapsed();
-    let (events, inbox) = channel();
     let (jobs, queue) = channel();
     let empty = Store::new(&Vocabulary::new(), Limits::default());
     let desk = Arc::new(Desk::new(empty, options.pipeline.read.clone()));
     threads(&desk, &events, queue);
     let monitor = options.pipeline.monitor.clone();
-    let reading = {
+    {
         let (desk, events) = (Arc::clone(&desk), events.clone());
         let known = ingest::Known::of(&app.case);
         let plan = ingest::Plan {
@@ -117,8 +122,8 @@ pub fn run(options: Options) -> Result<Report, RunError> {
             case: options.case,
             memory_bytes: options.memory_bytes,
         };
-        std::thread::spawn(move || ingest::read(plan, &known, &desk, &events))
-    };
+        std::thread::spawn(move || ingest::read(plan, &known, &desk, &events));
+    }
     let mut turn = Turn {
         screen,
         app: &mut app,
@@ -130,7 +135,8 @@ pub fn run(options: Options) -> Result<Report, RunError> {
     let result = turn.turn();
     monitor.stop();
     drop(turn);
-    drop(reading);
+    // Threads may still read or write: they end with the program, and nobody waits for them.
+    desk.close();
     // What could not be saved is tried once more when the case goes.
     drop(app);
     result?;
@@ -140,7 +146,7 @@ pub fn run(options: Options) -> Result<Report, RunError> {
     })
 }
 
-/// Starts the threads that do jobs, wait for keys and for signals.
+/// Starts the threads that do jobs and wait for keys.
 fn threads(desk: &Arc<Desk>, events: &Sender<Event>, queue: Receiver<Job>) {
     let queue = Arc::new(Mutex::new(queue));
     for _ in 0..WORKERS {
@@ -161,9 +167,9 @@ fn threads(desk: &Arc<Desk>, events: &Sender<Event>, queue: Receiver<Job>) {
                 return;
             }
         }
+        // The terminal is gone, and without keys nobody could leave.
+        let _ = keys.send(Event::Ended);
     });
-    #[cfg(unix)]
-    signals(events.clone());
 }
 
 /// Turns signals that end the program into an event, so that the terminal is given back.
@@ -251,15 +257,7 @@ impl Turn<'_> {
         let store = self.desk.usage();
         let is_new = self.app.reading.position != Some(position) || self.app.reading.usage != store;
         if is_new {
-            set(
-                &self.desk.progress,
-                Progress {
-                    read_bytes: position.read_bytes,
-                    total_bytes: position.total_bytes,
-                    is_done: false,
-                    was_stopped: false,
-                },
-            );
+            self.desk.progressed(position);
             // Progress asks for rows at most, and never ends anything.
             let _ = self.take(Event::News(News::Progress(position, store)));
         }
@@ -272,7 +270,12 @@ impl Turn<'_> {
             return Ok(true);
         }
         if matches!(event, Event::Continued) {
-            self.screen.clear()?;
+            self.screen.resume()?;
+            self.app.size = self.screen.size()?;
+        }
+        if matches!(event, Event::News(News::Finished(..))) {
+            // Nobody looks again.
+            self.app.reading.usage = self.desk.usage();
         }
         let clock = self.app.clock;
         let effects = update(self.app, event, now());
@@ -286,7 +289,8 @@ impl Turn<'_> {
                 Effect::Copy(text) => self.screen.copy(&text)?,
                 Effect::Redraw => self.screen.clear()?,
                 Effect::Remove(folders) => {
-                    // What is left of them is only room on the disk.
+                    // The case knows the new ones now. What is left of the old is only room on the disk.
+                    self.desk.kept();
                     std::thread::spawn(move || {
                         for folder in folders {
                             drop(std::fs::remove_dir_all(folder));

@@ -24,6 +24,10 @@ const COPY_BYTES: usize = 74_000;
 /// Set by the panic hook: the screen is the shell's again, and nobody may draw.
 static HAS_PANICKED: AtomicBool = AtomicBool::new(false);
 
+/// Whether the terminal is ours. It is given back once: who leaves the alternate screen a second time puts the cursor
+/// over what was printed after the first.
+static IS_TAKEN: AtomicBool = AtomicBool::new(false);
+
 /// A terminal that is taken over. Dropping it gives it back.
 pub struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
@@ -31,16 +35,22 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Takes the terminal over.
+    /// Takes the terminal over. From now on, a panic of any thread gives it back before it says why, and then calls
+    /// `on_panic`.
     ///
     /// # Errors
     /// When the terminal refuses.
-    pub fn take(has_mouse: bool) -> io::Result<Self> {
+    pub fn take(has_mouse: bool, on_panic: impl Fn() + Send + Sync + 'static) -> io::Result<Self> {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            HAS_PANICKED.store(true, Ordering::SeqCst);
-            let _ = give_back();
+            {
+                // Another thread may be in the middle of a screen, and must not go on with it afterwards.
+                let _out = stdout().lock();
+                HAS_PANICKED.store(true, Ordering::SeqCst);
+                let _ = give_back();
+            }
             before(panic);
+            on_panic();
         }));
         let terminal = Terminal::new(CrosstermBackend::new(stdout()))?;
         let mut screen = Self {
@@ -52,6 +62,11 @@ impl Screen {
     }
 
     fn enter(&mut self) -> io::Result<()> {
+        let _out = stdout().lock();
+        if Self::has_panicked() {
+            return Ok(());
+        }
+        IS_TAKEN.store(true, Ordering::SeqCst);
         enable_raw_mode()?;
         execute!(
             stdout(),
@@ -62,7 +77,7 @@ impl Screen {
         if self.has_mouse {
             execute!(stdout(), EnableMouseCapture)?;
         }
-        self.terminal.clear()
+        self.clear()
     }
 
     /// Returns whether some thread has panicked: nothing may be drawn then.
@@ -75,6 +90,8 @@ impl Screen {
     /// # Errors
     /// When the terminal is gone.
     pub fn draw(&mut self, app: &App) -> io::Result<()> {
+        // The lock is one that its thread may take again.
+        let _out = stdout().lock();
         if !Self::has_panicked() {
             self.terminal.draw(|frame| view::draw(app, frame))?;
         }
@@ -86,7 +103,10 @@ impl Screen {
     /// # Errors
     /// When the terminal is gone.
     pub fn clear(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        // Not `Terminal::clear`, which asks the terminal for its cursor and waits for the answer: up to two seconds where
+        // there is none, and then fails; and the thread that waits for keys would have the answer.
+        let size = self.terminal.size()?;
+        self.terminal.resize(size.into())
     }
 
     /// Returns columns and lines.
@@ -133,9 +153,29 @@ impl Screen {
     /// When the terminal is gone.
     pub fn suspend(&mut self) -> io::Result<()> {
         give_back()?;
+        // As the terminal does it for programs that leave it Ctrl-z: the whole job stops, so that the shell also gets
+        // its prompt where another program still writes into our standard input. Where no shell could continue us, the
+        // system ignores the signal.
         #[cfg(unix)]
-        signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?;
+        nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(0),
+            nix::sys::signal::Signal::SIGTSTP,
+        )?;
         self.enter()
+    }
+
+    /// Takes the terminal again after the program was stopped by whomever: a shell has used it since.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn resume(&mut self) -> io::Result<()> {
+        if !IS_TAKEN.load(Ordering::SeqCst) {
+            return self.enter();
+        }
+        // Raw mode is on as far as we know, and off as far as the terminal knows.
+        disable_raw_mode()?;
+        enable_raw_mode()?;
+        self.clear()
     }
 }
 
@@ -155,11 +195,11 @@ fn osc52(text: &str, is_tmux: bool) -> String {
     }
 }
 
-/// Gives the terminal back to the shell.
-///
-/// # Errors
-/// When the terminal is gone.
-pub fn give_back() -> io::Result<()> {
+/// Gives the terminal back to the shell, if it is ours.
+fn give_back() -> io::Result<()> {
+    if !IS_TAKEN.swap(false, Ordering::SeqCst) {
+        return Ok(());
+    }
     let raw = disable_raw_mode();
     let screen = execute!(
         stdout(),

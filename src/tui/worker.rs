@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Mutex, MutexGuard, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::card::{self, Progress, Sources};
 use super::clock::Clock;
@@ -17,6 +17,7 @@ use super::update::Event;
 use super::work::{Done, Job, Outcome, Task};
 use crate::decode::{Wanted, unwrap};
 use crate::frame::Column;
+use crate::pipeline::Position;
 use crate::query::{Cell, Tables};
 use crate::report::{RowFormat, RowWriter};
 use crate::source::reread::{Reread, RereadError};
@@ -39,6 +40,8 @@ pub struct Desk {
     pub progress: RwLock<Progress>,
     /// How files are read.
     pub read: ReadOptions,
+    /// Events on their way into the case, and the folder that they have there.
+    unkept: Mutex<Option<(Store, PathBuf)>>,
     reread: Mutex<Reread>,
 }
 
@@ -66,6 +69,7 @@ impl Desk {
             clock: RwLock::default(),
             files: RwLock::default(),
             progress: RwLock::default(),
+            unkept: Mutex::default(),
             reread: Mutex::new(Reread::new(&read)),
             read,
         }
@@ -74,6 +78,44 @@ impl Desk {
     /// Returns how much is kept, and where.
     pub fn usage(&self) -> crate::store::Usage {
         get(&self.store).usage()
+    }
+
+    /// Notes how far reading has come, unless it is over.
+    pub fn progressed(&self, position: Position) {
+        let mut progress = self
+            .progress
+            .write()
+            .expect("a thread that panics ends the program");
+        if !progress.is_done {
+            progress.read_bytes = position.read_bytes;
+            progress.total_bytes = position.total_bytes;
+        }
+    }
+
+    /// Notes that `store` goes to `folder`, of which the case does not know yet.
+    pub fn keep(&self, store: Store, folder: PathBuf) {
+        *lock(&self.unkept) = Some((store, folder));
+    }
+
+    /// Notes that the case knows of the folder.
+    pub fn kept(&self) {
+        *lock(&self.unkept) = None;
+    }
+
+    /// Removes what nobody will find: files for what had no room in memory, and what the case does not know of. No
+    /// event can be read afterwards.
+    ///
+    /// Also does so after a panic, which may have come with any lock held.
+    pub fn close(&self) {
+        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
+        store.close();
+        drop(store);
+        let mut unkept = self.unkept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((store, folder)) = unkept.take() {
+            store.close();
+            // What is left goes when the case is opened again.
+            let _ = std::fs::remove_dir_all(folder);
+        }
     }
 
     fn snapshot(&self) -> Snapshot {
