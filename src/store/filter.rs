@@ -195,6 +195,10 @@ fn value_test<'l>(
             Box::new(move |row_idx| Some(codes[row_idx]) == code)
         }
         Lane::Texts(texts) => Box::new(move |row_idx| texts.get(row_idx) == value),
+        // No status is kept as 0.
+        Lane::Numbers(numbers) if field == Column::Code.into() && value.is_empty() => {
+            Box::new(move |row_idx| numbers[row_idx] == 0)
+        }
         lane => Box::new(move |row_idx| lane.show(row_idx, vocabulary) == value),
     }
 }
