@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use polars::prelude::{
     DataFrame, DataType, IntoSeries, ParquetCompression, ParquetReader, ParquetWriter, PlSmallStr,
-    SerReader, UInt8Chunked,
+    SerReader, UInt32Chunked,
 };
 
 use super::field::Kind;
@@ -28,8 +28,8 @@ const ROWS: &str = "rows.parquet";
 pub(super) const FILE_ROWS: usize = 1 << 18;
 
 /// What `rows.parquet` says of a row.
-const IS_EVENT: u8 = 1;
-const IS_REQUEST: u8 = 2;
+const IS_EVENT: u32 = 1;
+const IS_REQUEST: u32 = 2;
 
 /// Returns what files hold: all but what follows from columns.
 fn stored() -> impl Iterator<Item = Field> {
@@ -211,12 +211,13 @@ pub(super) fn save(snapshot: &Snapshot, folder: &Path) -> Result<(), StoreError>
     let mut states = Vec::with_capacity(snapshot.height() as usize);
     for segment in &*snapshot.segments {
         for row_idx in 0..segment.height() {
-            let event = u8::from(segment.is(Rows::Events, row_idx)) * IS_EVENT;
-            let request = u8::from(segment.is(Rows::Requests, row_idx)) * IS_REQUEST;
+            let event = u32::from(segment.is(Rows::Events, row_idx)) * IS_EVENT;
+            let request = u32::from(segment.is(Rows::Requests, row_idx)) * IS_REQUEST;
             states.push(event | request);
         }
     }
-    let column = UInt8Chunked::from_vec(PlSmallStr::from_static("state"), states);
+    // Polars has no smaller numbers without features of their own.
+    let column = UInt32Chunked::from_vec(PlSmallStr::from_static("state"), states);
     let mut frame = column.into_series().into_frame();
     write_frame(&mut frame, &folder.join(ROWS))
 }
@@ -245,10 +246,10 @@ pub(super) fn open(folder: &Path) -> Result<Vec<Segment>, StoreError> {
     let states = read(&folder.join(ROWS), None)?;
     let wrong = |cause| parquet(&folder.join(ROWS), cause);
     let states = states.column("state").map_err(wrong)?;
-    let states = states.cast(&DataType::UInt8).map_err(wrong)?;
-    let states: Vec<u8> = states
+    let states = states.cast(&DataType::UInt32).map_err(wrong)?;
+    let states: Vec<u32> = states
         .as_materialized_series()
-        .u8()
+        .u32()
         .map_err(wrong)?
         .into_no_null_iter()
         .collect();
