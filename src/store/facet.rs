@@ -9,7 +9,7 @@ use super::field::Kind;
 use super::lane::{Codes, Lane};
 use super::{Field, Row, Segment, Snapshot, StoreError, shares};
 use crate::frame::vocabulary::parse_list;
-use crate::frame::{NULL, Vocabulary};
+use crate::frame::{Column, NULL, Vocabulary};
 
 /// How many distinct values a facet holds; the rest is counted together.
 pub const VALUES: usize = 10_000;
@@ -150,6 +150,12 @@ impl Counts {
 
     fn finish(self, rows: u64, field: Field, vocabulary: &Vocabulary) -> Facet {
         let mut by_text = self.texts;
+        // No status is kept as 0.
+        if field == Column::Code.into()
+            && let Some(count) = by_text.remove("0")
+        {
+            by_text.insert(String::new(), count);
+        }
         for (code, count) in self.codes {
             let elements = match field.kind() {
                 Kind::List if code != NULL => parse_list(vocabulary.text(code)),

@@ -207,6 +207,10 @@ impl<'t> Asked<'t> {
                 }
             }
             Lane::Texts(texts) => mask.keep_rows(|row_idx| texts.get(row_idx) == value),
+            // No status is kept as 0.
+            Lane::Numbers(numbers) if field == Column::Code.into() && value.is_empty() => {
+                mask.keep_rows(|row_idx| numbers[row_idx] == 0);
+            }
             lane => mask.keep_rows(|row_idx| lane.show(row_idx, vocabulary) == value),
         }
         Ok(())

@@ -274,16 +274,29 @@ pub struct Events {
     pub ticket: Ticket,
     /// Whether they are.
     pub is_busy: bool,
+    /// The row under the cursor when rows were asked for: the cursor stays with it unless it moved on.
+    pub kept: Option<Row>,
     /// Where to put the cursor when rows come: at the first one from this time on.
     pub seek: Option<i64>,
     /// What is known of the rows around the cursor.
     pub cells: Cells,
     /// The JSON of the row.
     pub json: Option<JsonPane>,
-    /// Places that the search matches.
-    pub matches: Vec<u32>,
+    /// Places that the search matches, once they are known for these rows.
+    pub matches: Option<Vec<u32>>,
     /// Of matches on their way.
     pub match_ticket: Ticket,
+    /// Whether matches are wanted as soon as the rows are there.
+    pub searches: bool,
+}
+
+impl Events {
+    /// Notes that places of matches are others now, or will be; those that somebody waits for are searched again.
+    pub fn forget_matches(&mut self) {
+        self.searches |= !self.match_ticket.is_none();
+        self.match_ticket = Ticket::default();
+        self.matches = None;
+    }
 }
 
 /// Values of rows around the cursor.
@@ -302,7 +315,7 @@ pub struct Cells {
 }
 
 /// Fields that are fetched besides those shown.
-pub const HIDDEN: [Column; 12] = [
+pub const HIDDEN: [Column; 13] = [
     Column::Resource,
     Column::Namespace,
     Column::Name,
@@ -315,6 +328,7 @@ pub const HIDDEN: [Column; 12] = [
     Column::StageTs,
     Column::Verb,
     Column::Username,
+    Column::RequestUri,
 ];
 
 /// The histogram.
@@ -328,8 +342,44 @@ pub struct Timeline {
     pub cursor: usize,
     /// Bucket where a stretch starts.
     pub brush: Option<usize>,
+    /// Time that the cursor goes to when the next histogram comes.
+    pub seek: Option<i64>,
     /// Of the one on its way.
     pub ticket: Ticket,
+}
+
+impl Timeline {
+    fn time_of(&self, bucket: usize) -> Option<i64> {
+        let histogram = self.histogram.as_ref()?;
+        let bucket = i64::try_from(bucket).unwrap_or(i64::MAX);
+        let after = histogram.bucket_us.saturating_mul(bucket);
+        Some(histogram.from.saturating_add(after))
+    }
+
+    /// Returns the time where the bucket under the cursor starts.
+    pub fn time(&self) -> Option<i64> {
+        self.time_of(self.cursor)
+    }
+
+    /// Asks for the histogram anew; the cursor stays at its time.
+    pub fn renew(&mut self) {
+        self.seek = self.seek.or_else(|| self.time());
+        self.ticket = Ticket::default();
+    }
+
+    /// Shows another histogram; the cursor and the start of a stretch stay at their times.
+    pub fn put(&mut self, histogram: Histogram) {
+        let last = histogram.buckets.len().saturating_sub(1);
+        let bucket = |time: i64| {
+            let outside = if time < histogram.from { 0 } else { last };
+            histogram.bucket_of(time).unwrap_or(outside)
+        };
+        let time = self.seek.take().or_else(|| self.time());
+        let brush = self.brush.and_then(|brush| self.time_of(brush));
+        self.cursor = time.map_or(0, bucket);
+        self.brush = brush.map(bucket);
+        self.histogram = Some(histogram);
+    }
 }
 
 /// Values of fields.
@@ -339,6 +389,8 @@ pub struct Facets {
     pub fields: Grid,
     /// The values.
     pub facet: Option<Facet>,
+    /// The field they are of, or will be.
+    pub field: Option<Field>,
     /// The cursor in the values.
     pub values: Grid,
     /// Whether keys are for the values.
@@ -674,11 +726,13 @@ impl App {
                 rows: Arc::default(),
                 ticket: Ticket::default(),
                 is_busy: false,
+                kept: None,
                 seek: None,
                 cells: Cells::default(),
                 json: None,
-                matches: Vec::new(),
+                matches: None,
                 match_ticket: Ticket::default(),
+                searches: false,
             },
             timeline: Timeline::default(),
             facets: Facets::default(),

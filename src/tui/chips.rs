@@ -88,8 +88,8 @@ impl Chip {
             }
             Ask::Value(field, value) if field.kind() == Kind::List => {
                 let element = serde_json::to_string(value).unwrap_or_default();
-                let condition =
-                    format!("{} LIKE {}", field.name(), quoted(&format!("%{element}%")));
+                let pattern = quoted(&regex::escape(&element));
+                let condition = format!("{} ~ {pattern}", field.name());
                 if self.is_negated {
                     format!("({} IS NULL OR NOT {condition})", field.name())
                 } else {
@@ -108,16 +108,24 @@ impl Chip {
                 }
             }
             Ask::Text(pattern) => {
+                let operator = if ignores_case(pattern.as_str()) {
+                    "~*"
+                } else {
+                    "~"
+                };
                 let pattern = quoted(pattern.as_str());
-                let fields =
-                    SEARCHED.map(|column| format!("COALESCE({}, '') ~ {pattern}", column.name()));
+                // A field that is not there matches nothing, not even the empty pattern.
+                let fields = SEARCHED.map(|column| {
+                    format!("COALESCE({} {operator} {pattern}, FALSE)", column.name())
+                });
                 format!("{not}({})", fields.join(" OR "))
             }
             Ask::Time(from, to) => {
+                let clock = Clock::Utc;
                 format!(
-                    "ms >= {} AND ms < {}",
-                    from.div_euclid(1000),
-                    to.div_euclid(1000) + 1
+                    "{TIME} >= {from} AND {TIME} < {to} /* {} .. {} */",
+                    clock.show(*from),
+                    clock.show(*to)
                 )
             }
             Ask::Among(rows, what) => {
@@ -130,6 +138,13 @@ impl Chip {
 impl Chips {
     /// Sets a filter; the same one is not set twice.
     pub fn add(&mut self, ask: Ask, is_negated: bool) {
+        // A status of 0 is none.
+        let ask = match ask {
+            Ask::Value(field, value) if field == Column::Code.into() && value == "0" => {
+                Ask::Value(field, String::new())
+            }
+            ask => ask,
+        };
         let same = |chip: &Chip| {
             chip.is_negated == is_negated
                 && match (&chip.ask, &ask) {
@@ -175,15 +190,23 @@ impl Chips {
     }
 }
 
-/// Columns that events are shown with at first.
+/// The time that rows have their place by, in microseconds, as SQL.
+pub const TIME: &str = "CAST(COALESCE(stage_ts, ts) AS BIGINT)";
+
+/// Returns whether a pattern that was typed matches letters of both cases: it has no large one.
+pub fn ignores_case(pattern: &str) -> bool {
+    !pattern.chars().any(char::is_uppercase)
+}
+
+/// Columns that events are shown with at first: when, who, what, from where.
 pub const SHOWN: [Column; 9] = [
     Column::StageTs,
     Column::Code,
+    Column::Username,
     Column::Verb,
     Column::Resource,
     Column::Namespace,
     Column::Name,
-    Column::Username,
     Column::PeerIp,
     Column::UserAgent,
 ];

@@ -36,6 +36,11 @@ impl Clock {
         self.format(time_us, "%H:%M:%S%.3f")
     }
 
+    /// Shows day and time to the second without the year, as `11-22 04:55:35Z`, where there is little room.
+    pub fn show_narrow(self, time_us: i64) -> String {
+        self.format(time_us, "%m-%d %H:%M:%S")
+    }
+
     /// Says from when to when, and how long that is: `2026-11-22 04:55:35Z to 05:02:11Z, 6 min`.
     pub fn span(self, from: i64, to: i64) -> String {
         let second = |time: i64| time.div_euclid(1_000_000);

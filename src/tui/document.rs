@@ -56,11 +56,29 @@ pub enum Look {
     Good,
 }
 
+/// Bytes of a text that a page shows: a line is wrapped at each key, and the JSON has all of it.
+const BYTES: usize = 8 << 10;
+
+/// Returns `text` without secrets, clean, and bounded.
+fn shown(text: &str) -> String {
+    if text.len() <= BYTES {
+        return clean::safe(text).into_owned();
+    }
+    // Secrets first: half of one is not known as such.
+    let text = clean::redact(text);
+    let mut end = text.len().min(BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let rest = text.len() - end;
+    format!("{} … ({rest} more bytes)", clean::clean(&text[..end]))
+}
+
 impl Part {
     /// Returns a stretch of log text or of the program's.
     pub fn new(text: &str, look: Look) -> Self {
         Self {
-            text: clean::safe(text).into_owned(),
+            text: shown(text),
             look,
             link: None,
         }

@@ -147,6 +147,7 @@ const fn key(code: KeyCode) -> Key {
 
 const LISTS: &[Context] = &[
     Context::Findings,
+    Context::Timeline,
     Context::Events,
     Context::Facets,
     Context::Credentials,
@@ -154,6 +155,13 @@ const LISTS: &[Context] = &[
     Context::Answer,
 ];
 const ROWS: &[Context] = &[Context::Events, Context::Timeline, Context::Facets];
+const FILTERED: &[Context] = &[
+    Context::Events,
+    Context::Timeline,
+    Context::Facets,
+    Context::Findings,
+    Context::Questions,
+];
 const VALUES: &[Context] = &[Context::Events, Context::Facets, Context::Page];
 const EVENTS: &[Context] = &[Context::Events];
 const JSON: &[Context] = &[Context::Json];
@@ -295,8 +303,8 @@ pub const BINDINGS: &[Binding] = &[
     bind(
         &[ch('&')],
         Action::FilterText,
-        Scope::In(ROWS),
-        "only rows that match a text; ! in front: only others",
+        Scope::In(FILTERED),
+        "only what matches a text; ! in front: only other rows",
         "filter",
     ),
     bind(

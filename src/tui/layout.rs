@@ -51,14 +51,20 @@ pub fn first_width(app: &App, split: Split) -> usize {
     }
 }
 
-/// Returns the lines that a table has below its head, which may have lines above it.
+/// Returns the lines that a table has below its head; other things may be above or below it.
 pub fn table_height(app: &App) -> usize {
-    let above = match app.screen() {
+    let others = match app.screen() {
         Screen::Tab(Tab::Sql) => editor_height(app),
+        Screen::Tab(Tab::Findings) => summary_height(app),
         Screen::Answer(_) => 1,
         _ => 0,
     };
-    app.body_height().saturating_sub(above + 1)
+    app.body_height().saturating_sub(others + 1)
+}
+
+/// Returns the lines below the list of findings that say what the one under the cursor is.
+pub fn summary_height(app: &App) -> usize {
+    if app.body_height() < 12 { 0 } else { 4 }
 }
 
 /// Returns the lines of the editor, its border among them.
@@ -103,6 +109,12 @@ pub fn wrap(line: &Line, width: usize) -> Vec<Vec<Piece>> {
                     continue;
                 } else {
                     split_at_columns(word, room)
+                };
+                // A blank behind the last column would cost the last letter.
+                let text = if used + columns(text) > room {
+                    text.trim_end_matches(' ')
+                } else {
+                    text
                 };
                 used += columns(text);
                 let last = lines.last_mut().expect("there is a line");
@@ -182,5 +194,6 @@ mod tests {
         check(&[], 4, &[""]);
         check(&["日本語"], 3, &["日", "本", "語"]);
         check(&["x"], 0, &["x"]);
+        check(&["abcd efgh ijkl"], 4, &["abcd", "ef", "gh", "ij", "kl"]);
     }
 }

@@ -24,6 +24,8 @@ pub mod pivot;
 pub mod results;
 pub mod run;
 pub mod terminal;
+#[cfg(test)]
+mod tests;
 pub mod text;
 pub mod theme;
 pub mod update;

@@ -43,6 +43,13 @@ pub fn fit_clean(text: &str, columns: usize, cut: Cut) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Returns `text` for the clipboard: without secrets, its lines clean. What is pasted into a shell may hide nothing either.
+pub fn copied(text: &str) -> String {
+    let text = clean::redact(text);
+    let lines: Vec<Cow<'_, str>> = text.lines().map(clean::clean).collect();
+    lines.join("\n")
+}
+
 fn prefix(text: &str, columns: usize) -> &str {
     let mut used = 0;
     let end = text.char_indices().find(|(_, c)| {

@@ -18,6 +18,7 @@ use super::app::{App, Context, Screen, Tab};
 use super::keymap;
 use super::layout;
 use super::results::Results;
+use super::view;
 use super::work::{Done, Job};
 use crate::pipeline::Position;
 use crate::store::Usage;
@@ -90,7 +91,13 @@ pub fn update(app: &mut App, event: Event, now: i64) -> Vec<Effect> {
         Event::Key(key) => on_key(app, key, &mut effects),
         Event::Paste(text) => overlay::paste(app, &text),
         Event::Mouse(mouse) => on_mouse(app, mouse, &mut effects),
-        Event::Resize(width, height) => app.size = (width, height),
+        Event::Resize(width, height) => {
+            let before = view::timeline::buckets(app.width());
+            app.size = (width, height);
+            if before != view::timeline::buckets(app.width()) {
+                app.timeline.renew();
+            }
+        }
         Event::Done(done) => data::done(app, done),
         Event::News(news) => data::news(app, news, &mut effects),
         Event::Continued | Event::Ended => {}
@@ -169,7 +176,7 @@ fn settle(app: &mut App) {
             app.facets.values.settle(values, 1, table);
         }
         Some(Screen::Tab(Tab::Credentials)) => {
-            let columns = super::view::credentials::COLUMNS.len();
+            let columns = view::credentials::COLUMNS.len();
             let rows = app.credential_rows.len();
             app.credentials.settle(rows, columns, table);
         }
@@ -186,7 +193,8 @@ fn settle(app: &mut App) {
                 .histogram
                 .as_ref()
                 .map_or(0, |h| h.buckets.len());
-            app.timeline.cursor = app.timeline.cursor.min(buckets.saturating_sub(1));
+            let shown = view::timeline::buckets(width).min(buckets);
+            app.timeline.cursor = app.timeline.cursor.min(shown.saturating_sub(1));
         }
         Some(Screen::Tab(Tab::Sql)) => {
             if let Some(screen) = &mut app.sql.answer {
@@ -206,6 +214,7 @@ fn settle(app: &mut App) {
         }
         Some(Screen::Form(_)) | None => {}
     }
+    overlay::settle(app);
 }
 
 fn settle_page(page: &mut super::app::Page, width: usize, height: usize) {

@@ -7,6 +7,7 @@ pub mod events;
 pub mod facets;
 pub mod findings;
 pub mod ingest;
+mod input;
 pub mod json;
 pub mod overlay;
 pub mod page;
@@ -17,12 +18,13 @@ pub mod timeline;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::app::{App, Context, Screen, Tab};
 use super::chips::Chips;
 use super::keymap::{BINDINGS, Binding, Scope};
 use super::pivot::Pivot;
-use super::text::{Cut, fit, fit_clean};
+use super::text::{Cut, copied, fit, fit_clean};
 use crate::report::clean;
 use crate::store::filter::Rows;
 
@@ -45,6 +47,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
         footer(app, frame, line(area.height - 1));
     }
     overlay::draw(app, frame, area);
+    make_room(frame);
     if app.is_ascii {
         to_ascii(frame);
     }
@@ -160,7 +163,7 @@ fn status(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let width = usize::from(area.width);
     let right_columns = clean::columns(&right).min(width);
     let left = match &app.message {
-        Some(message) => clean::safe(message).into_owned(),
+        Some(message) => fit(message, width, Cut::End),
         None => left_status(app),
     };
     let room = width.saturating_sub(right_columns + 1);
@@ -287,6 +290,23 @@ fn hints(context: Context) -> Vec<(String, &'static str)> {
         .collect()
 }
 
+/// Takes out wide characters whose second half something else was drawn over: they would push the line to the right.
+fn make_room(frame: &mut Frame<'_>) {
+    let buffer = frame.buffer_mut();
+    let width = usize::from(buffer.area.width);
+    for at in 0..buffer.content.len() {
+        let symbol = buffer.content[at].symbol();
+        if symbol.len() > 1 && symbol.width() > 1 {
+            let columns = symbol.width();
+            let fits = at % width + columns <= width;
+            let mut others = buffer.content[at + 1..].iter().take(columns - 1);
+            if !fits || others.any(|cell| cell.symbol() != " ") {
+                buffer.content[at].set_symbol(" ");
+            }
+        }
+    }
+}
+
 /// Replaces what is not ASCII on the whole screen.
 fn to_ascii(frame: &mut Frame<'_>) {
     for cell in &mut frame.buffer_mut().content {
@@ -333,15 +353,14 @@ pub(super) fn copies(app: &App) -> Vec<(char, String, String)> {
     let mut copies = Vec::new();
     let mut add = |key: char, what: &str, text: String| {
         if !text.is_empty() {
-            // The clipboard is an output, too: what is pasted into a shell must not hide anything.
-            copies.push((key, what.to_owned(), clean::safe(&text).into_owned()));
+            copies.push((key, what.to_owned(), copied(&text)));
         }
     };
     let pivot = super::update::pivot_at_cursor(app);
     match app.screen() {
         Screen::Tab(Tab::Events) => {
             add('v', "the value", events::value(app));
-            add('r', "the row, with tabs", events::row_text(app));
+            add('r', "the row", events::row_text(app));
         }
         Screen::Tab(Tab::Findings) => {
             add(
@@ -352,7 +371,7 @@ pub(super) fn copies(app: &App) -> Vec<(char, String, String)> {
         }
         Screen::Answer(_) | Screen::Tab(Tab::Sql) => {
             add('v', "the value", answer::value(app));
-            add('r', "the row, with tabs", answer::row_text(app));
+            add('r', "the row", answer::row_text(app));
         }
         _ => add('v', "the line", page::line_text(app)),
     }

@@ -1,7 +1,5 @@
 //! What keys do.
 
-use std::sync::Arc;
-
 use super::super::app::{
     AnswerScreen, App, Cells, Choice, Context, FindingOrder, JsonPane, Menu, Overlay, Page,
     PageScreen, Prompt, Purpose, Screen, Tab, editor, facet_fields,
@@ -159,14 +157,8 @@ fn json_mut(app: &mut App) -> Option<&mut JsonPane> {
 }
 
 fn step(app: &mut App, by: i64) {
-    let in_fields = matches!(app.screen(), Screen::Tab(Tab::Facets)) && !app.facets.in_values;
     if let Some(grid) = grid_mut(app) {
-        let before = grid.row;
         grid.step(by);
-        if in_fields && grid.row != before {
-            app.facets.ticket = Ticket::default();
-            app.facets.values = Grid::default();
-        }
     } else if matches!(app.screen(), Screen::Tab(Tab::Timeline)) {
         // Up and down go by ten, to the ends of the log at most.
         side(
@@ -472,16 +464,7 @@ fn answer_pivot(screen: &AnswerScreen) -> Option<Pivot> {
 /// Filters rows by the value under the cursor.
 fn filter_by_value(app: &mut App, is_negated: bool) {
     let test = match app.screen() {
-        Screen::Tab(Tab::Events) => {
-            let events = &app.events;
-            let cells = events
-                .grid
-                .row
-                .checked_sub(events.cells.first)
-                .and_then(|at| events.cells.rows.get(at));
-            let field = events.fields.get(events.grid.column).copied();
-            field.zip(cells.and_then(|cells| cells.get(events.grid.column).cloned()))
-        }
+        Screen::Tab(Tab::Events) => view::events::cell(app),
         Screen::Tab(Tab::Facets) => {
             let field = facet_fields().get(app.facets.fields.row).copied();
             let value = app.facets.facet.as_ref();
@@ -522,9 +505,7 @@ fn facet(app: &mut App) {
     let at = facet_fields().iter().position(|known| Some(known) == field);
     if let Some(at) = at {
         app.facets.fields.row = at;
-        app.facets.values = Grid::default();
         app.facets.in_values = true;
-        app.facets.ticket = Ticket::default();
         show(app, Tab::Facets);
     } else {
         app.message = Some("this column has no facet: nearly every value is its own".to_owned());
@@ -559,6 +540,8 @@ fn sort(app: &mut App, is_reversed: bool) {
                 field,
                 is_descending: is_reversed,
             };
+            // A place in time is one in the order of time.
+            app.events.seek = None;
             app.message = Some(format!(
                 "sorted by {}{}",
                 field.name(),
@@ -591,7 +574,7 @@ fn mark(app: &mut App) {
         };
         let (from, to) = (time(from), time(to));
         timeline.span = Some((from, to));
-        timeline.cursor = 0;
+        timeline.seek = Some(from);
         app.chips
             .chips
             .retain(|chip| !matches!(chip.ask, Ask::Time(..)));
@@ -617,7 +600,6 @@ fn zoom(app: &mut App, by: i32) {
         let length = (length / 4).max(i64::try_from(histogram.buckets.len()).unwrap_or(1));
         let from = (at - length / 2).max(from).min(to.saturating_sub(length));
         timeline.span = Some((from, from + length));
-        timeline.cursor = histogram.buckets.len() / 2;
     } else if timeline.span.take().is_some() {
         let whole = app
             .results
@@ -628,38 +610,39 @@ fn zoom(app: &mut App, by: i32) {
         let wide = (at.saturating_sub(length * 2), at.saturating_add(length * 2));
         let is_part = whole.is_some_and(|(first, last)| wide.0 > first.0 || wide.1 < last.0);
         timeline.span = is_part.then_some(wide);
-        timeline.cursor = histogram.buckets.len() / 2;
     }
+    timeline.seek = Some(at);
     timeline.ticket = Ticket::default();
 }
 
 /// To the timeline and back, at the same time.
 fn timeline(app: &mut App) {
     if matches!(app.screen(), Screen::Tab(Tab::Timeline)) {
-        if let Some(histogram) = &app.timeline.histogram {
-            let cursor = i64::try_from(app.timeline.cursor).unwrap_or(0);
-            app.events.seek = Some(histogram.from + histogram.bucket_us * cursor);
+        if let Some(time) = app.timeline.time() {
+            app.events.seek = Some(time);
             app.events.order = Order::default();
             app.events.ticket = Ticket::default();
         }
         show(app, Tab::Events);
         return;
     }
-    if let Some(time) = time_at_cursor(app)
-        && let Some(histogram) = &app.timeline.histogram
-    {
-        if let Some(bucket) = histogram.bucket_of(time) {
-            app.timeline.cursor = bucket;
-        } else {
-            app.timeline.span = None;
-            app.timeline.ticket = Ticket::default();
+    if let Some(time) = time_at_cursor(app) {
+        let timeline = &mut app.timeline;
+        let histogram = timeline.histogram.as_ref();
+        match histogram.and_then(|histogram| histogram.bucket_of(time)) {
+            Some(bucket) => timeline.cursor = bucket,
+            None => {
+                timeline.span = None;
+                timeline.seek = Some(time);
+                timeline.ticket = Ticket::default();
+            }
         }
     }
     show(app, Tab::Timeline);
 }
 
 /// Returns when the row under the cursor was, once that is known.
-fn time_at_cursor(app: &App) -> Option<i64> {
+pub(super) fn time_at_cursor(app: &App) -> Option<i64> {
     let events = &app.events;
     let cells = events
         .cells
@@ -673,10 +656,7 @@ fn time_at_cursor(app: &App) -> Option<i64> {
 /// To the next finding in time.
 fn to_finding(app: &mut App, by: i32) {
     let here = match app.screen() {
-        Screen::Tab(Tab::Timeline) => app.timeline.histogram.as_ref().map(|histogram| {
-            let cursor = i64::try_from(app.timeline.cursor).unwrap_or(0);
-            histogram.from + histogram.bucket_us * cursor
-        }),
+        Screen::Tab(Tab::Timeline) => app.timeline.time(),
         _ => time_at_cursor(app),
     };
     let Some(here) = here else { return };
@@ -690,7 +670,7 @@ fn to_finding(app: &mut App, by: i32) {
         .map(|finding| (finding.first_seen.0, &finding.summary));
     let next = if by > 0 {
         times
-            .filter(|(time, _)| *time >= here + width)
+            .filter(|(time, _)| *time >= here.saturating_add(width))
             .min_by_key(|(time, _)| *time)
     } else {
         times
@@ -761,21 +741,14 @@ pub(super) fn prompt(app: &mut App, purpose: Purpose, text: &str) {
 }
 
 /// Searches for the pattern that was typed.
-pub(super) fn search(app: &mut App, effects: &mut Vec<Effect>) {
+pub(super) fn search(app: &mut App) {
     if matches!(app.context(), Context::Events | Context::Timeline) {
-        let Some(pattern) = app.search.clone() else {
-            return;
-        };
-        let task = Task::Matches {
-            rows: Arc::clone(&app.events.rows),
-            filter: app.chips.filter(),
-            pattern,
-        };
-        let (ticket, job) = app.tickets.issue(task);
-        app.events.match_ticket = ticket;
-        app.events.matches.clear();
+        app.events.forget_matches();
+        app.events.searches = true;
         app.message = Some("searching".to_owned());
-        effects.push(Effect::Work(job));
+        if app.context() == Context::Timeline {
+            show(app, Tab::Events);
+        }
     } else {
         to_next_match(app, 1);
     }
@@ -787,7 +760,13 @@ fn to_next_match(app: &mut App, by: i32) {
         return;
     };
     if app.context() == Context::Events {
-        return to_match(app, by, false);
+        return match app.events.matches {
+            Some(_) => to_match(app, by, false),
+            None => search(app),
+        };
+    }
+    if app.context() == Context::Timeline {
+        return search(app);
     }
     if app.context() == Context::Json {
         let direction = if by > 0 {
@@ -832,7 +811,9 @@ fn to_next_match(app: &mut App, by: i32) {
 pub(super) fn to_match(app: &mut App, by: i32, is_first: bool) {
     let events = &mut app.events;
     let here = u32::try_from(events.grid.row).unwrap_or(u32::MAX);
-    let matches = &events.matches;
+    let Some(matches) = &events.matches else {
+        return;
+    };
     if matches.is_empty() {
         app.message = Some("no match among these rows".to_owned());
         return;

@@ -1,8 +1,11 @@
 //! What comes back from workers and from reading, and what is asked of workers.
 
+use std::sync::Arc;
+
 use super::super::app::{
     AnswerScreen, App, HIDDEN, JsonPane, Page, PageScreen, Screen, Tab, facet_fields,
 };
+use super::super::grid::Grid;
 use super::super::ingest::{FRAMES, Keep};
 use super::super::pivot::{Pivot, Place};
 use super::super::view;
@@ -84,8 +87,8 @@ pub(in super::super) fn refresh(app: &mut App) {
 /// Notes that rows are others now.
 pub(in super::super) fn stale(app: &mut App) {
     app.events.ticket = Ticket::default();
-    app.events.matches.clear();
-    app.events.match_ticket = Ticket::default();
+    app.events.is_busy = false;
+    app.events.forget_matches();
     app.timeline.ticket = Ticket::default();
     app.facets.ticket = Ticket::default();
 }
@@ -99,14 +102,17 @@ pub(super) fn done(app: &mut App, done: Done) {
         match result {
             Ok(Outcome::Rows(rows, place)) => {
                 let events = &mut app.events;
+                let has_moved = events.rows.get(events.grid.row).copied() != events.kept;
                 events.rows = rows;
-                if let Some(place) = place {
+                if let Some(place) = place.filter(|_| events.seek.is_some() || !has_moved) {
                     // The row stays where it is on the screen.
                     let line = events.grid.row.saturating_sub(events.grid.top);
                     events.grid.row = place;
                     events.grid.top = place.saturating_sub(line);
                 }
                 events.cells = super::super::app::Cells::default();
+                events.seek = None;
+                events.forget_matches();
             }
             Err(cause) => app.message = Some(cause),
             Ok(_) => {}
@@ -114,21 +120,26 @@ pub(super) fn done(app: &mut App, done: Done) {
     } else if is(&app.events.match_ticket) {
         match result {
             Ok(Outcome::Matches(places)) => {
-                app.events.matches = places;
+                app.events.matches = Some(places);
+                app.events.match_ticket = Ticket::default();
                 super::act::to_match(app, 1, true);
             }
             Err(cause) => app.message = Some(cause),
             Ok(_) => {}
         }
     } else if is(&app.events.cells.ticket) {
-        if let Ok(Outcome::Cells(first, rows)) = result {
-            let cells = &mut app.events.cells;
-            cells.first = first;
-            cells.rows = rows;
+        match result {
+            Ok(Outcome::Cells(first, rows)) => {
+                let cells = &mut app.events.cells;
+                cells.first = first;
+                cells.rows = rows;
+            }
+            Err(cause) => app.message = Some(cause),
+            Ok(_) => {}
         }
     } else if is(&app.timeline.ticket) {
         match result {
-            Ok(Outcome::Histogram(histogram)) => app.timeline.histogram = Some(histogram),
+            Ok(Outcome::Histogram(histogram)) => app.timeline.put(histogram),
             Err(cause) => app.message = Some(cause),
             Ok(_) => {}
         }
@@ -250,14 +261,19 @@ pub(super) fn ask(app: &mut App, effects: &mut Vec<Effect>) {
         }
         Screen::Tab(Tab::Facets) => {
             let field = facet_fields().get(app.facets.fields.row).copied();
-            if let Some(field) = field.filter(|_| is_idle(&app.facets.ticket)) {
+            let is_other = field != app.facets.field;
+            if let Some(field) = field.filter(|_| is_other || is_idle(&app.facets.ticket)) {
                 let task = Task::Facet {
                     filter: app.chips.filter(),
                     field,
                 };
                 let (ticket, job) = app.tickets.issue(task);
                 app.facets.ticket = ticket;
-                app.facets.facet = None;
+                if is_other {
+                    app.facets.field = Some(field);
+                    app.facets.facet = None;
+                    app.facets.values = Grid::default();
+                }
                 effects.push(Effect::Work(job));
             }
         }
@@ -273,15 +289,30 @@ fn is_idle(ticket: &Ticket) -> bool {
 fn ask_events(app: &mut App, effects: &mut Vec<Effect>) {
     let events = &mut app.events;
     if is_idle(&events.ticket) {
+        events.kept = events.rows.get(events.grid.row).copied();
         let task = Task::Rows {
             filter: app.chips.filter(),
             order: events.order,
-            keep: events.rows.get(events.grid.row).copied(),
-            seek: events.seek.take(),
+            keep: events.kept,
+            seek: events.seek,
         };
         let (ticket, job) = app.tickets.issue(task);
         events.ticket = ticket;
         events.is_busy = true;
+        effects.push(Effect::Work(job));
+    }
+    if events.searches
+        && !events.is_busy
+        && let Some(pattern) = app.search.clone()
+    {
+        events.searches = false;
+        let task = Task::Matches {
+            rows: Arc::clone(&events.rows),
+            filter: app.chips.filter(),
+            pattern,
+        };
+        let (ticket, job) = app.tickets.issue(task);
+        events.match_ticket = ticket;
         effects.push(Effect::Work(job));
     }
     // A screen more on both sides, so that moving by lines seldom waits.

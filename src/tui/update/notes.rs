@@ -173,6 +173,7 @@ pub(super) fn bookmark(app: &mut App) {
 /// To the next bookmark in time.
 pub(super) fn to_bookmark(app: &mut App, by: i32) {
     let here = place_at_cursor(app);
+    let time = super::act::time_at_cursor(app);
     let bookmarks = app.case.bookmarks();
     if bookmarks.is_empty() {
         app.message = Some("there are no bookmarks: m sets one".to_owned());
@@ -186,8 +187,15 @@ pub(super) fn to_bookmark(app: &mut App, by: i32) {
     let next = match (at, by > 0) {
         (Some(at), true) => (at + 1) % count,
         (Some(at), false) => (at + count - 1) % count,
-        (None, true) => 0,
-        (None, false) => count - 1,
+        // Filters may hide the row of a bookmark: what follows in time is next, not the same one again.
+        (None, true) => bookmarks
+            .iter()
+            .position(|known| time.is_some_and(|time| known.ts.0 > time))
+            .unwrap_or(0),
+        (None, false) => bookmarks
+            .iter()
+            .rposition(|known| time.is_some_and(|time| known.ts.0 < time))
+            .unwrap_or(count - 1),
     };
     let time = bookmarks[next].ts.0;
     app.message = Some(format!(

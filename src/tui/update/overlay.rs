@@ -8,10 +8,11 @@ use regex::{Regex, RegexBuilder};
 use super::super::app::{
     App, Choice, Command, Context, Menu, Overlay, Palette, Prompt, Purpose, Screen, Tab, editor,
 };
-use super::super::chips::Ask;
+use super::super::chips::{Ask, ignores_case};
 use super::super::grid::Grid;
 use super::super::keymap::BINDINGS;
 use super::super::pivot::Pivot;
+use super::super::text::copied;
 use super::super::view;
 use super::{Effect, act, ask, data, notes};
 use crate::store::Field;
@@ -31,7 +32,7 @@ pub(super) fn key(app: &mut App, key: KeyEvent, effects: &mut Vec<Effect>) {
         Overlay::Help(top) => scroll(key, top).map(Overlay::Help),
         Overlay::Text(title, text, top) => {
             if key.code == KeyCode::Char('y') {
-                effects.push(Effect::Copy(text.clone()));
+                effects.push(Effect::Copy(copied(&text)));
                 app.message = Some("copied by OSC 52, if the terminal allows it".to_owned());
             }
             scroll(key, top).map(|top| Overlay::Text(title, text, top))
@@ -42,6 +43,21 @@ pub(super) fn key(app: &mut App, key: KeyEvent, effects: &mut Vec<Effect>) {
         Overlay::Columns(grid) => in_columns(app, key, grid),
         Overlay::Menu(menu) => in_menu(app, key, menu, effects),
     };
+}
+
+/// Brings cursors back to where something is.
+pub(super) fn settle(app: &mut App) {
+    let last_top = view::overlay::last_top(app);
+    let chips = app.chips.chips.len();
+    let clamp = |grid: &mut Grid, rows: usize| grid.row = grid.row.min(rows.saturating_sub(1));
+    match &mut app.overlay {
+        Some(Overlay::Help(top) | Overlay::Text(_, _, top)) => *top = (*top).min(last_top),
+        Some(Overlay::Palette(palette)) => clamp(&mut palette.grid, palette.entries.len()),
+        Some(Overlay::Filters(grid)) => clamp(grid, chips),
+        Some(Overlay::Columns(grid)) => clamp(grid, Field::all().count()),
+        Some(Overlay::Menu(menu)) => clamp(&mut menu.grid, menu.items.len()),
+        Some(Overlay::Prompt(_)) | None => {}
+    }
 }
 
 /// Returns the first line after a key; any other key closes.
@@ -192,9 +208,8 @@ fn in_palette(
 
 /// Compiles a pattern that was typed; small letters match large ones, too.
 fn pattern(text: &str) -> Result<Regex, String> {
-    let has_upper = text.chars().any(char::is_uppercase);
     let built = RegexBuilder::new(text)
-        .case_insensitive(!has_upper)
+        .case_insensitive(ignores_case(text))
         .size_limit(PATTERN_BYTES)
         .build();
     built.map_err(|error| match error {
@@ -221,7 +236,7 @@ fn in_prompt(
     }
     let text = prompt.input.lines().join("\n");
     let result = match prompt.purpose.clone() {
-        Purpose::Search => search(app, &text, effects),
+        Purpose::Search => search(app, &text),
         Purpose::Filter => filter(app, &text),
         Purpose::Note(subject) => notes::add(app, subject, &text),
         Purpose::EditNote(id) => {
@@ -240,12 +255,12 @@ fn in_prompt(
     }
 }
 
-fn search(app: &mut App, text: &str, effects: &mut Vec<Effect>) -> Result<(), String> {
+fn search(app: &mut App, text: &str) -> Result<(), String> {
     if text.is_empty() {
         return Ok(());
     }
     app.search = Some(pattern(text)?);
-    act::search(app, effects);
+    act::search(app);
     Ok(())
 }
 
@@ -259,6 +274,9 @@ fn filter(app: &mut App, text: &str) -> Result<(), String> {
     } else {
         Some(pattern(text)?)
     };
+    if is_negated && matches!(app.screen(), Screen::Tab(Tab::Findings | Tab::Questions)) {
+        return Err("! is for rows of events; here, type what is to be shown".to_owned());
+    }
     match app.screen() {
         Screen::Tab(Tab::Findings) => {
             app.findings.pattern = typed;
@@ -393,6 +411,7 @@ pub(super) fn paste(app: &mut App, text: &str) {
             let Some(Overlay::Palette(mut palette)) = app.overlay.take() else {
                 return;
             };
+            palette.grid = Grid::default();
             rank(app, &mut palette);
             app.overlay = Some(Overlay::Palette(palette));
         }

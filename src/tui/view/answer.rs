@@ -59,7 +59,7 @@ pub fn sql(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let inner = block.inner(above);
     block.render(above, frame.buffer_mut());
     if app.sql.in_editor {
-        app.sql.editor.render(inner, frame.buffer_mut());
+        super::input::draw(app, &app.sql.editor, frame, inner);
     } else {
         for (y, line) in app.sql.editor.lines().iter().enumerate() {
             put(
@@ -127,7 +127,10 @@ fn rows(app: &App, screen: &AnswerScreen, frame: &mut Frame<'_>, area: Rect) {
         return;
     };
     if answer.height() == 0 {
-        let lines = if screen.lacks.is_empty() {
+        let lines = if screen.question.is_none() {
+            // Nobody knows what free SQL would need.
+            vec!["no rows".to_owned()]
+        } else if screen.lacks.is_empty() {
             vec!["no rows: the log holds what this asks for, and nothing in it answers".to_owned()]
         } else {
             let lacks = screen.lacks.iter();
@@ -155,7 +158,7 @@ fn rows(app: &App, screen: &AnswerScreen, frame: &mut Frame<'_>, area: Rect) {
     let mut best: Vec<usize> = names.iter().map(|name| clean::columns(name)).collect();
     for row_idx in 0..answer.height().min(MEASURED) {
         for (width, cell) in best.iter_mut().zip(answer.row(row_idx)) {
-            *width = (*width).max(cell.show().chars().count().min(60));
+            *width = (*width).max(cell.show().chars().take(60).count());
         }
     }
     let wanted: Vec<(usize, usize)> = best.iter().map(|best| ((*best).min(12), *best)).collect();

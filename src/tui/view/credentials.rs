@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::put;
-use super::table::{Head, Line, Table, draw as draw_table, widths};
+use super::table::{Head, Line, Table, draw as draw_table, fitted};
 use crate::tui::app::App;
 use crate::tui::card::CredentialRow;
 use crate::tui::document::Look;
@@ -14,26 +14,39 @@ use crate::tui::pivot::Pivot;
 /// Names, least and best widths of the columns.
 pub const COLUMNS: [(&str, usize, usize); 8] = [
     ("credential", 12, 50),
-    ("kind", 8, 14),
-    ("owner", 10, 44),
-    ("requests", 8, 8),
+    ("owner", 12, 44),
+    ("fate", 14, 60),
+    ("count", 5, 8),
     ("from", 9, 22),
-    ("first use", 16, 24),
-    ("last use", 16, 24),
-    ("fate", 8, 60),
+    ("first use", 14, 24),
+    ("last use", 14, 24),
+    ("kind", 8, 14),
 ];
+
+/// Columns from which on times are shown in full.
+const WIDE: usize = 160;
 
 /// Returns the value of a column.
 fn cell(row: &CredentialRow, column: usize) -> String {
     match column {
         0 => row.credential.clone(),
-        1 => row.kind.clone(),
-        2 => row.owner.clone(),
+        1 => row.owner.clone(),
+        2 => row.fate.clone(),
         3 => row.requests.to_string(),
         4 => row.from.clone(),
         5 => row.first.clone(),
         6 => row.last.clone(),
-        _ => row.fate.clone(),
+        _ => row.kind.clone(),
+    }
+}
+
+/// Returns it as it is drawn: where there is little room, times have neither year nor fractions, and the status line
+/// tells their zone.
+fn shown(row: &CredentialRow, column: usize, width: usize) -> String {
+    let cell = cell(row, column);
+    match cell.get(5..19) {
+        Some(time) if width < WIDE && matches!(column, 5 | 6) => time.to_owned(),
+        _ => cell,
     }
 }
 
@@ -55,7 +68,7 @@ pub fn sort(rows: &mut [CredentialRow], order: Option<(usize, bool)>) {
 /// Returns what a value stands for.
 pub fn pivot(row: &CredentialRow, column: usize) -> Pivot {
     match column {
-        2 if !row.owner.is_empty() => row.owner_pivot.clone(),
+        1 if !row.owner.is_empty() => row.owner_pivot.clone(),
         _ => row.pivot.clone(),
     }
 }
@@ -72,18 +85,19 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
         put(frame, area, 0, text, Style::default());
         return;
     }
-    let wanted = COLUMNS.map(|(_, least, best)| (least, best));
-    let widths = widths(&wanted, usize::from(area.width));
+    let width = usize::from(area.width);
+    let wanted = COLUMNS.map(|(name, least, best)| match name {
+        "first use" | "last use" if width < WIDE => (least, least),
+        "first use" | "last use" => (best, best),
+        _ => (least, best),
+    });
+    let widths = fitted(&wanted, width);
     let heads: Vec<Head> = COLUMNS
         .iter()
         .zip(widths)
         .map(|((name, ..), width)| {
             let head = Head::new(name, width).middle();
-            if *name == "requests" {
-                head.right()
-            } else {
-                head
-            }
+            if *name == "count" { head.right() } else { head }
         })
         .collect();
     draw_table(
@@ -99,7 +113,9 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
         |at| {
             let row = rows.get(at)?;
             Some(Line {
-                cells: (0..COLUMNS.len()).map(|column| cell(row, column)).collect(),
+                cells: (0..COLUMNS.len())
+                    .map(|column| shown(row, column, width))
+                    .collect(),
                 style: app.theme.look(if row.is_undead {
                     Look::Bad
                 } else {

@@ -4,8 +4,9 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::table::{Head, Line, Table, draw as draw_table, widths};
+use super::table::{Head, Line, NARROW, Table, draw as draw_table, fitted};
 use super::{json, page, put};
+use crate::finding::words::counted;
 use crate::frame::Column;
 use crate::store::filter::Rows;
 use crate::store::{Field, Kind};
@@ -40,14 +41,16 @@ fn nothing(app: &App) -> String {
         (0, _) => "nothing read so far".to_owned(),
         (_, 0) => "no row".to_owned(),
         (kept, on) => format!(
-            "0 of {kept} events pass {on} filters; Backspace drops the last one, f lists them"
+            "none of {kept} events passes {}; Backspace drops the last one, f lists them",
+            counted(on as u64, "filter")
         ),
     }
 }
 
 fn table(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let events = &app.events;
-    let heads = heads(&events.fields, usize::from(area.width));
+    let width = usize::from(area.width);
+    let heads = heads(app, width);
     draw_table(
         app,
         frame,
@@ -66,11 +69,10 @@ fn table(app: &App, frame: &mut Frame<'_>, area: Rect) {
                 Some("error") => Look::Severity(crate::finding::Severity::Medium),
                 _ => Look::Plain,
             };
-            let shown = events
-                .fields
-                .iter()
-                .zip(cells)
-                .map(|(field, cell)| show(app, *field, cell));
+            let shown = events.fields.iter().zip(cells).map(|(field, cell)| {
+                let path = path(*field, cell, hidden);
+                show(app, *field, path.unwrap_or(cell), width)
+            });
             let (file, offset) = (
                 hidden.get(3),
                 hidden.get(5).and_then(|text| text.parse().ok()),
@@ -92,9 +94,10 @@ fn table(app: &App, frame: &mut Frame<'_>, area: Rect) {
 }
 
 /// Returns a value as people read it.
-fn show(app: &App, field: Field, cell: &str) -> String {
+fn show(app: &App, field: Field, cell: &str, width: usize) -> String {
     match field.kind() {
         Kind::Time => match chrono::DateTime::parse_from_rfc3339(cell) {
+            Ok(time) if width < NARROW => app.clock.show_narrow(time.timestamp_micros()),
             Ok(time) => app.clock.show(time.timestamp_micros()),
             Err(_) => String::new(),
         },
@@ -107,12 +110,28 @@ fn show(app: &App, field: Field, cell: &str) -> String {
     }
 }
 
-fn heads(fields: &[Field], width: usize) -> Vec<Head> {
-    let wanted: Vec<(usize, usize)> = fields.iter().map(|field| wanted(*field)).collect();
-    let widths = widths(&wanted, width);
+/// Returns the path that stands for the name of what is no resource.
+fn path<'c>(field: Field, cell: &str, hidden: &'c [String]) -> Option<&'c str> {
+    let is_other = field == Column::Name.into() && cell.is_empty() && hidden.first()?.is_empty();
+    let path = hidden.get(12).map(String::as_str);
+    path.filter(|path| is_other && !path.is_empty())
+}
+
+fn heads(app: &App, width: usize) -> Vec<Head> {
+    let fields = &app.events.fields;
+    let wanted: Vec<(usize, usize)> = fields
+        .iter()
+        .map(|field| match field.kind() {
+            Kind::Time if width < NARROW => {
+                let columns = app.clock.show_narrow(app.now.max(1)).len();
+                (columns, columns)
+            }
+            _ => wanted(*field),
+        })
+        .collect();
     fields
         .iter()
-        .zip(widths)
+        .zip(fitted(&wanted, width))
         .map(|(field, width)| Head {
             name: field.name().to_owned(),
             width,
@@ -132,7 +151,9 @@ fn wanted(field: Field) -> (usize, usize) {
         (_, Kind::Time) => (24, 24),
         (Field::Column(Column::Code), _) => (4, 4),
         (Field::Column(Column::Verb), _) => (6, 10),
-        (Field::Column(Column::Resource), _) => (10, 24),
+        (Field::Column(Column::Username), _) => (14, 40),
+        (Field::Column(Column::Resource), _) => (9, 24),
+        (Field::Column(Column::Name), _) => (9, 40),
         (Field::Column(Column::Namespace), _) => (6, 16),
         (Field::Column(Column::PeerIp | Column::ClientIp), _) => (9, 16),
         (Field::Column(Column::UserAgent), _) => (8, 60),
@@ -142,11 +163,21 @@ fn wanted(field: Field) -> (usize, usize) {
     }
 }
 
+/// Returns the field and the value under the cursor, as they are filtered by.
+pub fn cell(app: &App) -> Option<(Field, String)> {
+    let cells = cells(app)?;
+    let column = app.events.grid.column;
+    let (field, value) = (*app.events.fields.get(column)?, cells.get(column)?);
+    let hidden = cells.get(app.events.fields.len()..).unwrap_or_default();
+    Some(match path(field, value, hidden) {
+        Some(path) => (Column::RequestUri.into(), path.to_owned()),
+        None => (field, value.clone()),
+    })
+}
+
 /// Returns the value under the cursor.
 pub fn value(app: &App) -> String {
-    cells(app)
-        .and_then(|cells| cells.get(app.events.grid.column).cloned())
-        .unwrap_or_default()
+    cell(app).map_or(String::new(), |(_, value)| value)
 }
 
 /// Returns the row under the cursor.

@@ -6,6 +6,7 @@ use ratatui::style::Style;
 
 use super::put;
 use super::table::{Head, Line, Table, draw as draw_table};
+use crate::store::Kind;
 use crate::tui::app::{App, facet_fields};
 use crate::tui::grid::Grid;
 
@@ -115,8 +116,12 @@ pub fn sql(app: &App) -> String {
         return String::new();
     };
     let name = field.name();
+    let note = match field.kind() {
+        Kind::List => "-- the view counts each element of a list by itself\n",
+        _ => "",
+    };
     format!(
-        "SELECT {name}, COUNT(*) AS n\n{}\nGROUP BY {name}\nORDER BY n DESC",
+        "{note}SELECT {name}, COUNT(*) AS n\n{}\nGROUP BY {name}\nORDER BY n DESC",
         app.chips.sql()
     )
 }

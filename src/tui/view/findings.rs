@@ -6,12 +6,15 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::put;
 use super::table::{Head, Line, Table, draw as draw_table, widths};
+use super::{line_of, put};
 use crate::case::State;
 use crate::finding::Finding;
+use crate::report::clean;
 use crate::tui::app::{App, FindingOrder};
 use crate::tui::document::Look;
+use crate::tui::layout;
+use crate::tui::text::{Cut, fit, fit_clean};
 use crate::tui::theme::letter;
 
 /// Returns the finding under the cursor.
@@ -109,11 +112,23 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
         put(frame, area, 0, &text, Style::default());
         return;
     }
-    let heads = heads(app.width());
+    let width = app.width();
+    let heads = heads(app, width);
+    let below = u16::try_from(layout::summary_height(app)).unwrap_or(0);
+    let list = Rect {
+        height: area.height.saturating_sub(below),
+        ..area
+    };
+    let rest = Rect {
+        y: list.bottom(),
+        height: area.height - list.height,
+        ..area
+    };
+    summary(app, frame, rest);
     draw_table(
         app,
         frame,
-        area,
+        list,
         &Table {
             heads: &heads,
             grid: &app.findings.grid,
@@ -142,7 +157,11 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
                 cells: vec![
                     letter(finding.severity).to_owned(),
                     mark,
-                    app.clock.show(finding.first_seen.0),
+                    if width < WIDE {
+                        app.clock.show_narrow(finding.first_seen.0)
+                    } else {
+                        app.clock.show(finding.first_seen.0)
+                    },
                     finding.count.to_string(),
                     finding.family.clone(),
                     who.unwrap_or_default(),
@@ -155,25 +174,53 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
     );
 }
 
-fn heads(width: usize) -> Vec<Head> {
-    // The time is cut to the minute before the summary has no room at all.
-    let widths = widths(
-        &[
-            (1, 1),
-            (2, 2),
-            (16, 24),
-            (4, 6),
-            (8, 20),
-            (8, 30),
-            (10, 400),
-        ],
-        width,
-    );
+/// Columns from which on times are shown in full, and families and names have room.
+const WIDE: usize = 150;
+
+/// Draws what the finding under the cursor says, as far as it goes.
+fn summary(app: &App, frame: &mut Frame<'_>, area: Rect) {
+    let Some(finding) = at_cursor(app) else {
+        return;
+    };
+    let width = usize::from(area.width).max(1);
+    let rule = "─".repeat(width);
+    put(frame, line_of(area, 0), 0, &rule, app.theme.look(Look::Dim));
+    let text = format!("{}: {}", finding.rule.title, finding.summary);
+    let room = usize::from(area.height).saturating_sub(1);
+    let text = fit(&text, width * (room + 1), Cut::End);
+    let mut lines = clean::wrap(&text, width, width);
+    if let Some(last) = room.checked_sub(1).filter(|last| last + 1 < lines.len()) {
+        lines[last].push_str(" …");
+        lines[last] = fit_clean(&lines[last], width, Cut::End).into_owned();
+    }
+    for (y, line) in lines.iter().take(room).enumerate() {
+        put(frame, line_of(area, y + 1), 0, line, Style::default());
+    }
+}
+
+fn heads(app: &App, width: usize) -> Vec<Head> {
+    let time = if width < WIDE {
+        app.clock.show_narrow(app.now.max(1)).len()
+    } else {
+        24
+    };
+    let (family, who) = if width < WIDE { (12, 16) } else { (20, 30) };
+    // What it is gets what the others leave.
+    let wanted = [
+        (1, 1),
+        (2, 2),
+        (time, time),
+        (5, 6),
+        (8, family),
+        (8, who),
+        (10, 400),
+    ];
+    let widths = widths(&wanted, width);
     vec![
         Head::new("S", widths[0]),
         Head::new("st", widths[1]),
         Head::new("first seen", widths[2]),
-        Head::new("requests", widths[3]).right(),
+        Head::new("count", widths[3]).right(),
         Head::new("family", widths[4]),
         Head::new("who", widths[5]).middle(),
         Head::new("what", widths[6]),
@@ -185,15 +232,20 @@ pub fn status(app: &App) -> String {
     let (shown, all) = (app.findings.shown.len(), app.results.findings.len());
     let so_far = if app.reading.is_done { "" } else { " so far" };
     let filtered = if shown < all {
-        format!(" of {all}, & changes the filter")
+        format!(" of {all}")
     } else {
         String::new()
     };
     format!(
-        "{shown}{filtered} findings{so_far} by {}{}",
+        "{shown}{filtered} findings{so_far} by {}{}{}",
         app.findings.order.name(),
         if app.findings.is_reversed {
             ", turned round"
+        } else {
+            ""
+        },
+        if shown < all {
+            "; & changes the filter"
         } else {
             ""
         }
@@ -210,8 +262,12 @@ pub fn sql(app: &App) -> String {
         FindingOrder::Rule => "rule",
         FindingOrder::Count => "count DESC",
     };
+    let note = match app.findings.pattern {
+        Some(_) => "-- the filter of the list is not in it\n",
+        None => "",
+    };
     format!(
-        "SELECT severity, first_seen, count, family, username, rule, summary\nFROM findings\nORDER BY {order}"
+        "{note}SELECT severity, first_seen, count, family, username, rule, summary\nFROM findings\nORDER BY {order}"
     )
 }
 

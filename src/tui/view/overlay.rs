@@ -13,6 +13,7 @@ use crate::tui::app::{App, Context, Overlay};
 use crate::tui::document::Look;
 use crate::tui::grid::Grid;
 use crate::tui::keymap::{BINDINGS, Scope};
+use crate::tui::text::{Cut, fit};
 use crate::tui::update::purpose;
 
 /// Draws it.
@@ -32,11 +33,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
             );
         }
         Some(Overlay::Text(title, text, top)) => {
-            let width = usize::from(area.width).saturating_sub(6).max(1);
-            let lines: Vec<String> = text
-                .lines()
-                .flat_map(|line| clean::wrap(&clean::safe(line), width, width))
-                .collect();
+            let lines = wrapped(text, usize::from(area.width));
             let title = format!("{title} (y copies, any other key closes)");
             list(app, frame, area, &title, &lines, None, *top);
         }
@@ -55,7 +52,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
                 Some((&palette.grid, 1)),
                 0,
             );
-            input(frame, inner, &palette.input);
+            input(app, frame, inner, &palette.input);
         }
         Some(Overlay::Prompt(prompt)) => {
             let mut lines = vec![String::new()];
@@ -66,12 +63,15 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
                     .map(|error| clean::safe(error).into_owned()),
             );
             let inner = list(app, frame, area, purpose(prompt), &lines, None, 0);
-            input(frame, inner, &prompt.input);
+            input(app, frame, inner, &prompt.input);
         }
         Some(Overlay::Filters(grid)) => {
             let chips = app.chips.chips.iter().map(|chip| {
                 let mark = if chip.is_on { "[x]" } else { "[ ]" };
-                format!("{mark} {}", clean::safe(&chip.label(app.clock)))
+                format!(
+                    "{mark} {}",
+                    fit(&chip.label(app.clock), usize::from(area.width), Cut::End)
+                )
             });
             let mut lines: Vec<String> = chips.collect();
             if lines.is_empty() {
@@ -128,6 +128,24 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
     }
 }
 
+/// Breaks a text where the border is.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let width = width.saturating_sub(6).max(1);
+    text.lines()
+        .flat_map(|line| clean::wrap(&clean::safe(line), width, width))
+        .collect()
+}
+
+/// Returns which line of a text over the view may be the first on the screen, at most.
+pub fn last_top(app: &App) -> usize {
+    let lines = match &app.overlay {
+        Some(Overlay::Help(_)) => help(app.context()).len(),
+        Some(Overlay::Text(_, text, _)) => wrapped(text, app.width()).len(),
+        _ => 0,
+    };
+    lines.saturating_sub(usize::from(app.size.1).saturating_sub(2).max(1))
+}
+
 /// Draws a list in a border, `cursor` being its grid and the lines kept free above; returns the inside.
 fn list(
     app: &App,
@@ -177,7 +195,7 @@ fn cells(count: usize) -> u16 {
     u16::try_from(count).unwrap_or(u16::MAX)
 }
 
-fn input(frame: &mut Frame<'_>, inner: Rect, input: &TextArea<'_>) {
+fn input(app: &App, frame: &mut Frame<'_>, inner: Rect, input: &TextArea<'_>) {
     let line = line_of(inner, 0);
     if line.height > 0 && line.width > 2 {
         let field = Rect {
@@ -185,7 +203,7 @@ fn input(frame: &mut Frame<'_>, inner: Rect, input: &TextArea<'_>) {
             width: line.width - 1,
             ..line
         };
-        input.render(field, frame.buffer_mut());
+        super::input::draw(app, input, frame, field);
     }
 }
 

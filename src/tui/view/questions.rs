@@ -3,13 +3,13 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use ratatui::widgets::Widget as _;
 
 use super::{line_of, put};
 use crate::query::question::GROUPS;
 use crate::report::clean;
 use crate::tui::app::{App, Form};
 use crate::tui::document::Look;
+use crate::tui::text::{Cut, fit};
 
 /// Draws the list by groups.
 pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
@@ -103,13 +103,13 @@ pub fn form(app: &App, form: &Form, frame: &mut Frame<'_>, area: Rect) {
             };
             if is_here {
                 put(frame, line, 0, "> ", app.theme.look(Look::Bold));
-                input.render(field, frame.buffer_mut());
+                super::input::draw(app, input, frame, field);
             } else {
                 put(
                     frame,
                     field,
                     0,
-                    &clean::safe(&input.lines().join(" ")),
+                    &fit(&input.lines().join(" "), width, Cut::End),
                     Style::default(),
                 );
             }

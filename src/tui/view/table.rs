@@ -9,6 +9,9 @@ use crate::tui::app::App;
 use crate::tui::grid::Grid;
 use crate::tui::text::{Cut, fit};
 
+/// Columns below which times are shown without year and fractions.
+pub const NARROW: usize = 110;
+
 /// A column of a table.
 #[derive(Debug, Clone)]
 pub struct Head {
@@ -188,9 +191,31 @@ pub fn widths(wanted: &[(usize, usize)], width: usize) -> Vec<usize> {
     }
 }
 
+/// Returns [`widths`] of the columns that fit from the left on, and the least of the others, which are out at the right
+/// and take nothing from those.
+pub fn fitted(wanted: &[(usize, usize)], width: usize) -> Vec<usize> {
+    let mut used = 0;
+    let fitting = wanted.iter().take_while(|(least, _)| {
+        used += least + 1;
+        used <= width + 1
+    });
+    let fitting = fitting.count().max(1).min(wanted.len());
+    let mut widths = widths(&wanted[..fitting], width);
+    widths.extend(wanted[fitting..].iter().map(|(least, _)| *least));
+    widths
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_that_do_not_fit_take_nothing() {
+        assert_eq!(fitted(&[(4, 9), (4, 9), (4, 9)], 11), [5, 4, 4]);
+        assert_eq!(fitted(&[(4, 9), (4, 9)], 9), [4, 4]);
+        assert_eq!(fitted(&[(4, 9)], 1), [4]);
+        assert_eq!(fitted(&[], 1), [0; 0]);
+    }
 
     #[test]
     fn columns_take_what_is_left() {

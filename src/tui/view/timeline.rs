@@ -9,6 +9,7 @@ use crate::finding::Severity;
 use crate::finding::words::lasting;
 use crate::store::histogram::{ENDINGS, Histogram};
 use crate::tui::app::App;
+use crate::tui::chips::TIME;
 use crate::tui::document::Look;
 use crate::tui::theme::letter;
 
@@ -54,17 +55,13 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
             frame,
             area,
             0,
-            "no row in this time passes the filters; Z zooms out, Backspace drops the last filter",
+            "no row in this time passes the filters; Z zooms out, Backspace drops one",
             Style::default(),
         );
+    } else {
+        let style = app.theme.look(Look::Dim);
+        put(frame, line_of(area, 0), 0, &format!("{most:>8}"), style);
     }
-    put(
-        frame,
-        line_of(area, 0),
-        0,
-        &format!("{most:>8}"),
-        app.theme.look(Look::Dim),
-    );
     for (at, bucket) in histogram.buckets.iter().enumerate() {
         bar(app, frame, area, at, bucket, most, height);
     }
@@ -268,13 +265,14 @@ fn here(
 
 /// Returns the SQL behind the bars.
 pub fn sql(app: &App) -> String {
-    let bucket = app
+    let (from, bucket) = app
         .timeline
         .histogram
         .as_ref()
-        .map_or(1, |histogram| histogram.bucket_us.div_euclid(1000).max(1));
+        .map_or((0, 1), |histogram| (histogram.from, histogram.bucket_us));
+    let place = format!("({TIME} - {from}) // {bucket}");
     format!(
-        "SELECT ms - ms % {bucket} AS bucket, outcome, COUNT(*) AS n\n{}\nGROUP BY ms - ms % {bucket}, outcome\nORDER BY bucket",
+        "SELECT {place} AS bucket, outcome, COUNT(*) AS n\n{}\nGROUP BY {place}, outcome\nORDER BY bucket, outcome",
         app.chips.sql()
     )
 }

@@ -1,0 +1,13 @@
+//! The browser played without a terminal: keys go in, screens come out.
+
+mod bugs;
+mod guide;
+mod hostile;
+mod play;
+mod random;
+mod screens;
+mod sql;
+mod stale;
+mod themes;
+
+use play::{Log, Play};

@@ -1,0 +1,230 @@
+//! What once went wrong.
+
+use super::*;
+use crate::tui::app::Overlay;
+use crate::tui::document::{Document, Part};
+use crate::tui::layout::wrap;
+
+fn play() -> Play {
+    Play::new(&Log::anonymous(), 80, 24)
+}
+
+/// A search among the fields moved the cursor, and the values stayed those of the field before: `+` then filtered one
+/// field by the value of another.
+#[test]
+fn a_search_among_fields_shows_the_values_of_what_it_finds() {
+    let mut play = play();
+    play.keys("5/resource<Enter>l");
+    play.shows("nodes");
+    play.keys("+");
+    play.shows("[resource = ");
+}
+
+/// The SQL that was copied had `\n` where lines end.
+#[test]
+fn copied_sql_has_lines() {
+    let mut play = play();
+    play.keys("4ys");
+    let copied = play.copied.pop().unwrap();
+    assert!(copied.lines().count() >= 3, "{copied}");
+    assert!(!copied.contains("\\n"), "{copied}");
+}
+
+/// After a filter, `n` said that nothing matches, although nobody had looked.
+#[test]
+fn matches_are_looked_for_among_new_rows() {
+    let mut play = play();
+    play.keys("4/secrets<Enter>&anonymous<Enter>n");
+    let matches = play.app.events.matches.as_ref().unwrap();
+    assert!(!matches.is_empty());
+    play.shows(&format!("match 1 of {}", matches.len()));
+}
+
+/// A wrapped line whose last word ended at the edge lost its last letter to the blank behind it.
+#[test]
+fn a_full_line_keeps_its_last_letter() {
+    let mut document = Document::new("");
+    document.line([Part::from("abcd efgh")]);
+    let lines: Vec<String> = wrap(&document.lines[0], 4)
+        .into_iter()
+        .map(|pieces| pieces.into_iter().map(|piece| piece.text).collect())
+        .collect();
+    assert_eq!(lines[0], "abcd");
+}
+
+/// A page that shows a megabyte was wrapped anew at each key.
+#[test]
+fn a_page_shows_the_beginning_of_a_long_text() {
+    let text = format!("{}Bearer {}", "x ".repeat(4090), "s".repeat(1 << 20));
+    let part = Part::from(text);
+    assert!(part.text.len() < 10_000);
+    assert!(part.text.ends_with(" more bytes)") || part.text.ends_with("[redacted]"));
+    assert!(!part.text.contains("ss"));
+}
+
+/// The list of findings told of `&`, and the key did nothing there.
+#[test]
+fn findings_and_questions_are_filtered_by_a_text() {
+    let mut play = play();
+    play.keys("2&secret<Enter>");
+    play.shows(" of 21 findings by severity; & changes the filter");
+    play.keys("&<Enter>");
+    play.shows("21 findings");
+    let all = play.app.listed_questions().len();
+    play.keys("7&token<Enter>");
+    assert!((1..all).contains(&play.app.listed_questions().len()));
+    play.keys("&no such thing<Enter>");
+    play.shows("no question matches");
+}
+
+/// Scrolling on at the end was counted, and as many keys back did nothing.
+#[test]
+fn help_scrolls_back_from_its_end_at_once() {
+    let mut play = play();
+    play.keys("?");
+    for _ in 0..30 {
+        play.keys("<PgDn>");
+    }
+    let end = play.screen();
+    play.keys("k");
+    assert_ne!(play.screen(), end);
+}
+
+/// A text pasted into the palette left the cursor behind the last command.
+#[test]
+fn the_cursor_is_on_a_command_after_a_paste() {
+    let mut play = play();
+    play.keys(":<PgDn><PgDn><PgDn>");
+    play.event(crate::tui::update::Event::Paste("timeline".to_owned()));
+    let Some(Overlay::Palette(palette)) = &play.app.overlay else {
+        panic!("the palette is open");
+    };
+    assert!(palette.grid.row < palette.entries.len());
+}
+
+/// Dropping the last of several filters left the cursor behind the others.
+#[test]
+fn the_cursor_is_on_a_filter_after_one_was_dropped() {
+    let mut play = play();
+    play.keys("4&kube<Enter>&get<Enter>&node<Enter>fjjd");
+    let Some(Overlay::Filters(grid)) = &play.app.overlay else {
+        panic!("the filters are open");
+    };
+    assert_eq!((grid.row, play.app.chips.chips.len()), (1, 2));
+    play.keys("d");
+    assert_eq!(play.app.chips.chips.len(), 1);
+}
+
+/// The timeline kept its buckets on another screen, and its cursor was out of sight.
+#[test]
+fn the_timeline_is_counted_anew_for_another_size() {
+    let mut play = Play::new(&Log::anonymous(), 160, 24);
+    play.keys("3");
+    for _ in 0..14 {
+        play.keys("<Down>");
+    }
+    let time = play.app.timeline.time().unwrap();
+    play.resize(60, 24);
+    let histogram = play.app.timeline.histogram.as_ref().unwrap();
+    assert_eq!(histogram.buckets.len(), 50);
+    assert_eq!(histogram.bucket_of(time), Some(play.app.timeline.cursor));
+}
+
+/// From the events, the timeline opened at its beginning.
+#[test]
+fn the_timeline_opens_at_the_time_of_the_row() {
+    let mut play = play();
+    play.keys("4Gi");
+    let histogram = play.app.timeline.histogram.as_ref().unwrap();
+    assert!(play.app.timeline.cursor > histogram.buckets.len() / 2);
+    play.keys("i");
+    assert!(play.app.events.grid.row > play.app.events.rows.len() / 2);
+}
+
+/// Zooming moved the cursor to the middle, where it had been at another time.
+#[test]
+fn zooming_keeps_the_time_of_the_cursor() {
+    let mut play = play();
+    play.keys("3<Down><Down>lll");
+    for keys in ["z", "z", "z", "Z", "Z"] {
+        let time = play.app.timeline.time().unwrap();
+        play.keys(keys);
+        let histogram = play.app.timeline.histogram.as_ref().unwrap();
+        assert_eq!(
+            histogram.bucket_of(time),
+            Some(play.app.timeline.cursor),
+            "{keys}"
+        );
+    }
+}
+
+/// A bookmark that a filter hides caught `u`: it went to the same one again and again.
+#[test]
+fn bookmarks_that_filters_hide_are_passed() {
+    let mut play = play();
+    play.keys("4jjm<Down><Down><Down>mGmg");
+    play.keys("ll+");
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..6 {
+        play.keys("u");
+        seen.extend(
+            play.app
+                .message
+                .clone()
+                .and_then(|text| text.chars().nth(9)),
+        );
+    }
+    assert!(seen.contains(&'2') && seen.contains(&'3'), "{seen:?}");
+}
+
+/// A request without a status had the status 0 in the view and none in SQL.
+#[test]
+fn no_status_is_none_everywhere() {
+    let mut play = play();
+    play.keys("4r5/^code$<Enter>");
+    let none = play.app.facets.facet.as_ref().unwrap();
+    let (_, count) = none
+        .values
+        .iter()
+        .find(|(value, _)| value.is_empty())
+        .unwrap();
+    let count = *count;
+    play.shows("(none)");
+    play.app.chips.add(
+        crate::tui::chips::Ask::Value(crate::frame::Column::Code.into(), "0".to_owned()),
+        false,
+    );
+    assert!(play.app.chips.sql().contains("code IS NULL"));
+    let filter = play.app.chips.filter();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let snapshot = play.desk.store.read().unwrap().snapshot();
+    let rows = filter.apply(&snapshot, &stop).unwrap().unwrap();
+    assert_eq!(rows.len() as u64, count);
+}
+
+/// The line that says that nothing passes was written over the scale of the timeline.
+#[test]
+fn an_empty_timeline_says_so_in_whole_words() {
+    let mut play = play();
+    play.keys("3&no such thing<Enter>");
+    play.shows("no row in this time passes the filters");
+}
+
+/// Free SQL without rows was told that the log holds what it needs, which nobody knows.
+#[test]
+fn sql_without_rows_claims_nothing() {
+    let mut play = play();
+    play.keys("8SELECT verb FROM events WHERE verb = 'x'<C-r>");
+    play.shows("no rows");
+    play.hides("nothing in it answers");
+}
+
+/// Requests of no resource showed nothing but their verb.
+#[test]
+fn paths_stand_for_what_is_no_resource() {
+    let mut play = play();
+    play.keys("4");
+    play.shows("/healthz");
+    play.keys("llllll+");
+    play.shows("[request_uri = /healthz]");
+}
