@@ -54,9 +54,9 @@ impl Index<usize> for Codes<'_> {
     }
 }
 
-impl<'a> Codes<'a> {
+impl Codes<'_> {
     /// Returns the codes by row.
-    pub fn iter(&self) -> impl Iterator<Item = u32> {
+    pub fn by_row(&self) -> impl Iterator<Item = u32> {
         let height = match self {
             Self::Rows(codes) => codes.len(),
             Self::Pieces { numbers, .. } => numbers.len(),
@@ -73,11 +73,11 @@ impl<'a> Codes<'a> {
     }
 
     /// Returns other codes in the place of these; what is the same for rows is asked once.
-    pub(super) fn map(&self, part: impl FnMut(u32) -> u32) -> Codes<'a> {
+    pub(super) fn map(&self, part: impl FnMut(u32) -> u32) -> Self {
         let parts = self.some().iter().copied().map(part).collect();
         match self {
-            Self::Rows(_) => Codes::Rows(Cow::Owned(parts)),
-            Self::Pieces { numbers, .. } => Codes::Pieces {
+            Self::Rows(_) => Self::Rows(Cow::Owned(parts)),
+            Self::Pieces { numbers, .. } => Self::Pieces {
                 codes: parts,
                 numbers,
             },
@@ -205,7 +205,7 @@ pub(super) fn derive<'a>(
         }
         (Derived::IsMutating, [Lane::Codes(codes)]) => {
             let is_mutating = |code: u32| is_mutating(vocabulary.text(code));
-            Lane::Flags(codes.iter().map(is_mutating).collect())
+            Lane::Flags(codes.by_row().map(is_mutating).collect())
         }
         (Derived::FieldManager, [Lane::Texts(texts)]) => {
             let manager = |row_idx| match view::parameter(texts.get(row_idx), "fieldManager") {

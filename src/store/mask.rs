@@ -133,7 +133,7 @@ mod tests {
                 codes: vec![10, 11, 12, 13, 14],
                 numbers: &numbers,
             };
-            let own = Codes::Rows(Cow::Owned(pieces.iter().collect()));
+            let own = Codes::Rows(Cow::Owned(pieces.by_row().collect()));
             for codes in [pieces, own] {
                 let mut mask = some();
                 mask.keep_codes(&codes, |code| wanted(code - 10));

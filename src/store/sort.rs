@@ -31,6 +31,9 @@ impl Default for Order {
     }
 }
 
+/// A segment, and those of its rows that are sorted.
+type Part<'s, 'r> = (&'s Segment, &'r [Row]);
+
 impl Order {
     /// Returns `rows`, which are sorted by number, in this order; equal ones stay in the order of the log. Nothing if
     /// it was stopped.
@@ -44,15 +47,18 @@ impl Order {
         stop: &AtomicBool,
     ) -> Result<Option<Vec<Row>>, StoreError> {
         let parts = by_segment(snapshot, rows);
-        let runs = match self.is_by_place() {
-            true => runs(&parts, &snapshot.vocabulary)?,
-            false => vec![&parts[..]],
+        let runs = if self.is_by_place() {
+            runs(&parts, &snapshot.vocabulary)?
+        } else {
+            vec![&parts[..]]
         };
         let mut sorted = runs
             .par_iter()
-            .map(|run| match stop.load(Atomic::Relaxed) {
-                true => Ok(Vec::new()),
-                false => self.sort(run, &snapshot.vocabulary),
+            .map(|run| {
+                if stop.load(Atomic::Relaxed) {
+                    return Ok(Vec::new());
+                }
+                self.sort(run, &snapshot.vocabulary)
             })
             .collect::<Result<Vec<_>, _>>()?;
         if self.is_descending {
@@ -69,11 +75,7 @@ impl Order {
         self.field == Column::StageTs.into()
     }
 
-    fn sort(
-        self,
-        run: &[(&Segment, &[Row])],
-        vocabulary: &Vocabulary,
-    ) -> Result<Vec<Row>, StoreError> {
+    fn sort(self, run: &[Part<'_, '_>], vocabulary: &Vocabulary) -> Result<Vec<Row>, StoreError> {
         if self.is_by_place()
             && !self.is_descending
             && let [(segment, rows)] = run
@@ -83,9 +85,12 @@ impl Order {
         }
         let lanes = run
             .par_iter()
-            .map(|(segment, _)| match self.is_by_place() {
-                true => Ok(Lane::Times(segment.times(vocabulary)?.into())),
-                false => segment.lane(self.field, vocabulary),
+            .map(|(segment, _)| {
+                if self.is_by_place() {
+                    Ok(Lane::Times(segment.times(vocabulary)?.into()))
+                } else {
+                    segment.lane(self.field, vocabulary)
+                }
             })
             .collect::<Result<Vec<Lane<'_>>, StoreError>>()?;
         let parts = || {
@@ -151,9 +156,9 @@ fn sorted(mut keyed: Vec<(u64, Row)>) -> Vec<Row> {
 
 /// Returns runs of parts: all times of a run are before those of the next one.
 fn runs<'p, 's, 'r>(
-    parts: &'p [(&'s Segment, &'r [Row])],
+    parts: &'p [Part<'s, 'r>],
     vocabulary: &Vocabulary,
-) -> Result<Vec<&'p [(&'s Segment, &'r [Row])]>, StoreError> {
+) -> Result<Vec<&'p [Part<'s, 'r>]>, StoreError> {
     let spans = parts
         .par_iter()
         .map(|(segment, _)| Ok(segment.summary(vocabulary)?.all))
@@ -213,7 +218,7 @@ mod tests {
             });
             let keyed: Vec<(u64, Row)> = keyed.collect();
             let mut expected = keyed.clone();
-            expected.sort();
+            expected.sort_unstable();
             let expected: Vec<Row> = expected.into_iter().map(|(_, row)| row).collect();
             assert_eq!(sorted(keyed), expected, "{range} {first}");
         }

@@ -206,7 +206,7 @@ impl<'a> Reader<'a> {
                 else {
                     unreachable!("a file is coded, an offset is a number, an id is a text");
                 };
-                for (row, (file, offset)) in (segment.first..).zip(files.iter().zip(offsets)) {
+                for (row, (file, offset)) in (segment.first..).zip(files.by_row().zip(offsets)) {
                     let place = (file, *offset);
                     let from = wanted.partition_point(|&(file, offset, _)| (file, offset) < place);
                     let here = wanted[from..]
