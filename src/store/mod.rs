@@ -22,6 +22,8 @@ mod segment;
 mod series;
 pub mod sort;
 mod spill;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
