@@ -23,6 +23,8 @@ mod segment;
 mod series;
 pub mod sort;
 mod spill;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -3,6 +3,8 @@
 mod bugs;
 mod guide;
 mod hostile;
+mod hostile_log;
+mod log;
 mod play;
 mod random;
 mod screens;
@@ -10,4 +12,5 @@ mod sql;
 mod stale;
 mod themes;
 
-use play::{Log, Play};
+use log::Log;
+use play::Play;

@@ -294,16 +294,18 @@ fn hints(context: Context) -> Vec<(String, &'static str)> {
 fn make_room(frame: &mut Frame<'_>) {
     let buffer = frame.buffer_mut();
     let width = usize::from(buffer.area.width);
-    for at in 0..buffer.content.len() {
-        let symbol = buffer.content[at].symbol();
-        if symbol.len() > 1 && symbol.width() > 1 {
-            let columns = symbol.width();
-            let fits = at % width + columns <= width;
-            let mut others = buffer.content[at + 1..].iter().take(columns - 1);
-            if !fits || others.any(|cell| cell.symbol() != " ") {
-                buffer.content[at].set_symbol(" ");
-            }
+    let has_no_room = |(at, cell): &(usize, &ratatui::buffer::Cell)| {
+        let symbol = cell.symbol();
+        if symbol.len() == 1 || symbol.width() < 2 {
+            return false;
         }
+        let mut others = buffer.content[at + 1..].iter().take(symbol.width() - 1);
+        at % width + symbol.width() > width || others.any(|cell| cell.symbol() != " ")
+    };
+    let cells = buffer.content.iter().enumerate();
+    let places: Vec<usize> = cells.filter(has_no_room).map(|(at, _)| at).collect();
+    for at in places {
+        buffer.content[at].set_symbol(" ");
     }
 }
 

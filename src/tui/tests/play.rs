@@ -1,9 +1,8 @@
 //! A browser that is played: its workers answer at once, or when they are told to.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, LazyLock};
 
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -11,101 +10,25 @@ use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use unicode_width::UnicodeWidthStr as _;
 
+use super::log::Log;
 use crate::case::Case;
-use crate::detect::CompiledRules;
-use crate::frame::Vocabulary;
-use crate::pipeline::{self, Position, Scan};
+use crate::pipeline::Position;
 use crate::query::Questions;
 use crate::report::clean;
-use crate::rules::RuleSet;
-use crate::source::{InputFile, ReadOptions, discover};
-use crate::store::{Limits, Store, Usage};
+use crate::source::ReadOptions;
+use crate::store::Usage;
 use crate::tui::app::{App, Start};
 use crate::tui::card::Progress;
-use crate::tui::results::Results;
 use crate::tui::theme::Theme;
 use crate::tui::update::{Effect, Event, News, update};
 use crate::tui::view;
 use crate::tui::work::{Done, Job, Outcome, Task};
 use crate::tui::worker::{Desk, set};
 
-/// A recorded log, small enough to be read for each test binary.
-pub(crate) const ANONYMOUS: &str = "sample-logs/v1.36/anonymous.log";
-
 /// Now, for all tests: a while after the recordings.
 pub(crate) const NOW: i64 = 1_795_400_000_000_000;
 
-pub(crate) static RULES: LazyLock<(RuleSet, CompiledRules)> = LazyLock::new(|| {
-    let rules = RuleSet::embedded().unwrap();
-    let compiled = CompiledRules::compile(&rules).unwrap_or_else(|_| panic!("rules compile"));
-    (rules, compiled)
-});
-
 static QUESTIONS: LazyLock<Questions> = LazyLock::new(|| Questions::embedded().unwrap());
-
-/// A log that was read.
-#[derive(Clone)]
-pub(crate) struct Log {
-    pub(crate) store: Store,
-    pub(crate) results: Results,
-    pub(crate) files: BTreeMap<String, InputFile>,
-}
-
-impl Log {
-    /// Reads a recorded log.
-    pub(crate) fn sample(name: &str) -> Self {
-        let paths = [PathBuf::from(name)];
-        let discovery = discover::discover(&paths);
-        let files = discovery.files.iter();
-        let files = files.map(|file| (file.name.to_string(), file.clone()));
-        let files = files.collect();
-        Self::of(files, Limits::default(), |options| {
-            let options = pipeline::Options {
-                paths: paths.to_vec(),
-                ..options
-            };
-            pipeline::scan(&options, &RULES.0, &RULES.1).unwrap()
-        })
-    }
-
-    /// Reads lines of standard input, whose records are kept.
-    pub(crate) fn text(text: &str) -> Self {
-        Self::of(BTreeMap::new(), Limits::default(), |options| {
-            pipeline::scan_text("-", text, &options, &RULES.0, &RULES.1).unwrap()
-        })
-    }
-
-    fn of(
-        files: BTreeMap<String, InputFile>,
-        limits: Limits,
-        scan: impl FnOnce(pipeline::Options) -> Scan,
-    ) -> Self {
-        let store = Store::new(&Vocabulary::new(), limits);
-        let scan = scan(pipeline::Options {
-            evidence_limit: 1000,
-            credentials: true,
-            store: Some(store.clone()),
-            ..pipeline::Options::default()
-        });
-        let results = Results {
-            findings: scan.outcome.findings.into(),
-            incidents: scan.outcome.incidents.into(),
-            credentials: scan.outcome.credentials.into(),
-            summary: Arc::new(scan.summary),
-        };
-        Self {
-            store,
-            results,
-            files,
-        }
-    }
-
-    /// Returns the recorded log that most tests use, read once.
-    pub(crate) fn anonymous() -> Self {
-        static LOG: LazyLock<Log> = LazyLock::new(|| Log::sample(ANONYMOUS));
-        LOG.clone()
-    }
-}
 
 /// A browser that is played.
 pub(crate) struct Play {

@@ -233,7 +233,7 @@ fn random_play_of_a_recorded_log() {
 
 #[test]
 fn random_play_of_a_hostile_log() {
-    let log = super::hostile::log();
+    let log = super::hostile_log::log();
     for seed in 101..=106 {
         play(&log, seed, 700);
     }

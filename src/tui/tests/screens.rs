@@ -10,7 +10,13 @@ fn snapshot(name: &str, screen: &str) {
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     // Lines of the screen begin with a bar, so that blanks at the left are seen.
-    let screen: String = screen.lines().map(|line| format!("|{line}\n")).collect();
+    let screen = format!(
+        "|{}\n",
+        screen
+            .strip_suffix('\n')
+            .unwrap_or(screen)
+            .replace('\n', "\n|")
+    );
     settings.bind(|| insta::assert_snapshot!(format!("tui_{name}"), screen));
 }
 

@@ -138,7 +138,7 @@ fn rows_of_random_filters_are_those_of_their_sql() {
 
 #[test]
 fn rows_of_a_hostile_log_are_those_of_their_sql() {
-    check(&super::hostile::log(), 200..240);
+    check(&super::hostile_log::log(), 200..240);
 }
 
 #[test]

@@ -629,13 +629,12 @@ fn timeline(app: &mut App) {
     if let Some(time) = time_at_cursor(app) {
         let timeline = &mut app.timeline;
         let histogram = timeline.histogram.as_ref();
-        match histogram.and_then(|histogram| histogram.bucket_of(time)) {
-            Some(bucket) => timeline.cursor = bucket,
-            None => {
-                timeline.span = None;
-                timeline.seek = Some(time);
-                timeline.ticket = Ticket::default();
-            }
+        if let Some(bucket) = histogram.and_then(|histogram| histogram.bucket_of(time)) {
+            timeline.cursor = bucket;
+        } else {
+            timeline.span = None;
+            timeline.seek = Some(time);
+            timeline.ticket = Ticket::default();
         }
     }
     show(app, Tab::Timeline);
