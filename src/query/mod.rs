@@ -52,12 +52,15 @@ pub enum QueryError {
 
 impl QueryError {
     /// Returns what to try.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Sql(_) => Some("`kubescry query --schema` lists the tables and their columns"),
-            Self::List(_) => Some("sum it up with MIN or MAX, or group first in a WITH"),
-            Self::NotAQuery(_) | Self::Stopped => None,
-        }
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Sql(error) => match nearest_column(&error.to_string()) {
+                Some(column) => format!("did you mean `{column}`?"),
+                None => "`kubescry query --schema` lists the tables and their columns".to_owned(),
+            },
+            Self::List(_) => "sum it up with MIN or MAX, or group first in a WITH".to_owned(),
+            Self::NotAQuery(_) | Self::Stopped => return None,
+        })
     }
 }
 
@@ -65,7 +68,23 @@ impl QueryError {
 fn plain(error: &polars::error::PolarsError) -> String {
     let text = error.to_string();
     let first = text.split("\n\nResolved plan until failure").next();
+    let first = first.unwrap_or_default().split(COLUMNS).next();
     first.unwrap_or_default().trim().replace('\n', " ")
+}
+
+/// What stands in an error of Polars before all the columns that there are.
+const COLUMNS: &str = "; valid columns: ";
+
+/// Returns the column that is meant by one that does not exist, if there is one like it.
+fn nearest_column(error: &str) -> Option<String> {
+    let (what, columns) = error.split_once(COLUMNS)?;
+    let meant = what.split('"').nth(1)?;
+    let columns: Vec<String> = serde_json::from_str(columns.lines().next()?).ok()?;
+    let likeness = |column: &String| strsim::jaro_winkler(meant, column);
+    let nearest = columns
+        .into_iter()
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(&nearest) > 0.8).then_some(nearest)
 }
 
 /// Rows of named columns.
@@ -273,5 +292,28 @@ impl Cell {
                 .to_owned(),
             Self::Flag(flag) => flag.to_string(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_column_that_is_meant_is_told() {
+        let error = r#"not found: unable to find column "usrname"; valid columns: ["ts", "username", "verb"]
+
+Resolved plan until failure: SELECT"#;
+        assert_eq!(nearest_column(error), Some("username".to_owned()));
+        let other = error.replace("usrname", "zzz");
+        assert_eq!(nearest_column(&other), None);
+        assert_eq!(nearest_column("out of memory"), None);
+    }
+
+    #[test]
+    fn only_questions_may_be_asked() {
+        assert_eq!(first_word("  -- a comment\n(select 1)"), "select");
+        assert_eq!(first_word("/* x */ DROP TABLE events"), "DROP");
+        assert_eq!(first_word(""), "");
     }
 }

@@ -303,7 +303,10 @@ impl Desk {
                 lacks: lacks.to_vec(),
             })),
             Err(crate::query::QueryError::Stopped) => Ok(None),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(match error.hint() {
+                Some(hint) => format!("{error}; {hint}"),
+                None => error.to_string(),
+            }),
         }
     }
 

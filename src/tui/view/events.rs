@@ -8,7 +8,6 @@ use super::table::{Head, Line, NARROW, Table, draw as draw_table, fitted};
 use super::{json, page, put};
 use crate::finding::words::counted;
 use crate::frame::Column;
-use crate::store::filter::Rows;
 use crate::store::{Field, Kind};
 use crate::tui::app::App;
 use crate::tui::document::Look;
@@ -205,12 +204,4 @@ pub fn sql(app: &App) -> String {
         order.field.name(),
         if order.is_descending { " DESC" } else { "" }
     )
-}
-
-/// Returns what rows are called.
-pub fn word(rows: Rows) -> &'static str {
-    match rows {
-        Rows::Requests => "requests",
-        Rows::Events => "events",
-    }
 }
