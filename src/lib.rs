@@ -19,6 +19,7 @@ pub mod detect;
 pub mod finding;
 pub mod frame;
 pub mod lint;
+mod memory;
 pub mod pipeline;
 pub mod query;
 pub mod report;

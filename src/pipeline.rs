@@ -13,17 +13,20 @@
 //! threads nor chunk size.
 
 mod ingest;
+mod memory;
 mod merge;
 mod monitor;
 mod preview;
 mod reader;
+mod session;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use foldhash::quality::RandomState;
+use foldhash::SharedSeed;
+use foldhash::quality::SeedableRandomState;
 
 use crate::decode::envelope::Format;
 use crate::decode::record::{Opened, Opener, Record, records};
@@ -37,12 +40,14 @@ use crate::frame::coder::CodedEvent;
 use crate::frame::{Coder, EventColumns, EventFrame, Origin, Vocabulary};
 use crate::report::{Census, RejectLine, Summary};
 use crate::rules::{RuleError, RuleSet};
-use crate::source::{Chunk, InputFile, Integrity, ReadOptions, SourceError, discover};
+use crate::source::{Chunk, InputFile, Integrity, ReadOptions, SourceError, Start, discover};
 use crate::store::{Gist, Store};
+pub use memory::MemoryError;
 use merge::Merge;
 pub use monitor::{Monitor, Position};
 pub use preview::Preview;
 use reader::{Notes, Reader};
+pub use session::Session;
 
 /// How long an API server must be silent for that to be noted, unless asked otherwise: even where nobody
 /// works, nodes report every five minutes.
@@ -264,54 +269,11 @@ fn run(
     compiled: &CompiledRules,
     watch: Option<&Watch<'_>>,
 ) -> Result<Scan, ScanError> {
-    let threads = options.threads.max(1);
-    let mut discovery = discover::discover(&options.paths);
-    let errors = std::mem::take(&mut discovery.errors);
-    let files = &discovery.files;
     let vocabulary = vocabulary(options);
-    let engine = engine(rules, compiled, &vocabulary, options)?;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|cause| ScanError::Threads { threads, cause })?;
-    let recycled = Recycled::default();
-    let worker = Worker {
-        watch,
-        ..Worker::new(files, &recycled, &vocabulary, rules, compiled, options)
-    };
-    let monitor = &options.monitor;
-    monitor.set_total(discovery.total_bytes());
-    let read = ReadOptions {
-        read_bytes: monitor.read_bytes.clone(),
-        ahead_bytes: if threads > 1 { AHEAD_BYTES } else { 0 },
-        ..options.read.clone()
-    };
-    let reader = Mutex::new(Reader::new(files, &read));
-    let inbox = Mutex::new(Inbox::default());
-    let merge = Merge::new(&discovery, errors, &recycled, &vocabulary, engine, options);
-    let merge = Mutex::new(merge);
-    pool.broadcast(|_| {
-        while !monitor.is_stopped() {
-            let buffer = lock(&recycled.buffers).pop().unwrap_or_default();
-            let Some(job) = lock(&reader).next(buffer) else {
-                break;
-            };
-            let sequence = job.sequence;
-            let done = worker.work(job);
-            let waiting = {
-                let mut inbox = lock(&inbox);
-                inbox.waiting.insert(sequence, done);
-                inbox.waiting.len()
-            };
-            merge_in_order(&merge, &inbox, waiting > threads * 2);
-        }
-    });
-    let mut merge = merge.into_inner().expect("all threads have ended well");
-    while let Some(done) = lock(&inbox).take_next() {
-        merge.take(done);
-    }
+    let mut session = Session::new(options, rules, compiled, &vocabulary)?;
+    session.read(discover::discover(&options.paths), watch)?;
     let unseen = watch.map(Watch::unseen).unwrap_or_default();
-    Ok(merge.finish(&unseen))
+    Ok(session.finish(&unseen))
 }
 
 /// Scans `text`, the content of a log in memory, on the thread that calls; `options` name no paths.
@@ -330,38 +292,13 @@ pub fn scan_text(
         path: None,
         name: name.into(),
         lane: 0,
+        from: Start::default(),
+        is_growing: false,
     });
     let vocabulary = vocabulary(options);
-    let engine = engine(rules, compiled, &vocabulary, options)?;
-    let recycled = Recycled::default();
-    let worker = Worker::new(
-        &discovery.files,
-        &recycled,
-        &vocabulary,
-        rules,
-        compiled,
-        options,
-    );
-    let mut merge = Merge::new(
-        &discovery,
-        Vec::new(),
-        &recycled,
-        &vocabulary,
-        engine,
-        options,
-    );
-    merge.take(worker.work(Job {
-        sequence: 0,
-        lane: 0,
-        horizon: i64::MAX,
-        chunk: Some(Chunk {
-            line: 1,
-            data: text.as_bytes().to_vec(),
-            ..Chunk::default()
-        }),
-        notes: Notes::default(),
-    }));
-    Ok(merge.finish(&BTreeSet::new()))
+    let mut session = Session::new(options, rules, compiled, &vocabulary)?;
+    session.read_text(discovery, text);
+    Ok(session.finish(&BTreeSet::new()))
 }
 
 /// Returns the dictionary of a run: that of the store, whose codes outlive it.
@@ -384,7 +321,7 @@ fn engine<'r>(
 }
 
 /// Merges what is next in order, unless another thread is at it; waits for that one if told to.
-fn merge_in_order(merge: &Mutex<Merge<'_>>, inbox: &Mutex<Inbox>, wait: bool) {
+fn merge_in_order(merge: &Mutex<&mut Merge<'_>>, inbox: &Mutex<Inbox>, wait: bool) {
     let mut guard = if wait {
         lock(merge)
     } else {
@@ -406,7 +343,7 @@ struct Worker<'a> {
     files: &'a [InputFile],
     recycled: &'a Recycled,
     vocabulary: &'a Vocabulary,
-    request_hasher: RandomState,
+    request_hasher: SeedableRandomState,
     compiled: &'a CompiledRules,
     /// Columns of which is asked whether any event fills them, as bits.
     columns: u64,
@@ -420,7 +357,7 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    /// Returns one that nobody watches.
+    /// Returns one that nobody watches; `seed` is that of the keys of requests.
     fn new(
         files: &'a [InputFile],
         recycled: &'a Recycled,
@@ -428,12 +365,13 @@ impl<'a> Worker<'a> {
         rules: &RuleSet,
         compiled: &'a CompiledRules,
         options: &'a Options,
+        seed: u64,
     ) -> Self {
         Self {
             files,
             recycled,
             vocabulary,
-            request_hasher: RandomState::default(),
+            request_hasher: SeedableRandomState::with_seed(seed, SharedSeed::global_fixed()),
             compiled,
             columns: compiled.columns(rules),
             filled: AtomicU64::new(0),

@@ -98,6 +98,8 @@ pub fn read_events(path: &Path, line: Option<u64>) -> Result<Vec<EventFrame>, Tr
         path: (path != Path::new("-")).then(|| path.to_owned()),
         name: Arc::clone(&place),
         lane: 0,
+        from: crate::source::Start::default(),
+        is_growing: false,
     };
     let options = ReadOptions::default();
     let content = open::open(&input, &options)?;

@@ -8,6 +8,7 @@
 use std::fmt;
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::ledger::{Entry, Ledger};
 use crate::detect::request::Request;
@@ -19,7 +20,7 @@ use crate::frame::{NULL, Vocabulary};
 pub const CACHE_US: i64 = 12_000_000;
 
 /// An object whose deletion ended credentials.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Death {
     /// What was deleted, as `secrets NAMESPACE/NAME`.
     pub object: String,
@@ -52,7 +53,7 @@ impl Death {
 }
 
 /// All deaths, and which credential died of which.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Deaths {
     all: Vec<Death>,
     by_object: HashMap<String, usize>,

@@ -4,7 +4,7 @@
 //! serves that list only, so a scan that is not asked for it keeps none of it and pays nothing.
 
 use hashbrown::HashMap;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::death::{CACHE_US, is_by_name};
 use super::{Death, Deaths, Entry, Ledger};
@@ -23,7 +23,7 @@ const MINTS: usize = 1 << 18;
 /// What the list of credentials needs besides ledger and deaths.
 ///
 /// Memory: one entry per token request, at most [`MINTS`], and one per credential that was used after its end.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Fates {
     /// By the credential that was issued.
     mints: HashMap<u32, Mint>,
@@ -36,22 +36,40 @@ pub struct Fates {
 }
 
 /// A token request.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Mint {
     by: u32,
     with: u32,
     ts: i64,
     /// User name of the `ServiceAccount`.
     account: u32,
-    kind: &'static str,
+    kind: Asked,
     /// The Pod that the token is bound to, if the request's body tells.
     pod: Box<str>,
     /// When the `ServiceAccount` was deleted, and by whom. The deaths know of tokens that were used before only.
     account_deleted: Option<(i64, u32)>,
 }
 
+/// The kind of token that a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Asked {
+    Bound,
+    Unbound,
+    Unknown,
+}
+
+impl Asked {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bound => "bound-token",
+            Self::Unbound => "unbound-token",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// What came after the end of a credential.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct After {
     /// Index of the death; none if only its token request is known.
     death: Option<usize>,
@@ -290,7 +308,7 @@ impl Mint {
         let username = vocabulary.text(self.account);
         Credential {
             credential: vocabulary.text(credential).to_owned(),
-            credential_kind: self.kind.to_owned(),
+            credential_kind: self.kind.as_str().to_owned(),
             username: username.to_owned(),
             identity_kind: identity_kind(username).to_owned(),
             user_uid: None,
@@ -335,7 +353,7 @@ fn known_text(code: u32, vocabulary: &Vocabulary) -> Option<String> {
 }
 
 /// Returns the kind of token that a request asks for, and the Pod that it is bound to, as far as `body` tells.
-fn asked_for(body: &str, by_kubelet: bool) -> (&'static str, Box<str>) {
+fn asked_for(body: &str, by_kubelet: bool) -> (Asked, Box<str>) {
     #[derive(Deserialize)]
     struct TokenRequest {
         spec: Spec,
@@ -354,13 +372,13 @@ fn asked_for(body: &str, by_kubelet: bool) -> (&'static str, Box<str>) {
     }
     match serde_json::from_str::<TokenRequest>(body) {
         Ok(request) => match request.spec.bound_object_ref {
-            Some(object) if object.kind == "Pod" => ("bound-token", object.name.into()),
-            Some(_) => ("bound-token", Box::default()),
-            None => ("unbound-token", Box::default()),
+            Some(object) if object.kind == "Pod" => (Asked::Bound, object.name.into()),
+            Some(_) => (Asked::Bound, Box::default()),
+            None => (Asked::Unbound, Box::default()),
         },
         // What a kubelet asks for is for one of its Pods.
-        Err(_) if by_kubelet => ("bound-token", Box::default()),
-        Err(_) => ("unknown", Box::default()),
+        Err(_) if by_kubelet => (Asked::Bound, Box::default()),
+        Err(_) => (Asked::Unknown, Box::default()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One entry per credential, in the order of first use.
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::detect::request::{Request, Sighting};
 use crate::frame::{NULL, Vocabulary};
@@ -11,7 +12,7 @@ const PATHS: usize = 32;
 /// Every credential of the log.
 ///
 /// Memory: one entry per credential, one [`Use`] per address and agent it came from.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Ledger {
     entries: Vec<Entry>,
     by_credential: HashMap<u32, u32>,
@@ -25,7 +26,7 @@ pub struct Ledger {
 }
 
 /// One credential; codes belong to the run's vocabulary, times are microseconds UTC.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Entry {
     /// The best key the log offers (column `credential`).
     pub credential: u32,
@@ -50,7 +51,7 @@ pub struct Entry {
 }
 
 /// A credential used from one address by one program.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Use {
     /// Address of the connection.
     pub peer: u32,

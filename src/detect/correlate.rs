@@ -12,6 +12,7 @@ use rsigma_parser::{
     ConditionExpr, ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType,
     Quantifier,
 };
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::analytics::{Context, Draft, counted, lasting};
@@ -22,6 +23,7 @@ use super::tree::Tree;
 use super::view;
 use crate::finding::Finding;
 use crate::frame::{Column, NULL, Vocabulary};
+use crate::memory::remembers;
 use crate::rules::{Rule, RuleBody, RuleError, RuleMeta, RuleSet};
 
 /// Rules that one correlation may name: they are bits of a number.
@@ -45,6 +47,11 @@ pub(super) struct Correlation {
     /// Requests without a value to group by, or to measure.
     n_ungrouped: u64,
 }
+
+remembers!(
+    Correlation: [windows, n_ungrouped],
+    anew [rule, bases, group_by, values, timespan_us, condition]
+);
 
 /// What has to hold in a window.
 #[derive(Clone)]
@@ -82,7 +89,7 @@ enum Source {
 }
 
 /// The requests of one group that a window may still hold.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Window {
     recent: VecDeque<Entry>,
     /// Time and bases of judged entries, for what must not have been before.
@@ -95,14 +102,14 @@ struct Window {
     episodes: Vec<Episode>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Episode {
     tally: Tally,
     /// The most that its condition saw; 0 if that compares nothing.
     most: i128,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Entry {
     ts: i64,
     /// Positions of the bases that hit, as bits.

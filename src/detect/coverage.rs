@@ -7,6 +7,7 @@ use super::tally::Tally;
 use crate::finding::Finding;
 use crate::frame::vocabulary::known;
 use crate::frame::{Column, ColumnType, Vocabulary};
+use crate::memory::remembers;
 use crate::rules::{RuleError, RuleMeta, RuleSet};
 
 /// How far records may stand behind later ones; kube-apiserver itself keeps to fractions of a second.
@@ -30,6 +31,11 @@ pub struct Coverage {
     authenticated: u64,
     secrets: u64,
 }
+
+remembers!(
+    Coverage: [supply, refused, first, last, late, long_running, requests, authenticated, secrets],
+    anew [blind_meta, required]
+);
 
 impl Coverage {
     /// Starts with nothing seen.

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use hashbrown::{HashMap, HashSet};
+use serde::{Deserialize, Serialize};
 
 use super::analytics::anonymous_grant::AnonymousGrant;
 use super::analytics::audit_gap::{AuditGap, Pulse};
@@ -39,6 +40,7 @@ use crate::finding::incident::{self, Incident, Maker, SHARED_PEER_USERS, Surroun
 use crate::finding::{Excluded, Finding};
 use crate::frame::coder::identity_kind;
 use crate::frame::{Column, EventFrame, Vocabulary};
+use crate::memory::remembers;
 use crate::rules::{Parameters, RuleBody, RuleError, RuleMeta, RuleSet};
 
 /// Everything that is remembered between requests.
@@ -88,7 +90,7 @@ pub struct Engine<'r> {
 }
 
 /// The hits of one rule in one group.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 struct HitGroup {
     sessions: Sessions,
     why: Vec<String>,
@@ -102,6 +104,21 @@ impl HitGroup {
         }
     }
 }
+
+remembers!(
+    Engine<'_>: [
+        hits, withheld, excluded, ledger, deaths, fates, makers, lives, requests
+    ],
+    parts [
+        correlations, coverage, anonymous_grant, break_glass, escalation, forwarded_address, custody,
+        mass_deletion, new_behaviour, rates, masters, shared_credential, token_by_hand, token_reuse,
+        unauthorized
+    ],
+    anew [
+        rules, compiled, vocabulary, evidence_limit, groups, silent, matched, correlated, due, audit_gap,
+        machinery
+    ]
+);
 
 /// Returns the silence after which a new finding of a rule starts, in microseconds.
 fn gap(meta: &RuleMeta) -> i64 {

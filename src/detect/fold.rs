@@ -6,11 +6,13 @@
 //! no bound.
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::evaluate::Hit;
 use super::request::{Request, RequestColumns};
 use super::seen::Seen;
 use crate::frame::EventFrame;
+use crate::memory::remembers;
 
 /// How many records back a duplicate is recognised, at least.
 pub const DUPLICATE_WINDOW: usize = 1 << 20;
@@ -50,7 +52,7 @@ pub enum Hits<'a> {
 }
 
 /// A hit of a row that is gone.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct KeptHit {
     /// Index of the rule.
     pub rule: u32,
@@ -68,7 +70,9 @@ pub struct Fold {
     sweep_at: usize,
 }
 
-#[derive(Clone)]
+remembers!(Fold: [waiting, latest, sweep_at], parts [seen], anew []);
+
+#[derive(Clone, Serialize, Deserialize)]
 struct Waiting {
     request: Request<'static>,
     hits: Vec<KeptHit>,

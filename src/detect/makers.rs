@@ -5,6 +5,7 @@
 //! are named as in `ServiceAccount prod/web`, `RoleBinding name/namespace` as the RBAC authorizer has it.
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::rbac::Grant;
 use super::request::Request;
@@ -26,14 +27,14 @@ const MAKERS: usize = 8;
 const PROLIFIC: usize = 32;
 
 /// Who made what.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Makers {
     by_object: HashMap<String, Vec<Made>>,
     /// By credential: how many objects it made.
     counts: HashMap<u32, usize>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Made {
     username: u32,
     credential: u32,

@@ -3,12 +3,15 @@
 //! A request logs up to three events (kubernetes/apiserver `pkg/apis/audit/v1`, `Stage`), a failed
 //! authentication only one, at `ResponseStarted`. What is counted and judged is the request.
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::finding::{Evidence, Timestamp};
 use crate::frame::vocabulary::known;
 use crate::frame::{Column, EventFrame, NULL, TEXTS, Vocabulary};
 
 /// How far a request got; later is more final.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Stage {
     /// `RequestReceived`, or a stage that Kubernetes does not know.
     Received,
@@ -53,7 +56,7 @@ pub struct Request<'a> {
 }
 
 /// Where the log shows a request, kept small: what a memory of many requests holds of each.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Sighting {
     /// Stage time.
     pub ts: i64,
@@ -128,14 +131,76 @@ enum Row<'a> {
     Owned(Box<OwnedRow>),
 }
 
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 struct OwnedRow {
+    #[serde(with = "crate::memory::array")]
     codes: [u32; CODED.len()],
     /// All texts, one after the other.
     texts: Box<str>,
     /// Where each of them ends.
     ends: [u32; TEXTS.len()],
     place: (u64, u64, u32),
+}
+
+impl OwnedRow {
+    /// Returns whether the ends are those of texts.
+    fn is_sound(&self) -> bool {
+        let ends = self.ends.map(|end| end as usize);
+        ends.is_sorted() && ends.iter().all(|&end| self.texts.is_char_boundary(end))
+    }
+}
+
+/// What a request is written as: free of its frame.
+#[derive(Serialize, Deserialize)]
+struct Written<R> {
+    key: u64,
+    stage: Stage,
+    ts: i64,
+    received: i64,
+    code: u32,
+    is_masters: bool,
+    row: R,
+}
+
+impl Serialize for Request<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let owned;
+        let row = match &self.row {
+            Row::Owned(row) => row,
+            Row::At(..) => {
+                owned = self.to_owned_row();
+                &owned
+            }
+        };
+        let written = Written {
+            key: self.key,
+            stage: self.stage,
+            ts: self.ts,
+            received: self.received,
+            code: self.code,
+            is_masters: self.is_masters,
+            row,
+        };
+        written.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Request<'static> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = Written::<Box<OwnedRow>>::deserialize(deserializer)?;
+        if !written.row.is_sound() {
+            return Err(D::Error::custom("the texts of a request end elsewhere"));
+        }
+        Ok(Self {
+            key: written.key,
+            stage: written.stage,
+            ts: written.ts,
+            received: written.received,
+            code: written.code,
+            is_masters: written.is_masters,
+            row: Row::Owned(written.row),
+        })
+    }
 }
 
 /// The columns of one frame that requests are read from.
@@ -370,7 +435,14 @@ impl Request<'_> {
 
     /// Returns the request on its own, free of its frame.
     pub fn to_owned(&self) -> Request<'static> {
-        let owned = match &self.row {
+        Request {
+            row: Row::Owned(self.to_owned_row()),
+            ..*self
+        }
+    }
+
+    fn to_owned_row(&self) -> Box<OwnedRow> {
+        match &self.row {
             Row::At(frame, row) => {
                 let mut texts = String::new();
                 let ends = TEXTS.map(|column| {
@@ -385,10 +457,6 @@ impl Request<'_> {
                 })
             }
             Row::Owned(owned) => owned.clone(),
-        };
-        Request {
-            row: Row::Owned(owned),
-            ..*self
         }
     }
 

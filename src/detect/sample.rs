@@ -1,6 +1,6 @@
 //! A few events by themselves, outside a scan: for test events, explanations and tests.
 
-use foldhash::quality::RandomState;
+use foldhash::quality::SeedableRandomState;
 
 use crate::decode::record::{Opened, Opener, Record, records};
 use crate::decode::{decode, text_of};
@@ -46,7 +46,7 @@ fn build(
 ) -> Result<EventFrame, (u64, String)> {
     let mut data = std::mem::take(&mut chunk.data);
     let text = text_of(&mut data);
-    let hasher = RandomState::default();
+    let hasher = SeedableRandomState::default();
     let coder = Coder::new(&Vocabulary::new());
     let mut columns = EventColumns::new(&hasher, coder, file, None);
     let mut opener = Opener::new(None, chunk.header.as_deref());

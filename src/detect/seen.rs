@@ -7,6 +7,9 @@
 use std::collections::VecDeque;
 
 use hashbrown::HashSet;
+use serde::{Deserialize, Serialize};
+
+use crate::memory::{Broken, Reader, Remember, Writer};
 
 /// How many records back the plain list is searched before a set takes over.
 const LOOK_BACK: usize = 4096;
@@ -25,6 +28,57 @@ enum Known {
         young: HashSet<u64>,
         old: HashSet<u64>,
     },
+}
+
+/// What is written: hashes as they stand, since they have no small numbers among them.
+#[derive(Serialize, Deserialize)]
+enum Written {
+    /// Of each record how much later it is than the one before it, and its hash.
+    InOrder(i64, Vec<(u64, [u8; 8])>),
+    Set {
+        young: Vec<[u8; 8]>,
+        old: Vec<[u8; 8]>,
+    },
+}
+
+impl Remember for Seen {
+    fn write(&self, memory: &mut Writer) {
+        let hashes = |set: &HashSet<u64>| set.iter().map(|hash| hash.to_le_bytes()).collect();
+        memory.put(&match &self.known {
+            Known::InOrder(records) => {
+                let first = records.front().map_or(0, |&(ts, _)| ts);
+                let mut before = first;
+                let records = records.iter().map(|&(ts, hash)| {
+                    let later = ts.wrapping_sub(std::mem::replace(&mut before, ts));
+                    (later.cast_unsigned(), hash.to_le_bytes())
+                });
+                Written::InOrder(first, records.collect())
+            }
+            Known::Set { young, old } => Written::Set {
+                young: hashes(young),
+                old: hashes(old),
+            },
+        });
+    }
+
+    fn read(&mut self, memory: &mut Reader<'_>) -> Result<(), Broken> {
+        let hashes = |list: Vec<[u8; 8]>| list.into_iter().map(u64::from_le_bytes).collect();
+        self.known = match memory.take()? {
+            Written::InOrder(first, records) => {
+                let mut before = first;
+                let records = records.into_iter().map(|(later, hash)| {
+                    before = before.wrapping_add(later.cast_signed());
+                    (before, u64::from_le_bytes(hash))
+                });
+                Known::InOrder(records.collect())
+            }
+            Written::Set { young, old } => Known::Set {
+                young: hashes(young),
+                old: hashes(old),
+            },
+        };
+        Ok(())
+    }
 }
 
 impl Seen {
@@ -111,6 +165,26 @@ mod tests {
         assert!(insert(&mut seen, log()).iter().all(|&new| new));
         assert!(insert(&mut seen, log()).iter().all(|&new| !new));
         assert!(matches!(seen.known, Known::Set { .. }));
+    }
+
+    #[test]
+    fn what_is_written_is_known_by_who_reads_it() {
+        let log = |from: i64| (from..from + 9_000).map(|n| (n / 3, n.cast_unsigned() << 40));
+        for twice in [false, true] {
+            let mut old = Seen::new(1 << 20);
+            insert(&mut old, log(-5));
+            if twice {
+                insert(&mut old, log(-5));
+            }
+            let mut memory = Writer::default();
+            old.write(&mut memory);
+            let bytes = memory.finish();
+            let mut new = Seen::new(1 << 20);
+            new.read(&mut Reader::new(&bytes)).unwrap();
+            assert_eq!(matches!(new.known, Known::Set { .. }), twice);
+            assert!(insert(&mut new, log(-5)).iter().all(|&new| !new));
+            assert!(insert(&mut new, log(9_000)).iter().all(|&new| new));
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::frame::pieces::{Home, home};
 use crate::frame::vocabulary::known;
@@ -24,7 +25,7 @@ pub(super) const KIND: [Column; 5] = [
 ];
 
 /// What the rules can know of an event without looking at whom it is from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Kind {
     /// By [`KIND`].
     pub(super) codes: [u32; KIND.len()],
@@ -43,7 +44,7 @@ impl Kind {
 }
 
 /// What a log has to offer.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Supply {
     kinds: HashMap<Kind, u64>,
     /// The stages and levels of all kinds, those beyond the limit too.

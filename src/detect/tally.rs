@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::request::{Request, Sighting};
 use super::view::argv;
 use crate::finding::{Actor, Evidence, Origin, Target, Timestamp};
@@ -20,7 +22,7 @@ const COMMANDS: usize = 8;
 /// What a finding needs to know of the requests behind it.
 ///
 /// Memory: bounded, but for the evidence where the user asked for all of it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Tally {
     /// Stage time of the earliest request.
     pub first: i64,
@@ -53,7 +55,7 @@ pub struct Tally {
 }
 
 /// Distinct codes in order of appearance, null included.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Codes(Vec<u32>);
 
 impl Codes {
@@ -292,7 +294,7 @@ pub fn is_write(verb: &str) -> bool {
 }
 
 /// The sessions of one group, in order of time.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Sessions(Vec<Tally>);
 
 impl Sessions {

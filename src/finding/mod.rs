@@ -165,13 +165,20 @@ impl FromStr for Timestamp {
 }
 
 impl Serialize for Timestamp {
+    /// Writes text for people, and the number where nobody reads it.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !serializer.is_human_readable() {
+            return self.0.serialize(serializer);
+        }
         serializer.collect_str(self)
     }
 }
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return i64::deserialize(deserializer).map(Self);
+        }
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(|()| {
             let what = format!("`{text}` is not a time as in `2026-11-22T04:55:27.649211Z`");

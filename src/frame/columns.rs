@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::hash::{BuildHasher, Hasher};
 
-use foldhash::quality::RandomState;
+use foldhash::quality::SeedableRandomState;
 
 use super::coder::{CodedEvent, Coder};
 use super::{EventFrame, RowDetail, TextSpan};
 
 /// Buffers for the events of one chunk.
 pub struct EventColumns<'a> {
-    request_hasher: &'a RandomState,
+    request_hasher: &'a SeedableRandomState,
     coder: Coder,
     frame: EventFrame,
 }
@@ -56,7 +56,7 @@ pub enum EventText {
 impl<'a> EventColumns<'a> {
     /// Returns empty buffers for a chunk of `file`; `recycled` is a frame that nobody needs any more.
     pub fn new(
-        request_hasher: &'a RandomState,
+        request_hasher: &'a SeedableRandomState,
         mut coder: Coder,
         file: &str,
         recycled: Option<EventFrame>,

@@ -58,7 +58,7 @@ impl EventFrame {
 
 #[cfg(test)]
 mod tests {
-    use foldhash::quality::RandomState;
+    use foldhash::quality::SeedableRandomState;
 
     use super::super::coder::CodedEvent;
     use super::super::{Coder, EventColumns, EventText, Origin, Place, Vocabulary};
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn columns_hold_the_events_and_null_what_they_lack() {
         let vocabulary = Vocabulary::new();
-        let hasher = RandomState::default();
+        let hasher = SeedableRandomState::default();
         let mut columns = EventColumns::new(&hasher, Coder::new(&vocabulary), "audit.log", None);
         for (line, text) in (1..).zip(EVENTS) {
             let mut event = CodedEvent::default();

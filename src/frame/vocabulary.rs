@@ -112,6 +112,22 @@ impl Vocabulary {
             .expect("code of this vocabulary")
     }
 
+    /// Returns all texts in the order of their codes; no other thread may add one meanwhile.
+    ///
+    /// Here is the place to leave out those that nothing refers to any more: their codes would have to stay taken, as
+    /// what remembers codes holds them as plain numbers.
+    pub(crate) fn texts(&self) -> Vec<&str> {
+        let codes = 0..u32::try_from(self.mapping.num_cats_upper_bound()).unwrap_or(NULL);
+        codes.map(|code| self.text(code)).collect()
+    }
+
+    /// Gives `texts` the codes that their order says; returns whether those were free, as they are in a new dictionary.
+    pub(crate) fn recall<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> bool {
+        (0..)
+            .zip(texts)
+            .all(|(code, text)| !text.is_empty() && self.code(text) == code)
+    }
+
     /// Returns the elements of a list column's value.
     pub fn list(&self, code: u32) -> Vec<Cow<'_, str>> {
         parse_list(self.text(code))

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::{HashMap, HashSet};
+use serde::{Deserialize, Serialize};
 
 use crate::detect::analytics::audit_gap::{Beat, Pulse};
 use crate::detect::request::{RequestColumns, row_ts};
@@ -10,6 +11,7 @@ use crate::finding::Timestamp;
 use crate::frame::pieces::Piece;
 use crate::frame::vocabulary::known;
 use crate::frame::{Column, EventFrame, NULL, Vocabulary};
+use crate::memory::remembers;
 use crate::report::{ApiServer, Census, GAPS, Gap, Guess, Ingest};
 
 /// Resources whose bodies decide what rules can see.
@@ -27,7 +29,7 @@ const RESOURCES: [&str; 10] = [
 ];
 
 /// Counts by code.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 struct Counts {
     counts: HashMap<u32, u64>,
     /// The code that came last, not yet in `counts`: values come in runs.
@@ -97,9 +99,15 @@ pub(super) struct Gathering {
     secret_bodies: u64,
 }
 
+remembers!(
+    Gathering: [stages, levels, verbs, agents, envelopes, other_kinds, usernames, resource_levels, sources, by_key, events, with_credential_id, with_decision, truncated, secret_bodies],
+    anew [gap_us, last]
+);
+
 /// Lane; cluster, node and stream of the log.
 type SourceKey = (u32, [u32; 3]);
 
+#[derive(Serialize, Deserialize)]
 struct Source {
     key: SourceKey,
     file: u32,
@@ -264,10 +272,10 @@ impl Gathering {
     }
 
     /// Returns the report; `files` are the names of the files.
-    pub(super) fn finish(self, vocabulary: &Vocabulary, files: &[&str], skipped: u64) -> Ingest {
+    pub(super) fn ingest(&self, vocabulary: &Vocabulary, files: &[&str], skipped: u64) -> Ingest {
         let distribution = self.distribution(vocabulary);
         let mut resource_levels: BTreeMap<String, Census> = BTreeMap::new();
-        for ((resource, level), count) in self.resource_levels {
+        for (&(resource, level), &count) in &self.resource_levels {
             let resource = vocabulary.text(resource);
             if RESOURCES.contains(&resource) {
                 let levels = resource_levels.entry(resource.to_owned()).or_default();
@@ -303,8 +311,8 @@ impl Gathering {
             stages: self.stages.census(vocabulary),
             levels: self.levels.census(vocabulary),
             verbs: self.verbs.census(vocabulary),
-            envelopes: self.envelopes,
-            other_kinds: self.other_kinds,
+            envelopes: self.envelopes.clone(),
+            other_kinds: self.other_kinds.clone(),
             resource_levels,
             truncated: self.truncated,
             secret_bodies: self.secret_bodies,

@@ -1,43 +1,63 @@
 //! The last side: rows of all lanes in the order of time, folded and fed to the engine.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::ingest::Gathering;
 use super::preview::{Due, Preview};
 use super::{Batch, Done, Monitor, NAMED_REJECTS, Options, Recycled, Scan};
 use crate::detect::engine::{Engine, Outcome};
-use crate::detect::feed::Reach;
+use crate::detect::feed::{Fed, Reach};
 use crate::detect::fold::{Fold, KeptHit, Open};
 use crate::detect::request::{RequestColumns, row_ts};
 use crate::finding::Timestamp;
 use crate::frame::Vocabulary;
+use crate::memory::remembers;
 use crate::report::{Counters, FileStats, Ingest, RejectLine, Summary};
 use crate::source::discover::Discovery;
-use crate::source::{InputFile, Oversize, SourceError};
+use crate::source::{Oversize, SourceError};
 use crate::store::{Fate, Store};
 
-/// What was read so far, and batches of each lane that are not used up.
+/// The requests so far, and batches of each lane that are not used up.
 pub(super) struct Merge<'r> {
-    files: &'r [InputFile],
-    skipped: u64,
-    recycled: &'r Recycled,
-    vocabulary: &'r Vocabulary,
-    engine: Engine<'r>,
-    gathering: Gathering,
-    profile: Option<String>,
+    recycled: Arc<Recycled>,
+    pub(super) engine: Engine<'r>,
+    pub(super) account: Account<'r>,
     detects: bool,
     preview: Option<(Preview, Due)>,
     store: Option<Store>,
-    monitor: Monitor,
-    events: u64,
-    fold: Fold,
+    pub(super) fold: Fold,
     lanes: BTreeMap<u32, VecDeque<Started>>,
+    /// By the files of this run: which of all runs they are.
+    files: Vec<u32>,
+    /// By the lanes of this run: which of all runs they are.
+    runs_lanes: HashMap<u32, u32>,
+}
+
+/// What was read so far.
+pub(super) struct Account<'r> {
+    vocabulary: &'r Vocabulary,
+    profile: Option<String>,
+    monitor: Monitor,
+    gathering: Gathering,
+    /// The files of all runs, in the order in which they came.
+    files: Vec<Arc<str>>,
     counters: Vec<Counters>,
+    /// The logs that lanes are, as [`InputFile::log`] names them.
+    logs: Vec<String>,
+    events: u64,
+    rejects: Vec<RejectLine>,
+    skipped: u64,
     errors: Vec<SourceError>,
     oversize: Vec<Oversize>,
-    rejects: Vec<RejectLine>,
 }
+
+remembers!(
+    Account<'_>: [files, counters, logs, events, rejects],
+    parts [gathering],
+    anew [vocabulary, profile, monitor, skipped, errors, oversize]
+);
 
 struct Started {
     batch: Batch,
@@ -51,51 +71,91 @@ struct Started {
 
 impl<'r> Merge<'r> {
     pub(super) fn new(
-        discovery: &'r Discovery,
-        errors: Vec<SourceError>,
-        recycled: &'r Recycled,
+        recycled: Arc<Recycled>,
         vocabulary: &'r Vocabulary,
         engine: Engine<'r>,
         options: &Options,
     ) -> Self {
-        let files = &discovery.files;
         Self {
-            files,
-            skipped: discovery.n_skipped,
             recycled,
-            vocabulary,
             engine,
-            gathering: Gathering::new(options.gap_us),
-            profile: options.profile.clone(),
+            account: Account {
+                vocabulary,
+                profile: options.profile.clone(),
+                monitor: options.monitor.clone(),
+                gathering: Gathering::new(options.gap_us),
+                files: Vec::new(),
+                counters: Vec::new(),
+                logs: Vec::new(),
+                events: 0,
+                rejects: Vec::new(),
+                skipped: 0,
+                errors: Vec::new(),
+                oversize: Vec::new(),
+            },
             detects: options.detects,
             preview: options
                 .preview
                 .clone()
                 .map(|preview| (preview, Due::start())),
             store: options.store.clone(),
-            monitor: options.monitor.clone(),
-            events: 0,
             fold: Fold::default(),
             lanes: BTreeMap::new(),
-            counters: vec![Counters::default(); files.len()],
-            errors,
-            oversize: Vec::new(),
-            rejects: Vec::new(),
+            files: Vec::new(),
+            runs_lanes: HashMap::new(),
         }
+    }
+
+    /// Begins a run over the files of `discovery`; those of a log that was read before go on with it.
+    pub(super) fn begin(&mut self, discovery: &mut Discovery) {
+        let account = &mut self.account;
+        account.errors.append(&mut discovery.errors);
+        account.skipped += discovery.n_skipped;
+        let known: HashMap<Arc<str>, u32> = account.files.iter().cloned().zip(0..).collect();
+        let n_logs = account.logs.len();
+        self.files.clear();
+        self.runs_lanes.clear();
+        for file in &discovery.files {
+            let index = known.get(&file.name).copied().unwrap_or_else(|| {
+                account.files.push(file.name.clone());
+                account.counters.push(Counters::default());
+                number(account.files.len() - 1)
+            });
+            self.files.push(index);
+            self.runs_lanes.entry(file.lane).or_insert_with(|| {
+                let log = file.log();
+                // Two lanes of one run are two, whatever they are called.
+                let known = account.logs[..n_logs]
+                    .iter()
+                    .position(|known| *known == log);
+                number(known.unwrap_or_else(|| {
+                    account.logs.push(log);
+                    account.logs.len() - 1
+                }))
+            });
+        }
+    }
+
+    /// Merges what is left of a run.
+    pub(super) fn end(&mut self) {
+        self.merge_until(i64::MAX);
     }
 
     /// Takes in what is next in reading order, and merges what nothing later can come before.
     pub(super) fn take(&mut self, done: Done) {
-        self.errors.extend(done.notes.errors);
-        for line in done.notes.oversize {
-            let counters = &mut self.counters[line.file as usize];
+        let account = &mut self.account;
+        account.errors.extend(done.notes.errors);
+        for mut line in done.notes.oversize {
+            line.file = self.files[line.file as usize];
+            let counters = &mut account.counters[line.file as usize];
             counters.records += 1;
             counters.oversize += 1;
             counters.bytes += line.length;
-            self.oversize.push(line);
+            account.oversize.push(line);
         }
         let Some(mut batch) = done.batch else { return };
-        let counters = &mut self.counters[batch.file as usize];
+        batch.file = self.files[batch.file as usize];
+        let counters = &mut account.counters[batch.file as usize];
         let found = &mut batch.found;
         counters.records += found.records;
         counters.bad += found.bad;
@@ -103,12 +163,12 @@ impl<'r> Merge<'r> {
         counters.recovered += found.recovered;
         counters.partial += found.partial;
         counters.bytes += batch.bytes;
-        let room = NAMED_REJECTS.saturating_sub(self.rejects.len());
-        self.rejects.extend(found.rejects.drain(..).take(room));
-        self.gathering.records(&found.envelopes, &found.kinds);
-        self.gathering.frame(&batch.frame);
-        self.events += batch.frame.height() as u64;
-        self.monitor.note(self.events, self.engine.groups());
+        let room = NAMED_REJECTS.saturating_sub(account.rejects.len());
+        account.rejects.extend(found.rejects.drain(..).take(room));
+        account.gathering.records(&found.envelopes, &found.kinds);
+        account.gathering.frame(&batch.frame);
+        account.events += batch.frame.height() as u64;
+        account.monitor.note(account.events, self.engine.groups());
         self.engine.note_coverage(std::mem::take(&mut batch.supply));
         let started = Started {
             batch,
@@ -117,7 +177,8 @@ impl<'r> Merge<'r> {
             open: Open::default(),
             fates: Vec::new(),
         };
-        self.lanes.entry(done.lane).or_default().push_back(started);
+        let lane = self.runs_lanes[&done.lane];
+        self.lanes.entry(lane).or_default().push_back(started);
         self.merge_until(done.horizon);
         for folded in self.fold.overdue() {
             if self.detects {
@@ -127,35 +188,11 @@ impl<'r> Merge<'r> {
         if self.preview.as_ref().is_some_and(|(_, due)| due.is_now()) {
             let began = Instant::now();
             let outcome = self.preview();
-            let summary = self.so_far(&outcome);
+            let summary = self.account.so_far(&outcome);
             if let Some((preview, due)) = &mut self.preview {
                 preview.tell(outcome, summary);
                 due.put_off(began);
             }
-        }
-    }
-
-    /// Sums up what is merged so far.
-    fn so_far(&self, outcome: &Outcome) -> Summary {
-        let mut totals = Counters::default();
-        for counters in &self.counters {
-            totals.merge(counters);
-        }
-        totals.requests = outcome.requests;
-        let files = self.files.iter().zip(&self.counters);
-        let files = files.map(|(file, &counters)| FileStats {
-            path: file.name.clone(),
-            counters,
-        });
-        Summary {
-            files: files.collect(),
-            totals,
-            problems: self.errors.iter().map(ToString::to_string).collect(),
-            rejects: self.rejects.clone(),
-            excluded: outcome.excluded.clone(),
-            blind: outcome.blind.clone(),
-            notes: outcome.notes.clone(),
-            ..Summary::default()
         }
     }
 
@@ -164,82 +201,50 @@ impl<'r> Merge<'r> {
     /// Works on a copy of what the engine remembers, so it costs as much as that is large, however long the log. Batches
     /// that wait for those of other lanes are not in it.
     pub(super) fn preview(&self) -> Outcome {
+        self.account.conclude(self.engine_so_far())
+    }
+
+    /// Says what the log comes to if it ended with what is merged so far.
+    pub(super) fn so_far(&self) -> (Outcome, Summary) {
+        let engine = self.engine_so_far();
+        let fed = engine.feed(&BTreeSet::new());
+        let outcome = self.account.conclude(engine);
+        let summary = self.account.summary(&outcome, &fed);
+        (outcome, summary)
+    }
+
+    /// Returns what the engine would remember if no request went on.
+    fn engine_so_far(&self) -> Engine<'r> {
         let mut engine = self.engine.clone();
-        for folded in self.fold.unfinished_so_far() {
-            engine.observe(&folded);
+        if self.detects {
+            for folded in self.fold.unfinished_so_far() {
+                engine.observe(&folded);
+            }
         }
-        let profile = self.profile.as_deref();
-        conclude(engine, &self.gathering, profile, self.vocabulary)
+        engine
     }
 
     /// Merges the rest and draws the findings.
     ///
     /// `unseen` are fields in bodies that no event has, if somebody looked.
     pub(super) fn finish(mut self, unseen: &BTreeSet<String>) -> Scan {
-        self.merge_until(i64::MAX);
+        self.end();
         for folded in self.fold.unfinished() {
             if self.detects {
                 self.engine.observe(&folded);
             }
         }
-        let names: Vec<&str> = self.files.iter().map(|file| &*file.name).collect();
         let fed = self.engine.feed(unseen);
-        let profile = self.profile.as_deref();
-        let outcome = conclude(self.engine, &self.gathering, profile, self.vocabulary);
-        let ingest = self.gathering.finish(self.vocabulary, &names, self.skipped);
-        let mut totals = Counters::default();
-        for counters in &self.counters {
-            totals.merge(counters);
-        }
-        totals.requests = outcome.requests;
-        let files = self.files.iter().zip(self.counters);
-        let too_long = self.oversize.iter().map(|line| {
-            let name = &self.files[line.file as usize].name;
-            format!(
-                "skipped line {} of `{name}`: its {} bytes are over the limit for a line{}",
-                line.line,
-                line.length,
-                subject(&line.head)
-            )
-        });
-        let position = self.monitor.position();
-        let stopped = self.monitor.is_stopped().then(|| {
-            format!(
-                "stopped after {} of {} bytes: the rest was not read",
-                position.read_bytes, position.total_bytes
-            )
-        });
-        let notes = notes(&totals, &ingest);
-        let blind = outcome.blind.iter().cloned().chain(blind(&ingest));
-        let summary = Summary {
-            files: files
-                .map(|(file, counters)| FileStats {
-                    path: file.name.clone(),
-                    counters,
-                })
-                .collect(),
-            totals,
-            ingest,
-            problems: self
-                .errors
-                .iter()
-                .map(ToString::to_string)
-                .chain(too_long)
-                .chain(stopped)
-                .collect(),
-            rejects: self.rejects,
-            excluded: outcome.excluded.clone(),
-            reach: Reach::of(&fed),
-            blind: blind.collect(),
-            notes: outcome.notes.iter().cloned().chain(notes).collect(),
-        };
+        let account = self.account;
+        let outcome = account.conclude(self.engine);
+        let summary = account.summary(&outcome, &fed);
         Scan {
             outcome,
             summary,
             fed,
-            errors: self.errors,
-            read_bytes: position.read_bytes,
-            was_stopped: self.monitor.is_stopped(),
+            read_bytes: account.monitor.position().read_bytes,
+            was_stopped: account.monitor.is_stopped(),
+            errors: account.errors,
         }
     }
 
@@ -278,7 +283,7 @@ impl<'r> Merge<'r> {
             fates,
         } = started;
         let columns = RequestColumns::new(&batch.frame);
-        let counters = &mut self.counters[batch.file as usize];
+        let counters = &mut self.account.counters[batch.file as usize];
         let height = batch.frame.height();
         let first = *row;
         while *row < height {
@@ -294,7 +299,8 @@ impl<'r> Merge<'r> {
             let hits = &hits[..of_row];
             let (new, folded) = self.fold.row(&batch.frame, &columns, hits, *row, open);
             if new {
-                self.gathering.event(lane, batch.file, &batch.frame, *row);
+                let gathering = &mut self.account.gathering;
+                gathering.event(lane, batch.file, &batch.frame, *row);
                 counters.events += 1;
                 span(counters, ts);
             } else {
@@ -355,16 +361,85 @@ impl Started {
     }
 }
 
-/// Draws the findings; without a `profile` the distribution is guessed.
-fn conclude(
-    engine: Engine<'_>,
-    gathering: &Gathering,
-    profile: Option<&str>,
-    vocabulary: &Vocabulary,
-) -> Outcome {
-    let guess = gathering.distribution(vocabulary);
-    let guess = guess.as_ref().map(|guess| guess.name.as_str());
-    engine.finish(profile.or(guess), &gathering.pulses(vocabulary))
+impl Account<'_> {
+    /// Draws the findings; the distribution is guessed if nobody says it.
+    fn conclude(&self, engine: Engine<'_>) -> Outcome {
+        let guess = self.gathering.distribution(self.vocabulary);
+        let guess = guess.as_ref().map(|guess| guess.name.as_str());
+        let profile = self.profile.as_deref().or(guess);
+        engine.finish(profile, &self.gathering.pulses(self.vocabulary))
+    }
+
+    /// Returns the figures of the files, and of all of them.
+    fn figures(&self, outcome: &Outcome) -> (Vec<FileStats>, Counters) {
+        let mut totals = Counters::default();
+        for counters in &self.counters {
+            totals.merge(counters);
+        }
+        totals.requests = outcome.requests;
+        let files = self.files.iter().zip(&self.counters);
+        let files = files.map(|(path, &counters)| FileStats {
+            path: path.clone(),
+            counters,
+        });
+        (files.collect(), totals)
+    }
+
+    /// Sums up what is merged so far, in short.
+    fn so_far(&self, outcome: &Outcome) -> Summary {
+        let (files, totals) = self.figures(outcome);
+        Summary {
+            files,
+            totals,
+            problems: self.errors.iter().map(ToString::to_string).collect(),
+            rejects: self.rejects.clone(),
+            excluded: outcome.excluded.clone(),
+            blind: outcome.blind.clone(),
+            notes: outcome.notes.clone(),
+            ..Summary::default()
+        }
+    }
+
+    /// Sums up what was read.
+    fn summary(&self, outcome: &Outcome, fed: &[Fed]) -> Summary {
+        let (files, totals) = self.figures(outcome);
+        let names: Vec<&str> = self.files.iter().map(|name| &**name).collect();
+        let ingest = self.gathering.ingest(self.vocabulary, &names, self.skipped);
+        let too_long = self.oversize.iter().map(|line| {
+            let name = &self.files[line.file as usize];
+            format!(
+                "skipped line {} of `{name}`: its {} bytes are over the limit for a line{}",
+                line.line,
+                line.length,
+                subject(&line.head)
+            )
+        });
+        let position = self.monitor.position();
+        let stopped = self.monitor.is_stopped().then(|| {
+            format!(
+                "stopped after {} of {} bytes: the rest was not read",
+                position.read_bytes, position.total_bytes
+            )
+        });
+        let problems = self.errors.iter().map(ToString::to_string);
+        let notes = notes(&totals, &ingest);
+        let blind = outcome.blind.iter().cloned().chain(blind(&ingest));
+        Summary {
+            files,
+            totals,
+            ingest,
+            problems: problems.chain(too_long).chain(stopped).collect(),
+            rejects: self.rejects.clone(),
+            excluded: outcome.excluded.clone(),
+            reach: Reach::of(fed),
+            blind: blind.collect(),
+            notes: outcome.notes.iter().cloned().chain(notes).collect(),
+        }
+    }
+}
+
+fn number(index: usize) -> u32 {
+    u32::try_from(index).expect("fewer than 2^32 files")
 }
 
 /// Says what a reader should know of the way the log came here.

@@ -8,7 +8,7 @@ use super::Job;
 use crate::decode::peek_time;
 use crate::source::chunk::ChunkReader;
 use crate::source::open::open;
-use crate::source::{Chunk, InputFile, Oversize, ReadOptions, SourceError};
+use crate::source::{Chunk, InputFile, Oversize, ReadOptions, SourceError, Start};
 
 /// How far into a file the look ahead goes.
 const PREFIX_BYTES: usize = 64 << 10;
@@ -37,6 +37,8 @@ pub(super) struct Reader<'a> {
     /// Lanes by the time they have reached, the earliest first.
     order: BinaryHeap<Reverse<(i64, usize)>>,
     notes: Notes,
+    /// By file: how far it was read.
+    reached: Vec<Start>,
 }
 
 #[derive(Default)]
@@ -78,6 +80,7 @@ impl<'a> Reader<'a> {
             sequence: 0,
             order: BinaryHeap::new(),
             notes: Notes::default(),
+            reached: files.iter().map(|file| file.from).collect(),
             lanes,
         };
         if reader.lanes.len() > 1 {
@@ -87,6 +90,11 @@ impl<'a> Reader<'a> {
                 .collect();
         }
         reader
+    }
+
+    /// Returns how far each file was read.
+    pub(super) fn into_reached(self) -> Vec<Start> {
+        self.reached
     }
 
     /// Returns the next piece of work, its chunk in `buffer`, or `None` at the end of all files.
@@ -145,7 +153,8 @@ impl<'a> Reader<'a> {
                 ..self.options.clone()
             };
             let content = open(file, &options).ok()?;
-            let mut reader = ChunkReader::new(index, file.name.clone(), content, &options);
+            let reader = ChunkReader::new(index, file.name.clone(), content, &options);
+            let mut reader = reader.taking_up(file);
             peek_time(&reader.next(Vec::new()).ok()??.data)
         });
         first.unwrap_or(i64::MIN)
@@ -160,6 +169,7 @@ impl<'a> Reader<'a> {
             let reader = self.lanes[lane].open.as_mut().expect("just opened");
             let read = reader.next(std::mem::take(&mut buffer));
             self.notes.oversize.extend(reader.take_oversize());
+            self.reached[reader.file() as usize] = reader.place();
             match read {
                 Ok(Some(chunk)) => return Some(chunk),
                 Ok(None) => self.lanes[lane].open = None,
@@ -194,7 +204,8 @@ impl<'a> Reader<'a> {
             match open(file, &self.options) {
                 Ok(content) => {
                     let name = file.name.clone();
-                    return Some(ChunkReader::new(index, name, content, &self.options));
+                    let reader = ChunkReader::new(index, name, content, &self.options);
+                    return Some(reader.taking_up(file));
                 }
                 Err(error) => self.notes.errors.push(error),
             }

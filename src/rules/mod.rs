@@ -26,6 +26,7 @@ use std::sync::Arc;
 use rsigma_parser::{
     ConditionExpr, CorrelationCondition, CorrelationRule, FilterRule, FilterRuleTarget, SigmaRule,
 };
+use sha2::{Digest, Sha256};
 
 pub use analytic::Parameters;
 pub use choose::Choice;
@@ -158,6 +159,33 @@ impl RuleError {
 }
 
 impl RuleSet {
+    /// Says by what anything is made that rests on these rules: the program's version, and a hash of them.
+    pub fn fingerprint(&self) -> String {
+        let mut hasher = Sha256::new();
+        for rule in &self.rules {
+            hasher.update(rule.meta.id.as_bytes());
+            hasher.update(rule.meta.text.as_bytes());
+        }
+        for list in &self.lists {
+            hasher.update(list.name.as_bytes());
+            let said = (&list.profiles, &list.placeholders);
+            hasher.update(format!("{said:?}"));
+            for entry in &list.entries {
+                // Keys in order, unlike what `Debug` makes of hash maps.
+                let detection = serde_json::to_value(&entry.detection);
+                hasher.update(detection.map_or_else(|_| String::new(), |it| it.to_string()));
+            }
+        }
+        for filter in &self.filters {
+            hasher.update(filter.text.as_bytes());
+        }
+        let hash = hasher.finalize();
+        let hash = hash
+            .first_chunk()
+            .map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        format!("kubescry {} rules {hash:016x}", env!("CARGO_PKG_VERSION"))
+    }
+
     /// Takes out the rules, lists and filters of these names, and what refers to them.
     pub fn remove(&mut self, names: &[String]) {
         let is_named = |name: &String| names.contains(name);

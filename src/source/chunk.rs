@@ -20,8 +20,12 @@ use memchr::{memchr_iter, memrchr};
 
 use super::content::Content;
 use super::documents::{Documents, Passed};
+use super::lines::Parts;
 use super::unpack::{Damage, LimitReached};
-use super::{Chunk, Framing, OVERSIZE_HEAD_BYTES, Oversize, ReadOptions, RecordSpan, SourceError};
+use super::{
+    Chunk, Framing, InputFile, OVERSIZE_HEAD_BYTES, Oversize, ReadOptions, RecordSpan, SourceError,
+    Start,
+};
 
 /// Lines passed over before an empty chunk is handed out, so that the list stays short.
 const OVERSIZE_MAX: usize = 256;
@@ -46,6 +50,8 @@ pub struct ChunkReader {
     error: Option<io::Error>,
     oversize: Vec<Oversize>,
     nul_bytes: u64,
+    /// Whether a last line that does not end is left for later.
+    is_growing: bool,
 }
 
 /// The bytes in hand: `data[..filled]` is read, the rest of `data` is stale.
@@ -101,7 +107,44 @@ impl ChunkReader {
             error: None,
             oversize: Vec::new(),
             nul_bytes: 0,
+            is_growing: false,
         }
+    }
+
+    /// Starts where `file` says, and ends where it does.
+    ///
+    /// Documents are read from their beginning: where one of them may be taken up, only what stands before tells.
+    #[must_use]
+    pub fn taking_up(mut self, file: &InputFile) -> Self {
+        self.is_growing = file.is_growing;
+        if self.documents.is_some() || file.from.offset <= self.offset {
+            return self;
+        }
+        let gone = file.from.offset - self.offset;
+        let mut before = (&mut self.reader).take(gone);
+        if let Err(cause) = io::copy(&mut before, &mut io::sink()) {
+            self.ended = true;
+            self.error = Some(cause);
+        }
+        self.offset = file.from.offset;
+        self.line = 1 + file.from.lines;
+        self
+    }
+
+    /// Returns where to take up the file when it has grown.
+    pub fn place(&self) -> Start {
+        if self.documents.is_some() {
+            return Start::default();
+        }
+        Start {
+            offset: self.offset,
+            lines: self.line - 1,
+        }
+    }
+
+    /// Returns the index of its file.
+    pub fn file(&self) -> u32 {
+        self.file
     }
 
     /// Returns what separates the records.
@@ -146,8 +189,11 @@ impl ChunkReader {
                 return Some(self.deliver(window, 0));
             }
             if window.filled < self.target {
-                let end = window.filled;
-                return Some(self.deliver(window, end));
+                let end = match self.is_growing {
+                    true => self.whole_lines(&window.data[..window.filled]),
+                    false => window.filled,
+                };
+                return (end > 0).then(|| self.deliver_last(window, end));
             }
             let head = &window.data[..self.target];
             let end = match memrchr(b'\n', head) {
@@ -155,11 +201,31 @@ impl ChunkReader {
                 None => self.long_line(&mut window),
             };
             let Some(mut end) = end else { continue };
+            let is_unfinished = self.ended && end == window.filled && window.data[end - 1] != b'\n';
+            if is_unfinished && self.is_growing {
+                return None;
+            }
             if self.framing == Framing::Partial && window.data[end - 1] == b'\n' {
                 end = self.whole_end(&mut window);
             }
             return Some(self.deliver(window, end));
         }
+    }
+
+    /// Returns where the last line ends that is whole.
+    fn whole_lines(&self, data: &[u8]) -> usize {
+        if self.framing == Framing::Partial {
+            let mut parts = Parts::default();
+            parts.look(data);
+            return parts.whole;
+        }
+        memrchr(b'\n', data).map_or(0, |last| last + 1)
+    }
+
+    /// Hands out what there is before `end`, and forgets the rest.
+    fn deliver_last(&mut self, mut window: Window, end: usize) -> Chunk {
+        window.filled = end;
+        self.deliver(window, end)
     }
 
     fn next_documents(&mut self, mut window: Window, documents: &mut Documents) -> Option<Chunk> {

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use walkdir::{DirEntry, WalkDir};
 
 use super::rotation::Rotation;
-use super::{InputFile, SourceError};
+use super::{InputFile, SourceError, Start};
 
 /// How many skipped paths are named.
 pub const SKIPPED_MAX: usize = 1000;
@@ -296,6 +296,8 @@ fn in_order(mut candidates: Vec<Candidate>, stdin: bool) -> Vec<InputFile> {
             name: name(&path),
             path: Some(path),
             lane,
+            from: Start::default(),
+            is_growing: false,
         });
     }
     if stdin {
@@ -304,6 +306,8 @@ fn in_order(mut candidates: Vec<Candidate>, stdin: bool) -> Vec<InputFile> {
             path: None,
             name: "-".into(),
             lane,
+            from: Start::default(),
+            is_growing: false,
         });
     }
     files

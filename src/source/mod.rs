@@ -30,6 +30,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use serde::{Deserialize, Serialize};
+
 pub use framing::Framing;
 pub use text::{split_holes, trim_record};
 
@@ -77,6 +79,31 @@ pub struct InputFile {
     /// Files of one lane follow each other in time (a rotated set); lanes run side by side (one API
     /// server each). Numbered from 0 in the order of their first file.
     pub lane: u32,
+    /// Where reading starts; the beginning, unless what stands before is known already.
+    pub from: Start,
+    /// Whether it is still written: a last line that does not end is left for later then.
+    pub is_growing: bool,
+}
+
+impl InputFile {
+    /// Names the log that the file is a piece of: what the files of a lane have in common, in any run.
+    pub fn log(&self) -> String {
+        let Some(path) = &self.path else {
+            return self.name.to_string();
+        };
+        let folder = path.parent().unwrap_or(std::path::Path::new(""));
+        let base = rotation::Rotation::of(path.file_name().unwrap_or_default()).base;
+        folder.join(base).to_string_lossy().into_owned()
+    }
+}
+
+/// A place at the beginning of a line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// Bytes of the content before it, decompressed, as of [`Chunk::offset`].
+    pub offset: u64,
+    /// Lines before it.
+    pub lines: u64,
 }
 
 /// Whole records of one file.

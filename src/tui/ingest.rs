@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sha2::{Digest, Sha256};
-
 use super::results::Results;
 use super::update::{Event, News};
 use super::worker::{Desk, set};
@@ -145,7 +143,7 @@ pub fn read(plan: Plan, known: &Known, desk: &Arc<Desk>, events: &Sender<Event>)
             Err(error) => return fail(error),
         },
     };
-    let made_by = made_by(&rules);
+    let made_by = rules.fingerprint();
     let sources = fingerprints(&discovery.files, &known.short_sizes);
     let mut opened = Opened::Nothing;
     // Where the events of this run are kept, if they are.
@@ -346,20 +344,6 @@ fn fingerprints(files: &[InputFile], short_sizes: &[u64]) -> Option<Vec<SourceFi
         SourceFile::read(&file.name, path, short_sizes).ok()
     };
     files.iter().map(read).collect()
-}
-
-/// Says what makes results: the program and its rules.
-fn made_by(rules: &RuleSet) -> String {
-    let mut hasher = Sha256::new();
-    for rule in &rules.rules {
-        hasher.update(rule.meta.id.as_bytes());
-        hasher.update(rule.meta.text.as_bytes());
-    }
-    let hash = hasher.finalize();
-    let hash = hash
-        .first_chunk()
-        .map_or(0, |bytes| u64::from_be_bytes(*bytes));
-    format!("kubescry {} rules {hash:016x}", env!("CARGO_PKG_VERSION"))
 }
 
 fn pack(results: &Results, made_by: String) -> case::Results {

@@ -7,7 +7,7 @@
 
 mod support;
 
-use foldhash::quality::RandomState;
+use foldhash::quality::SeedableRandomState;
 use kubescry::decode::decode_native;
 use kubescry::decode::record::records;
 use kubescry::frame::coder::CodedEvent;
@@ -27,7 +27,7 @@ fn main() {
         let ours = median_time(|| {
             events = 0;
             let mut coder = Some(Coder::new(&Vocabulary::new()));
-            let hasher = RandomState::default();
+            let hasher = SeedableRandomState::default();
             let mut recycled = None;
             let mut start = 0;
             while start < text.len() {

@@ -12,7 +12,7 @@ mod support;
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use foldhash::quality::RandomState;
+use foldhash::quality::SeedableRandomState;
 use kubescry::decode::decode_native;
 use kubescry::decode::record::records;
 use kubescry::detect::CompiledRules;
@@ -118,7 +118,7 @@ fn whole_lines(text: &str, bytes: usize) -> usize {
 fn ours(text: &str, rules: &CompiledRules) -> (usize, usize) {
     let (mut events, mut hits) = (0, 0);
     let mut coder = Some(Coder::new(&Vocabulary::new()));
-    let hasher = RandomState::default();
+    let hasher = SeedableRandomState::default();
     let mut recycled: Option<EventFrame> = None;
     let mut rest = text;
     while !rest.is_empty() {

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use foldhash::quality::RandomState;
+use foldhash::quality::SeedableRandomState;
 use kubescry::decode::event::Span;
 use kubescry::decode::{decode, decode_native, text_of};
 use kubescry::frame::coder::CodedEvent;
@@ -41,7 +41,7 @@ fn framed<'a>(
     text: &'a str,
     read: impl FnOnce(&'a str, &mut Coder, &mut CodedEvent<'a>) -> bool,
 ) -> (Option<EventFrame>, Coder) {
-    let hasher = RandomState::default();
+    let hasher = SeedableRandomState::default();
     let mut columns = EventColumns::new(&hasher, coder, "fuzz", None);
     let mut event = CodedEvent::default();
     let is_read = read(text, columns.coder(), &mut event);

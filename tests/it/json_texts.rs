@@ -8,7 +8,7 @@ mod table;
 
 use std::path::Path;
 
-use foldhash::quality::RandomState;
+use foldhash::quality::SeedableRandomState;
 use kubescry::decode::repair_utf8;
 use kubescry::frame::coder::CodedEvent;
 use kubescry::frame::{Coder, EventColumns, Place, Vocabulary};
@@ -68,7 +68,7 @@ fn oracle(record: &str) -> (bool, bool) {
 
 /// Returns the `requestObject` of an event.
 fn body(line: &str) -> String {
-    let hasher = RandomState::default();
+    let hasher = SeedableRandomState::default();
     let mut columns = EventColumns::new(&hasher, Coder::new(&Vocabulary::new()), "log", None);
     let mut event = CodedEvent::default();
     kubescry::decode::decode(line, columns.coder(), &mut event).unwrap();

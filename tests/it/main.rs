@@ -13,6 +13,7 @@ mod oracle;
 mod queries;
 mod questions;
 mod reread;
+mod resume;
 mod rules;
 mod scan;
 mod shapes;

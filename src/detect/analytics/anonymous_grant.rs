@@ -11,6 +11,7 @@ use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::Finding;
 use crate::frame::NULL;
+use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// State of the analytic.
@@ -24,6 +25,8 @@ pub struct AnonymousGrant {
     /// Per binding, as the reason names it.
     writes: HashMap<String, Tally>,
 }
+
+remembers!(AnonymousGrant: [uses, writes], anew [meta, harmless, harmless_for_paths]);
 
 impl AnonymousGrant {
     /// Reads the parameters.

@@ -7,6 +7,8 @@
 //! new uid of the server's own client (kubernetes/apiserver `pkg/server/config.go`, one per process) says that
 //! it was started anew. The ends of a log, and the seams of rotated files, are no gaps.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Draft, MINUTE_US, counted, lasting};
 use crate::detect::request::Sighting;
 use crate::detect::tally::Tally;
@@ -31,7 +33,7 @@ pub struct AuditGap {
 /// What the events of one API server show over time.
 ///
 /// Memory: at most [`BUCKETS`] buckets and [`SILENCES`] silences.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Pulse {
     buckets: Vec<Bucket>,
     /// Length of a bucket.
@@ -41,6 +43,7 @@ pub struct Pulse {
     file: u32,
     events: u64,
     /// Pauses between events, by the logarithm of their length.
+    #[serde(with = "crate::memory::array")]
     pauses: [u64; 64],
     silences: Vec<Silence>,
     /// Uids of the server's own client; one per process.
@@ -52,7 +55,7 @@ pub struct Pulse {
 }
 
 /// Events of a stretch of time.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Bucket {
     start: i64,
     total: u64,
@@ -60,7 +63,7 @@ struct Bucket {
     by_kind: [u64; KINDS.len()],
 }
 
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Silence {
     from: i64,
     to: i64,

@@ -3,6 +3,7 @@
 //! No judgement: every use is said, one finding per session, with what it changed.
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::lives::{Who, called, who};
 use super::machinery::fits;
@@ -11,6 +12,7 @@ use crate::detect::request::Request;
 use crate::detect::tally::{Sessions, Tally, is_write};
 use crate::finding::Finding;
 use crate::frame::{Column, NULL, Vocabulary};
+use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// How many changes of an account are listed; all are counted.
@@ -34,7 +36,9 @@ pub struct BreakGlass {
     used: HashMap<Who, Used>,
 }
 
-#[derive(Clone, Default)]
+remembers!(BreakGlass: [used], anew [meta, pause_us, names, groups, known]);
+
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Used {
     sessions: Sessions,
     account: usize,

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::custody::Sum;
@@ -16,6 +17,7 @@ use crate::detect::view;
 use crate::finding::{Finding, Severity, Timestamp};
 use crate::frame::Vocabulary;
 use crate::frame::vocabulary::known;
+use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// State of the analytic.
@@ -28,8 +30,10 @@ pub struct Certificate {
     more: u64,
 }
 
+remembers!(Certificate: [requests, more], anew [meta, long_lived_us]);
+
 /// One signing request and what became of it.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Signing {
     by: u32,
     made: Sighting,

@@ -7,6 +7,7 @@
 //! surely, to act itself after the other did.
 
 use hashbrown::{HashMap, HashSet};
+use serde::{Deserialize, Serialize};
 
 use super::address::are_neighbours;
 use super::{Context, Draft, counted, lasting};
@@ -15,6 +16,7 @@ use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::frame::{NULL, Vocabulary};
+use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// State of the analytic.
@@ -31,7 +33,12 @@ pub struct Concurrency {
     overlaps: HashMap<(u32, u32, u32), Overlaps>,
 }
 
-#[derive(Clone)]
+remembers!(
+    Concurrency: [overlaps],
+    anew [meta, least_open_us, linger_us, alive_us, least_overlaps, shared_peer_users, by_design]
+);
+
+#[derive(Clone, Serialize, Deserialize)]
 struct Overlaps {
     open: Tally,
     /// The longest that an open request outlasted the other's first request by.

@@ -20,6 +20,7 @@ use crate::detect::tally::Tally;
 use crate::finding::{Finding, Origin};
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
+use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// State of the analytics.
@@ -33,6 +34,12 @@ pub struct Custody {
     method: Method,
     mixed_use: MixedUse,
 }
+
+remembers!(
+    Custody: [],
+    parts [minted, concurrency, old_uid, secret_token, certificate],
+    anew [method, mixed_use]
+);
 
 /// The rules that say that a credential is in several hands.
 const SHARED: [&str; 2] = ["shared-credential", "pod-token-away"];

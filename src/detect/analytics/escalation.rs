@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::lives::{Who, called, who};
 use super::machinery::Machinery;
@@ -19,6 +20,7 @@ use crate::detect::tally::Tally;
 use crate::finding::{Finding, Severity};
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
+use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// How many objects of one kind of refusal a session tells apart.
@@ -34,6 +36,8 @@ pub struct Escalation {
     open: HashMap<Who, Session>,
     ended: Vec<(Who, Session)>,
 }
+
+remembers!(Escalation: [open, ended], anew [meta, pause_us, least_objects, codes]);
 
 /// Codes of the words that requests are told apart by.
 #[derive(Clone)]
@@ -51,7 +55,7 @@ struct Codes {
 }
 
 /// By what a request was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum Kind {
     Rbac,
     Certificate,
@@ -61,7 +65,7 @@ enum Kind {
 }
 
 /// Refusals of one identity without a long pause.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Session {
     tally: Tally,
     /// Resource, namespace and name of what was refused.

@@ -5,6 +5,7 @@
 //! header tries with and without it.
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::address::is_public;
 use super::{Context, Draft, counted, listed};
@@ -12,6 +13,7 @@ use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::Finding;
 use crate::frame::{NULL, Vocabulary};
+use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// State of the analytic.
@@ -25,7 +27,9 @@ pub struct ForwardedAddress {
     is_public: HashMap<u32, bool>,
 }
 
-#[derive(Clone)]
+remembers!(ForwardedAddress: [clients], anew [meta, window_us, is_public]);
+
+#[derive(Clone, Serialize, Deserialize)]
 struct Client {
     claiming: Tally,
     claimed: Vec<u32>,

@@ -1,6 +1,7 @@
 //! Lives: how long and how much each identity was there, for what has to be compared with its past.
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::detect::request::Request;
 
@@ -11,7 +12,7 @@ pub(super) type Who = (u32, u32);
 pub(super) const BUCKET_US: i64 = 300_000_000;
 
 /// What an identity did up to some request.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct Life {
     /// Its first request.
     pub(super) first: i64,
@@ -26,7 +27,7 @@ pub(super) struct Life {
 /// All identities of the log, anonymous ones included; those without a name are none.
 ///
 /// Memory: 40 bytes per identity.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Lives {
     by_who: HashMap<Who, Life>,
     first: Option<i64>,

@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use hashbrown::{HashMap, HashSet};
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::lives::{Who, called, who};
@@ -21,6 +22,7 @@ use crate::detect::view;
 use crate::finding::{Finding, Severity};
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
+use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// Objects that identities made are looked through for old ones when there are more than this.
@@ -42,6 +44,8 @@ pub struct MassDeletion {
     made_limit: usize,
     doers: HashMap<Who, Doer>,
 }
+
+remembers!(MassDeletion: [made, made_limit, doers], anew [meta, settings, codes, weights]);
 
 #[derive(Clone)]
 struct Settings {
@@ -74,7 +78,7 @@ struct Codes {
 }
 
 /// Who deletes.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Doer {
     /// Deletions of the last window, while they are too few.
     pending: VecDeque<Deletion>,
@@ -84,7 +88,7 @@ struct Doer {
 }
 
 /// A deletion, or the attempt.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Deletion {
     request: Request<'static>,
     object: u64,
@@ -93,7 +97,7 @@ struct Deletion {
 }
 
 /// Deletions that belong together.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Burst {
     tally: Tally,
     /// What was deleted, and what was refused: the attempt may be followed by the deletion.

@@ -7,6 +7,7 @@
 //! known by name and address together.
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::address::are_neighbours;
 use super::{Context, Draft, counted, listed};
@@ -15,6 +16,7 @@ use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::{Finding, Severity};
 use crate::frame::{NULL, Vocabulary};
+use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// State of the analytics.
@@ -29,7 +31,9 @@ pub struct Masters {
     carriers: HashMap<u32, Carrier>,
 }
 
-#[derive(Clone)]
+remembers!(Masters: [carriers], anew [inventory, second, new_source, shared_peer_users, managed]);
+
+#[derive(Clone, Serialize, Deserialize)]
 struct Carrier {
     all: Tally,
     by_peer: Vec<(u32, Tally)>,

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::{HashMap, HashSet};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::address::network;
 use super::{Context, Draft, counted, lasting, listed, times};
@@ -21,6 +21,7 @@ use crate::finding::{Confidence, Finding, Severity, Timestamp};
 use crate::frame::coder::service_account;
 use crate::frame::vocabulary::known;
 use crate::frame::{Column, NULL, Vocabulary};
+use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// State of the analytics.
@@ -35,6 +36,8 @@ pub struct MintedToken {
     minters: HashMap<u32, Minter>,
 }
 
+remembers!(MintedToken: [mints, by_credential, minters], anew [inventory, lineage, settings]);
+
 #[derive(Clone)]
 struct Settings {
     shared_peer_users: usize,
@@ -43,7 +46,7 @@ struct Settings {
 }
 
 /// One token and where it went.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Mint {
     by: u32,
     by_kind: u32,
@@ -59,7 +62,7 @@ struct Mint {
     uses: Vec<(u32, Tally)>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Minter {
     tally: Tally,
     mints: Vec<usize>,

@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 
 use hashbrown::{HashMap, HashSet};
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::lives::{Lives, Past, Who, called};
@@ -22,6 +23,7 @@ use crate::detect::tally::Tally;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
+use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// How many requests are remembered whole, at least; forgetting one costs a few look-ups more.
@@ -61,6 +63,11 @@ pub struct NewBehaviour {
     going_on_until: i64,
 }
 
+remembers!(
+    NewBehaviour: [whole, known, spread, changes, changes_limit, awake, days, going_on, going_on_until],
+    anew [meta, settings, codes, deeds, families]
+);
+
 #[derive(Clone)]
 struct Settings {
     least_requests: u64,
@@ -83,7 +90,7 @@ struct Codes {
 type Deed = (u32, u32, u32);
 
 /// Something about a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 enum Thing {
     Deed(Deed),
     Namespace(u32),
@@ -109,14 +116,14 @@ impl Thing {
 }
 
 /// Since when something is known, and what the identity had behind it then.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Since {
     ts: i64,
     past: Option<History>,
 }
 
 /// What an identity had behind it when something new came.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct History {
     requests: u64,
     lasted_us: i64,
@@ -124,7 +131,7 @@ struct History {
 }
 
 /// What was new of an identity on one day.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Day {
     tally: Tally,
     news: Vec<(Thing, History)>,
@@ -133,7 +140,7 @@ struct Day {
 
 /// Requests that were seen before, but for object and time. Two generations; the older one goes when the
 /// younger is full.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Whole {
     young: HashSet<[u32; 8]>,
     old: HashSet<[u32; 8]>,

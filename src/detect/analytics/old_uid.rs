@@ -11,6 +11,7 @@ use crate::credential::Deaths;
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::Finding;
+use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// State of the analytic.
@@ -21,6 +22,8 @@ pub struct OldUid {
     /// Per uid.
     uses: HashMap<u32, Tally>,
 }
+
+remembers!(OldUid: [uses], anew [meta, grace_us]);
 
 impl OldUid {
     /// Reads the parameters.

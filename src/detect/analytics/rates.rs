@@ -20,6 +20,7 @@ mod tail;
 use std::collections::BTreeSet;
 
 use hashbrown::{HashMap, HashSet};
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::lives::{BUCKET_US, Life, Lives, Past, Who, called};
@@ -30,6 +31,7 @@ use crate::detect::tally::Tally;
 use crate::finding::{Confidence, Finding, Severity, Timestamp};
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
+use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 use tail::{Baseline, Verdict};
 
@@ -55,6 +57,8 @@ pub struct Rates {
     reads: [u32; 3],
 }
 
+remembers!(Rates: [], parts [denied, secrets], anew [reads]);
+
 /// One of the analytics.
 #[derive(Clone)]
 struct Rate {
@@ -66,6 +70,8 @@ struct Rate {
     did: &'static str,
     series: HashMap<Who, Series>,
 }
+
+remembers!(Rate: [series], anew [meta, settings, what, did]);
 
 #[derive(Clone)]
 struct Settings {
@@ -79,13 +85,13 @@ struct Settings {
 }
 
 /// What is counted of one identity, in order of time, slots without any left out.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Series {
     slots: Vec<Slot>,
     kept: usize,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Slot {
     at: i64,
     count: u32,

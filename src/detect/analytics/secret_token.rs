@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use super::custody::Sum;
 use super::{Context, Draft, counted, lasting, listed};
 use crate::credential::{Entry, Ledger};
@@ -14,6 +16,7 @@ use crate::detect::request::{Request, Sighting};
 use crate::finding::{Finding, Timestamp};
 use crate::frame::Vocabulary;
 use crate::frame::vocabulary::known;
+use crate::memory::remembers;
 use crate::rules::RuleMeta;
 
 /// State of the analytic.
@@ -26,14 +29,16 @@ pub struct SecretToken {
     secrets: BTreeMap<String, Secret>,
 }
 
-#[derive(Clone, Default)]
+remembers!(SecretToken: [young, secrets], anew [meta]);
+
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Secret {
     made: Option<Made>,
     deleted: Option<(u32, i64)>,
     first_use: Option<i64>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Made {
     by: u32,
     sighting: Sighting,

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use hashbrown::{HashMap, HashSet};
+use serde::{Deserialize, Serialize};
 
 use super::address::are_neighbours;
 use super::{Context, Draft, counted, lasting, listed};
@@ -19,6 +20,7 @@ use crate::detect::tally::Tally;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
+use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// State of the analytics.
@@ -33,6 +35,8 @@ pub struct SharedCredential {
     /// Addresses that kubelets come from: Pods on the host's network share them.
     nodes: HashSet<u32>,
 }
+
+remembers!(SharedCredential: [holders, nodes], anew [sharing, away, settings, platforms]);
 
 #[derive(Clone)]
 struct Settings {
@@ -52,7 +56,7 @@ struct ByDesign {
 }
 
 /// Where one credential was used.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Holders {
     peers: Vec<Peer>,
     at: usize,
@@ -64,7 +68,7 @@ struct Holders {
     episodes: Vec<Tally>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Peer {
     code: u32,
     /// What the agents say they run on, as `linux/amd64`; null until one says so. Two of them are two

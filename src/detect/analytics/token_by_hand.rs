@@ -4,6 +4,7 @@
 //! program's own work, which is most of a log, costs a look-up.
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::{Context, Draft, counted, listed};
 use crate::detect::request::Request;
@@ -11,6 +12,7 @@ use crate::detect::tally::Tally;
 use crate::finding::Finding;
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
+use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// State of the analytic.
@@ -26,6 +28,8 @@ pub struct TokenByHand {
     tokens: HashMap<u32, Token>,
 }
 
+remembers!(TokenByHand: [tokens], anew [meta, window_us, by_hand, by_either, drivers]);
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Driver {
     Person,
@@ -33,7 +37,7 @@ enum Driver {
     Unknown,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Token {
     program: u32,
     last_by_program: i64,

@@ -10,6 +10,7 @@
 //! noise of rollouts and do not count.
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::{Context, Draft, counted, lasting, listed};
 use crate::credential::death::CACHE_US;
@@ -18,6 +19,7 @@ use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::frame::Vocabulary;
+use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
 /// State of the analytic.
@@ -34,6 +36,11 @@ pub struct TokenReuse {
     /// Clients that were refused, and what they are tied to.
     waiting: HashMap<Client, Vec<Key>>,
 }
+
+remembers!(
+    TokenReuse: [after, waiting],
+    anew [meta, grace_us, tie_us, least_refused, least_served, shared_peer_users, recovery_us]
+);
 
 /// How much there is after a death.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +62,7 @@ type Key = (u32, usize);
 type Client = (u32, u32);
 
 /// What came after a death.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct After {
     served: Option<Tally>,
     late: u64,

@@ -24,6 +24,7 @@ use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::frame::Vocabulary;
+use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 use cause::{Cause, Hint};
 use session::{Gaps, Session, merged, overlapping};
@@ -63,6 +64,11 @@ pub struct Unauthorized {
     first: i64,
     last: i64,
 }
+
+remembers!(
+    Unauthorized: [open, closed, minutes, first, last],
+    anew [brute_force, spray, then_success, storm, refused, rate, settings]
+);
 
 #[derive(Clone)]
 struct Settings {

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
 
@@ -50,10 +51,14 @@ fn read(
         path: None,
         name: "log".into(),
         lane: 0,
+        from: crate::source::Start::default(),
+        is_growing: false,
     });
     let vocabulary = Vocabulary::new();
-    let recycled = Recycled::default();
+    let recycled = Arc::<Recycled>::default();
     let engine = engine(rules, compiled, &vocabulary, &options).unwrap();
+    let mut merge = Merge::new(Arc::clone(&recycled), &vocabulary, engine, &options);
+    merge.begin(&mut discovery);
     let worker = Worker::new(
         &discovery.files,
         &recycled,
@@ -61,14 +66,7 @@ fn read(
         rules,
         compiled,
         &options,
-    );
-    let mut merge = Merge::new(
-        &discovery,
-        Vec::new(),
-        &recycled,
-        &vocabulary,
-        engine,
-        &options,
+        1,
     );
     let mut previews = Vec::new();
     let (mut line, mut offset) = (1, 0);

@@ -470,6 +470,8 @@ fn errors_say_where() {
         path: Some(path),
         name: "x".into(),
         lane: 0,
+        from: crate::source::Start::default(),
+        is_growing: false,
     };
     let fail = |options: &ReadOptions| {
         let content = open(&file, options).unwrap();

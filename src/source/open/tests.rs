@@ -43,6 +43,8 @@ fn open_path(path: std::path::PathBuf, options: &ReadOptions) -> Result<Content,
         path: Some(path),
         name: "x".into(),
         lane: 0,
+        from: crate::source::Start::default(),
+        is_growing: false,
     };
     open(&file, options)
 }

@@ -50,6 +50,8 @@ fn input(path: &Path) -> InputFile {
         path: Some(path.to_path_buf()),
         name: "log".into(),
         lane: 0,
+        from: crate::source::Start::default(),
+        is_growing: false,
     }
 }
 
@@ -312,6 +314,8 @@ fn a_file_that_is_gone_is_told_unless_it_is_open() {
         path: None,
         name: "-".into(),
         lane: 0,
+        from: crate::source::Start::default(),
+        is_growing: false,
     };
     let error = reread().record(&stdin, 0, 1, &GO).unwrap_err();
     assert_eq!(

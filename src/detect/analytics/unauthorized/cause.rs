@@ -5,6 +5,8 @@
 //! token that was invalidated for disuse. Else the credential that the same program last had at the same
 //! address tells how it will have ended.
 
+use serde::{Deserialize, Serialize};
+
 use super::super::{lasting, listed};
 use super::session::Session;
 use crate::credential::{Entry, Ledger};
@@ -13,7 +15,7 @@ use crate::finding::Timestamp;
 use crate::frame::{Column, NULL, Vocabulary};
 
 /// What a refusal says of its cause by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Hint {
     /// The token of this Secret was invalidated.
     Invalidated(u32),
@@ -22,7 +24,7 @@ pub(super) enum Hint {
 }
 
 /// What a message says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Said {
     Nothing,
     Expired,

@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::super::Context;
 use super::cause::Hint;
 use crate::detect::tally::Tally;
 
 /// The 401s of one address without a long pause.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Session {
     pub(super) peer: u32,
     pub(super) tally: Tally,
@@ -32,7 +34,7 @@ pub(super) struct Session {
 }
 
 /// Running mean and variance of the pauses between refusals (Welford 1962).
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub(super) struct Gaps {
     pub(super) count: f64,
     pub(super) mean: f64,

@@ -1,0 +1,204 @@
+//! Detection that can stop and go on.
+//!
+//! A session reads a log in any number of runs. What it remembers between them can be written ([`Session::memory`]) and
+//! read back, by another process too ([`Session::recall`]). Wherever the log is cut into runs, what it comes to is what one
+//! scan over all of it comes to, as long as the runs are in the order of time: what a run reads is merged wholly at its
+//! end, so rows of another API server that come in a later run although they are earlier are late, as they would be in a
+//! log out of order.
+//!
+//! A session keeps no events: [`Options::store`] is for scans.
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::{Arc, Mutex};
+
+use super::merge::Merge;
+use super::{
+    AHEAD_BYTES, Inbox, Job, MemoryError, Notes, Options, Reader, Recycled, Scan, ScanError,
+    Worker, engine, lock, memory, merge_in_order,
+};
+use crate::detect::CompiledRules;
+use crate::detect::engine::Outcome;
+use crate::detect::watch::Watch;
+use crate::frame::Vocabulary;
+use crate::report::Summary;
+use crate::rules::RuleSet;
+use crate::source::discover::Discovery;
+use crate::source::{Chunk, ReadOptions, Start};
+
+/// A log that is read in runs.
+pub struct Session<'r> {
+    options: Options,
+    rules: &'r RuleSet,
+    compiled: &'r CompiledRules,
+    vocabulary: &'r Vocabulary,
+    recycled: Arc<Recycled>,
+    /// Seed of the keys under which the stages of a request meet.
+    seed: u64,
+    merge: Merge<'r>,
+}
+
+impl<'r> Session<'r> {
+    /// Starts with nothing; `vocabulary` is new, and the session's own.
+    ///
+    /// # Errors
+    /// When a rule cannot be used.
+    pub fn new(
+        options: &Options,
+        rules: &'r RuleSet,
+        compiled: &'r CompiledRules,
+        vocabulary: &'r Vocabulary,
+    ) -> Result<Self, ScanError> {
+        let engine = engine(rules, compiled, vocabulary, options)?;
+        let recycled = Arc::<Recycled>::default();
+        Ok(Self {
+            merge: Merge::new(Arc::clone(&recycled), vocabulary, engine, options),
+            options: options.clone(),
+            rules,
+            compiled,
+            vocabulary,
+            recycled,
+            seed: std::hash::RandomState::new().build_hasher().finish(),
+        })
+    }
+
+    /// Goes on where another session stopped that wrote `memory`; `vocabulary` is new, and the session's own.
+    ///
+    /// # Errors
+    /// When the bytes are not a memory, not a whole one, or one of another program, other rules or other options.
+    pub fn recall(
+        options: &Options,
+        rules: &'r RuleSet,
+        compiled: &'r CompiledRules,
+        vocabulary: &'r Vocabulary,
+        memory: &[u8],
+    ) -> Result<Self, MemoryError> {
+        let content = memory::open(memory, &rules.fingerprint())?;
+        // First of all: the engine looks up codes.
+        let (content, seed) = memory::start(content, options, vocabulary)?;
+        let mut session = Self::new(options, rules, compiled, vocabulary)?;
+        session.seed = seed;
+        memory::read(content, &mut session.merge)?;
+        Ok(session)
+    }
+
+    /// Returns all that is remembered, to be read by [`Self::recall`].
+    ///
+    /// It holds names, addresses and paths of the log, and the seed that keeps others from crafting requests that are
+    /// taken for one: whoever may not read the log must not read it either.
+    pub fn memory(&self) -> Vec<u8> {
+        memory::write(
+            &self.rules.fingerprint(),
+            &self.options,
+            self.vocabulary,
+            self.seed,
+            &self.merge,
+        )
+    }
+
+    /// Reads files, each from where it says on; returns how far each was read, to take it up there.
+    ///
+    /// What is remembered of a run that was stopped ([`super::Monitor::stop`]) or that failed is not of use, as nobody knows
+    /// how far it came.
+    ///
+    /// # Errors
+    /// When threads cannot be had. What cannot be read is in the outcome.
+    pub fn run(&mut self, files: Discovery) -> Result<Vec<Start>, ScanError> {
+        self.read(files, None)
+    }
+
+    pub(super) fn read(
+        &mut self,
+        mut discovery: Discovery,
+        watch: Option<&Watch<'_>>,
+    ) -> Result<Vec<Start>, ScanError> {
+        let options = &self.options;
+        let threads = options.threads.max(1);
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(|cause| ScanError::Threads { threads, cause })?;
+        self.merge.begin(&mut discovery);
+        let worker = Worker {
+            watch,
+            ..Worker::new(
+                &discovery.files,
+                &self.recycled,
+                self.vocabulary,
+                self.rules,
+                self.compiled,
+                options,
+                self.seed,
+            )
+        };
+        let monitor = &options.monitor;
+        monitor.set_total(discovery.total_bytes());
+        let read = ReadOptions {
+            read_bytes: monitor.read_bytes.clone(),
+            ahead_bytes: if threads > 1 { AHEAD_BYTES } else { 0 },
+            ..options.read.clone()
+        };
+        let reader = Mutex::new(Reader::new(&discovery.files, &read));
+        let inbox = Mutex::new(Inbox::default());
+        let merge = Mutex::new(&mut self.merge);
+        pool.broadcast(|_| {
+            while !monitor.is_stopped() {
+                let buffer = lock(&self.recycled.buffers).pop().unwrap_or_default();
+                let Some(job) = lock(&reader).next(buffer) else {
+                    break;
+                };
+                let sequence = job.sequence;
+                let done = worker.work(job);
+                let waiting = {
+                    let mut inbox = lock(&inbox);
+                    inbox.waiting.insert(sequence, done);
+                    inbox.waiting.len()
+                };
+                merge_in_order(&merge, &inbox, waiting > threads * 2);
+            }
+        });
+        while let Some(done) = lock(&inbox).take_next() {
+            self.merge.take(done);
+        }
+        self.merge.end();
+        let reader = reader.into_inner();
+        Ok(reader.expect("all threads have ended well").into_reached())
+    }
+
+    /// Reads `text` as the only file of `discovery`, on the thread that calls.
+    pub(super) fn read_text(&mut self, mut discovery: Discovery, text: &str) {
+        self.merge.begin(&mut discovery);
+        let worker = Worker::new(
+            &discovery.files,
+            &self.recycled,
+            self.vocabulary,
+            self.rules,
+            self.compiled,
+            &self.options,
+            self.seed,
+        );
+        self.merge.take(worker.work(Job {
+            sequence: 0,
+            lane: 0,
+            horizon: i64::MAX,
+            chunk: Some(Chunk {
+                line: 1,
+                data: text.as_bytes().to_vec(),
+                ..Chunk::default()
+            }),
+            notes: Notes::default(),
+        }));
+    }
+
+    /// Says what the log comes to if it ended with what was read so far; requests that go on stay open.
+    ///
+    /// Problems and lines that were passed over are those since the session was started or recalled.
+    pub fn outcome(&self) -> (Outcome, Summary) {
+        self.merge.so_far()
+    }
+
+    /// Ends the log; `unseen` are fields in bodies that no event has, if somebody looked.
+    pub(super) fn finish(self, unseen: &BTreeSet<String>) -> Scan {
+        self.merge.finish(unseen)
+    }
+}
