@@ -71,7 +71,9 @@ impl<'a> Reader<'a> {
 
 impl<T: Remember> Remember for Vec<T> {
     fn write(&self, memory: &mut Writer) {
-        self.iter().for_each(|part| part.write(memory));
+        for part in self {
+            part.write(memory);
+        }
     }
 
     /// How many there are follows from the rules.
@@ -126,8 +128,9 @@ pub(crate) mod array {
     ) -> Result<[T; N], D::Error> {
         let list = Vec::deserialize(deserializer)?;
         let length = list.len();
-        list.try_into()
-            .map_err(|_: Vec<T>| D::Error::invalid_length(length, &"an array of another length"))
+        list.try_into().map_err(|_list: Vec<T>| {
+            D::Error::invalid_length(length, &"an array of another length")
+        })
     }
 }
 

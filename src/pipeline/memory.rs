@@ -143,9 +143,9 @@ pub(super) fn write(
 
 fn checksum(version: &[u8], length: &[u8], content: &[u8]) -> u64 {
     let mut hash = Xxh3::new();
-    [version, length, content]
-        .iter()
-        .for_each(|part| hash.update(part));
+    for part in [version, length, content] {
+        hash.update(part);
+    }
     hash.digest()
 }
 
@@ -164,9 +164,10 @@ pub(super) fn open<'m>(memory: &'m [u8], made_by: &str) -> Result<Reader<'m>, Me
     let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
     let expected = number(length).saturating_add(HEADER_BYTES as u64);
     if checksum(version, length, content) != number(sum) {
-        return Err(match found < expected {
-            true => MemoryError::Cut { found, expected },
-            false => MemoryError::Damaged,
+        return Err(if found < expected {
+            MemoryError::Cut { found, expected }
+        } else {
+            MemoryError::Damaged
         });
     }
     let version = u32::from_le_bytes(version.try_into().expect("four bytes"));

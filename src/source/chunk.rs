@@ -189,9 +189,10 @@ impl ChunkReader {
                 return Some(self.deliver(window, 0));
             }
             if window.filled < self.target {
-                let end = match self.is_growing {
-                    true => self.whole_lines(&window.data[..window.filled]),
-                    false => window.filled,
+                let end = if self.is_growing {
+                    self.whole_lines(&window.data[..window.filled])
+                } else {
+                    window.filled
                 };
                 return (end > 0).then(|| self.deliver_last(window, end));
             }

@@ -389,7 +389,7 @@ pub(super) fn open(folder: &Path) -> Result<Vec<Segment>, StoreError> {
 mod tests {
     use std::sync::atomic::AtomicBool;
 
-    use foldhash::quality::RandomState;
+    use foldhash::quality::SeedableRandomState;
 
     use super::*;
     use crate::decode::decode;
@@ -401,7 +401,7 @@ mod tests {
 
     /// Pushes segments of a few events, all of one request each: received, complete, and the latter once more.
     fn fill(store: &Store) {
-        let hasher = RandomState::default();
+        let hasher = SeedableRandomState::default();
         let mut coder = Some(Coder::new(store.vocabulary()));
         for segment in 0..3 {
             let given = coder.take().unwrap();

@@ -495,7 +495,7 @@ fn memory_of_a_long_log() {
             None => Session::new(&options, rules, compiled, &vocabulary).unwrap(),
         };
         let recalled = began.elapsed();
-        let mut files = discover(&[path.clone()]);
+        let mut files = discover(std::slice::from_ref(&path));
         files.files[0].from = from;
         from = session.run(files).unwrap()[0];
         let began = Instant::now();

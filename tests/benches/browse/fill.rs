@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use aho_corasick::AhoCorasick;
 use chrono::NaiveDate;
-use foldhash::quality::RandomState;
+use foldhash::quality::SeedableRandomState;
 use kubescry::decode::decode_native;
 use kubescry::decode::record::records;
 use kubescry::detect::request::Stage;
@@ -50,7 +50,7 @@ pub(crate) fn fill(n_events: usize, limits: Limits) -> Filled {
         .map(|found| (found.pattern().as_usize(), found.start()))
         .collect();
     let store = Store::new(&Vocabulary::new(), limits);
-    let hasher = RandomState::default();
+    let hasher = SeedableRandomState::default();
     let mut writer = Writer {
         coder: Some(Coder::new(store.vocabulary())),
         recycled: None,
@@ -135,7 +135,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn chunk(&mut self, text: &str, hasher: &RandomState, store: &Store) {
+    fn chunk(&mut self, text: &str, hasher: &SeedableRandomState, store: &Store) {
         let chunk = Chunk {
             line: self.line,
             offset: self.offset,
