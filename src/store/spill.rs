@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use polars::prelude::{
-    DataFrame, DataType, IntoSeries, ParquetCompression, ParquetReader, ParquetWriter, PlSmallStr,
-    SerReader, UInt8Chunked,
+    DataFrame, Int32Chunked, IntoSeries, NewChunkedArray, ParquetCompression, ParquetReader,
+    ParquetWriter, PlSmallStr, SerReader, StringChunked,
 };
 use xxhash_rust::xxh3::Xxh3;
 
@@ -35,12 +35,15 @@ const ROWS: &str = "rows.parquet";
 /// Name of the file with the hashes of the others.
 const SUMS: &str = "sums";
 
+/// Name of the column with events as JSON, which only some files have.
+const RECORD: &str = "_record";
+
 /// Rows of a file, at most, unless one segment has more.
 pub(super) const FILE_ROWS: usize = 1 << 18;
 
 /// What `rows.parquet` says of a row.
-const IS_EVENT: u8 = 1;
-const IS_REQUEST: u8 = 2;
+const IS_EVENT: i32 = 1;
+const IS_REQUEST: i32 = 2;
 
 /// Returns what files hold: all but what follows from columns.
 fn stored() -> impl Iterator<Item = Field> {
@@ -62,9 +65,18 @@ pub(super) fn write(
     let first = segments.first().map_or(0, |segment| segment.first);
     let end = segments.last().map_or(first, |segment| segment.end());
     let path = file_of(folder, first);
-    let columns = stored()
+    let mut columns = stored()
         .map(|field| series(segments, vocabulary, field, None))
         .collect::<Result<Vec<_>, _>>()?;
+    // Standard input cannot be read again.
+    if segments.iter().any(|segment| segment.record(0).is_some()) {
+        let places = segments
+            .iter()
+            .flat_map(|segment| (0..segment.height()).map(move |row_idx| (segment, row_idx)));
+        let records = places.map(|(segment, row_idx)| segment.record(row_idx));
+        let records = StringChunked::from_iter_options(PlSmallStr::from_static(RECORD), records);
+        columns.push(records.into_series().into());
+    }
     let mut frame = DataFrame::new((end - first) as usize, columns)
         .expect("columns of one height with their own names");
     write_frame(&mut frame, &path)?;
@@ -160,6 +172,16 @@ pub(super) fn lanes(
         .collect()
 }
 
+/// Returns the JSON of a row, if the file has it.
+pub(super) fn record(path: &Path, row_idx: usize) -> Option<String> {
+    let reader = ParquetReader::new(File::open(path).ok()?)
+        .with_columns(Some(vec![RECORD.to_owned()]))
+        .with_slice(Some((row_idx, 1)));
+    let frame = reader.finish().ok()?;
+    let records = frame.column(RECORD).ok()?.str().ok()?;
+    records.get(0).map(str::to_owned)
+}
+
 fn read(path: &Path, columns: Option<Vec<String>>) -> Result<DataFrame, StoreError> {
     let file = File::open(path).map_err(|cause| StoreError::Io {
         path: path.to_owned(),
@@ -245,12 +267,12 @@ pub(super) fn save(
     let mut states = Vec::with_capacity(snapshot.height() as usize);
     for segment in &*snapshot.segments {
         for row_idx in 0..segment.height() {
-            let event = u8::from(segment.is(Rows::Events, row_idx)) * IS_EVENT;
-            let request = u8::from(segment.is(Rows::Requests, row_idx)) * IS_REQUEST;
+            let event = i32::from(segment.is(Rows::Events, row_idx)) * IS_EVENT;
+            let request = i32::from(segment.is(Rows::Requests, row_idx)) * IS_REQUEST;
             states.push(event | request);
         }
     }
-    let column = UInt8Chunked::from_vec(PlSmallStr::from_static("state"), states);
+    let column = Int32Chunked::from_vec(PlSmallStr::from_static("state"), states);
     let mut frame = column.into_series().into_frame();
     write_frame(&mut frame, &folder.join(ROWS))?;
     let path = folder.join(SUMS);
@@ -341,13 +363,8 @@ pub(super) fn open(folder: &Path) -> Result<Vec<Segment>, StoreError> {
     let states = read(&folder.join(ROWS), None)?;
     let wrong = |cause| parquet(&folder.join(ROWS), cause);
     let states = states.column("state").map_err(wrong)?;
-    let states = states.cast(&DataType::UInt8).map_err(wrong)?;
-    let states: Vec<u8> = states
-        .as_materialized_series()
-        .u8()
-        .map_err(wrong)?
-        .into_no_null_iter()
-        .collect();
+    let states = states.i32().map_err(wrong)?;
+    let states: Vec<i32> = states.iter().map(Option::unwrap_or_default).collect();
     let io = |cause| StoreError::Io {
         path: folder.to_owned(),
         cause,

@@ -273,6 +273,10 @@ impl Turn<'_> {
             self.screen.resume()?;
             self.app.size = self.screen.size()?;
         }
+        if matches!(event, Event::Resize(..)) {
+            // The size may have changed twice and be what it was, but what the screen shows is not.
+            self.screen.clear()?;
+        }
         if matches!(event, Event::News(News::Finished(..))) {
             // Nobody looks again.
             self.app.reading.usage = self.desk.usage();
