@@ -101,7 +101,9 @@ pub struct Store {
     vocabulary: Vocabulary,
     limits: Arc<Limits>,
     inner: Arc<Mutex<Inner>>,
-    /// Outside of the lock, which is held while files are written.
+    /// Held by who pushes, until what has no room is in files; readers need not wait for that.
+    pushing: Arc<Mutex<()>>,
+    /// Outside of the locks, so that who writes files sees it between two of them.
     is_closed: Arc<AtomicBool>,
 }
 
@@ -157,6 +159,7 @@ impl Store {
             vocabulary: vocabulary.clone(),
             limits: Arc::new(limits),
             inner: Arc::default(),
+            pushing: Arc::default(),
             is_closed: Arc::default(),
         }
     }
@@ -166,6 +169,7 @@ impl Store {
     pub fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
         // A thread that panicked leaves the list of files as it was.
+        let _pushing = self.pushing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.folder = None;
     }
@@ -190,6 +194,10 @@ impl Store {
         // Standard input cannot be read again.
         let keeps_records = self.vocabulary.text(frame.code(Column::File, 0)) == "-";
         let kept = frame.detached(keeps_records);
+        let _pushing = self
+            .pushing
+            .lock()
+            .expect("a thread that panics ends the program");
         let mut inner = self.lock();
         let Ok(first) = Row::try_from(inner.height) else {
             inner.error.get_or_insert(StoreError::TooMany);
@@ -233,8 +241,10 @@ impl Store {
         inner.bytes += segment.bytes();
         inner.segments.push(Arc::new(segment));
         let limit = self.limits.memory_bytes;
-        if limit > 0 && inner.bytes > limit && !self.is_closed.load(Ordering::Relaxed) {
-            self.spill(&mut inner, limit / 2);
+        let is_over = limit > 0 && inner.bytes > limit;
+        drop(inner);
+        if is_over && let Err(error) = self.spill(limit / 2) {
+            self.lock().error.get_or_insert(error);
         }
     }
 
@@ -288,40 +298,44 @@ impl Store {
         Ok(store)
     }
 
-    /// Writes the oldest segments to files until at most `target` bytes are left in memory.
-    fn spill(&self, inner: &mut Inner, target: usize) {
-        let folder = match (&self.limits.folder, &mut inner.folder) {
-            (Some(folder), _) => folder.clone(),
-            (None, Some(folder)) => folder.path().to_owned(),
-            (None, none) => match tempfile::Builder::new().prefix("kubescry-").tempdir() {
-                Ok(folder) => none.insert(folder).path().to_owned(),
-                Err(cause) => {
-                    let path = std::env::temp_dir();
-                    inner.error.get_or_insert(StoreError::Io { path, cause });
-                    return;
+    /// Writes the oldest segments to files until at most `target` bytes are left in memory. Nobody else pushes.
+    fn spill(&self, target: usize) -> Result<(), StoreError> {
+        let folder = self.folder()?;
+        while !self.is_closed.load(Ordering::Relaxed) {
+            let segments = {
+                let inner = self.lock();
+                let in_memory = &inner.segments[inner.spilled..];
+                match spill::groups(in_memory).next() {
+                    Some(group) if inner.bytes > target => group.to_vec(),
+                    _ => return Ok(()),
                 }
-            },
-        };
-        while inner.bytes > target && !self.is_closed.load(Ordering::Relaxed) {
-            let in_memory = &inner.segments[inner.spilled..];
-            let Some(count) = spill::groups(in_memory).next().map(<[_]>::len) else {
-                return;
             };
-            let range = inner.spilled..inner.spilled + count;
-            let segments = &inner.segments[range.clone()];
             let freed: usize = segments.iter().map(|segment| segment.bytes()).sum();
-            match spill::write(segments, &folder, &self.vocabulary) {
-                Ok(segment) => {
-                    inner.segments.splice(range, [Arc::new(segment)]);
-                    inner.spilled += 1;
-                    inner.bytes = inner.bytes.saturating_sub(freed);
-                }
-                Err(error) => {
-                    inner.error.get_or_insert(error);
-                    return;
-                }
-            }
+            let segment = spill::write(&segments, &folder, &self.vocabulary)?;
+            let mut inner = self.lock();
+            let range = inner.spilled..inner.spilled + segments.len();
+            inner.segments.splice(range, [Arc::new(segment)]);
+            inner.spilled += 1;
+            inner.bytes = inner.bytes.saturating_sub(freed);
         }
+        Ok(())
+    }
+
+    /// Returns the folder for what has no room in memory.
+    fn folder(&self) -> Result<PathBuf, StoreError> {
+        if let Some(folder) = &self.limits.folder {
+            return Ok(folder.clone());
+        }
+        let mut inner = self.lock();
+        if inner.folder.is_none() {
+            let folder = tempfile::Builder::new().prefix("kubescry-").tempdir();
+            inner.folder = Some(folder.map_err(|cause| StoreError::Io {
+                path: std::env::temp_dir(),
+                cause,
+            })?);
+        }
+        let folder = inner.folder.as_ref().map(|folder| folder.path().to_owned());
+        Ok(folder.unwrap_or_else(std::env::temp_dir))
     }
 }
 

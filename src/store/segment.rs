@@ -133,10 +133,10 @@ impl Segment {
     }
 
     /// Returns the event as JSON, if it is kept.
-    pub fn record(&self, row_idx: usize) -> Option<&str> {
+    pub fn record(&self, row_idx: usize) -> Option<Cow<'_, str>> {
         match &self.body {
-            Body::Memory { frame, .. } => frame.kept_record(row_idx),
-            Body::File(_) => None,
+            Body::Memory { frame, .. } => frame.kept_record(row_idx).map(Cow::Borrowed),
+            Body::File(path) => spill::record(path, row_idx).map(Cow::Owned),
         }
     }
 

@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use polars::prelude::{BooleanChunked, DataFrame, IntoSeries, NewChunkedArray, PlSmallStr};
+use polars::prelude::{
+    BooleanChunked, DataFrame, IntoSeries, NewChunkedArray, PlSmallStr, StringChunked,
+};
 use polars_io::SerReader;
 use polars_io::parquet::read::ParquetReader;
 use polars_io::parquet::write::{ParquetCompression, ParquetWriter};
@@ -34,6 +36,9 @@ const ROWS: &str = "rows.parquet";
 
 /// Name of the file with the hashes of the others.
 const SUMS: &str = "sums";
+
+/// Name of the column with events as JSON, which only some files have.
+const RECORD: &str = "_record";
 
 /// Rows of a file, at most, unless one segment has more.
 pub(super) const FILE_ROWS: usize = 1 << 18;
@@ -61,9 +66,18 @@ pub(super) fn write(
     let first = segments.first().map_or(0, |segment| segment.first);
     let end = segments.last().map_or(first, |segment| segment.end());
     let path = file_of(folder, first);
-    let columns = stored()
+    let mut columns = stored()
         .map(|field| series(segments, vocabulary, field, None))
         .collect::<Result<Vec<_>, _>>()?;
+    // Standard input cannot be read again.
+    if segments.iter().any(|segment| segment.record(0).is_some()) {
+        let places = segments
+            .iter()
+            .flat_map(|segment| (0..segment.height()).map(move |row_idx| (segment, row_idx)));
+        let records = places.map(|(segment, row_idx)| segment.record(row_idx));
+        let records = StringChunked::from_iter_options(PlSmallStr::from_static(RECORD), records);
+        columns.push(records.into_series().into());
+    }
     let mut frame = DataFrame::new((end - first) as usize, columns)
         .expect("columns of one height with their own names");
     write_frame(&mut frame, &path)?;
@@ -157,6 +171,16 @@ pub(super) fn lanes(
             field => lane(field),
         })
         .collect()
+}
+
+/// Returns the JSON of a row, if the file has it.
+pub(super) fn record(path: &Path, row_idx: usize) -> Option<String> {
+    let reader = ParquetReader::new(File::open(path).ok()?)
+        .with_columns(Some(vec![RECORD.to_owned()]))
+        .with_slice(Some((row_idx, 1)));
+    let frame = reader.finish().ok()?;
+    let records = frame.column(RECORD).ok()?.str().ok()?;
+    records.get(0).map(str::to_owned)
 }
 
 fn read(path: &Path, columns: Option<Vec<String>>) -> Result<DataFrame, StoreError> {

@@ -4,9 +4,12 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ratatui::crossterm::event;
+#[cfg(unix)]
+use ratatui::crossterm::terminal;
 
 use super::app::{App, Start};
 use super::ingest;
@@ -131,12 +134,17 @@ pub fn run(options: Options) -> Result<Report, RunError> {
         inbox,
         desk: &desk,
         monitor: &monitor,
+        removing: None,
     };
     let result = turn.turn();
     monitor.stop();
+    let removing = turn.removing.take();
     drop(turn);
     // Threads may still read or write: they end with the program, and nobody waits for them.
     desk.close();
+    if let Some(removing) = removing {
+        let _ = removing.join();
+    }
     // What could not be saved is tried once more when the case goes.
     drop(app);
     result?;
@@ -160,6 +168,8 @@ fn threads(desk: &Arc<Desk>, events: &Sender<Event>, queue: Receiver<Job>) {
                 event::Event::Key(key) => Event::Key(key),
                 event::Event::Paste(text) => Event::Paste(text),
                 event::Event::Mouse(mouse) => Event::Mouse(mouse),
+                // The signal tells us: crossterm loses it when it comes together with a key.
+                event::Event::Resize(..) if cfg!(unix) => continue,
                 event::Event::Resize(width, height) => Event::Resize(width, height),
                 event::Event::FocusGained | event::Event::FocusLost => continue,
             };
@@ -172,20 +182,23 @@ fn threads(desk: &Arc<Desk>, events: &Sender<Event>, queue: Receiver<Job>) {
     });
 }
 
-/// Turns signals that end the program into an event, so that the terminal is given back.
+/// Turns signals into events: of those that end the program, so that the terminal is given back.
 #[cfg(unix)]
 fn signals(events: Sender<Event>) {
-    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
-    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGTERM, SIGHUP, SIGINT, SIGCONT])
-    else {
+    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGWINCH};
+    let caught = [SIGTERM, SIGHUP, SIGINT, SIGCONT, SIGWINCH];
+    let Ok(mut signals) = signal_hook::iterator::Signals::new(caught) else {
         return;
     };
     std::thread::spawn(move || {
         for signal in &mut signals {
-            let event = if signal == SIGCONT {
-                Event::Continued
-            } else {
-                Event::Ended
+            let event = match signal {
+                SIGCONT => Event::Continued,
+                SIGWINCH => match terminal::size() {
+                    Ok((width, height)) => Event::Resize(width, height),
+                    Err(_) => continue,
+                },
+                _ => Event::Ended,
             };
             if events.send(event).is_err() {
                 return;
@@ -202,6 +215,8 @@ struct Turn<'a> {
     inbox: Receiver<Event>,
     desk: &'a Desk,
     monitor: &'a pipeline::Monitor,
+    /// Removes what is of no use any more; happens once.
+    removing: Option<JoinHandle<()>>,
 }
 
 impl Turn<'_> {
@@ -273,6 +288,10 @@ impl Turn<'_> {
             self.screen.resume()?;
             self.app.size = self.screen.size()?;
         }
+        if matches!(event, Event::Resize(..)) {
+            // The size may have changed twice and be what it was, but what the screen shows is not.
+            self.screen.clear()?;
+        }
         if matches!(event, Event::News(News::Finished(..))) {
             // Nobody looks again.
             self.app.reading.usage = self.desk.usage();
@@ -291,11 +310,11 @@ impl Turn<'_> {
                 Effect::Remove(folders) => {
                     // The case knows the new ones now. What is left of the old is only room on the disk.
                     self.desk.kept();
-                    std::thread::spawn(move || {
+                    self.removing = Some(std::thread::spawn(move || {
                         for folder in folders {
                             drop(std::fs::remove_dir_all(folder));
                         }
-                    });
+                    }));
                 }
                 Effect::Mouse(has_mouse) => self.screen.mouse(has_mouse)?,
                 Effect::Suspend => {

@@ -323,7 +323,7 @@ impl Desk {
             && let Some((segment, row_idx)) = snapshot.locate(row)
         {
             if let Some(record) = segment.record(row_idx) {
-                return Ok(Some(Tree::of_record(record)));
+                return Ok(Some(Tree::of_record(&record)));
             }
             wanted = place_of(&snapshot, row)?;
         }

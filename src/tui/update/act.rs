@@ -236,6 +236,15 @@ fn back(app: &mut App) {
     if matches!(app.screen(), Screen::Tab(Tab::Timeline)) && app.timeline.brush.take().is_some() {
         return;
     }
+    let is_asking = |screen: &AnswerScreen| screen.answer.is_none() && screen.error.is_none();
+    if matches!(app.screen(), Screen::Tab(Tab::Sql))
+        && app.sql.answer.as_ref().is_some_and(is_asking)
+    {
+        // Its ticket goes with it, and stops the query.
+        app.sql.answer = None;
+        app.message = Some("stopped".to_owned());
+        return;
+    }
     if app.stack.len() > 1 {
         app.stack.pop();
     } else if app
