@@ -317,6 +317,9 @@ fn engine<'r>(
     if options.credentials {
         engine.list_credentials();
     }
+    if !options.detects {
+        engine.rest();
+    }
     Ok(engine)
 }
 

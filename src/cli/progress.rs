@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::pipeline::Monitor;
+use super::Global;
+use super::diagnostic::Printer;
+use super::exit::Exit;
+use crate::pipeline::{Monitor, Scan, ScanError};
 
 /// How often the bar is drawn.
 const STEP: Duration = Duration::from_millis(100);
@@ -15,8 +18,24 @@ const WITH_TOTAL: &str =
     "{bar:24} {bytes}/{total_bytes}  {binary_bytes_per_sec}  {eta} left  {msg}";
 const WITHOUT_TOTAL: &str = "{spinner} {bytes}  {binary_bytes_per_sec}  {msg}";
 
+/// Reads logs with `work`, as [`watch`] does, and says why if it cannot be done.
+///
+/// # Errors
+/// With the exit code then.
+pub(super) fn scan(
+    monitor: &Monitor,
+    global: &Global,
+    printer: Printer,
+    work: impl FnOnce() -> Result<Scan, ScanError>,
+) -> Result<Scan, Exit> {
+    watch(monitor, global.quiet, work).map_err(|error| {
+        printer.error(error);
+        Exit::Usage
+    })
+}
+
 /// Runs `work`, and shows how far `monitor` says it has come, if somebody can see it.
-pub(super) fn watch<T>(monitor: &Monitor, quiet: bool, work: impl FnOnce() -> T) -> T {
+fn watch<T>(monitor: &Monitor, quiet: bool, work: impl FnOnce() -> T) -> T {
     if quiet || !io::stderr().is_terminal() {
         return work();
     }

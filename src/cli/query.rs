@@ -126,15 +126,12 @@ fn ask(asked: &Asked<'_>, args: &QueryArgs, global: &Global, printer: Printer) -
         ..args.read.options(&args.paths)
     };
     stop_on_interrupt(&options.monitor, printer);
-    let scanned = progress::watch(&options.monitor, global.quiet, || {
+    let scanned = progress::scan(&options.monitor, global, printer, || {
         pipeline::scan(&options, &rules, &compiled)
     });
     let scan = match scanned {
         Ok(scan) => scan,
-        Err(error) => {
-            printer.error(error);
-            return Exit::Usage;
-        }
+        Err(exit) => return exit,
     };
     if let Some(error) = store.take_error() {
         printer.error(error);

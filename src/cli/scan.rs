@@ -82,15 +82,12 @@ pub(super) fn run(args: &ScanArgs, global: &Global, printer: Printer) -> Exit {
         ..args.read.options(&args.paths)
     };
     stop_on_interrupt(&options.monitor, printer);
-    let scanned = progress::watch(&options.monitor, global.quiet, || {
+    let scanned = progress::scan(&options.monitor, global, printer, || {
         pipeline::scan(&options, &rules, &compiled)
     });
     let scan = match scanned {
         Ok(scan) => scan,
-        Err(error) => {
-            printer.error(error);
-            return Exit::Usage;
-        }
+        Err(exit) => return exit,
     };
     if let Err(error) = print(&scan, args, global)
         && error.kind() != io::ErrorKind::BrokenPipe

@@ -50,6 +50,7 @@ pub struct Engine<'r> {
     compiled: &'r CompiledRules,
     vocabulary: &'r Vocabulary,
     evidence_limit: usize,
+    is_at_rest: bool,
     groups: Vec<Vec<Column>>,
     silent: Vec<bool>,
     hits: HashMap<(u32, Box<[u32]>), HitGroup>,
@@ -115,8 +116,8 @@ remembers!(
         unauthorized
     ],
     anew [
-        rules, compiled, vocabulary, evidence_limit, groups, silent, matched, correlated, due, audit_gap,
-        machinery
+        rules, compiled, vocabulary, evidence_limit, is_at_rest, groups, silent, matched, correlated, due,
+        audit_gap, machinery
     ]
 );
 
@@ -194,6 +195,7 @@ impl<'r> Engine<'r> {
             compiled,
             vocabulary,
             evidence_limit,
+            is_at_rest: false,
             groups,
             silent,
             hits: HashMap::new(),
@@ -251,6 +253,11 @@ impl<'r> Engine<'r> {
         self.fates = Some(Fates::default());
     }
 
+    /// Has no request looked at from now on: for those who want the events and no findings.
+    pub fn rest(&mut self) {
+        self.is_at_rest = true;
+    }
+
     /// Notes what the events of a frame can tell at all.
     pub fn note_coverage(&mut self, supply: Supply) {
         self.coverage.note(supply);
@@ -270,6 +277,9 @@ impl<'r> Engine<'r> {
 
     /// Takes in one request.
     pub fn observe(&mut self, folded: &Folded<'_>) {
+        if self.is_at_rest {
+            return;
+        }
         let request = &folded.request;
         let context = Context {
             vocabulary: self.vocabulary,

@@ -24,7 +24,6 @@ pub(super) struct Merge<'r> {
     recycled: Arc<Recycled>,
     pub(super) engine: Engine<'r>,
     pub(super) account: Account<'r>,
-    detects: bool,
     preview: Option<(Preview, Due)>,
     store: Option<Store>,
     pub(super) fold: Fold,
@@ -93,7 +92,6 @@ impl<'r> Merge<'r> {
                 errors: Vec::new(),
                 oversize: Vec::new(),
             },
-            detects: options.detects,
             preview: options
                 .preview
                 .clone()
@@ -181,9 +179,7 @@ impl<'r> Merge<'r> {
         self.lanes.entry(lane).or_default().push_back(started);
         self.merge_until(done.horizon);
         for folded in self.fold.overdue() {
-            if self.detects {
-                self.engine.observe(&folded);
-            }
+            self.engine.observe(&folded);
         }
         if self.preview.as_ref().is_some_and(|(_, due)| due.is_now()) {
             let began = Instant::now();
@@ -216,10 +212,8 @@ impl<'r> Merge<'r> {
     /// Returns what the engine would remember if no request went on.
     fn engine_so_far(&self) -> Engine<'r> {
         let mut engine = self.engine.clone();
-        if self.detects {
-            for folded in self.fold.unfinished_so_far() {
-                engine.observe(&folded);
-            }
+        for folded in self.fold.unfinished_so_far() {
+            engine.observe(&folded);
         }
         engine
     }
@@ -230,9 +224,7 @@ impl<'r> Merge<'r> {
     pub(super) fn finish(mut self, unseen: &BTreeSet<String>) -> Scan {
         self.end();
         for folded in self.fold.unfinished() {
-            if self.detects {
-                self.engine.observe(&folded);
-            }
+            self.engine.observe(&folded);
         }
         let fed = self.engine.feed(unseen);
         let account = self.account;
@@ -315,9 +307,7 @@ impl<'r> Merge<'r> {
             }
             if let Some(folded) = folded {
                 counters.requests += 1;
-                if self.detects {
-                    self.engine.observe(&folded);
-                }
+                self.engine.observe(&folded);
             }
             *row += 1;
             *hit += of_row;

@@ -15,10 +15,15 @@ pub enum Value {
 impl Value {
     fn literal(&self) -> String {
         match self {
-            Self::Text(text) => format!("'{}'", text.replace('\'', "''")),
+            Self::Text(text) => literal(text),
             Self::Number(number) => number.to_string(),
         }
     }
+}
+
+/// Returns a text as a literal of SQL.
+pub fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// Returns `sql` with each `$name` replaced by what `value` gives for it.

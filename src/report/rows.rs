@@ -189,7 +189,7 @@ fn csv_text(text: &str) -> String {
 }
 
 /// Makes a text one cell of a Markdown table that means nothing else.
-pub(crate) fn markdown_text(text: &str) -> String {
+fn markdown_text(text: &str) -> String {
     let text = safe(text);
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

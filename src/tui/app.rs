@@ -7,6 +7,7 @@ use ratatui_textarea::TextArea;
 use regex::Regex;
 
 use super::card::CredentialRow;
+use super::cells::{Cells, RowCells};
 use super::chips::{Chips, SHOWN};
 use super::clock::Clock;
 use super::document::Document;
@@ -291,6 +292,11 @@ pub struct Events {
 }
 
 impl Events {
+    /// Returns the values of the row under the cursor, once they are known.
+    pub fn row_at_cursor(&self) -> Option<RowCells<'_>> {
+        self.cells.row(self.grid.row)
+    }
+
     /// Notes that places of matches are others now, or will be; those that somebody waits for are searched again.
     pub fn forget_matches(&mut self) {
         self.searches |= !self.match_ticket.is_none();
@@ -298,38 +304,6 @@ impl Events {
         self.matches = None;
     }
 }
-
-/// Values of rows around the cursor.
-#[derive(Debug, Default)]
-pub struct Cells {
-    /// Place of the first row.
-    pub first: usize,
-    /// By row, by field: those shown, then [`HIDDEN`].
-    pub rows: Vec<Vec<String>>,
-    /// The fields they are of.
-    pub fields: Vec<Field>,
-    /// Of values on their way.
-    pub ticket: Ticket,
-    /// What those are of: first row and number.
-    pub asked: (usize, usize),
-}
-
-/// Fields that are fetched besides those shown.
-pub const HIDDEN: [Column; 13] = [
-    Column::Resource,
-    Column::Namespace,
-    Column::Name,
-    Column::File,
-    Column::Line,
-    Column::Offset,
-    Column::Length,
-    Column::AuditId,
-    Column::Outcome,
-    Column::StageTs,
-    Column::Verb,
-    Column::Username,
-    Column::RequestUri,
-];
 
 /// The histogram.
 #[derive(Debug, Default)]

@@ -7,6 +7,7 @@ use regex::Regex;
 
 use super::clock::Clock;
 use crate::frame::Column;
+use crate::query::bind::literal;
 use crate::store::filter::{Filter, Rows, SEARCHED, Test};
 use crate::store::{Field, Kind, Row};
 
@@ -80,7 +81,6 @@ impl Chip {
 
     /// Returns the condition as SQL.
     fn sql(&self) -> String {
-        let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
         let not = if self.is_negated { "NOT " } else { "" };
         match &self.ask {
             Ask::Value(field, value) if value.is_empty() => {
@@ -88,7 +88,7 @@ impl Chip {
             }
             Ask::Value(field, value) if field.kind() == Kind::List => {
                 let element = serde_json::to_string(value).unwrap_or_default();
-                let pattern = quoted(&regex::escape(&element));
+                let pattern = literal(&regex::escape(&element));
                 let condition = format!("{} ~ {pattern}", field.name());
                 if self.is_negated {
                     format!("({} IS NULL OR NOT {condition})", field.name())
@@ -99,7 +99,7 @@ impl Chip {
             Ask::Value(field, value) => {
                 let value = match field.kind() {
                     Kind::Number | Kind::Float | Kind::Flag => value.clone(),
-                    _ => quoted(value),
+                    _ => literal(value),
                 };
                 if self.is_negated {
                     format!("({0} IS NULL OR {0} <> {value})", field.name())
@@ -113,7 +113,7 @@ impl Chip {
                 } else {
                     "~"
                 };
-                let pattern = quoted(pattern.as_str());
+                let pattern = literal(pattern.as_str());
                 // A field that is not there matches nothing, not even the empty pattern.
                 let fields = SEARCHED.map(|column| {
                     format!("COALESCE({} {operator} {pattern}, FALSE)", column.name())

@@ -1,5 +1,7 @@
 //! Clocks: how times are shown. The zone is always seen, so that times of two zones are never mixed up.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use chrono::{DateTime, Local, Offset, TimeZone, Utc};
 
 use crate::finding::words;
@@ -12,6 +14,12 @@ pub enum Clock {
     Utc,
     /// The zone of this machine.
     Local,
+}
+
+/// Returns the time now, in microseconds since the Unix epoch.
+pub fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| i64::try_from(now.as_micros()).unwrap_or(i64::MAX))
 }
 
 impl Clock {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::clock::now;
 use super::results::Results;
 use super::update::{Event, News};
 use super::worker::{Desk, set};
@@ -388,9 +388,4 @@ fn unpack(kept: &case::Results) -> Result<Results, String> {
         credentials: parse::<Vec<_>>(kept, ResultName::Credentials)?.into(),
         summary: Arc::new(parse(kept, ResultName::Summary)?),
     })
-}
-
-fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| i64::try_from(now.as_micros()).unwrap_or(i64::MAX))
 }

@@ -12,6 +12,7 @@
 
 pub mod app;
 pub mod card;
+pub mod cells;
 pub mod chips;
 pub mod clock;
 pub mod document;

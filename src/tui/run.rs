@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use ratatui::crossterm::event;
 #[cfg(unix)]
 use ratatui::crossterm::terminal;
 
 use super::app::{App, Start};
+use super::clock::now;
 use super::ingest;
 use super::terminal::Screen;
 use super::theme::Theme;
@@ -326,10 +327,4 @@ impl Turn<'_> {
         }
         Ok(false)
     }
-}
-
-/// Returns the time in microseconds since the Unix epoch.
-fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| i64::try_from(now.as_micros()).unwrap_or(i64::MAX))
 }

@@ -28,7 +28,7 @@ use kubescry::store::filter::{Filter, Rows, Test};
 use kubescry::store::histogram::Histogram;
 use kubescry::store::sort::Order;
 use kubescry::store::{Field, Limits, Row, Snapshot, Store};
-use kubescry::tui::app::HIDDEN;
+use kubescry::tui::cells::HIDDEN;
 use kubescry::tui::chips::SHOWN;
 use kubescry::tui::work::{Outcome, Task};
 use kubescry::tui::worker::{Desk, cells};

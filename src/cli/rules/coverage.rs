@@ -40,15 +40,12 @@ pub(super) fn run(args: &CoverageArgs, global: &Global, printer: Printer) -> io:
         threads: args.threads.count(),
         ..pipeline::Options::default()
     };
-    let surveyed = progress::watch(&options.monitor, global.quiet, || {
+    let surveyed = progress::scan(&options.monitor, global, printer, || {
         pipeline::survey(&options, &rules, &compiled)
     });
     let surveyed = match surveyed {
         Ok(surveyed) => surveyed,
-        Err(error) => {
-            printer.error(error);
-            return Ok(Exit::Usage);
-        }
+        Err(exit) => return Ok(exit),
     };
     let exit = scan::missing(&surveyed, None, printer);
     if exit < Exit::Unreadable {

@@ -1,9 +1,10 @@
 //! What keys do.
 
 use super::super::app::{
-    AnswerScreen, App, Cells, Choice, Context, FindingOrder, JsonPane, Menu, Overlay, Page,
-    PageScreen, Prompt, Purpose, Screen, Tab, editor, facet_fields,
+    AnswerScreen, App, Choice, Context, FindingOrder, JsonPane, Menu, Overlay, Page, PageScreen,
+    Prompt, Purpose, Screen, Tab, editor, facet_fields,
 };
+use super::super::cells::Cells;
 use super::super::chips::Ask;
 use super::super::grid::Grid;
 use super::super::json::Direction;
@@ -386,30 +387,14 @@ fn event_pivot(app: &App) -> Option<Pivot> {
     let events = &app.events;
     let row = *events.rows.get(events.grid.row)?;
     let here = Some(Pivot::Event(row));
-    let Some(cells) = events
-        .grid
-        .row
-        .checked_sub(events.cells.first)
-        .and_then(|at| events.cells.rows.get(at))
-    else {
+    let Some(cells) = events.row_at_cursor() else {
         return here;
     };
-    let (Some(field), Some(value)) = (
-        events.fields.get(events.grid.column),
-        cells.get(events.grid.column),
-    ) else {
+    let column = events.grid.column;
+    let (Some(field), Some(value)) = (events.fields.get(column), cells.shown.get(column)) else {
         return here;
     };
-    let hidden = cells.get(events.cells.fields.len()..).unwrap_or_default();
-    let object = match hidden {
-        [resource, namespace, name, ..] => Some(Object {
-            resource: resource.clone(),
-            namespace: namespace.clone(),
-            name: name.clone(),
-        }),
-        _ => None,
-    };
-    match pivot_of(*field, value, object) {
+    match pivot_of(*field, value, Some(cells.object())) {
         Pivot::Value(..) => here,
         pivot => Some(pivot),
     }
@@ -651,14 +636,7 @@ fn timeline(app: &mut App) {
 
 /// Returns when the row under the cursor was, once that is known.
 pub(super) fn time_at_cursor(app: &App) -> Option<i64> {
-    let events = &app.events;
-    let cells = events
-        .cells
-        .rows
-        .get(events.grid.row.checked_sub(events.cells.first)?)?;
-    let time = cells.get(events.cells.fields.len() + 9)?;
-    let time = chrono::DateTime::parse_from_rfc3339(time).ok()?;
-    Some(time.timestamp_micros())
+    app.events.row_at_cursor()?.time()
 }
 
 /// To the next finding in time.

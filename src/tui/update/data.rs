@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::super::app::{
-    AnswerScreen, App, HIDDEN, JsonPane, Page, PageScreen, Screen, Tab, facet_fields,
-};
+use super::super::app::{AnswerScreen, App, JsonPane, Page, PageScreen, Screen, Tab, facet_fields};
+use super::super::cells::{Cells, HIDDEN};
 use super::super::grid::Grid;
 use super::super::ingest::{FRAMES, Keep};
 use super::super::pivot::{Pivot, Place};
@@ -110,7 +109,7 @@ pub(super) fn done(app: &mut App, done: Done) {
                     events.grid.row = place;
                     events.grid.top = place.saturating_sub(line);
                 }
-                events.cells = super::super::app::Cells::default();
+                events.cells = Cells::default();
                 events.seek = None;
                 events.forget_matches();
             }
@@ -364,20 +363,7 @@ fn ask_events(app: &mut App, effects: &mut Vec<Effect>) {
 
 /// Returns where the event under the cursor stands, once that is known.
 pub(in super::super) fn place_at_cursor(app: &App) -> Option<Place> {
-    let events = &app.events;
-    let cells = events
-        .cells
-        .rows
-        .get(events.grid.row.checked_sub(events.cells.first)?)?;
-    let hidden = cells.get(events.cells.fields.len()..)?;
-    let number = |at: usize| hidden.get(at)?.parse().ok();
-    Some(Place {
-        file: hidden.get(3)?.clone(),
-        line: number(4)?,
-        offset: number(5)?,
-        length: u32::try_from(number(6)?).ok()?,
-        audit_id: hidden.get(7)?.clone(),
-    })
+    app.events.row_at_cursor()?.place()
 }
 
 fn ask_page(app: &mut App, effects: &mut Vec<Effect>) {

@@ -9,6 +9,7 @@ use crate::case::{
     Bookmark, BookmarkId, Case, CaseError, Direction, NoteId, State, StoryEntry, Subject, Toggled,
 };
 use crate::finding::Timestamp;
+use crate::frame::Column;
 use crate::store::sort::Order;
 
 /// Changes the case; says so if that could not be saved. The change is there nonetheless.
@@ -127,20 +128,21 @@ pub(super) fn add_text(app: &mut App, text: &str) -> Result<(), String> {
 
 /// Returns the event under the cursor as a bookmark.
 fn bookmark_here(app: &App) -> Option<Bookmark> {
-    let place = place_at_cursor(app)?;
-    let events = &app.events;
-    let cells = events
-        .cells
-        .rows
-        .get(events.grid.row.checked_sub(events.cells.first)?)?;
-    let hidden = cells.get(events.cells.fields.len()..)?;
-    let text = |at: usize| hidden.get(at).map(String::as_str).unwrap_or_default();
-    let time = chrono::DateTime::parse_from_rfc3339(text(9)).ok();
-    let who = match text(11) {
+    let cells = app.events.row_at_cursor()?;
+    let place = cells.place()?;
+    let who = match cells.get(Column::Username) {
         "" => "(no name)",
         who => who,
     };
-    let parts = [who, text(10), text(0), text(1), text(2), text(8)];
+    let [verb, resource, namespace, name, outcome] = [
+        Column::Verb,
+        Column::Resource,
+        Column::Namespace,
+        Column::Name,
+        Column::Outcome,
+    ]
+    .map(|column| cells.get(column));
+    let parts = [who, verb, resource, namespace, name, outcome];
     let label: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     Some(Bookmark {
         id: BookmarkId(0),
@@ -148,7 +150,7 @@ fn bookmark_here(app: &App) -> Option<Bookmark> {
         line: place.line,
         offset: place.offset,
         length: place.length,
-        ts: Timestamp(time.map_or(0, |time| time.timestamp_micros())),
+        ts: Timestamp(cells.time().unwrap_or(0)),
         label: label.join(" "),
     })
 }

@@ -10,6 +10,7 @@ use crate::finding::words::counted;
 use crate::frame::Column;
 use crate::store::{Field, Kind};
 use crate::tui::app::App;
+use crate::tui::cells::RowCells;
 use crate::tui::document::Look;
 use crate::tui::layout;
 use crate::tui::text::Cut;
@@ -61,24 +62,21 @@ fn table(app: &App, frame: &mut Frame<'_>, area: Rect) {
             has_cells: true,
         },
         |at| {
-            let cells = events.cells.rows.get(at.checked_sub(events.cells.first)?)?;
-            let hidden = cells.get(events.cells.fields.len()..)?;
-            let look = match hidden.get(8).map(String::as_str) {
-                Some("unauthenticated" | "denied") => Look::Bad,
-                Some("error") => Look::Severity(crate::finding::Severity::Medium),
+            let cells = events.cells.row(at)?;
+            let look = match cells.get(Column::Outcome) {
+                "unauthenticated" | "denied" => Look::Bad,
+                "error" => Look::Severity(crate::finding::Severity::Medium),
                 _ => Look::Plain,
             };
-            let shown = events.fields.iter().zip(cells).map(|(field, cell)| {
-                let path = path(*field, cell, hidden);
+            let shown = events.fields.iter().zip(cells.shown).map(|(field, cell)| {
+                let path = path(*field, cell, cells);
                 show(app, *field, path.unwrap_or(cell), width)
             });
-            let (file, offset) = (
-                hidden.get(3),
-                hidden.get(5).and_then(|text| text.parse().ok()),
-            );
-            let is_marked = file
-                .zip(offset)
-                .is_some_and(|(file, offset)| app.case.bookmark_at(file, offset).is_some());
+            let offset = cells.get(Column::Offset).parse().ok();
+            let is_marked = offset.is_some_and(|offset| {
+                let file = cells.get(Column::File);
+                app.case.bookmark_at(file, offset).is_some()
+            });
             let mut cells: Vec<String> = shown.collect();
             if is_marked && let Some(first) = cells.first_mut() {
                 first.insert(0, '*');
@@ -110,10 +108,10 @@ fn show(app: &App, field: Field, cell: &str, width: usize) -> String {
 }
 
 /// Returns the path that stands for the name of what is no resource.
-fn path<'c>(field: Field, cell: &str, hidden: &'c [String]) -> Option<&'c str> {
-    let is_other = field == Column::Name.into() && cell.is_empty() && hidden.first()?.is_empty();
-    let path = hidden.get(12).map(String::as_str);
-    path.filter(|path| is_other && !path.is_empty())
+fn path<'c>(field: Field, cell: &str, cells: RowCells<'c>) -> Option<&'c str> {
+    let is_resource = !cells.get(Column::Resource).is_empty();
+    let is_other = field == Column::Name.into() && cell.is_empty() && !is_resource;
+    Some(cells.get(Column::RequestUri)).filter(|path| is_other && !path.is_empty())
 }
 
 fn heads(app: &App, width: usize) -> Vec<Head> {
@@ -164,11 +162,10 @@ fn wanted(field: Field) -> (usize, usize) {
 
 /// Returns the field and the value under the cursor, as they are filtered by.
 pub fn cell(app: &App) -> Option<(Field, String)> {
-    let cells = cells(app)?;
+    let cells = app.events.row_at_cursor()?;
     let column = app.events.grid.column;
-    let (field, value) = (*app.events.fields.get(column)?, cells.get(column)?);
-    let hidden = cells.get(app.events.fields.len()..).unwrap_or_default();
-    Some(match path(field, value, hidden) {
+    let (field, value) = (*app.events.fields.get(column)?, cells.shown.get(column)?);
+    Some(match path(field, value, cells) {
         Some(path) => (Column::RequestUri.into(), path.to_owned()),
         None => (field, value.clone()),
     })
@@ -181,16 +178,8 @@ pub fn value(app: &App) -> String {
 
 /// Returns the row under the cursor.
 pub fn row_text(app: &App) -> String {
-    let cells = cells(app).and_then(|cells| cells.get(..app.events.fields.len()));
-    cells.map_or(String::new(), |cells| cells.join("  "))
-}
-
-fn cells(app: &App) -> Option<&Vec<String>> {
-    let events = &app.events;
-    events
-        .cells
-        .rows
-        .get(events.grid.row.checked_sub(events.cells.first)?)
+    let cells = app.events.row_at_cursor();
+    cells.map_or(String::new(), |cells| cells.shown.join("  "))
 }
 
 /// Returns the SQL behind the table.
