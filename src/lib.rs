@@ -11,6 +11,7 @@
 //! ([`tui`]), a [`case`] what an investigator adds. [`trial`] tries a rule on test events, [`lint`] says
 //! what is wrong with one, and [`cli`] is the program.
 
+pub mod alert;
 pub mod case;
 pub mod cli;
 pub mod credential;

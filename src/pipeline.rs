@@ -294,6 +294,7 @@ pub fn scan_text(
         lane: 0,
         from: Start::default(),
         is_growing: false,
+        piece: None,
     });
     let vocabulary = vocabulary(options);
     let mut session = Session::new(options, rules, compiled, &vocabulary)?;

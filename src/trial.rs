@@ -100,6 +100,7 @@ pub fn read_events(path: &Path, line: Option<u64>) -> Result<Vec<EventFrame>, Tr
         lane: 0,
         from: crate::source::Start::default(),
         is_growing: false,
+        piece: None,
     };
     let options = ReadOptions::default();
     let content = open::open(&input, &options)?;

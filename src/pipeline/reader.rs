@@ -37,7 +37,7 @@ pub(super) struct Reader<'a> {
     /// Lanes by the time they have reached, the earliest first.
     order: BinaryHeap<Reverse<(i64, usize)>>,
     notes: Notes,
-    /// By file: how far it was read.
+    /// By file: how far it was handed out.
     reached: Vec<Start>,
 }
 
@@ -47,8 +47,8 @@ struct Lane {
     open: Option<ChunkReader>,
     /// The file behind it, if that is being decompressed already.
     ahead: Option<ChunkReader>,
-    /// The next chunk, read ahead to know its time.
-    next: Option<Chunk>,
+    /// The next chunk, read ahead to know its time, and the place behind it.
+    next: Option<(Chunk, Start)>,
 }
 
 impl<'a> Reader<'a> {
@@ -92,7 +92,7 @@ impl<'a> Reader<'a> {
         reader
     }
 
-    /// Returns how far each file was read.
+    /// Returns how far each file was handed out.
     pub(super) fn into_reached(self) -> Vec<Start> {
         self.reached
     }
@@ -100,7 +100,8 @@ impl<'a> Reader<'a> {
     /// Returns the next piece of work, its chunk in `buffer`, or `None` at the end of all files.
     pub(super) fn next(&mut self, buffer: Vec<u8>) -> Option<Job> {
         let (lane, chunk, horizon) = if self.lanes.len() == 1 {
-            (0, self.next_chunk(0, buffer), i64::MAX)
+            let next = self.next_chunk(0, buffer);
+            (0, next.map(|next| self.hand_out(next)), i64::MAX)
         } else {
             self.next_of_lanes(buffer)
         };
@@ -128,8 +129,9 @@ impl<'a> Reader<'a> {
                 None => self.next_chunk(lane, std::mem::take(&mut buffer)),
             };
             let Some(chunk) = chunk else { continue };
+            let chunk = self.hand_out(chunk);
             if let Some(next) = self.next_chunk(lane, buffer) {
-                let ts = peek_time(&next.data).unwrap_or(reached).max(reached);
+                let ts = peek_time(&next.0.data).unwrap_or(reached).max(reached);
                 self.lanes[lane].next = Some(next);
                 self.order.push(Reverse((ts, lane)));
             }
@@ -137,6 +139,12 @@ impl<'a> Reader<'a> {
             return (lane, Some(chunk), horizon);
         }
         (0, None, i64::MAX)
+    }
+
+    /// Notes that a chunk is taken over.
+    fn hand_out(&mut self, (chunk, behind): (Chunk, Start)) -> Chunk {
+        self.reached[chunk.file as usize] = behind;
+        chunk
     }
 
     /// Returns the first time in a lane, without keeping its file open.
@@ -161,7 +169,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the next chunk of a lane, going on to its next file; `None` at its end.
-    fn next_chunk(&mut self, lane: usize, mut buffer: Vec<u8>) -> Option<Chunk> {
+    ///
+    /// All chunks of a file were handed out when the next one is asked for and there is none: it was read to its end.
+    fn next_chunk(&mut self, lane: usize, mut buffer: Vec<u8>) -> Option<(Chunk, Start)> {
         loop {
             if self.lanes[lane].open.is_none() && !self.open_next(lane) {
                 return None;
@@ -169,15 +179,13 @@ impl<'a> Reader<'a> {
             let reader = self.lanes[lane].open.as_mut().expect("just opened");
             let read = reader.next(std::mem::take(&mut buffer));
             self.notes.oversize.extend(reader.take_oversize());
-            self.reached[reader.file() as usize] = reader.place();
-            match read {
-                Ok(Some(chunk)) => return Some(chunk),
-                Ok(None) => self.lanes[lane].open = None,
-                Err(error) => {
-                    self.notes.errors.push(error);
-                    self.lanes[lane].open = None;
-                }
+            let (file, place) = (reader.file(), reader.place());
+            if let Ok(Some(chunk)) = read {
+                return Some((chunk, place));
             }
+            self.reached[file as usize] = place;
+            self.notes.errors.extend(read.err());
+            self.lanes[lane].open = None;
         }
     }
 

@@ -98,8 +98,7 @@ impl<'r> Session<'r> {
 
     /// Reads files, each from where it says on; returns how far each was read, to take it up there.
     ///
-    /// What is remembered of a run that was stopped ([`super::Monitor::stop`]) or that failed is not of use, as nobody knows
-    /// how far it came.
+    /// A run that is stopped ([`super::Monitor::stop`]) ends behind a record of each file.
     ///
     /// # Errors
     /// When threads cannot be had. What cannot be read is in the outcome.

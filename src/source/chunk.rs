@@ -50,8 +50,10 @@ pub struct ChunkReader {
     error: Option<io::Error>,
     oversize: Vec<Oversize>,
     nul_bytes: u64,
-    /// Whether a last line that does not end is left for later.
+    /// Whether a last record that does not end is left for later.
     is_growing: bool,
+    /// Whether the content is what a log was not read of yet.
+    is_piece: bool,
 }
 
 /// The bytes in hand: `data[..filled]` is read, the rest of `data` is stale.
@@ -108,6 +110,7 @@ impl ChunkReader {
             oversize: Vec::new(),
             nul_bytes: 0,
             is_growing: false,
+            is_piece: false,
         }
     }
 
@@ -117,6 +120,9 @@ impl ChunkReader {
     #[must_use]
     pub fn taking_up(mut self, file: &InputFile) -> Self {
         self.is_growing = file.is_growing;
+        if file.piece.is_some() {
+            return self.in_piece(file.from);
+        }
         if self.documents.is_some() || file.from.offset <= self.offset {
             return self;
         }
@@ -131,9 +137,25 @@ impl ChunkReader {
         self
     }
 
+    /// Counts from `from` on, in bytes as they stand in the file: a byte order mark counts there.
+    fn in_piece(mut self, from: Start) -> Self {
+        let mark = if from.offset == 0 {
+            self.reader.mark() as u64
+        } else {
+            0
+        };
+        if let Some(documents) = &mut self.documents {
+            *documents = Documents::new(from.offset + mark, 1 + from.lines, self.max_line);
+        }
+        self.offset += from.offset + mark;
+        self.line += from.lines;
+        self.is_piece = true;
+        self
+    }
+
     /// Returns where to take up the file when it has grown.
     pub fn place(&self) -> Start {
-        if self.documents.is_some() {
+        if self.documents.is_some() && !self.is_piece {
             return Start::default();
         }
         Start {
@@ -234,7 +256,7 @@ impl ChunkReader {
         loop {
             self.fill(&mut window, limit);
             let data = &window.data[..window.filled];
-            documents.scan(data, self.offset, self.ended);
+            documents.scan(data, self.offset, self.ended && !self.is_growing);
             let passed = documents.passed.drain(..);
             let file = self.file;
             self.oversize
@@ -244,8 +266,10 @@ impl ChunkReader {
                 return Some(self.deliver_documents(window, end, documents));
             }
             let end = self.offset + window.filled as u64;
-            if self.ended && documents.is_done(end) {
-                self.offset = end;
+            if self.ended && (self.is_growing || documents.is_done(end)) {
+                let place = documents.open_since().unwrap_or(end);
+                self.line = documents.line_at(place, data, self.offset);
+                self.offset = place;
                 return None;
             }
             // Before the bytes go, their lines are counted.

@@ -298,6 +298,7 @@ fn in_order(mut candidates: Vec<Candidate>, stdin: bool) -> Vec<InputFile> {
             lane,
             from: Start::default(),
             is_growing: false,
+            piece: None,
         });
     }
     if stdin {
@@ -308,6 +309,7 @@ fn in_order(mut candidates: Vec<Candidate>, stdin: bool) -> Vec<InputFile> {
             lane,
             from: Start::default(),
             is_growing: false,
+            piece: None,
         });
     }
     files

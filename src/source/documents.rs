@@ -289,6 +289,11 @@ impl Documents {
         self.place == end && self.seek.is_none()
     }
 
+    /// Returns where what is in hand began, if something is.
+    pub(super) fn open_since(&self) -> Option<u64> {
+        self.unit().map(|unit| unit.start)
+    }
+
     /// Counts the lines up to `place`, before the bytes are gone, and returns the number of its line.
     pub(super) fn line_at(&mut self, place: u64, data: &[u8], base: u64) -> u64 {
         if place > self.counted {

@@ -16,6 +16,7 @@ pub mod chunk;
 pub mod content;
 pub mod discover;
 mod documents;
+pub mod follow;
 pub mod format;
 pub mod framing;
 mod lines;
@@ -25,7 +26,8 @@ mod rotation;
 mod text;
 mod unpack;
 
-use std::io;
+use std::fmt;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -83,7 +85,40 @@ pub struct InputFile {
     pub from: Start,
     /// Whether it is still written: a last line that does not end is left for later then.
     pub is_growing: bool,
+    /// Who opens it, if it is not opened by its path.
+    pub piece: Option<Piece>,
 }
+
+/// Opens what a log was not read of yet: decompressed, from [`InputFile::from`] on.
+///
+/// A log that is followed may have another name by the time that it is read, so whoever follows it opens it.
+#[derive(Clone)]
+pub struct Piece(Arc<OpenPiece>);
+
+type OpenPiece = dyn Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync;
+
+impl Piece {
+    /// Returns one that `open` opens, each time anew.
+    pub fn new(
+        open: impl Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(open))
+    }
+}
+
+impl fmt::Debug for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Piece")
+    }
+}
+
+impl PartialEq for Piece {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Piece {}
 
 impl InputFile {
     /// Names the log that the file is a piece of: what the files of a lane have in common, in any run.

@@ -47,9 +47,13 @@ type Layer = Headed<Box<dyn Read + Send>>;
 /// When it cannot be opened, is not a regular file, or its first bytes say that it cannot hold text.
 /// Later damage is an [`io::Error`] of the reader, after all bytes before it.
 pub fn open(file: &InputFile, options: &ReadOptions) -> Result<Content, SourceError> {
-    let reader: Box<dyn Read + Send> = match &file.path {
-        None => Box::new(io::stdin()),
-        Some(path) => Box::new(open_file(path, &file.name)?),
+    let reader: Box<dyn Read + Send> = match (&file.piece, &file.path) {
+        (Some(piece), _) => (piece.0)().map_err(|cause| {
+            let name = file.name.clone();
+            SourceError::Open { name, cause }
+        })?,
+        (None, None) => Box::new(io::stdin()),
+        (None, Some(path)) => Box::new(open_file(path, &file.name)?),
     };
     unpack(reader, &file.name, options)
 }

@@ -53,6 +53,7 @@ fn read(
         lane: 0,
         from: crate::source::Start::default(),
         is_growing: false,
+        piece: None,
     });
     let vocabulary = Vocabulary::new();
     let recycled = Arc::<Recycled>::default();

@@ -472,6 +472,7 @@ fn errors_say_where() {
         lane: 0,
         from: crate::source::Start::default(),
         is_growing: false,
+        piece: None,
     };
     let fail = |options: &ReadOptions| {
         let content = open(&file, options).unwrap();

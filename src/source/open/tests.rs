@@ -45,6 +45,7 @@ fn open_path(path: std::path::PathBuf, options: &ReadOptions) -> Result<Content,
         lane: 0,
         from: crate::source::Start::default(),
         is_growing: false,
+        piece: None,
     };
     open(&file, options)
 }

@@ -52,6 +52,7 @@ fn input(path: &Path) -> InputFile {
         lane: 0,
         from: crate::source::Start::default(),
         is_growing: false,
+        piece: None,
     }
 }
 
@@ -316,6 +317,7 @@ fn a_file_that_is_gone_is_told_unless_it_is_open() {
         lane: 0,
         from: crate::source::Start::default(),
         is_growing: false,
+        piece: None,
     };
     let error = reread().record(&stdin, 0, 1, &GO).unwrap_err();
     assert_eq!(

@@ -1,0 +1,158 @@
+//! Lines at the end of a file: whole or not at all, and on the disk before anybody is told.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use thiserror::Error;
+
+use super::json::{line, object_with};
+use super::{Alert, clock::Clock};
+
+/// Why a file cannot be appended to.
+#[derive(Debug, Error)]
+pub enum AppendError {
+    /// It is a link, a folder, a device or a pipe.
+    #[error("`{}` is not a plain file", path.display())]
+    NotAFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The system says no; the file is as it was before.
+    #[error("cannot append to `{}`: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Appends `lines`, which end in a line feed, to the file `path`, made with mode 0600 if there is none.
+///
+/// What a crash left of a half line is ended first, so that it takes no whole line along.
+///
+/// # Errors
+/// When the file is not plain, or cannot be written and synced; nothing of `lines` is left in it then.
+pub(super) fn append(path: &Path, lines: &str) -> Result<(), AppendError> {
+    let failed = |source| AppendError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.is_file() => {
+            return Err(AppendError::NotAFile {
+                path: path.to_owned(),
+            });
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let mut file = open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let written = write(&mut file, length, lines);
+    if written.is_err() {
+        // If this fails, too, the next line begins behind the half one.
+        file.set_len(length).ok();
+    }
+    written.map_err(failed)
+}
+
+fn write(file: &mut File, length: u64, lines: &str) -> io::Result<()> {
+    if length > 0 {
+        file.seek(SeekFrom::Start(length - 1))?;
+        let mut last = [0];
+        file.read_exact(&mut last)?;
+        if last != *b"\n" {
+            file.write_all(b"\n")?;
+        }
+    }
+    file.write_all(lines.as_bytes())?;
+    file.sync_data()
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).read(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// The file of alerts that will never be delivered.
+///
+/// Shape: one object per line with `at`, `sink`, `why` and `alert` (as the file sink writes it).
+#[derive(Debug, Clone)]
+pub struct DeadLetters {
+    path: PathBuf,
+}
+
+impl DeadLetters {
+    /// Returns the dead letters in the file `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Adds alerts that `sink` will never deliver, each with why not.
+    ///
+    /// # Errors
+    /// When the file cannot be written; the alerts must stay in the outbox then.
+    pub fn add(
+        &self,
+        sink: &str,
+        letters: &[(&Alert, &str)],
+        clock: &dyn Clock,
+    ) -> Result<(), AppendError> {
+        let lines: String = letters
+            .iter()
+            .map(|(alert, why)| {
+                let alert = object_with(alert, usize::MAX, usize::MAX);
+                line(&json!({ "at": clock.wall(), "sink": sink, "why": why, "alert": alert }))
+            })
+            .collect();
+        if lines.is_empty() {
+            return Ok(());
+        }
+        append(&self.path, &lines)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_lines_take_no_whole_line_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.jsonl");
+        append(&path, "{\"a\":1}\n").unwrap();
+        std::fs::write(&path, "{\"a\":1}\n{\"b\"").unwrap();
+        append(&path, "{\"c\":3}\n").unwrap();
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "{\"a\":1}\n{\"b\"\n{\"c\":3}\n"
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_plain_files_are_written() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new");
+        append(&path, "x\n").unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let link = folder.path().join("link");
+        symlink(&path, &link).unwrap();
+        for path in [link.as_path(), folder.path(), Path::new("/dev/full")] {
+            assert!(matches!(
+                append(path, "x\n"),
+                Err(AppendError::NotAFile { .. })
+            ));
+        }
+        assert!(append(&folder.path().join("no/such/folder"), "x\n").is_err());
+    }
+}

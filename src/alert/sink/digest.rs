@@ -1,0 +1,159 @@
+//! Alerts for people: the words that stdout, e-mail, Slack and Teams share.
+//!
+//! All text is redacted, cleaned and bounded; escapes are up to the target.
+
+use std::collections::BTreeSet;
+
+use super::text::{plain, words};
+use super::{Alert, Event};
+
+/// Characters of one log text in a message for people.
+const MAX_CHARS: usize = 300;
+
+/// Returns `alerts` worst first, then by first seen and key.
+pub(super) fn worst_first<'a>(alerts: &[&'a Alert]) -> Vec<&'a Alert> {
+    let mut sorted = alerts.to_vec();
+    sorted.sort_by_key(|alert| {
+        let finding = &alert.finding;
+        (
+            std::cmp::Reverse(finding.severity),
+            finding.first_seen,
+            alert.key.as_str(),
+        )
+    });
+    sorted
+}
+
+/// Returns one line that says how many of what, how bad, and where; it holds no log text.
+pub(super) fn headline(alerts: &[&Alert]) -> String {
+    let counts: Vec<String> = Event::ALL
+        .into_iter()
+        .filter_map(|event| {
+            let n = alerts.iter().filter(|alert| alert.event == event).count();
+            let word = match event {
+                Event::New => "new",
+                Event::Update => "updated",
+                Event::Resolve => "resolved",
+                Event::Summary => "over the cap",
+            };
+            (n > 0).then(|| format!("{n} {word}"))
+        })
+        .collect();
+    let worst = alerts.iter().map(|alert| alert.finding.severity).max();
+    let worst = worst.map_or_else(String::new, |worst| format!(", worst {worst}"));
+    let clusters: BTreeSet<&str> = alerts.iter().map(|alert| alert.cluster.as_str()).collect();
+    let clusters: Vec<String> = clusters
+        .into_iter()
+        .take(3)
+        .map(|name| plain(name, 60))
+        .collect();
+    format!(
+        "kubescry: {}{worst}, in {}",
+        counts.join(", "),
+        clusters.join(", ")
+    )
+}
+
+/// Returns one line that names an alert: severity, event, rule.
+pub(super) fn title(alert: &Alert) -> String {
+    let finding = &alert.finding;
+    let severity = finding.severity.as_str().to_uppercase();
+    let rule = plain(&finding.rule.title, MAX_CHARS);
+    format!(
+        "{severity} {}: {rule} ({})",
+        alert.event.as_str(),
+        plain(&finding.rule.name, 100)
+    )
+}
+
+/// Returns the facts of an alert, label and text, in the order people ask for them.
+pub(super) fn facts(alert: &Alert) -> Vec<(&'static str, String)> {
+    let finding = &alert.finding;
+    let some = |text: &Option<String>| words(text.as_deref(), MAX_CHARS);
+    let list = |texts: &[String]| {
+        let shown: Vec<String> = texts
+            .iter()
+            .take(3)
+            .map(|text| plain(text, MAX_CHARS))
+            .collect();
+        let more = texts.len().saturating_sub(3);
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        shown.join("; ") + &more
+    };
+    let target = &finding.target;
+    let object = [
+        &target.resource,
+        &target.subresource,
+        &target.namespace,
+        &target.name,
+    ];
+    let object: Vec<String> = object
+        .into_iter()
+        .flatten()
+        .map(|text| plain(text, 100))
+        .collect();
+    let mut facts = vec![
+        ("what", plain(&finding.summary, MAX_CHARS)),
+        ("who", some(&finding.actor.username)),
+        ("from", list(&finding.source.ips)),
+        ("to", object.join("/")),
+        (
+            "when",
+            format!("{} to {}", finding.first_seen, finding.last_seen),
+        ),
+        ("count", finding.count.to_string()),
+        ("why", list(&finding.why)),
+        ("next", list(&finding.next_steps)),
+        ("cluster", plain(&alert.cluster, 100)),
+        ("finding", plain(&finding.finding_id, 64)),
+        ("key", plain(&alert.key, 64)),
+    ];
+    facts.retain(|(_, text)| !text.is_empty() && text != "-");
+    facts
+}
+
+/// Returns an alert as lines of text: the title, then its facts.
+pub(super) fn block(alert: &Alert) -> String {
+    let facts = facts(alert)
+        .into_iter()
+        .map(|(label, text)| format!("  {label:<8}{text}\n"));
+    format!("{}\n{}", title(alert), facts.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::sink::tests::{HOSTILE, alert};
+    use crate::finding::Severity;
+
+    #[test]
+    fn headline_counts() {
+        let alerts = [
+            alert(Event::New, Severity::High, "x"),
+            alert(Event::New, Severity::Low, "x"),
+            alert(Event::Resolve, Severity::Medium, "x"),
+        ];
+        let alerts: Vec<&Alert> = alerts.iter().collect();
+        assert_eq!(
+            headline(&alerts),
+            "kubescry: 2 new, 1 resolved, worst high, in prod"
+        );
+        assert_eq!(worst_first(&alerts)[1].finding.severity, Severity::Medium);
+    }
+
+    #[test]
+    fn hostile_text_forges_no_line() {
+        let expected = block(&alert(Event::New, Severity::High, "x"))
+            .lines()
+            .count();
+        for text in HOSTILE {
+            let block = block(&alert(Event::New, Severity::High, text));
+            assert_eq!(block.lines().count(), expected, "{block}");
+            assert!(block.len() < 16_384);
+        }
+    }
+}

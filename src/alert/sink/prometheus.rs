@@ -1,0 +1,309 @@
+//! Metrics of a run for `node_exporter`'s textfile collector: written after every run, whether or not there was an alert.
+//!
+//! The file is replaced as a whole, so that a reader never sees half of it. There is no label per finding: rules, sinks
+//! and clusters are few, findings are not.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use super::text::{plain, prometheus_label};
+use super::{Alert, ClusterMetrics, Delivery, Metrics, Outcome, Sink};
+use crate::finding::Timestamp;
+
+/// Writes metrics; takes no alerts.
+pub(super) struct Prometheus {
+    pub(super) name: String,
+    pub(super) path: PathBuf,
+}
+
+impl Sink for Prometheus {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Accepts all: what there is to say about alerts is in the metrics.
+    fn send(&mut self, batch: &[&Alert], _deadline: Instant) -> Delivery {
+        Delivery::all(batch.len(), Outcome::Delivered)
+    }
+
+    fn preview(&self, _batch: &[&Alert]) -> String {
+        format!("metrics of the run to {}\n", self.path.display())
+    }
+
+    fn finish(&mut self, metrics: &Metrics) -> Result<(), String> {
+        replace(&self.path, &rendered(metrics))
+            .map_err(|error| format!("cannot write `{}`: {error}", self.path.display()))
+    }
+}
+
+/// Replaces `path` with `text`, readable by all, as the collector runs as somebody else.
+fn replace(path: &std::path::Path, text: &str) -> std::io::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or_else(|| std::path::Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(".kubescry-")
+        .tempfile_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        file.as_file()
+            .set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Returns the metrics in the Prometheus text format 0.0.4.
+fn rendered(metrics: &Metrics) -> String {
+    let mut page = Page::default();
+    let seconds = |time: Option<Timestamp>| {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "seconds need no more than 53 bits"
+        )]
+        time.map(|time| time.0.div_euclid(1_000_000) as f64)
+    };
+    let last = seconds(metrics.last_success)
+        .into_iter()
+        .map(|value| (vec![], value));
+    page.family(
+        "last_success_timestamp_seconds",
+        "gauge",
+        "End of the last complete run.",
+        last,
+    );
+    let finished = seconds(metrics.finished)
+        .into_iter()
+        .map(|value| (vec![], value));
+    page.family(
+        "last_run_timestamp_seconds",
+        "gauge",
+        "End of the last run.",
+        finished,
+    );
+    let duration = std::time::Duration::from_millis(metrics.duration_ms).as_secs_f64();
+    page.family(
+        "run_duration_seconds",
+        "gauge",
+        "Duration of the last run.",
+        [(vec![], duration)],
+    );
+    let code = [(vec![], f64::from(metrics.exit_code))];
+    page.family("exit_code", "gauge", "Exit code of the last run.", code);
+    let clusters = &metrics.clusters;
+    let events = clusters.iter().flat_map(|cluster| {
+        [
+            ("kept", cluster.events_total),
+            ("duplicate", cluster.duplicates_total),
+            ("bad", cluster.bad_lines_total),
+            ("oversize", cluster.oversize_total),
+            ("other", cluster.other_total),
+        ]
+        .map(|(outcome, n)| {
+            (
+                vec![("cluster", cluster.cluster.as_str()), ("outcome", outcome)],
+                count(n),
+            )
+        })
+    });
+    page.family(
+        "events_total",
+        "counter",
+        "Records read, by what became of them.",
+        events,
+    );
+    let of_cluster = |value: fn(&ClusterMetrics) -> Option<f64>| {
+        clusters.iter().filter_map(move |cluster| {
+            value(cluster).map(|value| (vec![("cluster", cluster.cluster.as_str())], value))
+        })
+    };
+    let bad = of_cluster(|cluster| Some(count(cluster.bad_lines_total)));
+    page.family(
+        "bad_lines_total",
+        "counter",
+        "Records that do not decode.",
+        bad,
+    );
+    let bytes = of_cluster(|cluster| Some(count(cluster.bytes_total)));
+    page.family(
+        "bytes_total",
+        "counter",
+        "Bytes read, after decompression.",
+        bytes,
+    );
+    let gaps = of_cluster(|cluster| Some(count(cluster.gaps_total)));
+    page.family("log_gaps_total", "counter", "Gaps in the log.", gaps);
+    let longest = of_cluster(|cluster| Some(cluster.gap_seconds_max));
+    page.family(
+        "log_gap_seconds_max",
+        "gauge",
+        "Longest gap of the last run.",
+        longest,
+    );
+    let lag = of_cluster(|cluster| cluster.lag_seconds);
+    page.family(
+        "checkpoint_lag_seconds",
+        "gauge",
+        "From the last event to the end of the run.",
+        lag,
+    );
+    let rules = metrics.rules.iter().map(|rule| {
+        let labels = vec![
+            ("rule", rule.rule.as_str()),
+            ("severity", rule.severity.as_str()),
+            ("state", rule.state.as_str()),
+        ];
+        (labels, count(rule.findings_total))
+    });
+    page.family(
+        "findings_total",
+        "counter",
+        "Findings, by rule and what happened to them.",
+        rules,
+    );
+    let blind = metrics.blind_rules.iter().map(|blind| {
+        (
+            vec![
+                ("cluster", blind.cluster.as_str()),
+                ("rule", blind.rule.as_str()),
+            ],
+            1.0,
+        )
+    });
+    page.family(
+        "rule_blind",
+        "gauge",
+        "1 if the audit policy cannot feed the rule.",
+        blind,
+    );
+    let sinks = metrics.sink_failures_total.iter();
+    let sinks = sinks.map(|(sink, n)| (vec![("sink", sink.as_str())], count(*n)));
+    page.family(
+        "sink_failures_total",
+        "counter",
+        "Failed calls of a sink.",
+        sinks,
+    );
+    let outbox = [(vec![], count(metrics.outbox))];
+    page.family(
+        "outbox_alerts",
+        "gauge",
+        "Alerts that wait for a sink.",
+        outbox,
+    );
+    let dead = [(vec![], count(metrics.dead_letters_total))];
+    page.family(
+        "dead_letters_total",
+        "counter",
+        "Alerts that no sink will get.",
+        dead,
+    );
+    page.text
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus has floats only")]
+fn count(n: u64) -> f64 {
+    n as f64
+}
+
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn family<'a>(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (Vec<(&'static str, &'a str)>, f64)>,
+    ) {
+        let text = &mut self.text;
+        writeln!(
+            text,
+            "# HELP kubescry_{name} {help}\n# TYPE kubescry_{name} {kind}"
+        )
+        .expect("memory can be written");
+        for (labels, value) in samples {
+            let labels: Vec<String> = labels
+                .into_iter()
+                .map(|(label, value)| {
+                    format!("{label}=\"{}\"", prometheus_label(&plain(value, 200)))
+                })
+                .collect();
+            let labels = if labels.is_empty() {
+                String::new()
+            } else {
+                format!("{{{}}}", labels.join(","))
+            };
+            writeln!(text, "kubescry_{name}{labels} {value}").expect("memory can be written");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::sink::BlindRule;
+
+    #[test]
+    fn page_is_the_documented_one() {
+        let metrics = Metrics {
+            last_success: Some(Timestamp(1_795_327_200_000_000)),
+            finished: Some(Timestamp(1_795_327_200_000_000)),
+            duration_ms: 1500,
+            clusters: vec![ClusterMetrics {
+                cluster: "pr\"o\\d\n".to_owned(),
+                events_total: 18_204,
+                bad_lines_total: 3,
+                lag_seconds: Some(2.5),
+                ..ClusterMetrics::default()
+            }],
+            blind_rules: vec![BlindRule {
+                rule: "r".to_owned(),
+                cluster: "c".to_owned(),
+            }],
+            sink_failures_total: vec![("slack".to_owned(), 2)],
+            ..Metrics::default()
+        };
+        let page = rendered(&metrics);
+        for line in [
+            "kubescry_last_success_timestamp_seconds 1795327200",
+            "kubescry_run_duration_seconds 1.5",
+            r#"kubescry_bad_lines_total{cluster="pr\"o\\d\\n"} 3"#,
+            r#"kubescry_events_total{cluster="pr\"o\\d\\n",outcome="kept"} 18204"#,
+            r#"kubescry_rule_blind{cluster="c",rule="r"} 1"#,
+            r#"kubescry_sink_failures_total{sink="slack"} 2"#,
+            "# TYPE kubescry_findings_total counter",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+        }
+    }
+
+    #[test]
+    fn file_is_replaced_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kubescry.prom");
+        let mut sink = Prometheus {
+            name: "metrics".to_owned(),
+            path: path.clone(),
+        };
+        sink.finish(&Metrics::default()).unwrap();
+        sink.finish(&Metrics::default()).unwrap();
+        assert!(
+            std::fs::read_to_string(&path)
+                .unwrap()
+                .ends_with("dead_letters_total 0\n")
+        );
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        sink.path = folder.path().join("no/such.prom");
+        assert!(sink.finish(&Metrics::default()).is_err());
+    }
+}
