@@ -36,6 +36,16 @@ impl Writer {
         self.bytes = postcard::to_extend(value, bytes).expect("what is remembered has a length");
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+    pub(crate) fn trace(&self, of: &str, what: &str, before: usize) {
+        let n = self.bytes.len() - before;
+        if n > 20000 && std::env::var_os("MEMTRACE").is_some() {
+            eprintln!("{n:>10} {of} {what}");
+        }
+    }
+
     /// Returns the bytes.
     pub(crate) fn finish(self) -> Vec<u8> {
         self.bytes
@@ -89,8 +99,8 @@ macro_rules! remembers {
         impl $crate::memory::Remember for $type {
             fn write(&self, memory: &mut $crate::memory::Writer) {
                 let Self { $($kept,)* $($part,)* $($anew: _,)* } = self;
-                $(memory.put($kept);)*
-                $($part.write(memory);)*
+                $(let before = memory.len(); memory.put($kept); memory.trace(stringify!($type), stringify!($kept), before);)*
+                $(let before = memory.len(); $part.write(memory); memory.trace(stringify!($type), stringify!($part), before);)*
             }
 
             fn read(

@@ -258,7 +258,7 @@ fn read_run(section: Option<Section<'_>>, base: &Path, state: &StateConfig) -> R
 
 fn read_noise(section: Option<Section<'_>>, base: &Path) -> NoiseConfig {
     let mut noise = NoiseConfig {
-        cap_per_rule: 20,
+        cap_per_rule: 50,
         renotify_after: Some(Duration::from_hours(24)),
         resolve_after: Some(Duration::from_hours(24)),
         silences: None,

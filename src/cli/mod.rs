@@ -1,6 +1,7 @@
 //! The program's commands and options: help text, no behavior.
 
-pub mod browse;
+pub mod alert;
+mod browse;
 pub mod diagnostic;
 pub mod exit;
 mod progress;
@@ -41,6 +42,8 @@ pub enum Command {
     Scan(scan::ScanArgs),
     /// Investigate audit logs in the terminal
     Browse(browse::BrowseArgs),
+    /// Read what is new, and send alerts: for cron, systemd and Kubernetes
+    Alert(alert::AlertArgs),
     /// Answer a saved question or SQL over audit logs
     Query(query::QueryArgs),
     /// Look at, check and test the rules
@@ -98,6 +101,7 @@ pub fn run() -> Exit {
     match cli.command {
         Command::Scan(args) => scan::run(&args, &cli.global, printer),
         Command::Browse(args) => browse::run(args, printer),
+        Command::Alert(args) => alert::run(&args, printer),
         Command::Query(args) => query::run(&args, &cli.global, printer),
         Command::Rules(args) => rules::run(&args, &cli.global, printer),
     }

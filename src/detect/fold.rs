@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::evaluate::Hit;
-use super::request::{Request, RequestColumns};
+use super::request::{Request, RequestColumns, Stage};
 use super::seen::Seen;
 use crate::frame::EventFrame;
 use crate::memory::remembers;
@@ -180,9 +180,18 @@ impl Fold {
         in_order(self.waiting.into_values().collect())
     }
 
-    /// Returns copies of the requests whose final stage has not come yet, in order of time.
-    pub fn unfinished_so_far(&self) -> Vec<Folded<'static>> {
-        in_order(self.waiting.values().cloned().collect())
+    /// Returns copies of the requests whose final stage has not come yet, in order of time; not of those that have no
+    /// answer at all and came at `in_flight_since` or later, in microseconds.
+    pub fn unfinished_so_far(&self, in_flight_since: i64) -> Vec<Folded<'static>> {
+        let is_in_flight = |waiting: &&Waiting| {
+            let request = &waiting.request;
+            request.ts >= in_flight_since && request.stage == Stage::Received
+        };
+        let waiting = self
+            .waiting
+            .values()
+            .filter(|waiting| !is_in_flight(waiting));
+        in_order(waiting.cloned().collect())
     }
 }
 

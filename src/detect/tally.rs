@@ -12,6 +12,7 @@ use super::view::argv;
 use crate::finding::{Actor, Evidence, Origin, Target, Timestamp};
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
+use crate::report::clean::redact_command;
 
 /// How many distinct addresses, agents and objects a session names; it counts all.
 const NAMED: usize = 64;
@@ -124,7 +125,8 @@ impl Tally {
         self.namespaces.add(request.namespace());
         self.reasons.add(request.authz_reason());
         if request.subresource() == known::EXEC && self.commands.len() < COMMANDS {
-            let command = argv(request.request_uri()).join(" ");
+            // What is remembered is written to disk: secrets go first.
+            let command = redact_command(&argv(request.request_uri()));
             self.commands.insert(command.into());
         }
         let name = request.name();

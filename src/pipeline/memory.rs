@@ -12,6 +12,8 @@
 //! in their order, all of them: see [`Vocabulary::texts`]. No length is believed before the checksum says that the bytes
 //! are what was written. It finds damage, not malice: who can write a memory can write one that says anything.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -19,6 +21,7 @@ use super::merge::Merge;
 use super::{Options, ScanError};
 use crate::frame::Vocabulary;
 use crate::memory::{Broken, Reader, Remember as _, Writer};
+use crate::report::clean::redact;
 
 /// What a memory begins with.
 const MAGIC: &[u8; 8] = b"kscrymem";
@@ -128,7 +131,9 @@ pub(super) fn write(
     let mut writer = Writer::default();
     writer.put(made_by);
     writer.put(&Setup::of(options));
-    writer.put(&vocabulary.texts());
+    let texts = vocabulary.texts();
+    let texts: Vec<Cow<'_, str>> = texts.iter().map(|text| redact(text)).collect();
+    writer.put(&texts);
     writer.put(&seed);
     merge.engine.write(&mut writer);
     merge.fold.write(&mut writer);

@@ -197,22 +197,23 @@ impl<'r> Merge<'r> {
     /// Works on a copy of what the engine remembers, so it costs as much as that is large, however long the log. Batches
     /// that wait for those of other lanes are not in it.
     pub(super) fn preview(&self) -> Outcome {
-        self.account.conclude(self.engine_so_far())
+        self.account.conclude(self.engine_so_far(i64::MAX))
     }
 
-    /// Says what the log comes to if it ended with what is merged so far.
-    pub(super) fn so_far(&self) -> (Outcome, Summary) {
-        let engine = self.engine_so_far();
+    /// Says what the log comes to if it ended with what is merged so far, apart from requests that came at
+    /// `in_flight_since` or later and wait for an answer.
+    pub(super) fn so_far(&self, in_flight_since: i64) -> (Outcome, Summary, Vec<Fed>) {
+        let engine = self.engine_so_far(in_flight_since);
         let fed = engine.feed(&BTreeSet::new());
         let outcome = self.account.conclude(engine);
         let summary = self.account.summary(&outcome, &fed);
-        (outcome, summary)
+        (outcome, summary, fed)
     }
 
     /// Returns what the engine would remember if no request went on.
-    fn engine_so_far(&self) -> Engine<'r> {
+    fn engine_so_far(&self, in_flight_since: i64) -> Engine<'r> {
         let mut engine = self.engine.clone();
-        for folded in self.fold.unfinished_so_far() {
+        for folded in self.fold.unfinished_so_far(in_flight_since) {
             engine.observe(&folded);
         }
         engine

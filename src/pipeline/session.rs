@@ -19,7 +19,9 @@ use super::{
 };
 use crate::detect::CompiledRules;
 use crate::detect::engine::Outcome;
+use crate::detect::feed::Fed;
 use crate::detect::watch::Watch;
+use crate::finding::Timestamp;
 use crate::frame::Vocabulary;
 use crate::report::Summary;
 use crate::rules::RuleSet;
@@ -193,7 +195,14 @@ impl<'r> Session<'r> {
     ///
     /// Problems and lines that were passed over are those since the session was started or recalled.
     pub fn outcome(&self) -> (Outcome, Summary) {
-        self.merge.so_far()
+        let (outcome, summary, _) = self.merge.so_far(i64::MAX);
+        (outcome, summary)
+    }
+
+    /// Says the same of a log that is still written, and which rules it can feed, in their order: without the requests
+    /// that came at `in_flight_since` or later and have no answer yet. What they will be told, the log is about to say.
+    pub fn outcome_of_live(&self, in_flight_since: Timestamp) -> (Outcome, Summary, Vec<Fed>) {
+        self.merge.so_far(in_flight_since.0)
     }
 
     /// Ends the log; `unseen` are fields in bodies that no event has, if somebody looked.

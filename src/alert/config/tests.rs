@@ -26,7 +26,7 @@ fn defaults_are_filled_in() {
             format: Format::Text
         }
     );
-    assert_eq!(config.noise.cap_per_rule, 20);
+    assert_eq!(config.noise.cap_per_rule, 50);
 }
 
 #[test]

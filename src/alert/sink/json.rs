@@ -42,6 +42,11 @@ pub(super) fn object_with(alert: &Alert, max_bytes: usize, n_evidence: usize) ->
     Value::Object(object)
 }
 
+/// Returns `alert` in full on one line.
+pub(in crate::alert) fn record(alert: &Alert) -> String {
+    line(&object_with(alert, usize::MAX, usize::MAX))
+}
+
 /// Returns `value` on one line that ends in a line feed, harmless to a terminal.
 pub(super) fn line(value: &Value) -> String {
     let mut out = Vec::new();

@@ -44,8 +44,10 @@ use std::time::{Duration, Instant};
 
 pub use alert::{Alert, Event, Run, key};
 pub use append::{AppendError, DeadLetters};
+pub(super) use json::record;
 pub use metrics::{BlindRule, ClusterMetrics, Metrics, RuleMetrics};
 pub use registry::{Entry, SinkError, Sinks};
+pub(super) use text::redacted;
 
 /// One target of alerts.
 pub trait Sink: Send {

@@ -84,6 +84,12 @@ pub fn finding_value(finding: &Finding, max_bytes: usize, n_evidence: usize) -> 
     bounded(value, max_bytes)
 }
 
+/// Returns `finding` without secrets, otherwise whole.
+pub(in crate::alert) fn redacted(finding: &Finding) -> Finding {
+    let value = serde_json::to_value(finding).expect("a finding has only text keys");
+    serde_json::from_value(bounded(value, usize::MAX)).expect("only texts are others")
+}
+
 /// Items of a list in JSON that goes to a target with a limit.
 const MAX_LIST: usize = 50;
 

@@ -66,7 +66,11 @@ pub(super) fn run(args: &RulesArgs, global: &Global, printer: Printer) -> Exit {
 ///
 /// # Errors
 /// With the exit code, when there is no such rule; says which was likely meant.
-fn find(rules: &RuleSet, names: &[String], printer: Printer) -> Result<Vec<usize>, Exit> {
+pub(super) fn find(
+    rules: &RuleSet,
+    names: &[String],
+    printer: Printer,
+) -> Result<Vec<usize>, Exit> {
     let find = |name: &String| {
         rules.find(name).ok_or_else(|| {
             let mut error = Diagnostic::error(format_args!("there is no rule `{name}`"));

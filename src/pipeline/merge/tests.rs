@@ -87,7 +87,7 @@ fn read(
         line += batch.split_inclusive(|&byte| byte == b'\n').count() as u64;
         offset += batch.len() as u64;
         if with_previews {
-            *open += merge.fold.unfinished_so_far().len();
+            *open += merge.fold.unfinished_so_far(i64::MAX).len();
             previews.push(said(merge.preview()));
         }
     }

@@ -9,7 +9,7 @@ use crate::source::follow::files::Files;
 use crate::source::follow::gaps::{Around, LaneKey, Presence, folders_of, forget, gap, lane_key};
 use crate::source::follow::plan::Plan;
 use crate::source::follow::{FollowError, Options};
-use crate::source::rotation::Rotation;
+use crate::source::rotation::{Age, Rotation};
 
 /// What is known of a file that was found.
 pub(super) enum State {
@@ -32,6 +32,9 @@ pub(super) struct Planner<'a> {
 /// A rotated set: indices of its files, oldest first.
 pub(super) struct Lane {
     pub(super) files: Vec<usize>,
+    /// The one that is written: with the name of the set if there is such a one, for its first time may be that of a
+    /// request that came before a rotation and ended after it.
+    pub(super) newest: usize,
     pub(super) has_new_compressed: bool,
 }
 
@@ -121,6 +124,7 @@ impl Planner<'_> {
         for (at, found) in self.found.iter().enumerate() {
             let lane = lanes.entry(lane_key(&found.path)).or_insert(Lane {
                 files: Vec::new(),
+                newest: at,
                 has_new_compressed: false,
             });
             lane.files.push(at);
@@ -150,6 +154,18 @@ impl Planner<'_> {
                 };
                 (time, rotation, found.path.clone())
             });
+            let is_current = |at: &&usize| {
+                let path = &self.found[**at].path;
+                let rotation = Rotation::of(path.file_name().unwrap_or_default());
+                rotation.age == Age::Current && rotation.is_plain
+            };
+            let newest = lane
+                .files
+                .iter()
+                .rev()
+                .find(is_current)
+                .or(lane.files.last());
+            lane.newest = *newest.expect("a set has files");
         }
         lanes
     }

@@ -33,6 +33,11 @@ pub struct Task {
 }
 
 impl Task {
+    /// Returns whether what is behind the last line end is to be handed out too.
+    pub fn takes_tail(&self) -> bool {
+        self.takes_tail
+    }
+
     /// Opens the file at the place to begin, under its new name in the same folder if it has one.
     ///
     /// # Errors
@@ -146,6 +151,11 @@ enum End {
 }
 
 impl<F: Files> Reader<'_, F> {
+    /// Returns where the file was when it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Returns where the bytes end that were read.
     pub fn position(&self) -> Position {
         self.trace.position

@@ -59,7 +59,7 @@ impl Planner<'_> {
         for lane in lanes.values() {
             let before = self.plan.tasks.len();
             for at in &lane.files {
-                let newest = lane.files.last() == Some(at);
+                let newest = lane.newest == *at;
                 match &states[*at] {
                     State::Failed => {}
                     State::Known(idx) => {

@@ -1,0 +1,124 @@
+//! Delivering what the outbox holds, and writing down what became of it.
+
+use super::config::Config;
+use super::figures::Totals;
+use super::sink::clock::{Clock, RandomDice};
+use super::sink::deliver::Status;
+use super::sink::{Alert, DeadLetters, Sinks};
+use super::state::{Entry, Settled, State, StateError};
+
+/// What delivering came to.
+#[derive(Debug, Default)]
+pub(super) struct Delivered {
+    /// Alerts that wait for the next run, or were given up.
+    pub(super) undelivered: u64,
+    /// What went wrong, in words.
+    pub(super) notes: Vec<String>,
+}
+
+/// Sends what is due to each sink.
+///
+/// What arrived is written down at once, sink by sink: a run that is killed on the way sends again what it had no time to
+/// note, with the same keys.
+pub(super) fn deliver(
+    state: &mut State,
+    sinks: &mut Sinks,
+    config: &Config,
+    clock: &dyn Clock,
+    totals: &mut Totals,
+) -> Result<Delivered, StateError> {
+    let mut delivered = Delivered::default();
+    abandon(state, config, &mut delivered)?;
+    let letters = DeadLetters::new(&config.run.dead_letters);
+    let mut dice = RandomDice::default();
+    for sink in sinks.entries_mut() {
+        let due = state.due(sink.name(), clock.wall().0)?;
+        let (mut alerts, mut settled) = (Vec::new(), Vec::new());
+        for entry in due {
+            match serde_json::from_str::<Alert>(&entry.alert) {
+                Ok(alert) => alerts.push((entry, alert)),
+                Err(error) => settled.push((entry, Settled::Dead(format!("no alert: {error}")))),
+            }
+        }
+        let statuses = {
+            let alerts: Vec<&Alert> = alerts.iter().map(|(_, alert)| alert).collect();
+            sink.deliver(&alerts, clock, &mut dice)
+        };
+        let mut dead = Vec::new();
+        for ((entry, alert), status) in alerts.iter().zip(statuses) {
+            let what = match status {
+                Status::Delivered | Status::NotWanted => Settled::Delivered,
+                Status::Pending { not_before, why } => Settled::Later {
+                    not_before: not_before.unwrap_or_else(|| clock.wall()).0,
+                    why,
+                },
+                Status::Dead { why } => {
+                    dead.push((alert, why.clone()));
+                    Settled::Dead(why)
+                }
+            };
+            settled.push((entry.clone(), what));
+        }
+        delivered.count(sink.name(), &settled, totals);
+        let dead: Vec<(&Alert, &str)> = dead
+            .iter()
+            .map(|(alert, why)| (*alert, why.as_str()))
+            .collect();
+        if let Err(error) = letters.add(sink.name(), &dead, clock) {
+            delivered.notes.push(error.to_string());
+        }
+        state.settle(&settled)?;
+    }
+    Ok(delivered)
+}
+
+/// Gives up what waits for sinks that the configuration has no more.
+fn abandon(
+    state: &mut State,
+    config: &Config,
+    delivered: &mut Delivered,
+) -> Result<(), StateError> {
+    for name in state.waiting_sinks()? {
+        if config.sinks.iter().any(|sink| sink.name == name) {
+            continue;
+        }
+        let gone = state.due(&name, i64::MAX)?;
+        delivered.notes.push(format!(
+            "{} alerts waited for the sink `{name}`, which is not in the configuration any more",
+            gone.len()
+        ));
+        let why = || Settled::Dead("its sink is not in the configuration any more".to_owned());
+        let settled: Vec<(Entry, Settled)> = gone.into_iter().map(|entry| (entry, why())).collect();
+        state.settle(&settled)?;
+    }
+    Ok(())
+}
+
+impl Delivered {
+    fn count(&mut self, sink: &str, settled: &[(Entry, Settled)], totals: &mut Totals) {
+        let (mut n_later, mut n_dead, mut last) = (0_u64, 0_u64, "");
+        for (_, what) in settled {
+            match what {
+                Settled::Delivered => {}
+                Settled::Later { why, .. } => (n_later, last) = (n_later + 1, why),
+                Settled::Dead(why) => (n_dead, last) = (n_dead + 1, why),
+            }
+        }
+        if n_later + n_dead == 0 {
+            return;
+        }
+        self.undelivered += n_later + n_dead;
+        totals.dead_letters += n_dead;
+        *totals.sink_failures.entry(sink.to_owned()).or_default() += n_later + n_dead;
+        if n_later > 0 {
+            self.notes.push(format!(
+                "sink `{sink}`: {n_later} alerts wait for the next run: {last}"
+            ));
+        }
+        if n_dead > 0 {
+            self.notes.push(format!(
+                "sink `{sink}`: {n_dead} alerts will never be delivered and are among the dead letters: {last}"
+            ));
+        }
+    }
+}

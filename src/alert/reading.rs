@@ -1,0 +1,292 @@
+//! Reading what is new of one cluster, and detecting in it together with what earlier runs remember.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use crate::detect::CompiledRules;
+use crate::detect::engine::Outcome;
+use crate::detect::feed::Fed;
+use crate::finding::Timestamp;
+use crate::frame::Vocabulary;
+use crate::pipeline::{self, ScanError, Session};
+use crate::report::Summary;
+use crate::rules::RuleSet;
+use crate::source::discover::Discovery;
+use crate::source::follow::{
+    self, Certainty, Cursor, Files, FollowError, Position, Reader, Source, Task, advance, look,
+};
+use crate::source::{InputFile, Piece, Start};
+
+/// How long a request without an answer counts as one that is being answered, in microseconds: the API server gives up
+/// after a minute, and what takes longer has said so by then.
+const IN_FLIGHT_US: i64 = 600_000_000;
+
+/// What there is of a cluster, and what earlier runs left.
+pub(super) struct Cluster<'a, F: Files + 'static> {
+    pub(super) files: &'static F,
+    /// As the configuration names it.
+    pub(super) name: &'a str,
+    pub(super) sources: &'a [Source],
+    pub(super) cursors: Vec<Cursor>,
+    pub(super) options: pipeline::Options,
+    pub(super) now: Timestamp,
+}
+
+/// What reading came to.
+pub(super) struct Reading {
+    /// Where to go on.
+    pub(super) cursors: Vec<Cursor>,
+    /// What is missing, in words.
+    pub(super) missing: Vec<String>,
+    /// What a reader should know besides.
+    pub(super) notes: Vec<String>,
+    /// Gaps that came to light.
+    pub(super) gaps: u64,
+    /// `None` is nothing new.
+    pub(super) news: Option<News>,
+}
+
+/// What the whole log comes to.
+pub(super) struct News {
+    pub(super) outcome: Outcome,
+    pub(super) summary: Summary,
+    pub(super) fed: Vec<Fed>,
+    /// To be recalled by the next run.
+    pub(super) memory: Vec<u8>,
+    /// Whether what earlier runs remember was of no use.
+    pub(super) is_anew: bool,
+}
+
+impl<F: Files + 'static> Cluster<'_, F> {
+    /// Reads what is new; `memory` returns what earlier runs remember, and `rules` the rules: both are asked only if there
+    /// is something to read.
+    pub(super) fn read<'r, E: From<ScanError>>(
+        mut self,
+        memory: impl FnOnce() -> Result<Option<Vec<u8>>, String>,
+        rules: impl FnOnce() -> Result<&'r (RuleSet, CompiledRules), E>,
+    ) -> Result<Reading, E> {
+        let mut reading = Reading {
+            cursors: Vec::new(),
+            missing: Vec::new(),
+            notes: Vec::new(),
+            gaps: 0,
+            news: None,
+        };
+        let follow_options = follow::Options {
+            first_time: Some(crate::decode::peek_time),
+            ..follow::Options::default()
+        };
+        let mut found = look(
+            self.files,
+            self.sources,
+            &self.cursors,
+            &follow_options,
+            self.now.0,
+        );
+        if found.plan.tasks.is_empty() {
+            reading.report(&found, self.name);
+            reading.cursors = found.plan.finish(Vec::new());
+            return Ok(reading);
+        }
+        let (rules, compiled) = rules()?;
+        let (vocabulary, fresh) = (Vocabulary::new(), Vocabulary::new());
+        let recalled = match memory() {
+            Ok(None) => Ok(None),
+            Ok(Some(memory)) => {
+                Session::recall(&self.options, rules, compiled, &vocabulary, &memory)
+                    .map(Some)
+                    .map_err(|error| error.to_string())
+            }
+            Err(why) => Err(why),
+        };
+        let (session, is_anew) = match recalled {
+            Ok(session) => (session, false),
+            Err(why) => {
+                reading.notes.push(format!(
+                    "cluster `{}`: what earlier runs remember is of no use ({why}); the logs that are there are read from the start",
+                    self.name
+                ));
+                self.cursors.clear();
+                found = look(self.files, self.sources, &[], &follow_options, self.now.0);
+                (None, true)
+            }
+        };
+        let mut session = match session {
+            Some(session) => session,
+            None => Session::new(&self.options, rules, compiled, &fresh)?,
+        };
+        reading.report(&found, self.name);
+        let done = self.run(&mut session, &found.plan.tasks, &mut reading.missing)?;
+        reading.cursors = found.plan.finish(done);
+        let in_flight_since = Timestamp(self.now.0.saturating_sub(IN_FLIGHT_US));
+        let (outcome, summary, fed) = session.outcome_of_live(in_flight_since);
+        reading.missing.extend(summary.problems.iter().cloned());
+        reading.news = Some(News {
+            outcome,
+            summary,
+            fed,
+            memory: session.memory(),
+            is_anew,
+        });
+        Ok(reading)
+    }
+
+    /// Runs the session over `tasks`; returns for each where to go on, or `None` if it is due again.
+    fn run(
+        &self,
+        session: &mut Session<'_>,
+        tasks: &[Task],
+        missing: &mut Vec<String>,
+    ) -> Result<Vec<Option<Cursor>>, ScanError> {
+        let slots: Vec<Arc<Slot>> = tasks
+            .iter()
+            .map(|task| {
+                Arc::new(Slot {
+                    task: task.clone(),
+                    now: self.now,
+                    reached: Mutex::default(),
+                })
+            })
+            .collect();
+        let mut lanes: HashMap<String, u32> = HashMap::new();
+        let inputs = slots.iter().map(|slot| {
+            let mut input = input(self.files, slot);
+            let next = u32::try_from(lanes.len()).expect("fewer than 2^32 lanes");
+            input.lane = *lanes.entry(input.log()).or_insert(next);
+            input
+        });
+        let places = session.run(Discovery {
+            files: inputs.collect(),
+            ..Discovery::default()
+        })?;
+        let done =
+            slots
+                .iter()
+                .zip(places)
+                .map(|(slot, place)| match slot.cursor(self.files, place) {
+                    Some(Ok(cursor)) => Some(cursor),
+                    Some(Err(error)) => {
+                        missing.push(error.to_string());
+                        None
+                    }
+                    None => None,
+                });
+        Ok(done.collect())
+    }
+}
+
+impl Reading {
+    /// Takes in what could not be looked at, and what vanished.
+    fn report(&mut self, found: &follow::Look, cluster: &str) {
+        let errors = found.expansion.errors.iter().chain(&found.plan.errors);
+        self.missing.extend(errors.map(ToString::to_string));
+        self.gaps = found.plan.gaps.len() as u64;
+        for gap in &found.plan.gaps {
+            let what = match gap.certainty {
+                Certainty::Sure => "vanished before all of it was read",
+                Certainty::Possible => "vanished while it was written: its end may be missing",
+            };
+            let seen = Timestamp(gap.last_seen_us);
+            let bytes = gap.unread_bytes.map_or(String::new(), |bytes| {
+                format!("; {bytes} bytes were not read")
+            });
+            let before = (gap.oldest.as_ref()).map_or(String::new(), |oldest| {
+                format!("; the oldest file there is now is `{oldest}`")
+            });
+            self.missing.push(format!(
+                "gap: `{}`, last seen at {seen}, {what}{bytes}{before}",
+                gap.name
+            ));
+        }
+        if found.expansion.files.is_empty() {
+            self.missing
+                .push(format!("cluster `{cluster}`: there is no log to read"));
+        }
+    }
+}
+
+/// What the reader of a task leaves behind: it is opened late and closed early, since there may be thousands.
+struct Slot {
+    task: Task,
+    now: Timestamp,
+    /// The cursor behind what was read, once it was.
+    reached: Mutex<Option<Result<Cursor, FollowError>>>,
+}
+
+impl Slot {
+    fn take(&self) -> Option<Result<Cursor, FollowError>> {
+        self.reached
+            .lock()
+            .expect("a thread that panics ends the program")
+            .take()
+    }
+
+    /// Returns the cursor behind what was taken over, up to `place`; `None` if nothing was.
+    fn cursor<F: Files>(&self, files: &F, place: Start) -> Option<Result<Cursor, FollowError>> {
+        let reached = self.take()?;
+        match reached {
+            // A part of a record, or all that followed when the run was stopped, is left for later.
+            Ok(cursor) if place.offset < cursor.offset => {
+                (place.offset >= self.task.start.offset).then(|| self.cursor_at(files, place))
+            }
+            reached => Some(reached),
+        }
+    }
+
+    fn cursor_at<F: Files>(&self, files: &F, place: Start) -> Result<Cursor, FollowError> {
+        let mut reader = self.task.open(files)?;
+        let path = reader.path().to_owned();
+        let length = place.offset - self.task.start.offset;
+        io::copy(&mut (&mut reader).take(length), &mut io::sink())
+            .map_err(|cause| FollowError::Io { path, cause })?;
+        let consumed = Position {
+            offset: place.offset,
+            line: place.lines,
+        };
+        advance(&self.task, &reader, Some(consumed), self.now.0)
+    }
+}
+
+/// Reads, and leaves a cursor when it is dropped.
+struct Traced<F: Files + 'static> {
+    reader: Reader<'static, F>,
+    slot: Arc<Slot>,
+}
+
+impl<F: Files> Read for Traced<F> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(buffer)
+    }
+}
+
+impl<F: Files> Drop for Traced<F> {
+    fn drop(&mut self) {
+        let cursor = advance(&self.slot.task, &self.reader, None, self.slot.now.0);
+        if let Ok(mut reached) = self.slot.reached.lock() {
+            *reached = Some(cursor);
+        }
+    }
+}
+
+fn input<F: Files + 'static>(files: &'static F, slot: &Arc<Slot>) -> InputFile {
+    let task = &slot.task;
+    let slot = Arc::clone(slot);
+    let open = move || -> io::Result<Box<dyn Read + Send>> {
+        let reader = slot.task.open(files).map_err(io::Error::other)?;
+        let slot = Arc::clone(&slot);
+        Ok(Box::new(Traced { reader, slot }))
+    };
+    InputFile {
+        path: Some(PathBuf::from(&task.path)),
+        name: task.path.to_string_lossy().into(),
+        lane: 0,
+        from: Start {
+            offset: task.start.offset,
+            lines: task.start.line,
+        },
+        is_growing: !task.takes_tail(),
+        piece: Some(Piece::new(open)),
+    }
+}

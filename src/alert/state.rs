@@ -1,0 +1,775 @@
+//! The state of `alert`: what earlier runs read, decided and have yet to send, in one SQLite file.
+//!
+//! Comes in: at the end of a run, everything at once ([`Commit`]). Goes out: the same at the start of the next. Promised:
+//!
+//! - Cursors, memory, findings and outbox move in one transaction, so a run that is killed has happened or has not.
+//! - One run works at a time: a lock of the system, which dies with the process.
+//! - Every row has a checksum. What is damaged is renamed and never deleted; the generation before takes its place, which
+//!   is older, so what was read since is read again, and alerts keep their keys. If that is damaged, too, everything is
+//!   read from the start.
+//! - A file of a newer version is left untouched.
+//!
+//! The folder is for the owner alone (0700, files 0600), since the memory holds user names and addresses.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, params};
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+
+use super::decide::Decided;
+use super::figures::Totals;
+use crate::source::follow::Cursor;
+
+/// Name of the state.
+pub const STATE: &str = "state.sqlite";
+
+/// Name of the generation before.
+pub const PREVIOUS: &str = "state.prev.sqlite";
+
+/// Name of the lock.
+pub const LOCK: &str = "state.lock";
+
+/// Version of the tables (`PRAGMA user_version`).
+const VERSION: i64 = 1;
+
+/// Identity of the file (`PRAGMA application_id`): `kscy`.
+const APPLICATION: i64 = 0x6b73_6379;
+
+/// How old the generation before may become, in microseconds: an hour, so that keeping it costs little.
+const GENERATION_US: i64 = 3_600_000_000;
+
+/// What stands before the name of a cluster in the name of what detection remembers of it.
+const MEMORY: &str = "memory:";
+
+/// How hard memory is compressed (zstd): the fastest.
+const MEMORY_LEVEL: i32 = 1;
+
+/// How often a lock that is waited for is tried.
+const STEP: Duration = Duration::from_millis(100);
+
+/// Why the state cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Another run has it.
+    #[error("another run is at work on `{}`", dir.display())]
+    Locked {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// A newer program made it.
+    #[error("`{}` is of version {found}, and this program knows {VERSION}", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+    },
+    /// The folder is not safe.
+    #[error("`{}` cannot hold the state: {what}", dir.display())]
+    Unsafe {
+        /// The folder.
+        dir: PathBuf,
+        /// Why.
+        what: &'static str,
+    },
+    /// A file or folder.
+    #[error("cannot use `{}`: {cause}", path.display())]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// The database.
+    #[error("cannot use `{}`: {cause}", path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        cause: rusqlite::Error,
+    },
+    /// A row is not what was written.
+    #[error("`{}` is damaged: {what}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        what: String,
+    },
+}
+
+impl StateError {
+    /// Returns what to try.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Locked { .. } => "`--wait` waits for it",
+            Self::Newer { .. } => "use the newer program, or another `[state] dir`",
+            Self::Unsafe { .. } => "give it a folder of its own, such as /var/lib/kubescry",
+            Self::Io { .. } | Self::Database { .. } => {
+                "is there room on the disk, and may this user write there?"
+            }
+            Self::Damaged { .. } => "`kubescry alert state reset` starts anew",
+        }
+    }
+}
+
+/// What a run starts with.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// Where files were read to, as JSON.
+    pub cursors: Option<String>,
+    /// Findings that were decided, by id: JSON each.
+    pub findings: Vec<(String, String)>,
+    /// Figures that never fall, as JSON.
+    pub totals: Option<String>,
+    /// Runs so far.
+    pub runs: u64,
+}
+
+impl Loaded {
+    /// Returns how far the files of each cluster were read.
+    pub(super) fn cursors(&self) -> BTreeMap<String, Vec<Cursor>> {
+        from_json(self.cursors.as_deref()).unwrap_or_default()
+    }
+
+    /// Returns the figures of all runs.
+    pub(super) fn totals(&self) -> Totals {
+        from_json(self.totals.as_deref()).unwrap_or_default()
+    }
+
+    /// Returns what was decided, by cluster and id of the finding.
+    pub(super) fn known(&self) -> BTreeMap<String, BTreeMap<String, Decided>> {
+        let mut known: BTreeMap<String, BTreeMap<String, Decided>> = BTreeMap::new();
+        for (key, json) in &self.findings {
+            if let (Some((cluster, id)), Some(decided)) =
+                (key.split_once('\0'), from_json(Some(json)))
+            {
+                known
+                    .entry(cluster.to_owned())
+                    .or_default()
+                    .insert(id.to_owned(), decided);
+            }
+        }
+        known
+    }
+}
+
+/// Returns the key of a finding in the state.
+pub(super) fn finding_key(cluster: &str, finding_id: &str) -> String {
+    format!("{cluster}\0{finding_id}")
+}
+
+fn from_json<T: DeserializeOwned>(json: Option<&str>) -> Option<T> {
+    serde_json::from_str(json?).ok()
+}
+
+/// What a run ends with.
+#[derive(Debug, Default)]
+pub struct Commit {
+    /// Where files were read to, as JSON.
+    pub cursors: String,
+    /// What detection remembers, by cluster; those that are not named are as before.
+    pub memory: Vec<(String, Vec<u8>)>,
+    /// Figures that never fall, as JSON.
+    pub totals: String,
+    /// Findings that are new or others now.
+    pub changed: Vec<(String, String)>,
+    /// Ids of findings that are forgotten.
+    pub forgotten: Vec<String>,
+    /// What is to be sent.
+    pub outbox: Vec<Entry>,
+}
+
+/// Something to be sent to one sink.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Stable key of the alert.
+    pub key: String,
+    /// Name of the sink.
+    pub sink: String,
+    /// The alert as JSON.
+    pub alert: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Not before this time, in microseconds.
+    pub next_at: i64,
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    /// It has arrived.
+    Delivered,
+    /// It is tried again.
+    Later {
+        /// Not before this time, in microseconds.
+        not_before: i64,
+        /// What went wrong.
+        why: String,
+    },
+    /// It is given up, and shown until somebody looks.
+    Dead(String),
+}
+
+/// The state, locked for this process.
+pub struct State {
+    connection: Connection,
+    dir: PathBuf,
+    /// What was wrong with the state that was there.
+    pub warnings: Vec<String>,
+    /// Behind the connection, so that it goes last.
+    _lock: File,
+}
+
+impl State {
+    /// Opens the state in `dir`, which is made if it is not there, and returns what earlier runs left; waits for another
+    /// run if `wait` says how long.
+    ///
+    /// # Errors
+    /// When another run has it, the folder is not safe or cannot be written, or a newer program made it.
+    pub fn open(dir: &Path, wait: Option<Duration>) -> Result<(Self, Loaded), StateError> {
+        prepare(dir)?;
+        let lock = lock(dir, wait)?;
+        let mut warnings = Vec::new();
+        for name in [STATE, PREVIOUS] {
+            let path = dir.join(name);
+            if !path.exists() {
+                continue;
+            }
+            let opened = connect(&path).and_then(|connection| {
+                check(&path, &connection)?;
+                let loaded = load(&path, &connection)?;
+                Ok((connection, loaded))
+            });
+            match opened {
+                Ok((connection, loaded)) if name == STATE => {
+                    return Ok((Self::new(connection, dir, warnings, lock), loaded));
+                }
+                Ok((connection, loaded)) => {
+                    drop(connection);
+                    let state = dir.join(STATE);
+                    fs::copy(&path, &state).map_err(|cause| io_error(&state, cause))?;
+                    warnings.push("went on with the state of an earlier run: what was read since is read again".to_owned());
+                    return Ok((Self::new(connect(&state)?, dir, warnings, lock), loaded));
+                }
+                Err(error @ StateError::Damaged { .. }) => {
+                    let aside = set_aside(&path)?;
+                    warnings.push(format!("{error}; it is kept as `{}`", aside.display()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if !warnings.is_empty() {
+            warnings.push("everything that is there is read from the start".to_owned());
+        }
+        let path = dir.join(STATE);
+        let connection = connect(&path)?;
+        create(&connection).map_err(|cause| database_error(&path, cause))?;
+        Ok((
+            Self::new(connection, dir, warnings, lock),
+            Loaded::default(),
+        ))
+    }
+
+    /// Returns whether there is one in `dir`.
+    pub fn is_in(dir: &Path) -> bool {
+        [STATE, PREVIOUS].iter().any(|name| dir.join(name).exists())
+    }
+
+    fn new(connection: Connection, dir: &Path, warnings: Vec<String>, lock: File) -> Self {
+        Self {
+            connection,
+            dir: dir.to_owned(),
+            warnings,
+            _lock: lock,
+        }
+    }
+
+    /// Returns the bytes of the file.
+    pub fn size_bytes(&self) -> u64 {
+        fs::metadata(self.path()).map_or(0, |metadata| metadata.len())
+    }
+
+    /// Returns where the file is.
+    pub fn path(&self) -> PathBuf {
+        self.dir.join(STATE)
+    }
+
+    fn error(&self, cause: rusqlite::Error) -> StateError {
+        database_error(&self.path(), cause)
+    }
+
+    /// Writes what a run came to, all of it or nothing; now and then the generation before is renewed first.
+    ///
+    /// # Errors
+    /// When it cannot be written; the state is as before then.
+    pub fn commit(&mut self, commit: &Commit, runs: u64, now: i64) -> Result<(), StateError> {
+        self.keep_previous(now)?;
+        let path = self.path();
+        let transaction = self
+            .connection
+            .transaction()
+            .map_err(|cause| database_error(&path, cause))?;
+        write(&transaction, commit, runs).map_err(|cause| database_error(&path, cause))?;
+        transaction
+            .commit()
+            .map_err(|cause| database_error(&path, cause))
+    }
+
+    /// Writes figures anew.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn keep_totals(&mut self, totals: &str) -> Result<(), StateError> {
+        let sql = "INSERT OR REPLACE INTO parts (name, data, sum) VALUES ('totals', ?1, ?2)";
+        let totals = totals.as_bytes();
+        let kept = self
+            .connection
+            .execute(sql, params![totals, checksum(totals)]);
+        kept.map(|_| ()).map_err(|cause| self.error(cause))
+    }
+
+    /// Copies the state as it is now to the generation before, if that has become old.
+    fn keep_previous(&self, now: i64) -> Result<(), StateError> {
+        let kept: Option<i64> = self
+            .connection
+            .query_row("SELECT at FROM generation", [], |row| row.get(0))
+            .optional()
+            .map_err(|cause| self.error(cause))?;
+        let previous = self.dir.join(PREVIOUS);
+        let is_young = kept.is_some_and(|kept| (0..GENERATION_US).contains(&(now - kept)));
+        if is_young && previous.exists() {
+            return Ok(());
+        }
+        let fresh = self.dir.join("state.next.sqlite");
+        let _ = fs::remove_file(&fresh);
+        let generation = "DELETE FROM generation; INSERT INTO generation (at) VALUES (";
+        self.connection
+            .execute_batch(&format!("{generation}{now})"))
+            .and_then(|()| {
+                self.connection
+                    .execute("VACUUM INTO ?1", [fresh.to_string_lossy()])
+            })
+            .map_err(|cause| self.error(cause))?;
+        restrict(&fresh)?;
+        fs::rename(&fresh, &previous).map_err(|cause| io_error(&previous, cause))
+    }
+
+    /// Returns what detection remembers of `cluster`: large, and of use only where there is something new.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not what was written.
+    pub fn memory(&self, cluster: &str) -> Result<Option<Vec<u8>>, StateError> {
+        let path = self.path();
+        let packed = part(&path, &self.connection, &format!("{MEMORY}{cluster}"))?;
+        packed
+            .map(|packed| {
+                zstd::decode_all(&*packed).map_err(|cause| damaged(&path, cause.to_string()))
+            })
+            .transpose()
+    }
+
+    /// Renames a state of which damage showed while it was in use, and if `with_previous` the one before, too; says what
+    /// they are called now.
+    ///
+    /// # Errors
+    /// When another run has it, or it cannot be renamed.
+    pub fn put_aside(dir: &Path, with_previous: bool) -> Result<String, StateError> {
+        let _lock = lock(dir, None)?;
+        let names: &[&str] = if with_previous {
+            &[STATE, PREVIOUS]
+        } else {
+            &[STATE]
+        };
+        let mut aside = Vec::new();
+        for path in names.iter().map(|name| dir.join(name)) {
+            if path.exists() {
+                aside.push(format!("`{}`", set_aside(&path)?.display()));
+            }
+        }
+        Ok(aside.join(" and "))
+    }
+
+    /// Returns what is to be sent to `sink` now, oldest first.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn due(&self, sink: &str, now: i64) -> Result<Vec<Entry>, StateError> {
+        let sql = "SELECT key, sink, alert, attempts, next_at FROM outbox
+                   WHERE sink = ?1 AND next_at <= ?2 AND dead IS NULL ORDER BY rowid";
+        self.entries(sql, params![sink, now])
+    }
+
+    /// Forgets everything but the lock, so that the next run is a first one.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn reset(self) -> Result<(), StateError> {
+        let Self {
+            connection, dir, ..
+        } = self;
+        drop(connection);
+        for name in [STATE, PREVIOUS] {
+            let path = dir.join(name);
+            match fs::remove_file(&path) {
+                Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                    return Err(io_error(&path, cause));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns what was given up.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn dead(&self) -> Result<Vec<Entry>, StateError> {
+        let sql = "SELECT key, sink, alert, attempts, next_at FROM outbox
+                   WHERE dead IS NOT NULL ORDER BY rowid";
+        self.entries(sql, params![])
+    }
+
+    /// Returns the names of all sinks for which something waits.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn waiting_sinks(&self) -> Result<Vec<String>, StateError> {
+        let wrong = |cause| self.error(cause);
+        let sql = "SELECT DISTINCT sink FROM outbox WHERE dead IS NULL ORDER BY sink";
+        let mut statement = self.connection.prepare(sql).map_err(wrong)?;
+        let names = statement.query_map([], |row| row.get(0)).map_err(wrong)?;
+        names.collect::<Result<_, _>>().map_err(wrong)
+    }
+
+    /// Returns how many alerts wait.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn waiting(&self) -> Result<u64, StateError> {
+        let sql = "SELECT COUNT(*) FROM outbox WHERE dead IS NULL";
+        let count: i64 = self
+            .connection
+            .query_row(sql, [], |row| row.get(0))
+            .map_err(|cause| self.error(cause))?;
+        Ok(count.unsigned_abs())
+    }
+
+    fn entries(&self, sql: &str, values: impl rusqlite::Params) -> Result<Vec<Entry>, StateError> {
+        let mut statement = self
+            .connection
+            .prepare(sql)
+            .map_err(|cause| self.error(cause))?;
+        let rows = statement.query_map(values, |row| {
+            Ok(Entry {
+                key: row.get(0)?,
+                sink: row.get(1)?,
+                alert: row.get(2)?,
+                attempts: row.get(3)?,
+                next_at: row.get(4)?,
+            })
+        });
+        let rows = rows.map_err(|cause| self.error(cause))?;
+        rows.collect::<Result<_, _>>()
+            .map_err(|cause| self.error(cause))
+    }
+
+    /// Writes down what became of entries.
+    ///
+    /// # Errors
+    /// When it cannot be written; they are sent again then, with the same keys.
+    pub fn settle(&mut self, settled: &[(Entry, Settled)]) -> Result<(), StateError> {
+        let path = self.path();
+        let wrong = |cause| database_error(&path, cause);
+        let transaction = self.connection.transaction().map_err(wrong)?;
+        for (entry, settled) in settled {
+            let key = params![entry.key, entry.sink];
+            match settled {
+                Settled::Delivered => {
+                    transaction.execute("DELETE FROM outbox WHERE key = ?1 AND sink = ?2", key)
+                }
+                Settled::Later { not_before, why } => transaction.execute(
+                    "UPDATE outbox SET attempts = attempts + 1, next_at = ?3, why = ?4 WHERE key = ?1 AND sink = ?2",
+                    params![entry.key, entry.sink, not_before, why],
+                ),
+                Settled::Dead(why) => transaction.execute(
+                    "UPDATE outbox SET attempts = attempts + 1, dead = ?3 WHERE key = ?1 AND sink = ?2",
+                    params![entry.key, entry.sink, why],
+                ),
+            }
+            .map_err(wrong)?;
+        }
+        transaction.commit().map_err(wrong)
+    }
+}
+
+/// Reads what earlier runs left.
+fn load(path: &Path, connection: &Connection) -> Result<Loaded, StateError> {
+    let wrong = |cause| database_error(path, cause);
+    let utf8 = |name: &str, data: Vec<u8>| {
+        String::from_utf8(data).map_err(|_cause| damaged(path, format!("`{name}` is no text")))
+    };
+    let text = |name: &str| {
+        let data = part(path, connection, name)?;
+        data.map(|data| utf8(name, data)).transpose()
+    };
+    let mut statement = connection
+        .prepare("SELECT id, data, sum FROM findings ORDER BY id")
+        .map_err(wrong)?;
+    let rows = statement
+        .query_map([], |row| {
+            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?))
+        })
+        .map_err(wrong)?;
+    let mut findings = Vec::new();
+    for row in rows {
+        let (id, data, sum) = row.map_err(wrong)?;
+        let data = utf8(&id, verified(path, &id, data, sum)?)?;
+        findings.push((id, data));
+    }
+    Ok(Loaded {
+        cursors: text("cursors")?,
+        totals: text("totals")?,
+        findings,
+        runs: text("runs")?
+            .and_then(|runs| runs.parse().ok())
+            .unwrap_or(0),
+    })
+}
+
+fn damaged(path: &Path, what: String) -> StateError {
+    StateError::Damaged {
+        path: path.to_owned(),
+        what,
+    }
+}
+
+/// Returns `data` if it is what was written under `name`.
+fn verified(path: &Path, name: &str, data: Vec<u8>, sum: i64) -> Result<Vec<u8>, StateError> {
+    if checksum(&data) == sum {
+        Ok(data)
+    } else {
+        Err(damaged(path, format!("`{name}` has another checksum")))
+    }
+}
+
+fn part(path: &Path, connection: &Connection, name: &str) -> Result<Option<Vec<u8>>, StateError> {
+    let row = connection
+        .query_row(
+            "SELECT data, sum FROM parts WHERE name = ?1",
+            [name],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()
+        .map_err(|cause| database_error(path, cause))?;
+    row.map(|(data, sum)| verified(path, name, data, sum))
+        .transpose()
+}
+
+fn write(transaction: &Transaction<'_>, commit: &Commit, runs: u64) -> rusqlite::Result<()> {
+    let part = |name: &str, data: &[u8]| {
+        transaction.execute(
+            "INSERT OR REPLACE INTO parts (name, data, sum) VALUES (?1, ?2, ?3)",
+            params![name, data, checksum(data)],
+        )
+    };
+    part("cursors", commit.cursors.as_bytes())?;
+    part("runs", runs.to_string().as_bytes())?;
+    part("totals", commit.totals.as_bytes())?;
+    for (cluster, memory) in &commit.memory {
+        let packed = zstd::encode_all(memory.as_slice(), MEMORY_LEVEL)
+            .expect("nothing can fail between buffers");
+        part(&format!("{MEMORY}{cluster}"), &packed)?;
+    }
+    for (id, json) in &commit.changed {
+        transaction.execute(
+            "INSERT OR REPLACE INTO findings (id, data, sum) VALUES (?1, ?2, ?3)",
+            params![id, json.as_bytes(), checksum(json.as_bytes())],
+        )?;
+    }
+    for id in &commit.forgotten {
+        transaction.execute("DELETE FROM findings WHERE id = ?1", [id])?;
+    }
+    for entry in &commit.outbox {
+        transaction.execute(
+            "INSERT OR IGNORE INTO outbox (key, sink, alert, attempts, next_at) VALUES (?1, ?2, ?3, 0, ?4)",
+            params![entry.key, entry.sink, entry.alert, entry.next_at],
+        )?;
+    }
+    Ok(())
+}
+
+fn create(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!(
+        "PRAGMA application_id = {APPLICATION};
+         BEGIN;
+         CREATE TABLE parts (name TEXT PRIMARY KEY, data BLOB NOT NULL, sum INTEGER NOT NULL) STRICT;
+         CREATE TABLE findings (id TEXT PRIMARY KEY, data BLOB NOT NULL, sum INTEGER NOT NULL) STRICT;
+         CREATE TABLE outbox (
+             key TEXT NOT NULL, sink TEXT NOT NULL, alert TEXT NOT NULL, attempts INTEGER NOT NULL,
+             next_at INTEGER NOT NULL, why TEXT, dead TEXT, PRIMARY KEY (key, sink)) STRICT;
+         CREATE TABLE generation (at INTEGER NOT NULL) STRICT;
+         PRAGMA user_version = {VERSION};
+         COMMIT;"
+    ))
+}
+
+/// Opens a database for this process alone, its writes synced.
+fn connect(path: &Path) -> Result<Connection, StateError> {
+    let wrong = |cause| database_error(path, cause);
+    let connection = Connection::open(path).map_err(wrong)?;
+    restrict(path)?;
+    connection
+        .execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;")
+        .map_err(wrong)?;
+    Ok(connection)
+}
+
+/// Looks whether a database is a state of this version.
+fn check(path: &Path, connection: &Connection) -> Result<(), StateError> {
+    let wrong = |cause| database_error(path, cause);
+    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let version = number("user_version").map_err(wrong)?;
+    if version > VERSION {
+        return Err(StateError::Newer {
+            path: path.to_owned(),
+            found: version,
+        });
+    }
+    let application = number("application_id").map_err(wrong)?;
+    let tables = "SELECT COUNT(*) FROM sqlite_schema WHERE name IN ('parts', 'findings', 'outbox', 'generation')";
+    let tables: i64 = connection
+        .query_row(tables, [], |row| row.get(0))
+        .map_err(wrong)?;
+    if version != VERSION || application != APPLICATION || tables != 4 {
+        return Err(StateError::Damaged {
+            path: path.to_owned(),
+            what: "it is no state of this program".to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// Makes the folder, and looks whether it is safe to keep secrets in.
+fn prepare(dir: &Path) -> Result<(), StateError> {
+    let wrong = |cause| io_error(dir, cause);
+    if !dir.exists() {
+        fs::create_dir_all(dir).map_err(wrong)?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(wrong)?;
+        }
+    }
+    let metadata = fs::symlink_metadata(dir).map_err(wrong)?;
+    let not_safe = |what| StateError::Unsafe {
+        dir: dir.to_owned(),
+        what,
+    };
+    if !metadata.is_dir() {
+        return Err(not_safe("it is no folder"));
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        if metadata.mode() & 0o002 != 0 {
+            return Err(not_safe("everybody may write there"));
+        }
+    }
+    for name in [STATE, PREVIOUS, LOCK] {
+        match fs::symlink_metadata(dir.join(name)) {
+            Ok(metadata) if !metadata.is_file() => {
+                return Err(not_safe("a file of it is a link or no file"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn lock(dir: &Path, wait: Option<Duration>) -> Result<File, StateError> {
+    let path = dir.join(LOCK);
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|cause| io_error(&path, cause))?;
+    restrict(&path)?;
+    let until = wait.map(|wait| Instant::now() + wait);
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(fs::TryLockError::WouldBlock)
+                if until.is_some_and(|until| Instant::now() < until) =>
+            {
+                std::thread::sleep(STEP);
+            }
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(StateError::Locked {
+                    dir: dir.to_owned(),
+                });
+            }
+            Err(fs::TryLockError::Error(cause)) => return Err(io_error(&path, cause)),
+        }
+    }
+}
+
+/// Makes a file the owner's alone.
+fn restrict(path: &Path) -> Result<(), StateError> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+            .map_err(|cause| io_error(path, cause))?;
+    }
+    Ok(())
+}
+
+/// Renames a damaged file, and what SQLite keeps beside it; returns the new name.
+fn set_aside(path: &Path) -> Result<PathBuf, StateError> {
+    let mut number = 0;
+    loop {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".damaged-{number}"));
+        let aside = PathBuf::from(name);
+        if !aside.exists() {
+            fs::rename(path, &aside).map_err(|cause| io_error(path, cause))?;
+            let mut journal = path.as_os_str().to_owned();
+            journal.push("-journal");
+            let _ = fs::remove_file(journal);
+            return Ok(aside);
+        }
+        number += 1;
+    }
+}
+
+fn checksum(data: &[u8]) -> i64 {
+    xxhash_rust::xxh3::xxh3_64(data).cast_signed()
+}
+
+fn io_error(path: &Path, cause: io::Error) -> StateError {
+    StateError::Io {
+        path: path.to_owned(),
+        cause,
+    }
+}
+
+fn database_error(path: &Path, cause: rusqlite::Error) -> StateError {
+    let path = path.to_owned();
+    match cause.sqlite_error_code() {
+        // Others, such as a full disk, say nothing against what is there.
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => StateError::Damaged {
+            path,
+            what: cause.to_string(),
+        },
+        _ => StateError::Database { path, cause },
+    }
+}

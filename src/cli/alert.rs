@@ -1,0 +1,390 @@
+//! `kubescry alert`: what cron calls.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::ThreadArgs;
+use super::diagnostic::{Diagnostic, Printer};
+use super::exit::Exit;
+use super::rule_args::RuleArgs;
+use crate::alert::config::{self, Config, UnitKind, UnitPaths, default_text, print_unit};
+use crate::alert::inspect;
+use crate::alert::run::{AlertError, Options, Report, Runner, read_silences};
+use crate::alert::sink::clock::{Clock, RandomDice, SystemClock};
+use crate::alert::sink::deliver::Status;
+use crate::alert::sink::{Alert, Run, Sinks};
+use crate::alert::state::{State, StateError};
+use crate::detect::CompiledRules;
+use crate::pipeline::Monitor;
+use crate::rules::RuleSet;
+
+/// Image that a unit for Kubernetes names unless asked otherwise.
+const IMAGE: &str = concat!("kubescry:", env!("CARGO_PKG_VERSION"));
+
+/// How long `--wait` waits.
+const WAIT: Duration = Duration::from_mins(10);
+
+/// How long a run that was asked to stop may take to store what it has.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// Options of `kubescry alert`.
+#[derive(Debug, Args)]
+pub struct AlertArgs {
+    /// The configuration; `kubescry alert init` prints one with every key explained
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        default_value = "/etc/kubescry/alert.toml"
+    )]
+    pub config: PathBuf,
+    /// How it runs
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Something else than a run
+    #[command(subcommand)]
+    pub command: Option<AlertCommand>,
+}
+
+/// Options of a run.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Read and decide, print what would be sent, store nothing and send nothing
+    #[arg(long, conflicts_with = "follow")]
+    pub dry_run: bool,
+    /// Wait for another run that is at work, up to ten minutes, instead of leaving the work to it
+    #[arg(long)]
+    pub wait: bool,
+    /// Stay, and run again whenever the logs have grown
+    #[arg(long)]
+    pub follow: bool,
+    /// Seconds between two looks at the logs with `--follow`
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600), requires = "follow")]
+    pub interval: u64,
+    /// How many threads do the work
+    #[command(flatten)]
+    pub threads: ThreadArgs,
+}
+
+/// What else there is to do.
+#[derive(Debug, Subcommand)]
+pub enum AlertCommand {
+    /// Print a configuration with every key explained
+    Init,
+    /// Say what is wrong with the configuration, the rules and the sinks
+    Check,
+    /// Send a sample to one sink
+    TestSink {
+        /// Name of the sink
+        name: String,
+    },
+    /// Print what makes a machine run this now and then
+    PrintUnit {
+        /// For what
+        #[arg(value_enum)]
+        kind: Unit,
+        /// Image of the container, for Kubernetes
+        #[arg(long, default_value = IMAGE)]
+        image: String,
+    },
+    /// Look at what runs leave for the next one
+    State {
+        /// What to do
+        #[arg(value_enum)]
+        action: StateAction,
+    },
+}
+
+/// What can call a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Unit {
+    /// cron(8)
+    Crontab,
+    /// A service and a timer
+    Systemd,
+    /// A `CronJob`
+    Kubernetes,
+}
+
+/// What can be done with the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StateAction {
+    /// Say what is in it
+    Show,
+    /// Print the findings that were decided, as JSON lines
+    Export,
+    /// Forget everything: the next run is a first one
+    Reset,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &AlertArgs, printer: Printer) -> Exit {
+    let path = args.config.as_path();
+    let done = match &args.command {
+        None => alert(&args.run, path, printer),
+        Some(AlertCommand::Init) => print(default_text()),
+        Some(AlertCommand::Check) => check(path, printer),
+        Some(AlertCommand::TestSink { name }) => test_sink(name, path, printer),
+        Some(AlertCommand::PrintUnit { kind, image }) => unit(*kind, image, path, printer),
+        Some(AlertCommand::State { action }) => look(*action, path, printer),
+    };
+    done.unwrap_or_else(|exit| exit)
+}
+
+/// Reads the configuration; says what is wrong with it.
+fn read(path: &Path, printer: Printer) -> Result<Config, Exit> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let message = format_args!("cannot read `{}`: {error}", path.display()).to_string();
+        let hint = "`kubescry alert init` prints a configuration to begin with";
+        printer.print(&Diagnostic::error(message).hint(hint));
+        Exit::Usage
+    })?;
+    config::parse(&text, path).map_err(|errors| {
+        for problem in &errors.problems {
+            let (line, column) = (problem.line, problem.column);
+            let place = format!("  --> {}:{line}:{column}", errors.path.display());
+            let diagnostic = Diagnostic::error(&problem.what).line(place);
+            printer.print(&match &problem.hint {
+                Some(hint) => diagnostic.hint(hint),
+                None => diagnostic,
+            });
+        }
+        Exit::Usage
+    })
+}
+
+/// Loads the rules of a configuration, and looks whether those that it disables are there.
+fn load(config: &Config, printer: Printer) -> Result<Arc<(RuleSet, CompiledRules)>, Exit> {
+    let args = RuleArgs {
+        queries: config.rules.paths.clone(),
+        skip_bad_rules: false,
+    };
+    let (rules, compiled) = args.load(printer)?;
+    super::rules::find(&rules, &config.rules.disable, printer)?;
+    Ok(Arc::new((rules, compiled)))
+}
+
+/// One run, or one after the other until a signal comes.
+fn alert(args: &RunArgs, path: &Path, printer: Printer) -> Result<Exit, Exit> {
+    let config = read(path, printer)?;
+    let options = Options {
+        wait: args.wait.then_some(WAIT),
+        is_dry: args.dry_run,
+        threads: args.threads.count(),
+        monitor: Monitor::default(),
+    };
+    stop_on_signals(&options.monitor, printer);
+    let load = || load(&config, printer).ok();
+    let runner = Runner::new(&config, &options, &load);
+    let mut worst = Exit::Done;
+    loop {
+        let exit = match runner.run() {
+            Ok(report) => tell(&report, printer)?,
+            Err(AlertError::State(error @ StateError::Locked { .. })) => {
+                let note = Diagnostic::warning(&error).hint(error.hint());
+                printer.print(&note);
+                Exit::Done
+            }
+            Err(error) => return Err(failed(&error, printer)),
+        };
+        worst = worst.max(exit);
+        if !args.follow || options.monitor.is_stopped() {
+            return Ok(if options.monitor.is_stopped() {
+                Exit::Done
+            } else {
+                worst
+            });
+        }
+        rest(Duration::from_secs(args.interval), &options.monitor);
+    }
+}
+
+/// Waits, or until somebody asks to stop.
+fn rest(duration: Duration, monitor: &Monitor) {
+    let step = Duration::from_millis(100);
+    let mut left = duration;
+    while !left.is_zero() && !monitor.is_stopped() {
+        std::thread::sleep(step.min(left));
+        left = left.saturating_sub(step);
+    }
+}
+
+/// The first signal ends reading behind a record, so that what was read is stored; the second ends all, and so does time.
+///
+/// Whatever is cut short then has not happened, or is sent again with the same keys.
+#[cfg(unix)]
+fn stop_on_signals(monitor: &Monitor, printer: Printer) {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut signals = match signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]) {
+        Ok(signals) => signals,
+        Err(error) => {
+            printer.warning(format_args!("a signal will end the run at once: {error}"));
+            return;
+        }
+    };
+    let monitor = monitor.clone();
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            if monitor.stop() {
+                #[expect(clippy::exit, reason = "somebody does not want to wait")]
+                std::process::exit(128 + signal);
+            }
+            std::thread::spawn(|| {
+                std::thread::sleep(GRACE);
+                #[expect(
+                    clippy::exit,
+                    reason = "whoever sent the signal waits for no slow target"
+                )]
+                std::process::exit(Exit::Done.code().into());
+            });
+        }
+    });
+}
+
+#[cfg(not(unix))]
+fn stop_on_signals(monitor: &Monitor, printer: Printer) {
+    super::scan::stop_on_interrupt(monitor, printer);
+}
+
+/// Says how a run went.
+fn tell(report: &Report, printer: Printer) -> Result<Exit, Exit> {
+    print(&report.preview)?;
+    for missing in &report.missing {
+        printer.warning(missing);
+    }
+    for note in &report.notes {
+        printer.note(note);
+    }
+    Ok(match report.exit_code() {
+        0 => Exit::Done,
+        3 => Exit::Partial,
+        _ => Exit::Undelivered,
+    })
+}
+
+fn failed(error: &AlertError, printer: Printer) -> Exit {
+    let (exit, hint) = match error {
+        // Said already.
+        AlertError::Rules => return Exit::Usage,
+        AlertError::State(error) => (Exit::Partial, Some(error.hint())),
+        AlertError::Scan(_) | AlertError::Sinks(_) | AlertError::Silences(_) => (Exit::Usage, None),
+    };
+    let diagnostic = Diagnostic::error(error);
+    printer.print(&match hint {
+        Some(hint) => diagnostic.hint(hint),
+        None => diagnostic,
+    });
+    exit
+}
+
+fn check(path: &Path, printer: Printer) -> Result<Exit, Exit> {
+    let config = read(path, printer)?;
+    let sinks = sinks(&config, printer);
+    let rules = load(&config, printer)?;
+    let silences = read_silences(&config).map_err(|error| failed(&error, printer));
+    sinks?;
+    silences?;
+    print(&format!(
+        "{} is fine: {} sources, {} sinks, {} rules\n",
+        path.display(),
+        config.sources.len(),
+        config.sinks.len(),
+        rules.0.rules.len(),
+    ))
+}
+
+fn sinks(config: &Config, printer: Printer) -> Result<Sinks, Exit> {
+    let environment = |name: &str| std::env::var(name).ok();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    Sinks::from_config(config, &environment, &clock).map_err(|errors| {
+        for error in errors {
+            let place = format!("  --> line {} of the configuration", error.line);
+            printer.print(&Diagnostic::error(&error).line(place));
+        }
+        Exit::Usage
+    })
+}
+
+fn test_sink(name: &str, path: &Path, printer: Printer) -> Result<Exit, Exit> {
+    let config = read(path, printer)?;
+    let mut sinks = sinks(&config, printer)?;
+    let Some(sink) = sinks.get_mut(name) else {
+        let names: Vec<&str> = config.sinks.iter().map(|sink| sink.name.as_str()).collect();
+        let hint = format!("there are {}", names.join(", "));
+        let error = format_args!("there is no sink `{name}`");
+        printer.print(&Diagnostic::error(error).hint(hint));
+        return Err(Exit::Usage);
+    };
+    let at = SystemClock.wall();
+    let run = Run {
+        id: format!("test-{}", at.0),
+        at,
+    };
+    let sample = Alert::sample(&config.sources[0].cluster, &run);
+    match sink.test(&sample, &SystemClock, &mut RandomDice::default()) {
+        Status::Delivered | Status::NotWanted => {
+            printer.note(format_args!("sink `{name}` took the sample"));
+            Ok(Exit::Done)
+        }
+        Status::Pending { why, .. } | Status::Dead { why } => {
+            printer.error(format_args!("sink `{name}` did not take the sample: {why}"));
+            Err(Exit::Undelivered)
+        }
+    }
+}
+
+fn unit(kind: Unit, image: &str, path: &Path, printer: Printer) -> Result<Exit, Exit> {
+    let config = read(path, printer)?;
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let program = std::env::current_exe().unwrap_or_else(|_| "/usr/local/bin/kubescry".into());
+    let mut paths = UnitPaths::new(&program, &absolute(path), &config, image);
+    paths.state_dir = absolute(&paths.state_dir);
+    for log in &mut paths.logs {
+        *log = absolute(log);
+    }
+    let kind = match kind {
+        Unit::Crontab => UnitKind::Crontab,
+        Unit::Systemd => UnitKind::Systemd,
+        Unit::Kubernetes => UnitKind::Kubernetes,
+    };
+    print(&print_unit(kind, &paths))
+}
+
+fn look(action: StateAction, path: &Path, printer: Printer) -> Result<Exit, Exit> {
+    let config = read(path, printer)?;
+    let failed = |error: StateError| {
+        printer.print(&Diagnostic::error(&error).hint(error.hint()));
+        Exit::Partial
+    };
+    let dir = &config.state.dir;
+    if !State::is_in(dir) {
+        printer.note(format_args!("there is no state in `{}` yet", dir.display()));
+        return Ok(Exit::Done);
+    }
+    let (state, loaded) = State::open(dir, None).map_err(failed)?;
+    for warning in &state.warnings {
+        printer.warning(warning);
+    }
+    match action {
+        StateAction::Show => print(&inspect::show(&state, &loaded).map_err(failed)?),
+        StateAction::Export => print(&inspect::export(&loaded)),
+        StateAction::Reset => {
+            state.reset().map_err(failed)?;
+            printer.note("the state is gone: the next run is a first one");
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// Writes to standard output; a closed pipe is success.
+fn print(text: &str) -> Result<Exit, Exit> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Exit::Partial),
+        _ => Ok(Exit::Done),
+    }
+}

@@ -1,0 +1,384 @@
+//! The program from outside: output, errors, exit codes.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{Told, assert_told, log, scanned_lines, told};
+
+/// A folder with a configuration, and the program in it.
+pub(super) struct Place(pub(super) TempDir);
+
+impl Place {
+    /// Makes one that prints lines for programs; `more` is put behind the configuration.
+    pub(super) fn new(more: &str) -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(place.path("logs")).unwrap();
+        place.configure(&format!(
+            "[[sink]]\ntype = \"stdout\"\nformat = \"jsonl\"\n[baseline]\nfirst_run = \"alert\"\n{more}"
+        ));
+        place
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub(super) fn configure(&self, more: &str) {
+        let text = format!("[state]\ndir = \"state\"\n[[source]]\npath = \"logs\"\n{more}");
+        fs::write(self.path("alert.toml"), text).unwrap();
+    }
+
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kubescry"));
+        command
+            .arg("alert")
+            .arg("--config")
+            .arg(self.path("alert.toml"))
+            .args(arguments);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    pub(super) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn write(&self, lines: &[Vec<u8>]) {
+        fs::write(self.path("logs/audit.log"), lines.concat()).unwrap();
+    }
+}
+
+#[track_caller]
+fn check(output: &Output, exit: i32, err: &[&str]) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(exit), "{text}");
+    for words in err {
+        assert!(text.contains(words), "{words}\n---\n{text}");
+    }
+    if err.is_empty() {
+        assert_eq!(text, "");
+    }
+}
+
+fn records(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn what_is_new_is_printed_once_and_nothing_when_nothing_is() {
+    let lines = log("tests/logs/v1.36-realistic-token-reuse.log.zst");
+    let place = Place::new("[noise]\nresolve_after = \"never\"\n");
+    let half = lines.len() / 2;
+    place.write(&lines[..half]);
+    let first = place.run(&[]);
+    check(&first, 0, &[]);
+    let mut all = records(&first);
+    assert!(
+        all.iter()
+            .all(|it| it["schema"] == "kubescry.finding/1" && it["event"] == "new")
+    );
+    let nothing = place.run(&[]);
+    check(&nothing, 0, &[]);
+    assert_eq!(String::from_utf8_lossy(&nothing.stdout), "");
+    place.write(&lines);
+    let second = place.run(&[]);
+    check(&second, 0, &[]);
+    all.extend(records(&second));
+    assert_told("two runs", &told(&all), &scanned_lines(&lines));
+    let exported = place.run(&["state", "export"]);
+    check(&exported, 0, &[]);
+    let exported = records(&exported)
+        .into_iter()
+        .filter(|line| line["event"] != "resolve");
+    let exported = exported.map(|line| {
+        let id = line["finding_id"].as_str().unwrap().to_owned();
+        let severity = line["severity"].as_str().unwrap().to_owned();
+        let rule = line["rule"]["name"].as_str().unwrap().to_owned();
+        (id, (severity, line["count"].as_u64().unwrap(), rule))
+    });
+    assert_told(
+        "export",
+        &exported.collect::<Told>(),
+        &scanned_lines(&lines),
+    );
+    let shown = place.run(&["state", "show"]);
+    check(&shown, 0, &[]);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    for words in [
+        "runs          3",
+        "1 known, 0 of content that is gone",
+        "waiting       0 alerts",
+    ] {
+        assert!(shown.contains(words), "{words}\n---\n{shown}");
+    }
+    check(
+        &place.run(&["state", "reset"]),
+        0,
+        &["the next run is a first one"],
+    );
+    check(&place.run(&["state", "show"]), 0, &["there is no state in"]);
+}
+
+#[test]
+fn a_dry_run_shows_and_leaves_no_trace() {
+    let place = Place::new("");
+    place.write(&log("tests/logs/v1.36-realistic-token-reuse.log.zst"));
+    let dry = place.run(&["--dry-run"]);
+    check(&dry, 0, &[]);
+    assert!(!place.path("state").exists());
+    let wet = place.run(&[]);
+    let plain = |output: &Output| {
+        let mut records = records(output);
+        for record in &mut records {
+            record["run"] = Value::Null;
+        }
+        records
+    };
+    assert_eq!(plain(&dry), plain(&wet));
+}
+
+#[test]
+fn what_is_wrong_with_a_configuration_is_said() {
+    let place = Place::new("");
+    check(&place.run(&["check"]), 0, &[]);
+    let check_is = |text: &str, err: &[&str]| {
+        place.configure(text);
+        check(&place.run(&["check"]), 2, err);
+        check(&place.run(&[]), 2, err);
+        assert!(!place.path("state").exists());
+    };
+    check_is(
+        "[noise]\ncap_per_rul = 3\n",
+        &[
+            "unknown key `cap_per_rul`",
+            "did you mean `cap_per_rule`?",
+            "alert.toml:6:1",
+        ],
+    );
+    check_is(
+        "[[sink]]\ntype = \"webhook\"\nurl_env = \"KUBESCRY_NOT_SET\"\n",
+        &["sink `webhook`", "KUBESCRY_NOT_SET"],
+    );
+    check_is("[noise]\nsilences = \"none.toml\"\n", &["none.toml"]);
+    place.configure("[rules]\ndisable = [\"unauthorized-stor\"]\n");
+    check(
+        &place.run(&["check"]),
+        2,
+        &["did you mean `unauthorized-storm`?"],
+    );
+    let missing = Command::new(env!("CARGO_BIN_EXE_kubescry"))
+        .args(["alert", "--config", "/no/such/alert.toml"])
+        .output()
+        .unwrap();
+    check(
+        &missing,
+        2,
+        &["cannot read `/no/such/alert.toml`", "kubescry alert init"],
+    );
+}
+
+#[test]
+fn the_configuration_to_begin_with_is_fine() {
+    let place = Place::new("");
+    let init = place.run(&["init"]);
+    check(&init, 0, &[]);
+    fs::write(place.path("alert.toml"), init.stdout).unwrap();
+    check(&place.run(&["check"]), 0, &[]);
+    for (kind, words) in [
+        ("crontab", "alert --config"),
+        ("systemd", "OnCalendar="),
+        ("kubernetes", "concurrencyPolicy: Forbid"),
+    ] {
+        let unit = place.run(&["print-unit", kind]);
+        check(&unit, 0, &[]);
+        let text = String::from_utf8(unit.stdout).unwrap();
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[test]
+fn a_sample_can_be_sent() {
+    let place = Place::new(
+        "[[sink]]\ntype = \"exec\"\nname = \"broken\"\nprogram = \"/bin/false\"\nattempts = 1\n",
+    );
+    let sent = place.run(&["test-sink", "stdout"]);
+    check(&sent, 0, &["took the sample"]);
+    assert_eq!(records(&sent)[0]["family"], "test");
+    check(
+        &place.run(&["test-sink", "broken"]),
+        5,
+        &["did not take the sample"],
+    );
+    check(
+        &place.run(&["test-sink", "other"]),
+        2,
+        &["there is no sink `other`", "stdout, broken"],
+    );
+}
+
+#[test]
+fn what_vanished_unread_is_a_gap() {
+    let lines = log("tests/logs/v1.36-realistic-token-reuse.log.zst");
+    let place = Place::new("");
+    place.write(&lines[..20]);
+    check(&place.run(&[]), 0, &[]);
+    place.write(&lines[..40]);
+    fs::remove_file(place.path("logs/audit.log")).unwrap();
+    fs::write(
+        place.path("logs/audit-2026-11-22T05-00-00.000.log"),
+        lines[50..60].concat(),
+    )
+    .unwrap();
+    check(
+        &place.run(&[]),
+        3,
+        &[
+            "gap: `",
+            "audit.log`, last seen at",
+            "its end may be missing",
+        ],
+    );
+    check(&place.run(&[]), 0, &[]);
+    fs::remove_dir_all(place.path("logs")).unwrap();
+    check(&place.run(&[]), 3, &["there is no log to read"]);
+}
+
+#[test]
+fn what_is_not_delivered_waits_for_the_next_run() {
+    let place = Place::new("");
+    place.configure(
+        "[baseline]\nfirst_run = \"alert\"\n[[sink]]\ntype = \"exec\"\nprogram = \"/bin/sh\"\nargs = [\"-c\", \"cat >> told.jsonl && test -e open\"]\nattempts = 1\n",
+    );
+    place.write(&log("tests/logs/v1.36-realistic-system-masters.log.zst"));
+    let run = || {
+        let mut command = place.command(&[]);
+        command.current_dir(place.0.path()).output().unwrap()
+    };
+    check(&run(), 5, &["alerts wait for the next run"]);
+    fs::write(place.path("open"), "").unwrap();
+    let before = super::lines(&place.path("told.jsonl"));
+    check(&run(), 0, &[]);
+    let keys = |lines: &[Value]| {
+        let mut keys: Vec<String> = lines.iter().map(|line| line["key"].to_string()).collect();
+        keys.sort();
+        keys.dedup();
+        keys
+    };
+    let after = super::lines(&place.path("told.jsonl"));
+    assert!(keys(&after[before.len()..]).len() >= keys(&before).len());
+    check(&run(), 0, &[]);
+    assert_eq!(super::lines(&place.path("told.jsonl")).len(), after.len());
+}
+
+#[test]
+fn secrets_are_nowhere() {
+    const SECRET: &str = "planted-4711-secret";
+    let mut lines = log("tests/logs/v1.36-full-token-reuse.log.zst");
+    let event = String::from_utf8(lines[0].clone()).unwrap();
+    let event: Value = serde_json::from_str(&event).unwrap();
+    let mut exec = event.clone();
+    exec["stage"] = "ResponseComplete".into();
+    exec["verb"] = "create".into();
+    exec["requestURI"] =
+        format!("/api/v1/namespaces/default/pods/p/exec?command=curl&command=-H&command=Authorization%3A+Bearer+{SECRET}").into();
+    exec["objectRef"] = serde_json::json!({"resource": "pods", "subresource": "exec", "namespace": "default", "name": "p", "apiVersion": "v1"});
+    exec["responseStatus"] = serde_json::json!({"code": 101});
+    exec["auditID"] = "11111111-2222-4333-8444-555555555555".into();
+    lines.push(format!("{exec}\n").into_bytes());
+    let place = Place::new(&format!(
+        "[[sink]]\ntype = \"webhook\"\nurl = \"http://127.0.0.1:9/{SECRET}\"\nsigning_env = \"KUBESCRY_SIGNING\"\nattempts = 1\n"
+    ));
+    place.write(&lines);
+    let mut command = place.command(&[]);
+    let signing = "whsec_cGxhbnRlZC00NzExLXNlY3JldA==";
+    let output = command.env("KUBESCRY_SIGNING", signing).output().unwrap();
+    check(&output, 5, &["sink `webhook`"]);
+    let mut texts = vec![output.stdout, output.stderr];
+    for entry in fs::read_dir(place.path("state")).unwrap() {
+        texts.push(fs::read(entry.unwrap().path()).unwrap());
+    }
+    assert!(texts.len() > 3);
+    let mut unpacked = Vec::new();
+    let state = rusqlite::Connection::open(place.path("state/state.sqlite")).unwrap();
+    let mut statement = state
+        .prepare("SELECT data FROM parts WHERE name LIKE 'memory:%'")
+        .unwrap();
+    let parts = statement
+        .query_map([], |row| row.get::<_, Vec<u8>>(0))
+        .unwrap();
+    for part in parts {
+        unpacked.push(zstd::decode_all(&*part.unwrap()).unwrap());
+    }
+    assert_eq!(unpacked.len(), 1);
+    texts.extend(unpacked);
+    for text in texts {
+        for secret in [SECRET, signing, "cGxhbnRlZC00NzExLXNlY3JldA"] {
+            let at = memchr::memmem::find(&text, secret.as_bytes());
+            let around = at.map(|at| String::from_utf8_lossy(&text[at.saturating_sub(200)..at]));
+            assert_eq!(around, None, "{secret}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn following_tells_what_comes_and_ends_when_asked() {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
+    let lines = log("tests/logs/v1.36-realistic-token-reuse.log.zst");
+    let place = Place::new("[noise]\nresolve_after = \"never\"\n");
+    place.write(&lines[..lines.len() / 2]);
+    let mut command = place.command(&["--follow", "--interval", "1"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+    let expected = scanned_lines(&lines);
+    let mut records = vec![serde_json::from_str(&out.next().unwrap().unwrap()).unwrap()];
+    place.write(&lines);
+    while told(&records) != expected {
+        records.push(serde_json::from_str(&out.next().unwrap().unwrap()).unwrap());
+    }
+    kill(
+        Pid::from_raw(i32::try_from(child.id()).unwrap()),
+        Signal::SIGTERM,
+    )
+    .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_state_is_the_owners_alone() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let place = Place::new("");
+    place.write(&log("tests/logs/v1.36-realistic-system-masters.log.zst"));
+    check(&place.run(&[]), 0, &[]);
+    assert_eq!(mode(&place.path("state")), 0o700);
+    for entry in fs::read_dir(place.path("state")).unwrap() {
+        assert_eq!(mode(&entry.unwrap().path()), 0o600);
+    }
+    fs::set_permissions(place.path("state"), fs::Permissions::from_mode(0o777)).unwrap();
+    check(&place.run(&[]), 3, &["everybody may write there", "hint:"]);
+    fs::remove_dir_all(place.path("state")).unwrap();
+    symlink(place.path("logs"), place.path("state")).unwrap();
+    check(&place.run(&[]), 3, &["it is no folder"]);
+    fs::remove_file(place.path("state")).unwrap();
+    fs::create_dir(place.path("state")).unwrap();
+    fs::write(place.path("victim"), "as it was").unwrap();
+    symlink(place.path("victim"), place.path("state/state.sqlite")).unwrap();
+    check(&place.run(&[]), 3, &["a file of it is a link or no file"]);
+    assert_eq!(
+        fs::read_to_string(place.path("victim")).unwrap(),
+        "as it was"
+    );
+}
