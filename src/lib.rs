@@ -8,7 +8,8 @@
 //! into events, [`frame`] events into columns; [`rules`] reads what to look for, [`detect`] looks for
 //! it, with the [`credential`] ledger as its memory; a [`finding`] is what it says, [`report`] prints
 //! it, [`pipeline`] joins the stages. A [`store`] keeps events for those who ask ([`query`]) and look
-//! ([`tui`]), a [`case`] what an investigator adds. [`trial`] tries a rule on test events, [`lint`] says
+//! ([`tui`]), a [`case`] what an investigator adds. [`alert`]
+//! runs again and again, and sends what is new. [`trial`] tries a rule on test events, [`lint`] says
 //! what is wrong with one, and [`cli`] is the program.
 
 pub mod alert;

@@ -30,20 +30,15 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
+    /// Starts behind `head`, whose capacity should be that of all that follows: a vector that grows is copied.
+    pub(crate) fn behind(head: Vec<u8>) -> Self {
+        Self { bytes: head }
+    }
+
     /// Writes a value.
     pub(crate) fn put<T: Serialize + ?Sized>(&mut self, value: &T) {
         let bytes = std::mem::take(&mut self.bytes);
         self.bytes = postcard::to_extend(value, bytes).expect("what is remembered has a length");
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
-    }
-    pub(crate) fn trace(&self, of: &str, what: &str, before: usize) {
-        let n = self.bytes.len() - before;
-        if n > 20000 && std::env::var_os("MEMTRACE").is_some() {
-            eprintln!("{n:>10} {of} {what}");
-        }
     }
 
     /// Returns the bytes.
@@ -99,8 +94,8 @@ macro_rules! remembers {
         impl $crate::memory::Remember for $type {
             fn write(&self, memory: &mut $crate::memory::Writer) {
                 let Self { $($kept,)* $($part,)* $($anew: _,)* } = self;
-                $(let before = memory.len(); memory.put($kept); memory.trace(stringify!($type), stringify!($kept), before);)*
-                $(let before = memory.len(); $part.write(memory); memory.trace(stringify!($type), stringify!($part), before);)*
+                $(memory.put($kept);)*
+                $($part.write(memory);)*
             }
 
             fn read(

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::sink::Event;
+use crate::detect::engine::KEPT_US;
 use crate::finding::{Finding, Severity, Timestamp};
 
 /// How many times as many requests are worth telling again.
@@ -121,7 +122,14 @@ pub fn decide(
         let gone = known
             .iter()
             .filter(|(id, before)| !seen.contains(id) && !before.is_resolved);
-        decisions.extend(gone.map(|(_, before)| resolved(before.clone(), policy)));
+        decisions.extend(gone.map(|(_, before)| {
+            let mut decision = resolved(before.clone(), policy);
+            if policy.log_end.0.saturating_sub(before.finding.last_seen.0) >= KEPT_US {
+                // It is not another one, but so old that detection has forgotten it.
+                decision.audience = Audience::Nobody;
+            }
+            decision
+        }));
     }
     decisions
 }

@@ -23,6 +23,9 @@ use crate::source::{InputFile, Piece, Start};
 /// after a minute, and what takes longer has said so by then.
 const IN_FLIGHT_US: i64 = 600_000_000;
 
+/// How late an event may come, behind others of its log or of other API servers, in microseconds of log time.
+const LATENESS_US: i64 = 600_000_000;
+
 /// What there is of a cluster, and what earlier runs left.
 pub(super) struct Cluster<'a, F: Files + 'static> {
     pub(super) files: &'static F,
@@ -122,6 +125,7 @@ impl<F: Files + 'static> Cluster<'_, F> {
         reading.cursors = found.plan.finish(done);
         let in_flight_since = Timestamp(self.now.0.saturating_sub(IN_FLIGHT_US));
         let (outcome, summary, fed) = session.outcome_of_live(in_flight_since);
+        session.forget(LATENESS_US);
         reading.missing.extend(summary.problems.iter().cloned());
         reading.news = Some(News {
             outcome,

@@ -367,6 +367,36 @@ impl Correlation {
         })
     }
 
+    /// Forgets what no window can hold any more that ends at `before` or later; of requests that never ended, at
+    /// `unfinished_before` or later.
+    pub(super) fn forget(&mut self, before: i64, unfinished_before: i64) {
+        if matches!(self.condition, Condition::Expression(_)) {
+            // Windows of these are judged when they are over, not when they are full.
+            return;
+        }
+        for (windows, before) in self.windows.iter_mut().zip([before, unfinished_before]) {
+            let from = before.saturating_sub(self.timespan_us);
+            windows.retain(|_, window| {
+                while window.recent.front().is_some_and(|entry| entry.ts < from) {
+                    let entry = window.recent.pop_front().expect("not empty");
+                    window.forget(&self.condition, &entry);
+                }
+                !(window.recent.is_empty() && window.episodes.is_empty())
+            });
+        }
+    }
+
+    /// Forgets the episodes that ended before a time.
+    pub(super) fn forget_episodes(&mut self, before: i64) {
+        for windows in &mut self.windows {
+            for window in windows.values_mut() {
+                window
+                    .episodes
+                    .retain(|episode| episode.tally.last >= before);
+            }
+        }
+    }
+
     /// Judges the windows that the end of the log ends.
     pub(super) fn end(&mut self, context: &Context<'_>) {
         if let Condition::Expression(tree) = &self.condition {

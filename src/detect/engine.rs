@@ -90,6 +90,10 @@ pub struct Engine<'r> {
     requests: u64,
 }
 
+/// How long what has come to findings is remembered by who goes on and on, in microseconds of log time: what begins
+/// again after it is another finding.
+pub const KEPT_US: i64 = 30 * 86_400_000_000;
+
 /// The hits of one rule in one group.
 #[derive(Clone, Serialize, Deserialize)]
 struct HitGroup {
@@ -273,6 +277,22 @@ impl<'r> Engine<'r> {
             unseen,
         };
         judge.judge()
+    }
+
+    /// Forgets what no request from `before` on has to do with, if those that wait for their end are answered within
+    /// [`LONGEST_WAIT_US`](super::fold::LONGEST_WAIT_US).
+    pub fn forget(&mut self, before: i64) {
+        let unfinished_before = before.saturating_sub(super::fold::LONGEST_WAIT_US);
+        let over_before = before.saturating_sub(KEPT_US);
+        for correlation in &mut self.correlations {
+            correlation.forget_episodes(over_before);
+            correlation.forget(before, unfinished_before);
+        }
+        self.hits
+            .retain(|_, group| group.sessions.forget(over_before));
+        self.withheld
+            .retain(|_, group| group.sessions.forget(over_before));
+        self.unauthorized.forget(over_before);
     }
 
     /// Takes in one request.

@@ -18,7 +18,7 @@ use crate::memory::remembers;
 pub const DUPLICATE_WINDOW: usize = 1 << 20;
 
 /// How long a request may stay without its final stage, in log time: a day, as no watch lasts longer.
-const LONGEST_WAIT_US: i64 = 24 * 3_600 * 1_000_000;
+pub const LONGEST_WAIT_US: i64 = 24 * 3_600 * 1_000_000;
 
 /// How many requests wait before those that wait too long are looked for.
 const WAITING: usize = 1 << 16;
@@ -166,6 +166,16 @@ impl Fold {
         if self.waiting.len() < self.sweep_at {
             return Vec::new();
         }
+        self.sweep()
+    }
+
+    /// Returns the time of the latest request.
+    pub fn latest(&self) -> i64 {
+        self.latest
+    }
+
+    /// Returns the requests that have waited too long.
+    pub fn sweep(&mut self) -> Vec<Folded<'static>> {
         let before = self.latest.saturating_sub(LONGEST_WAIT_US);
         let overdue = self
             .waiting

@@ -4,11 +4,14 @@
 //! authentication only one, at `ResponseStarted`. What is counted and judged is the request.
 
 use serde::de::Error as _;
+use std::borrow::Cow;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::finding::{Evidence, Timestamp};
 use crate::frame::vocabulary::known;
 use crate::frame::{Column, EventFrame, NULL, TEXTS, Vocabulary};
+use crate::report::clean::redact;
 
 /// How far a request got; later is more final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -162,16 +165,10 @@ struct Written<R> {
     row: R,
 }
 
+/// Writes a request without secrets: what is written is kept on disk.
 impl Serialize for Request<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let owned;
-        let row = match &self.row {
-            Row::Owned(row) => row,
-            Row::At(..) => {
-                owned = self.to_owned_row();
-                &owned
-            }
-        };
+        let row = self.row_of_texts(|index| redact(self.text(index)));
         let written = Written {
             key: self.key,
             stage: self.stage,
@@ -443,20 +440,22 @@ impl Request<'_> {
 
     fn to_owned_row(&self) -> Box<OwnedRow> {
         match &self.row {
-            Row::At(frame, row) => {
-                let mut texts = String::new();
-                let ends = TEXTS.map(|column| {
-                    texts.push_str(frame.text(column, *row));
-                    u32::try_from(texts.len()).expect("a record is shorter than 4 GiB")
-                });
-                Box::new(OwnedRow {
-                    codes: CODED.map(|column| frame.code(column, *row)),
-                    texts: texts.into(),
-                    ends,
-                    place: self.place(),
-                })
-            }
+            Row::At(..) => Box::new(self.row_of_texts(|index| self.text(index).into())),
             Row::Owned(owned) => owned.clone(),
+        }
+    }
+
+    fn row_of_texts<'t>(&self, text: impl Fn(usize) -> Cow<'t, str>) -> OwnedRow {
+        let mut texts = String::new();
+        let ends = std::array::from_fn(|index| {
+            texts.push_str(&text(index));
+            u32::try_from(texts.len()).expect("a record is shorter than 4 GiB")
+        });
+        OwnedRow {
+            codes: std::array::from_fn(|position| self.coded(position)),
+            texts: texts.into(),
+            ends,
+            place: self.place(),
         }
     }
 

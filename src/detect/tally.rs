@@ -348,6 +348,12 @@ impl Sessions {
         }
     }
 
+    /// Forgets the sessions that ended before a time; returns whether there are others.
+    pub fn forget(&mut self, before: i64) -> bool {
+        self.0.retain(|session| session.last >= before);
+        !self.0.is_empty()
+    }
+
     /// Returns the requests of all sessions.
     pub fn count(&self) -> u64 {
         self.0.iter().map(|session| session.count).sum()

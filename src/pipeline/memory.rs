@@ -120,17 +120,21 @@ impl Setup {
     }
 }
 
-/// Writes a memory.
+/// Writes a memory of about `expected` bytes.
 pub(super) fn write(
     made_by: &str,
     options: &Options,
     vocabulary: &Vocabulary,
     seed: u64,
     merge: &Merge<'_>,
+    expected: usize,
 ) -> Vec<u8> {
-    let mut writer = Writer::default();
+    let mut head = Vec::with_capacity(expected + expected / 8);
+    head.resize(HEADER_BYTES, 0);
+    let mut writer = Writer::behind(head);
     writer.put(made_by);
     writer.put(&Setup::of(options));
+    // What is written is kept on disk: secrets in texts go first.
     let texts = vocabulary.texts();
     let texts: Vec<Cow<'_, str>> = texts.iter().map(|text| redact(text)).collect();
     writer.put(&texts);
@@ -138,12 +142,14 @@ pub(super) fn write(
     merge.engine.write(&mut writer);
     merge.fold.write(&mut writer);
     merge.account.write(&mut writer);
-    let content = writer.finish();
+    let mut bytes = writer.finish();
+    let (head, content) = bytes.split_at_mut(HEADER_BYTES);
     let length = (content.len() as u64).to_le_bytes();
     let version = VERSION.to_le_bytes();
-    let checksum = checksum(&version, &length, &content).to_le_bytes();
-    let parts: [&[u8]; 5] = [MAGIC, &version, &length, &checksum, &content];
-    parts.concat()
+    let checksum = checksum(&version, &length, content).to_le_bytes();
+    let parts: [&[u8]; 4] = [MAGIC, &version, &length, &checksum];
+    head.copy_from_slice(&parts.concat());
+    bytes
 }
 
 fn checksum(version: &[u8], length: &[u8], content: &[u8]) -> u64 {

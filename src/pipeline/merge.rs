@@ -134,6 +134,15 @@ impl<'r> Merge<'r> {
         }
     }
 
+    /// Forgets what is of no use to requests that are at most `lateness_us` late.
+    pub(super) fn forget(&mut self, lateness_us: i64) {
+        for folded in self.fold.sweep() {
+            self.engine.observe(&folded);
+        }
+        self.engine
+            .forget(self.fold.latest().saturating_sub(lateness_us));
+    }
+
     /// Merges what is left of a run.
     pub(super) fn end(&mut self) {
         self.merge_until(i64::MAX);

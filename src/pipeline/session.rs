@@ -38,6 +38,8 @@ pub struct Session<'r> {
     /// Seed of the keys under which the stages of a request meet.
     seed: u64,
     merge: Merge<'r>,
+    /// Bytes of the memory that it was recalled from.
+    recalled: usize,
 }
 
 impl<'r> Session<'r> {
@@ -60,6 +62,7 @@ impl<'r> Session<'r> {
             compiled,
             vocabulary,
             recycled,
+            recalled: 0,
             seed: std::hash::RandomState::new().build_hasher().finish(),
         })
     }
@@ -80,8 +83,15 @@ impl<'r> Session<'r> {
         let (content, seed) = memory::start(content, options, vocabulary)?;
         let mut session = Self::new(options, rules, compiled, vocabulary)?;
         session.seed = seed;
+        session.recalled = memory.len();
         memory::read(content, &mut session.merge)?;
         Ok(session)
+    }
+
+    /// Forgets what is of no use to requests that come at most `lateness_us` late, so that what is remembered does not grow
+    /// with the log. Requests that come later than that are seen by rules on single requests only.
+    pub fn forget(&mut self, lateness_us: i64) {
+        self.merge.forget(lateness_us);
     }
 
     /// Returns all that is remembered, to be read by [`Self::recall`].
@@ -95,6 +105,7 @@ impl<'r> Session<'r> {
             self.vocabulary,
             self.seed,
             &self.merge,
+            self.recalled,
         )
     }
 

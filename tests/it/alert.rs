@@ -5,7 +5,7 @@ mod faults;
 mod program;
 mod writer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -102,7 +102,7 @@ fn lines(path: &Path) -> Vec<Value> {
 
 /// Returns what was told last of each finding that is not over.
 fn told(lines: &[Value]) -> Told {
-    let mut told = Told::new();
+    let (mut told, mut ever) = (Told::new(), BTreeSet::new());
     for line in lines {
         let text = |key: &str| line[key].as_str().unwrap().to_owned();
         let id = text("finding_id");
@@ -113,7 +113,7 @@ fn told(lines: &[Value]) -> Told {
             );
             continue;
         }
-        let is_first = !told.contains_key(&id);
+        let is_first = ever.insert(id.clone());
         assert_eq!(text("event") == "new", is_first, "{line}");
         let rule = line["rule"]["name"].as_str().unwrap().to_owned();
         told.insert(
@@ -241,6 +241,31 @@ fn logs_of_two_servers_come_to_one_scan() {
             watched.run();
         }
         assert_told(&format!("seed {seed}"), &watched.told(), &expected);
+    }
+}
+
+#[test]
+fn late_events_come_to_one_scan() {
+    let lines = log("tests/logs/v1.36-realistic-token-reuse.log.zst");
+    for seed in 1..4 {
+        // The whole log spans less than the ten minutes that an event may be late.
+        let mut dice = Dice(seed);
+        let mut shuffled = lines.clone();
+        for at in (1..shuffled.len()).rev() {
+            let far = [5, 50, lines.len()][usize::try_from(seed).unwrap() - 1];
+            shuffled.swap(at, at - dice.roll(far.min(at + 1)));
+        }
+        let watched = Watched::telling_all();
+        let mut writer = Writer::new(watched.logs(), shuffled.clone());
+        while !writer.is_done() {
+            writer.append(1 + dice.roll(lines.len() / 5));
+            watched.run();
+        }
+        assert_told(
+            &format!("seed {seed}"),
+            &watched.told(),
+            &scanned_lines(&shuffled),
+        );
     }
 }
 

@@ -101,6 +101,11 @@ const GUESSABLE: [&str; 2] = ["unknown", "bootstrap-token"];
 const RETRY_PAUSE_US: f64 = 2e6;
 
 impl Unauthorized {
+    /// Forgets the sessions that ended before a time.
+    pub fn forget(&mut self, before: i64) {
+        self.closed.retain(|session| session.tally.last >= before);
+    }
+
     /// Reads the parameters.
     ///
     /// # Errors
