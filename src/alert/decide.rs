@@ -181,7 +181,7 @@ fn next(before: &Decided, finding: &Finding, policy: &Policy) -> Option<Decision
             } else {
                 known
             }),
-            is_resolved: before.is_resolved && !has_grown,
+            is_resolved: before.is_resolved && !has_grown && !is_told,
             changed: policy.now,
         },
         event: if known.is_told {
