@@ -25,6 +25,8 @@ pub struct Decided {
     pub known: Option<Known>,
     /// Whether it is over.
     pub is_resolved: bool,
+    /// Whether it is no finding any more, since later requests explain what it was about.
+    pub is_gone: bool,
     /// When it was last others than before, by the clock.
     pub changed: Timestamp,
 }
@@ -81,6 +83,16 @@ pub struct Policy {
     pub is_partial: bool,
 }
 
+impl Policy {
+    /// Returns how long the log has gone on without a finding; what lists things that were never used has no age.
+    fn age_us(&self, finding: &Finding) -> i64 {
+        match finding.last_seen.0 {
+            0 => 0,
+            last_seen => self.log_end.0.saturating_sub(last_seen),
+        }
+    }
+}
+
 /// What became of a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
@@ -124,7 +136,8 @@ pub fn decide(
             .filter(|(id, before)| !seen.contains(id) && !before.is_resolved);
         decisions.extend(gone.map(|(_, before)| {
             let mut decision = resolved(before.clone(), policy);
-            if policy.log_end.0.saturating_sub(before.finding.last_seen.0) >= KEPT_US {
+            decision.decided.is_gone = true;
+            if policy.age_us(&before.finding) >= KEPT_US {
                 // It is not another one, but so old that detection has forgotten it.
                 decision.audience = Audience::Nobody;
             }
@@ -143,6 +156,7 @@ fn first(finding: &Finding, policy: &Policy) -> Decision {
             finding: finding.clone(),
             known: Some(Known::of(finding, policy.now, is_told)),
             is_resolved: false,
+            is_gone: false,
             changed: policy.now,
         },
         event: Event::New,
@@ -155,9 +169,8 @@ fn first(finding: &Finding, policy: &Policy) -> Decision {
 }
 
 fn next(before: &Decided, finding: &Finding, policy: &Policy) -> Option<Decision> {
-    if is_same(&before.finding, finding) {
-        let age = policy.log_end.0.saturating_sub(finding.last_seen.0);
-        let is_over = !before.is_resolved && age >= policy.resolve_after_us;
+    if !before.is_gone && is_same(&before.finding, finding) {
+        let is_over = !before.is_resolved && policy.age_us(finding) >= policy.resolve_after_us;
         return is_over.then(|| resolved(before.clone(), policy));
     }
     let Some(known) = before.known else {
@@ -181,7 +194,8 @@ fn next(before: &Decided, finding: &Finding, policy: &Policy) -> Option<Decision
             } else {
                 known
             }),
-            is_resolved: before.is_resolved && !has_grown && !is_told,
+            is_resolved: before.is_resolved && !before.is_gone && !has_grown && !is_told,
+            is_gone: false,
             changed: policy.now,
         },
         event: if known.is_told {
@@ -344,6 +358,16 @@ mod tests {
         assert_eq!(
             (gone[0].event, gone[0].audience),
             (Event::Resolve, Audience::All)
+        );
+        let mut back = known.clone();
+        back.insert(
+            gone[0].decided.finding.finding_id.clone(),
+            gone[0].decided.clone(),
+        );
+        let back = decide(&back, &[finding(1, Severity::High)], &policy(2));
+        assert_eq!(
+            (back[0].event, back[0].audience, back[0].decided.is_resolved),
+            (Event::Update, Audience::Records, false)
         );
         let partial = Policy {
             is_partial: true,

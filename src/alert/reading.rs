@@ -26,6 +26,10 @@ const IN_FLIGHT_US: i64 = 600_000_000;
 /// How late an event may come, behind others of its log or of other API servers, in microseconds of log time.
 const LATENESS_US: i64 = 600_000_000;
 
+/// How far the times of rotated files may be from the order of their names, in microseconds: a minute, since requests
+/// are logged when they end.
+const ORDER_SLACK_US: i64 = 60_000_000;
+
 /// What there is of a cluster, and what earlier runs left.
 pub(super) struct Cluster<'a, F: Files + 'static> {
     pub(super) files: &'static F,
@@ -79,6 +83,7 @@ impl<F: Files + 'static> Cluster<'_, F> {
         };
         let follow_options = follow::Options {
             first_time: Some(crate::decode::peek_time),
+            slack: ORDER_SLACK_US,
             ..follow::Options::default()
         };
         let mut found = look(

@@ -74,9 +74,20 @@ pub(super) fn read(
             );
         }
         let line = section.problems.position(section.place.start).0;
-        let policy = read_policy(&mut section, kind);
+        let is_default = section.is_missing("min_severity");
+        let mut policy = read_policy(&mut section, kind);
         let settings = read_kind(&mut section, kind, base, ends_after);
         section.finish();
+        let is_for_people = matches!(
+            settings,
+            Some(SinkKind::Stdout {
+                format: Format::Text
+            })
+        );
+        if is_default && is_for_people {
+            // cron mails it.
+            policy.min_severity = Severity::Low;
+        }
         sinks.extend(settings.map(|kind| SinkConfig {
             name,
             line,

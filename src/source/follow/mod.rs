@@ -70,9 +70,12 @@ pub type FirstTime = fn(&[u8]) -> Option<i64>;
 /// How files are told apart and remembered.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Tells the time of the first record, in any unit. Files of a rotated set are read in its order
-    /// where all have one, else by name.
+    /// Tells the time of the first record, in any unit. Files of a rotated set are read by name, but where all
+    /// have a time and those say otherwise by more than [`slack`](Self::slack), in their order.
     pub first_time: Option<FirstTime>,
+    /// How far times may be from the order of names without a doubt in that, in the unit of the times: requests
+    /// that last longer are logged behind later ones.
+    pub slack: i64,
     /// A file that was changed so short a time ago may change again without showing it in its change
     /// time, so it is looked into; in microseconds.
     pub fresh_us: i64,
@@ -89,6 +92,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             first_time: None,
+            slack: 0,
             fresh_us: 2_000_000,
             quiet_us: 600_000_000,
             gone_us: 30 * 86_400_000_000,

@@ -140,23 +140,23 @@ impl Planner<'_> {
                 State::Examined(examined) => examined.first_time,
                 State::Failed => None,
             };
-            let are_timed = lane
-                .files
-                .iter()
-                .all(|at| is_empty(*at) || time(*at).is_some());
-            lane.files.sort_by_cached_key(|at| {
-                let found = &self.found[*at];
-                let rotation = Rotation::of(found.path.file_name().unwrap_or_default());
-                let time = if are_timed {
-                    (is_empty(*at), time(*at))
-                } else {
-                    (false, None)
-                };
-                (time, rotation, found.path.clone())
-            });
+            let rotation = |at: usize| {
+                let path = &self.found[at].path;
+                Rotation::of(path.file_name().unwrap_or_default())
+            };
+            lane.files
+                .sort_by_cached_key(|at| (rotation(*at), self.found[*at].path.clone()));
+            let written = lane.files.iter().filter(|at| !is_empty(**at));
+            let times: Option<Vec<i64>> = written.map(|at| time(*at)).collect();
+            // Names say it, unless times say plainly that they do not.
+            if let Some(times) = times
+                && contradicts(&times, self.options.slack)
+            {
+                lane.files
+                    .sort_by_cached_key(|at| (is_empty(*at), time(*at), rotation(*at)));
+            }
             let is_current = |at: &&usize| {
-                let path = &self.found[**at].path;
-                let rotation = Rotation::of(path.file_name().unwrap_or_default());
+                let rotation = rotation(**at);
                 rotation.age == Age::Current && rotation.is_plain
             };
             let newest = lane
@@ -196,6 +196,15 @@ impl Planner<'_> {
         }
         self.plan.forgotten = forget(&mut self.plan.kept, self.options, self.now_us);
     }
+}
+
+/// Returns whether a time comes more than `slack` behind one before it.
+fn contradicts(times: &[i64], slack: i64) -> bool {
+    let mut latest = i64::MIN;
+    times.iter().any(|&time| {
+        latest = latest.max(time);
+        time < latest.saturating_sub(slack)
+    })
 }
 
 pub(super) fn is_unchanged(cursor: &Cursor, found: &Found) -> bool {
