@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod behaviour;
+#[cfg(target_os = "linux")]
+mod browse;
 mod corpus;
 mod custody;
 mod incidents;
