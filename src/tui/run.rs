@@ -93,7 +93,7 @@ pub fn run(options: Options) -> Result<Report, RunError> {
     let (events, inbox) = channel();
     // Before the terminal is taken: it has to be given back whenever a signal comes.
     #[cfg(unix)]
-    signals(events.clone());
+    signals(events.clone())?;
     let mut screen = {
         let events = events.clone();
         Screen::take(options.has_mouse, move || drop(events.send(Event::Ended)))?
@@ -169,7 +169,7 @@ fn threads(desk: &Arc<Desk>, events: &Sender<Event>, queue: Receiver<Job>) {
                 event::Event::Key(key) => Event::Key(key),
                 event::Event::Paste(text) => Event::Paste(text),
                 event::Event::Mouse(mouse) => Event::Mouse(mouse),
-                // The signal tells us: crossterm loses it when it comes together with a key.
+                // The signal tells us.
                 event::Event::Resize(..) if cfg!(unix) => continue,
                 event::Event::Resize(width, height) => Event::Resize(width, height),
                 event::Event::FocusGained | event::Event::FocusLost => continue,
@@ -183,29 +183,41 @@ fn threads(desk: &Arc<Desk>, events: &Sender<Event>, queue: Receiver<Job>) {
     });
 }
 
-/// Turns signals into events: of those that end the program, so that the terminal is given back.
+/// Turns signals into events: of those that end the program, so that the terminal is given back, and of the size.
+///
+/// crossterm must not see the signal of the size: it polls for edges and takes one of two that come together, so that a
+/// key of that moment would wait for the next one, or the size for the next size. Threads that start from here on keep
+/// the signal from all handlers, and one of them waits for it.
 #[cfg(unix)]
-fn signals(events: Sender<Event>) {
-    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGWINCH};
-    let caught = [SIGTERM, SIGHUP, SIGINT, SIGCONT, SIGWINCH];
-    let Ok(mut signals) = signal_hook::iterator::Signals::new(caught) else {
-        return;
-    };
+fn signals(events: Sender<Event>) -> io::Result<()> {
+    use nix::sys::signal::{SigSet, Signal};
+    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
+    let resized = SigSet::from(Signal::SIGWINCH);
+    resized.thread_block()?;
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGHUP, SIGINT, SIGCONT])?;
+    let ends = events.clone();
     std::thread::spawn(move || {
         for signal in &mut signals {
             let event = match signal {
                 SIGCONT => Event::Continued,
-                SIGWINCH => match terminal::size() {
-                    Ok((width, height)) => Event::Resize(width, height),
-                    Err(_) => continue,
-                },
                 _ => Event::Ended,
             };
-            if events.send(event).is_err() {
+            if ends.send(event).is_err() {
                 return;
             }
         }
     });
+    std::thread::spawn(move || {
+        while resized.wait().is_ok() {
+            let Ok((width, height)) = terminal::size() else {
+                continue;
+            };
+            if events.send(Event::Resize(width, height)).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
 }
 
 /// The loop.

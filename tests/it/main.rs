@@ -4,6 +4,8 @@
 
 mod alert;
 mod behaviour;
+#[cfg(target_os = "linux")]
+mod browse;
 mod corpus;
 mod custody;
 mod incidents;

@@ -228,3 +228,14 @@ fn paths_stand_for_what_is_no_resource() {
     play.keys("llllll+");
     play.shows("[request_uri = /healthz]");
 }
+
+/// The star of a bookmark had no room of its own, and the date before the time was cut.
+#[test]
+fn a_bookmark_does_not_cut_the_date() {
+    let mut play = play();
+    play.keys("4m");
+    play.shows("*11-22 04:55:27Z  200 syste");
+    let mut wide = Play::new(&Log::anonymous(), 200, 24);
+    wide.keys("4m");
+    wide.shows("*2026-11-22 04:55:27.650Z");
+}

@@ -116,7 +116,7 @@ fn path<'c>(field: Field, cell: &str, cells: RowCells<'c>) -> Option<&'c str> {
 
 fn heads(app: &App, width: usize) -> Vec<Head> {
     let fields = &app.events.fields;
-    let wanted: Vec<(usize, usize)> = fields
+    let mut wanted: Vec<(usize, usize)> = fields
         .iter()
         .map(|field| match field.kind() {
             Kind::Time if width < NARROW => {
@@ -126,6 +126,12 @@ fn heads(app: &App, width: usize) -> Vec<Head> {
             _ => wanted(*field),
         })
         .collect();
+    if let Some((least, best)) = wanted.first_mut() {
+        // The star of a bookmark must not cut what it stands before.
+        let star = usize::from(!app.case.bookmarks().is_empty());
+        *least += star;
+        *best += star;
+    }
     fields
         .iter()
         .zip(fitted(&wanted, width))
