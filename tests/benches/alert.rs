@@ -3,6 +3,7 @@
 //! `cargo bench --bench alert`; `KUBESCRY_BENCH_MB=1000` for more that is known.
 
 #![expect(clippy::print_stdout, reason = "figures are what a benchmark prints")]
+#![expect(clippy::cast_precision_loss, reason = "figures are rounded anyway")]
 
 #[expect(dead_code, reason = "the yardsticks are for other benchmarks")]
 mod support;

@@ -71,7 +71,7 @@ impl Watched {
     fn try_run(&self) -> Result<Report, AlertError> {
         let options = Options {
             // Between fork and exec, a child of another test holds the lock, too.
-            wait: Some(Duration::from_secs(60)),
+            wait: Some(Duration::from_mins(1)),
             is_dry: false,
             threads: 2,
             monitor: Monitor::default(),
@@ -312,9 +312,9 @@ fn a_rule_that_floods_is_told_in_one_summary() {
     for (_, _, rule) in scanned_lines(&lines).into_values() {
         let counts = expected.entry(rule).or_default();
         if counts.0 == 0 {
-            counts.0 = 1
+            counts.0 = 1;
         } else {
-            counts.1 += 1
+            counts.1 += 1;
         }
     }
     assert!(expected.values().any(|(_, more)| *more > 1));
@@ -372,7 +372,7 @@ fn new_rules_start_anew_and_repeat_nothing() {
     let compiled = CompiledRules::compile(&other).unwrap();
     let other = Arc::new((other, compiled));
     let options = Options {
-        wait: Some(Duration::from_secs(60)),
+        wait: Some(Duration::from_mins(1)),
         is_dry: false,
         threads: 2,
         monitor: Monitor::default(),

@@ -43,7 +43,7 @@ fn some_lines() -> Vec<Vec<u8>> {
 /// Returns what the state says was read: events and duplicates.
 fn read(watched: &Watched) -> (u64, u64) {
     let (state, loaded) =
-        State::open(&watched.config.state.dir, Some(Duration::from_secs(60))).unwrap();
+        State::open(&watched.config.state.dir, Some(Duration::from_mins(1))).unwrap();
     let text = inspect::show(&state, &loaded).unwrap();
     let words: Vec<&str> = text
         .lines()
@@ -135,14 +135,14 @@ struct Failing {
     /// Number of the first call that fails, from 0.
     first: u64,
     /// How many fail from there on.
-    n_failing: u64,
+    span: u64,
     errno: i32,
 }
 
 impl Failing {
     fn call(&self) -> io::Result<()> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
-        if call >= self.first && call - self.first < self.n_failing {
+        if call >= self.first && call - self.first < self.span {
             return Err(io::Error::from_raw_os_error(self.errno));
         }
         Ok(())
@@ -182,7 +182,7 @@ impl Files for Failing {
 
 fn run_on(watched: &Watched, disk: &'static Failing) -> Report {
     let options = Options {
-        wait: Some(Duration::from_secs(60)),
+        wait: Some(Duration::from_mins(1)),
         is_dry: false,
         threads: 1,
         monitor: Monitor::default(),
@@ -217,7 +217,7 @@ fn any_call_may_fail_once_or_for_a_while() {
         assert_told(
             &format!(
                 "call {} and {} more, errno {}",
-                disk.first, disk.n_failing, disk.errno
+                disk.first, disk.span, disk.errno
             ),
             &watched.told(),
             &expected,
@@ -226,11 +226,11 @@ fn any_call_may_fail_once_or_for_a_while() {
         assert_eq!(events, lines.len() as u64);
         disk.calls.load(Ordering::SeqCst)
     };
-    let failing = |first, n_failing, errno| -> &'static Failing {
+    let failing = |first, span, errno| -> &'static Failing {
         Box::leak(Box::new(Failing {
             calls: AtomicU64::new(0),
             first,
-            n_failing,
+            span,
             errno,
         }))
     };

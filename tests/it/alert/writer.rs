@@ -179,7 +179,9 @@ impl Writer {
         let mut rotated: Vec<PathBuf> = paths
             .filter(|path| {
                 let name = path.file_name().unwrap().to_string_lossy().into_owned();
-                name != "audit.log" && !name.ends_with(".gz") && !name.starts_with('.')
+                name != "audit.log"
+                    && path.extension().is_none_or(|it| it != "gz")
+                    && !name.starts_with('.')
             })
             .collect();
         rotated.sort();
