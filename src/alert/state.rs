@@ -45,6 +45,9 @@ const GENERATION_US: i64 = 3_600_000_000;
 /// What stands before the name of a cluster in the name of what detection remembers of it.
 const MEMORY: &str = "memory:";
 
+/// How many alerts that were given up are kept.
+const DEAD_KEPT: i64 = 1000;
+
 /// How hard memory is compressed (zstd): the fastest.
 const MEMORY_LEVEL: i32 = 1;
 
@@ -597,6 +600,12 @@ fn write(transaction: &Transaction<'_>, commit: &Commit, runs: u64) -> rusqlite:
     for id in &commit.forgotten {
         transaction.execute("DELETE FROM findings WHERE id = ?1", [id])?;
     }
+    // They are in the file of dead letters, too, so the latest are enough here.
+    transaction.execute(
+        "DELETE FROM outbox WHERE dead IS NOT NULL AND rowid NOT IN
+         (SELECT rowid FROM outbox WHERE dead IS NOT NULL ORDER BY rowid DESC LIMIT ?1)",
+        [DEAD_KEPT],
+    )?;
     for entry in &commit.outbox {
         transaction.execute(
             "INSERT OR IGNORE INTO outbox (key, sink, alert, attempts, next_at) VALUES (?1, ?2, ?3, 0, ?4)",

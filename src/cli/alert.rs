@@ -1,5 +1,6 @@
 //! `kubescry alert`: what cron calls.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -172,7 +173,7 @@ fn load(config: &Config, printer: Printer) -> Result<Arc<(RuleSet, CompiledRules
 fn alert(args: &RunArgs, path: &Path, printer: Printer) -> Result<Exit, Exit> {
     let config = read(path, printer)?;
     let options = Options {
-        wait: args.wait.then_some(WAIT),
+        wait: (args.wait || args.follow).then_some(WAIT),
         is_dry: args.dry_run,
         threads: args.threads.count(),
         monitor: Monitor::default(),
@@ -180,26 +181,34 @@ fn alert(args: &RunArgs, path: &Path, printer: Printer) -> Result<Exit, Exit> {
     stop_on_signals(&options.monitor, printer);
     let load = || load(&config, printer).ok();
     let runner = Runner::new(&config, &options, &load);
-    let mut worst = Exit::Done;
-    loop {
-        let exit = match runner.run() {
-            Ok(report) => tell(&report, printer)?,
-            Err(AlertError::State(error @ StateError::Locked { .. })) => {
-                let note = Diagnostic::warning(&error).hint(error.hint());
-                printer.print(&note);
-                Exit::Done
-            }
-            Err(error) => return Err(failed(&error, printer)),
-        };
-        worst = worst.max(exit);
-        if !args.follow || options.monitor.is_stopped() {
-            return Ok(if options.monitor.is_stopped() {
-                Exit::Done
-            } else {
-                worst
-            });
+    if !args.follow {
+        let exit = one_run(&runner, &mut Said::default(), printer);
+        let is_stopped = options.monitor.is_stopped();
+        return Ok(if is_stopped { Exit::Done } else { exit });
+    }
+    let mut said = Said::default();
+    while !options.monitor.is_stopped() {
+        if one_run(&runner, &mut said, printer) == Exit::Usage {
+            return Err(Exit::Usage);
         }
         rest(Duration::from_secs(args.interval), &options.monitor);
+    }
+    Ok(Exit::Done)
+}
+
+/// What the run before said is missing or worth a note: what stays so is not said again.
+#[derive(Default)]
+struct Said(BTreeSet<String>);
+
+/// Does one run and says how it went.
+fn one_run(runner: &Runner<'_>, said: &mut Said, printer: Printer) -> Exit {
+    match runner.run() {
+        Ok(report) => tell(&report, said, printer).unwrap_or_else(|exit| exit),
+        Err(AlertError::State(error @ StateError::Locked { .. })) => {
+            printer.print(&Diagnostic::warning(&error).hint(error.hint()));
+            Exit::Done
+        }
+        Err(error) => failed(&error, printer),
     }
 }
 
@@ -251,14 +260,24 @@ fn stop_on_signals(monitor: &Monitor, printer: Printer) {
 }
 
 /// Says how a run went.
-fn tell(report: &Report, printer: Printer) -> Result<Exit, Exit> {
+fn tell(report: &Report, said: &mut Said, printer: Printer) -> Result<Exit, Exit> {
     print(&report.preview)?;
     for missing in &report.missing {
-        printer.warning(missing);
+        if !said.0.contains(missing) {
+            printer.warning(missing);
+        }
     }
     for note in &report.notes {
-        printer.note(note);
+        if !said.0.contains(note) {
+            printer.note(note);
+        }
     }
+    said.0 = report
+        .missing
+        .iter()
+        .chain(&report.notes)
+        .cloned()
+        .collect();
     Ok(match report.exit_code() {
         0 => Exit::Done,
         3 => Exit::Partial,

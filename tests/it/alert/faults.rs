@@ -1,6 +1,7 @@
 //! Faults: whatever fails, and whenever the program dies, nothing is lost, and nothing has two keys.
 //!
-//! Sizes are small here; `KUBESCRY_FAULTS=full cargo test --release --test it alert::faults` runs all of them.
+//! Sizes are small here; `KUBESCRY_FAULTS=full cargo test --test it alert::faults` runs all of them, and
+//! a number so many percent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -24,12 +25,15 @@ use super::program::Place;
 use super::writer::{Dice, Writer};
 use super::{Watched, assert_told, log, rules, scanned_lines, told};
 
-/// Returns how often something is tried: `few` times, or `many` if all is asked for.
+/// Returns how often something is tried: `few` times, or so many percent of `many` as are asked for.
 fn times(few: usize, many: usize) -> usize {
-    if std::env::var("KUBESCRY_FAULTS").is_ok_and(|value| value == "full") {
-        many
-    } else {
-        few
+    match std::env::var("KUBESCRY_FAULTS") {
+        Ok(value) if value == "full" => many,
+        Ok(value) => {
+            let percent: usize = value.parse().expect("`full` or a number of percent");
+            (many / 100).saturating_mul(percent).max(few)
+        }
+        Err(_) => few,
     }
 }
 
