@@ -140,14 +140,12 @@ impl Totals {
             exit_code: end.exit_code,
             clusters: clusters.collect(),
             rules: rules
-                .map(
-                    |((rule, severity, is_resolved), findings_total)| RuleMetrics {
-                        rule: rule.to_owned(),
-                        severity,
-                        state: if is_resolved { "resolved" } else { "open" }.to_owned(),
-                        findings_total,
-                    },
-                )
+                .map(|((rule, severity, is_resolved), findings)| RuleMetrics {
+                    rule: rule.to_owned(),
+                    severity,
+                    state: if is_resolved { "resolved" } else { "open" }.to_owned(),
+                    findings,
+                })
                 .collect(),
             blind_rules: blind.collect(),
             sink_failures_total: self.sink_failures.clone().into_iter().collect(),

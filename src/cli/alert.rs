@@ -20,6 +20,7 @@ use crate::alert::sink::deliver::Status;
 use crate::alert::sink::{Alert, Run, Sinks};
 use crate::alert::state::{State, StateError};
 use crate::detect::CompiledRules;
+use crate::finding::words::counted;
 use crate::pipeline::Monitor;
 use crate::rules::RuleSet;
 
@@ -308,11 +309,11 @@ fn check(path: &Path, printer: Printer) -> Result<Exit, Exit> {
     sinks?;
     silences?;
     print(&format!(
-        "{} is fine: {} sources, {} sinks, {} rules\n",
+        "{} is fine: {}, {}, {}\n",
         path.display(),
-        config.sources.len(),
-        config.sinks.len(),
-        rules.0.rules.len(),
+        counted(config.sources.len() as u64, "source"),
+        counted(config.sinks.len() as u64, "sink"),
+        counted(rules.0.rules.len() as u64, "rule"),
     ))
 }
 

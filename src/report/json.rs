@@ -96,7 +96,7 @@ fn redacted_value(value: Value) -> Value {
 }
 
 /// Writes `value` as JSON on one line, harmless to a terminal.
-pub(super) fn write_line<T: Serialize>(value: &T, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write_line<T: Serialize>(value: &T, out: &mut dyn Write) -> io::Result<()> {
     value.serialize(&mut Serializer::with_formatter(&mut *out, Harmless))?;
     out.write_all(b"\n")
 }

@@ -27,6 +27,7 @@ use crate::detect::feed::Reach;
 use crate::finding::incident::Incident;
 use crate::finding::{Evidence, Excluded, Finding, Severity, Timestamp};
 pub use ingest::{ApiServer, Census, GAPS, Gap, Guess, Ingest};
+pub(crate) use json::write_line;
 pub use rows::{RowFormat, RowWriter, write_rows};
 
 /// Evidence references printed per finding unless asked otherwise (`--evidence`).

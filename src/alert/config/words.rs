@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
+use crate::rules::words::closest;
+
 /// Returns the word of `known` that `word` was likely meant to be.
 pub(super) fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     // Longer words are not worth a comparison, which takes the product of both lengths.
     if word.len() > 100 {
         return None;
     }
-    let word = word.to_lowercase();
-    let scored = known.map(|known| (strsim::jaro_winkler(&word, known), known));
-    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0));
-    best.filter(|(score, _)| *score > 0.8)
-        .map(|(_, known)| known)
+    closest(&word.to_lowercase(), known)
 }
 
 /// Reads `1h30m` and the like; units are `ms`, `s`, `m`, `h`, `d`.

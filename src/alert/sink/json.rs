@@ -3,16 +3,12 @@
 //! Values keep the log's text but for secrets. What would act on a terminal, or hide in it, is written as `\uXXXX`, which
 //! RFC 8259 section 7 allows for any character: a parser reads the same value.
 
-use std::io::{self, Write};
-
-use serde::Serialize;
-use serde_json::ser::Formatter;
-use serde_json::{Map, Serializer, Value};
+use serde_json::{Map, Value};
 
 use super::Alert;
 use super::text::{MAX_TEXT_BYTES, finding_value};
 use crate::finding::SCHEMA;
-use crate::report::clean::is_hidden;
+use crate::report::write_line;
 
 /// Evidence references per alert; `evidence_total` has their number.
 pub(super) const MAX_EVIDENCE: usize = 20;
@@ -50,33 +46,8 @@ pub(in crate::alert) fn record(alert: &Alert) -> String {
 /// Returns `value` on one line that ends in a line feed, harmless to a terminal.
 pub(super) fn line(value: &Value) -> String {
     let mut out = Vec::new();
-    value
-        .serialize(&mut Serializer::with_formatter(&mut out, Harmless))
-        .expect("memory can be written");
-    out.push(b'\n');
+    write_line(value, &mut out).expect("memory can be written");
     String::from_utf8(out).expect("JSON is UTF-8")
-}
-
-/// Compact JSON with hidden characters escaped.
-struct Harmless;
-
-impl Formatter for Harmless {
-    /// Writes text free of quotes, backslashes and C0 controls, which the serializer escapes itself.
-    fn write_string_fragment<W: ?Sized + Write>(
-        &mut self,
-        out: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        let mut start = 0;
-        for (idx, c) in fragment.char_indices().filter(|(_, c)| is_hidden(*c)) {
-            out.write_all(&fragment.as_bytes()[start..idx])?;
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                write!(out, "\\u{unit:04x}")?;
-            }
-            start = idx + c.len_utf8();
-        }
-        out.write_all(&fragment.as_bytes()[start..])
-    }
 }
 
 #[cfg(test)]
@@ -85,6 +56,7 @@ mod tests {
     use crate::alert::sink::Event;
     use crate::alert::sink::tests::{HOSTILE, alert};
     use crate::finding::{Finding, Severity};
+    use crate::report::clean::is_hidden;
 
     #[test]
     fn keys_are_the_contract() {

@@ -59,10 +59,10 @@ pub struct RuleMetrics {
     pub rule: String,
     /// Its severity.
     pub severity: Severity,
-    /// `new`, `update` or `resolve`.
+    /// `open` or `resolved`.
     pub state: String,
-    /// Findings, since the state began.
-    pub findings_total: u64,
+    /// How many there are.
+    pub findings: u64,
 }
 
 /// A rule that the audit policy cannot feed.

@@ -159,12 +159,12 @@ fn rendered(metrics: &Metrics) -> String {
             ("severity", rule.severity.as_str()),
             ("state", rule.state.as_str()),
         ];
-        (labels, count(rule.findings_total))
+        (labels, count(rule.findings))
     });
     page.family(
-        "findings_total",
-        "counter",
-        "Findings, by rule and what happened to them.",
+        "findings",
+        "gauge",
+        "Findings that are known, by rule and whether they are over.",
         rules,
     );
     let blind = metrics.blind_rules.iter().map(|blind| {
@@ -281,7 +281,7 @@ mod tests {
             r#"kubescry_events_total{cluster="pr\"o\\d\\n",outcome="kept"} 18204"#,
             r#"kubescry_rule_blind{cluster="c",rule="r"} 1"#,
             r#"kubescry_sink_failures_total{sink="slack"} 2"#,
-            "# TYPE kubescry_findings_total counter",
+            "# TYPE kubescry_findings gauge",
         ] {
             assert!(page.lines().any(|found| found == line), "{line}\n{page}");
         }
