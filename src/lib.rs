@@ -23,6 +23,7 @@ pub mod frame;
 pub mod lint;
 mod memory;
 pub mod pipeline;
+mod private;
 pub mod query;
 pub mod report;
 pub mod rules;

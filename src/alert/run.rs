@@ -68,8 +68,6 @@ pub struct Report {
     pub missing: Vec<String>,
     /// What a reader should know besides.
     pub notes: Vec<String>,
-    /// Alerts that were decided.
-    pub alerts: u64,
     /// Alerts that wait for the next run, or were given up.
     pub undelivered: u64,
     /// What would be sent, of a dry run.
@@ -397,7 +395,6 @@ impl Round {
 
     /// Returns what is to be stored in one transaction.
     fn commit(&mut self, config: &Config) -> Commit {
-        self.report.alerts = self.told().count() as u64;
         let mut outbox = Vec::new();
         for (alert, audience) in &self.alerts {
             let json = to_json(alert);
@@ -409,8 +406,6 @@ impl Round {
                         key: alert.key.clone(),
                         sink: sink.name.clone(),
                         alert: json.clone(),
-                        attempts: 0,
-                        next_at: 0,
                     });
                 }
             }
@@ -432,7 +427,6 @@ impl Round {
             .entries_mut()
             .map(|sink| sink.preview(&alerts))
             .collect();
-        self.report.alerts = alerts.len() as u64;
         self.report.preview = preview;
         self.report
     }

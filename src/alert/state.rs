@@ -11,6 +11,7 @@
 //!
 //! The folder is for the owner alone (0700, files 0600), since the memory holds user names and addresses.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,10 +19,10 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, params};
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
 
 use super::decide::Decided;
 use super::figures::Totals;
+use crate::private;
 use crate::source::follow::Cursor;
 
 /// Name of the state.
@@ -198,10 +199,6 @@ pub struct Entry {
     pub sink: String,
     /// The alert as JSON.
     pub alert: String,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// Not before this time, in microseconds.
-    pub next_at: i64,
 }
 
 /// What became of an entry.
@@ -404,7 +401,7 @@ impl State {
     /// # Errors
     /// When it cannot be read.
     pub fn due(&self, sink: &str, now: i64) -> Result<Vec<Entry>, StateError> {
-        let sql = "SELECT key, sink, alert, attempts, next_at FROM outbox
+        let sql = "SELECT key, sink, alert FROM outbox
                    WHERE sink = ?1 AND next_at <= ?2 AND dead IS NULL ORDER BY rowid";
         self.entries(sql, params![sink, now])
     }
@@ -435,7 +432,7 @@ impl State {
     /// # Errors
     /// When it cannot be read.
     pub fn dead(&self) -> Result<Vec<Entry>, StateError> {
-        let sql = "SELECT key, sink, alert, attempts, next_at FROM outbox
+        let sql = "SELECT key, sink, alert FROM outbox
                    WHERE dead IS NOT NULL ORDER BY rowid";
         self.entries(sql, params![])
     }
@@ -475,8 +472,6 @@ impl State {
                 key: row.get(0)?,
                 sink: row.get(1)?,
                 alert: row.get(2)?,
-                attempts: row.get(3)?,
-                next_at: row.get(4)?,
             })
         });
         let rows = rows.map_err(|cause| self.error(cause))?;
@@ -608,8 +603,8 @@ fn write(transaction: &Transaction<'_>, commit: &Commit, runs: u64) -> rusqlite:
     )?;
     for entry in &commit.outbox {
         transaction.execute(
-            "INSERT OR IGNORE INTO outbox (key, sink, alert, attempts, next_at) VALUES (?1, ?2, ?3, 0, ?4)",
-            params![entry.key, entry.sink, entry.alert, entry.next_at],
+            "INSERT OR IGNORE INTO outbox (key, sink, alert, attempts, next_at) VALUES (?1, ?2, ?3, 0, 0)",
+            params![entry.key, entry.sink, entry.alert],
         )?;
     }
     Ok(())
@@ -670,12 +665,7 @@ fn check(path: &Path, connection: &Connection) -> Result<(), StateError> {
 fn prepare(dir: &Path) -> Result<(), StateError> {
     let wrong = |cause| io_error(dir, cause);
     if !dir.exists() {
-        fs::create_dir_all(dir).map_err(wrong)?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(wrong)?;
-        }
+        private::create_folder(dir).map_err(wrong)?;
     }
     let metadata = fs::symlink_metadata(dir).map_err(wrong)?;
     let not_safe = |what| StateError::Unsafe {
@@ -705,10 +695,9 @@ fn prepare(dir: &Path) -> Result<(), StateError> {
 
 fn lock(dir: &Path, wait: Option<Duration>) -> Result<File, StateError> {
     let path = dir.join(LOCK);
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    let file = private::file(&mut options)
         .open(&path)
         .map_err(|cause| io_error(&path, cause))?;
     restrict(&path)?;
@@ -742,22 +731,9 @@ fn restrict(path: &Path) -> Result<(), StateError> {
     Ok(())
 }
 
-/// Renames a damaged file, and what SQLite keeps beside it; returns the new name.
+/// Renames a damaged file; returns the new name.
 fn set_aside(path: &Path) -> Result<PathBuf, StateError> {
-    let mut number = 0;
-    loop {
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!(".damaged-{number}"));
-        let aside = PathBuf::from(name);
-        if !aside.exists() {
-            fs::rename(path, &aside).map_err(|cause| io_error(path, cause))?;
-            let mut journal = path.as_os_str().to_owned();
-            journal.push("-journal");
-            let _ = fs::remove_file(journal);
-            return Ok(aside);
-        }
-        number += 1;
-    }
+    private::set_aside(path).map_err(|cause| io_error(path, cause))
 }
 
 fn checksum(data: &[u8]) -> i64 {

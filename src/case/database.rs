@@ -16,7 +16,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::error::{CaseError, SAVE};
-use super::folder::beside;
+use crate::private::beside;
 
 /// `PRAGMA application_id` of a case: `kscy`.
 const APPLICATION: i32 = 0x6b73_6379;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::database::{Database, Header};
 use super::error::{CaseError, SetAside};
+use crate::private;
 
 /// Name of the database in the case folder.
 pub const DATABASE: &str = "case.sqlite";
@@ -25,7 +26,7 @@ pub(super) struct Folder {
 impl Folder {
     /// Makes the folder `dir` if it is not there, and locks it.
     pub(super) fn open(dir: &Path) -> Result<Self, CaseError> {
-        create_folder(dir).map_err(|cause| CaseError::File {
+        private::create_folder(dir).map_err(|cause| CaseError::File {
             doing: "create the case folder",
             path: dir.to_owned(),
             cause,
@@ -56,7 +57,7 @@ impl Folder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let mut options = OpenOptions::new();
                 options.write(true).create_new(true);
-                private(&mut options)
+                private::file(&mut options)
                     .open(path)
                     .map_err(|cause| file("create", cause))?;
             }
@@ -68,25 +69,11 @@ impl Folder {
     /// Renames the database, and what SQLite keeps beside it, to the first free name.
     pub(super) fn set_aside(&self, cause: String) -> Result<SetAside, CaseError> {
         let from = &self.database;
-        let names = (1_u32..).map(|n| match n {
-            1 => beside(from, ".damaged"),
-            n => beside(from, &format!(".damaged.{n}")),
-        });
-        let mut free = names.filter(|name| fs::symlink_metadata(name).is_err());
-        let to = free.next().expect("a folder has finitely many files");
-        let rename = |from: &Path, to: &Path| match fs::rename(from, to) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(CaseError::File {
-                doing: "set aside",
-                path: from.to_owned(),
-                cause,
-            }),
-            _ => Ok(()),
-        };
-        // A journal left behind would be played into the fresh database.
-        for suffix in ["-journal", "-wal", "-shm"] {
-            rename(&beside(from, suffix), &beside(&to, suffix))?;
-        }
-        rename(from, &to)?;
+        let to = private::set_aside(from).map_err(|cause| CaseError::File {
+            doing: "set aside",
+            path: from.clone(),
+            cause,
+        })?;
         Ok(SetAside {
             from: from.clone(),
             to,
@@ -108,7 +95,7 @@ fn lock(dir: &Path) -> Result<File, CaseError> {
     }
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    let mut file = private(&mut options)
+    let mut file = private::file(&mut options)
         .open(&path)
         .map_err(|cause| failed("open", cause))?;
     match file.try_lock() {
@@ -136,27 +123,4 @@ fn not_plain(path: &Path) -> CaseError {
         path: path.to_owned(),
         what: "not a plain file",
     }
-}
-
-/// Returns `path` with `suffix` behind its name.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-/// Makes `dir`, and what is above it, for this user alone; one that is there is left as it is.
-fn create_folder(dir: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)
-}
-
-/// Makes files that `options` creates readable by this user alone.
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    options
 }

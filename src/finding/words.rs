@@ -39,3 +39,15 @@ pub fn lasting(micros: i64) -> String {
         _ => format!("{} d", seconds / 86_400),
     }
 }
+
+/// Returns the milliseconds of a unit of time: `ms`, `s`, `m`, `h` or `d`.
+pub fn unit_ms(unit: &str) -> Option<u32> {
+    Some(match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    })
+}

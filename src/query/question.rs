@@ -19,6 +19,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
 use include_dir::{Dir, include_dir};
 
 use super::bind::{Value, bind, parameters};
+use crate::finding::words::unit_ms;
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/queries/questions");
 
@@ -439,14 +440,7 @@ pub fn time(text: &str) -> Option<i64> {
 pub fn duration(text: &str) -> Option<i64> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(unit_at);
-    let unit: i64 = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
+    let unit = i64::from(unit_ms(unit)?);
     number
         .parse::<i64>()
         .ok()?

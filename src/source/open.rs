@@ -24,20 +24,11 @@ use super::content::{Content, Headed};
 use super::discover::kind_name;
 use super::format::Format;
 use super::text::utf16::{self, Utf16};
-use super::unpack::{Gzip, Limited, Zstd};
+use super::unpack::{Gzip, LAYERS_MAX, Limited, Packing, Zstd};
 use super::{InputFile, ReadOptions, SourceError};
 
 /// Bytes looked at for magic numbers; a tar header has its own at 257.
 const MAGIC_BYTES: usize = 512;
-/// How many compressions may be around the text.
-const LAYERS_MAX: u8 = 2;
-
-/// The value on most Linux architectures; elsewhere only the two questions protect.
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
-const O_NONBLOCK: i32 = 0o4000;
 
 type Layer = Headed<Box<dyn Read + Send>>;
 
@@ -128,13 +119,13 @@ fn layers(
     let mut is_packed = false;
     for depth in 0..LAYERS_MAX {
         let limit = options.max_decompressed_bytes;
-        let unpacked: Box<dyn Read + Send> = match layer.head() {
-            [0x1f, 0x8b, ..] => Box::new(Limited::new(Gzip::new(layer, depth), limit)),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
+        let unpacked: Box<dyn Read + Send> = match Packing::of(layer.head()) {
+            Some(Packing::Gzip) => Box::new(Limited::new(Gzip::new(layer, depth), limit)),
+            Some(Packing::Zstd) => {
                 let zstd = Zstd::new(layer, depth).map_err(failed)?;
                 Box::new(Limited::new(zstd, limit))
             }
-            _ => break,
+            None => break,
         };
         layer = Headed::new(unpacked, MAGIC_BYTES);
         is_packed = true;
@@ -184,11 +175,8 @@ fn open_regular(path: &Path) -> io::Result<Result<File, &'static str>> {
     }
     let mut options = OpenOptions::new();
     options.read(true);
-    #[cfg(all(
-        target_os = "linux",
-        any(target_arch = "x86_64", target_arch = "aarch64")
-    ))]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, O_NONBLOCK);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, nix::libc::O_NONBLOCK);
     let file = options.open(path)?;
     let kind = file.metadata()?.file_type();
     Ok(if kind.is_file() {

@@ -35,6 +35,31 @@ impl Damage {
     }
 }
 
+/// How content is compressed, told by the magic bytes of gzip (RFC 1952) and zstd (RFC 8878, skippable frames too).
+pub(super) enum Packing {
+    Gzip,
+    Zstd,
+}
+
+impl Packing {
+    pub(super) fn of(head: &[u8]) -> Option<Self> {
+        match head {
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+
+    /// Whether a file of these bytes may be compressed once more of it is written.
+    pub(super) fn may_become(bytes: &[u8]) -> bool {
+        let magics: [&[u8]; 2] = [&[0x1f, 0x8b], &[0x28, 0xb5, 0x2f, 0xfd]];
+        !bytes.is_empty() && magics.iter().any(|magic| magic.starts_with(bytes))
+    }
+}
+
+/// How many compressions may be around the text.
+pub(super) const LAYERS_MAX: u8 = 2;
+
 /// The decompressed content is longer than allowed.
 #[derive(Debug, thiserror::Error)]
 #[error("more than {limit} bytes when unpacked")]

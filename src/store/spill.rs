@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +30,7 @@ use super::lane::{Codes, Lane, Texts, derive, sources};
 use super::series::series;
 use super::{Field, Row, Segment, Snapshot, StoreError};
 use crate::frame::{NULL, Vocabulary};
+use crate::private;
 
 /// Name of the file that says what rows are.
 const ROWS: &str = "rows.parquet";
@@ -113,19 +114,12 @@ fn write_frame(frame: &mut DataFrame, path: &Path) -> Result<(), StoreError> {
 
 /// Creates a file, and its folder if it is not there, for this user alone.
 fn create(path: &Path) -> std::io::Result<File> {
+    if let Some(folder) = path.parent() {
+        private::create_folder(folder)?;
+    }
     let mut file = OpenOptions::new();
     file.write(true).create(true).truncate(true);
-    let mut folder = DirBuilder::new();
-    folder.recursive(true);
-    #[cfg(unix)]
-    {
-        std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
-        std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
-    }
-    if let Some(path) = path.parent() {
-        folder.create(path)?;
-    }
-    file.open(path)
+    private::file(&mut file).open(path)
 }
 
 fn parquet(path: &Path, cause: polars::error::PolarsError) -> StoreError {

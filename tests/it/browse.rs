@@ -144,11 +144,7 @@ fn reading_keeps_nobody() {
         tty
     };
     start().press("q").leaves();
-    start()
-        .press(CTRL_C)
-        .see("Ctrl-c again")
-        .press(CTRL_C)
-        .leaves();
+    start().interrupt_twice().leaves();
     start().signal(Signal::SIGTERM).leaves();
     // Nor does a writer that writes no more.
     let mut tty = sh(&format!(
@@ -482,11 +478,7 @@ fn the_terminal_is_given_back() {
         tty
     };
     start().press("q").leaves();
-    start()
-        .press(CTRL_C)
-        .see("Ctrl-c again")
-        .press(CTRL_C)
-        .leaves();
+    start().interrupt_twice().leaves();
     // Another key in between is a change of mind.
     start()
         .press(CTRL_C)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::finding::words::unit_ms;
 use crate::rules::words::closest;
 
 /// Returns the word of `known` that `word` was likely meant to be.
@@ -22,14 +23,7 @@ pub(super) fn read_duration(text: &str) -> Option<Duration> {
         let number: u64 = rest[..n_digits].parse().ok()?;
         rest = &rest[n_digits..];
         let n_letters = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
-        let millis = match &rest[..n_letters] {
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return None,
-        };
+        let millis = u64::from(unit_ms(&rest[..n_letters])?);
         rest = &rest[n_letters..];
         total = total.checked_add(Duration::from_millis(number.checked_mul(millis)?))?;
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value, json};
 
 use super::clock::{Clock, later};
-use super::http::{Http, Post};
+use super::http::Http;
 use super::json::line;
 use super::stdout::in_range;
 use super::text::{plain, words};
@@ -41,18 +41,15 @@ impl Sink for Alertmanager {
     }
 
     fn send(&mut self, batch: &[&Alert], deadline: Instant) -> Delivery {
-        let body = line(&self.payload(batch));
         let headers = authorization(self.bearer.as_ref()).into_iter().collect();
-        let post = Post {
-            content_type: "application/json",
-            body: body.as_bytes(),
-            headers,
-        };
-        Delivery::all(batch.len(), self.http.post(&post, deadline))
+        let outcome = self
+            .http
+            .post(&line(&self.payload(batch)), &headers, deadline);
+        Delivery::all(batch.len(), outcome)
     }
 
     fn preview(&self, batch: &[&Alert]) -> String {
-        format!("POST {}\n{}", self.http.shown(), line(&self.payload(batch)))
+        self.http.preview(&line(&self.payload(batch)))
     }
 }
 

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::json::{line, object_with};
 use super::{Alert, clock::Clock};
+use crate::private;
 
 /// Why a file cannot be appended to.
 #[derive(Debug, Error)]
@@ -75,9 +76,7 @@ fn write(file: &mut File, length: u64, lines: &str) -> io::Result<()> {
 fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).read(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    private::file(&mut options).open(path)
 }
 
 /// The file of alerts that will never be delivered.

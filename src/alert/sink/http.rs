@@ -45,13 +45,8 @@ impl fmt::Debug for Http {
     }
 }
 
-/// One request.
-pub(super) struct Post<'a> {
-    pub(super) content_type: &'static str,
-    pub(super) body: &'a [u8],
-    /// Names are constants; values are keys, numbers, signatures or secrets.
-    pub(super) headers: Vec<(&'static str, Secret)>,
-}
+/// Names are constants; values are keys, numbers, signatures or secrets.
+pub(super) type Headers = Vec<(&'static str, Secret)>;
 
 impl Http {
     /// Returns a client for the target in `config`; connects to nothing.
@@ -102,13 +97,13 @@ impl Http {
         })
     }
 
-    /// Returns the URL without user, path and query.
-    pub(super) fn shown(&self) -> &str {
-        &self.shown
+    /// Returns what [`Self::post`] would send, for people: the URL without user, path and query.
+    pub(super) fn preview(&self, json: &str) -> String {
+        format!("POST {}\n{json}", self.shown)
     }
 
-    /// Sends one request; says what the answer, or its absence, means.
-    pub(super) fn post(&self, post: &Post<'_>, deadline: Instant) -> Outcome {
+    /// Sends JSON in one request; says what the answer, or its absence, means.
+    pub(super) fn post(&self, json: &str, headers: &Headers, deadline: Instant) -> Outcome {
         let left = deadline
             .saturating_duration_since(Instant::now())
             .min(self.timeout);
@@ -122,11 +117,11 @@ impl Http {
             .timeout_global(Some(left))
             .timeout_recv_body(Some(BODY_TIMEOUT.min(left)))
             .build()
-            .header("content-type", post.content_type);
-        for (name, value) in &post.headers {
+            .header("content-type", "application/json");
+        for (name, value) in headers {
             request = request.header(*name, value.expose());
         }
-        match request.send(post.body) {
+        match request.send(json) {
             Ok(mut answer) => {
                 let after = answer
                     .headers()

@@ -10,7 +10,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::clock::Clock;
-use super::http::{Http, Post};
+use super::http::Http;
 use super::json::{line, object_with};
 use super::stdout::in_range;
 use super::text::plain;
@@ -34,13 +34,7 @@ impl Sink for PagerDuty {
     fn send(&mut self, batch: &[&Alert], deadline: Instant) -> Delivery {
         let outcomes = batch.iter().map(|alert| {
             let body = line(&self.payload(alert, self.routing_key.expose()));
-            let headers = Vec::new();
-            let post = Post {
-                content_type: "application/json",
-                body: body.as_bytes(),
-                headers,
-            };
-            self.http.post(&post, deadline)
+            self.http.post(&body, &Vec::new(), deadline)
         });
         Delivery {
             outcomes: outcomes.collect(),
@@ -48,13 +42,7 @@ impl Sink for PagerDuty {
     }
 
     fn preview(&self, batch: &[&Alert]) -> String {
-        let shown = |alert: &&Alert| {
-            format!(
-                "POST {}\n{}",
-                self.http.shown(),
-                line(&self.payload(alert, "[redacted]"))
-            )
-        };
+        let shown = |alert: &&Alert| self.http.preview(&line(&self.payload(alert, "[redacted]")));
         batch.iter().map(shown).collect()
     }
 }

@@ -164,7 +164,18 @@ fn build(
     let read = |source: &SecretSource| source.read(environment).map_err(|error| error.to_string());
     let option = |source: &Option<SecretSource>| source.as_ref().map(&read).transpose();
     let http = |config| Http::new(config, environment);
-    let clock = clock.clone();
+    let webhook = |format, config, signing, bearer| -> Result<Box<dyn Sink>, String> {
+        Ok(Box::new(Webhook {
+            name: name.clone(),
+            http: http(config)?,
+            format,
+            signing: option(signing)?,
+            bearer: option(bearer)?,
+            is_array: settings.policy.batch > 1,
+            clock: clock.clone(),
+        }))
+    };
+    let (name, clock) = (name.clone(), clock.clone());
     Ok(match &settings.kind {
         SinkKind::Stdout { format } => Box::new(Stdout {
             name,
@@ -182,31 +193,15 @@ fn build(
             format: Format::Ocsf,
         }),
         SinkKind::Webhook {
-            http: config,
+            http,
             signing,
             bearer,
-        } => Box::new(Webhook {
-            name,
-            http: http(config)?,
-            format: Format::Jsonl,
-            signing: option(signing)?,
-            bearer: option(bearer)?,
-            is_array: settings.policy.batch > 1,
-            clock,
-        }),
+        } => webhook(Format::Jsonl, http, signing, bearer)?,
         SinkKind::Ocsf(OcsfTarget::Webhook {
-            http: config,
+            http,
             signing,
             bearer,
-        }) => Box::new(Webhook {
-            name,
-            http: http(config)?,
-            format: Format::Ocsf,
-            signing: option(signing)?,
-            bearer: option(bearer)?,
-            is_array: settings.policy.batch > 1,
-            clock,
-        }),
+        }) => webhook(Format::Ocsf, http, signing, bearer)?,
         SinkKind::Alertmanager {
             http: config,
             bearer,

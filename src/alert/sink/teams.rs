@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::http::{Http, Post};
+use super::http::Http;
 use super::json::line;
 use super::{Alert, Delivery, Sink, digest};
 
@@ -28,17 +28,14 @@ impl Sink for Teams {
     }
 
     fn send(&mut self, batch: &[&Alert], deadline: Instant) -> Delivery {
-        let body = line(&payload(batch));
-        let post = Post {
-            content_type: "application/json",
-            body: body.as_bytes(),
-            headers: Vec::new(),
-        };
-        Delivery::all(batch.len(), self.http.post(&post, deadline))
+        let outcome = self
+            .http
+            .post(&line(&payload(batch)), &Vec::new(), deadline);
+        Delivery::all(batch.len(), outcome)
     }
 
     fn preview(&self, batch: &[&Alert]) -> String {
-        format!("POST {}\n{}", self.http.shown(), line(&payload(batch)))
+        self.http.preview(&line(&payload(batch)))
     }
 }
 

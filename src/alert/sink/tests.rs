@@ -14,9 +14,7 @@ use super::clock::tests::START;
 use super::http::Http;
 use super::{Alert, Event, Run};
 use crate::alert::config::{HttpConfig, Secret, SecretSource};
-use crate::finding::{
-    Actor, Confidence, Evidence, Finding, Origin, RuleKind, RuleRef, Severity, Target, Timestamp,
-};
+use crate::finding::{Evidence, Finding, Severity, Timestamp};
 
 /// Texts that try to be more than text.
 pub(crate) const HOSTILE: [&str; 20] = [
@@ -66,8 +64,6 @@ pub(crate) fn many(n: usize) -> Vec<Alert> {
 }
 
 fn finding(severity: Severity, text: &str) -> Finding {
-    let some = || Some(text.to_owned());
-    let many = || vec![text.to_owned(); 5];
     let evidence = Evidence {
         audit_id: text.to_owned(),
         stage: "ResponseComplete".to_owned(),
@@ -79,43 +75,8 @@ fn finding(severity: Severity, text: &str) -> Finding {
     };
     Finding {
         finding_id: "9b2c5f0e9b2c5f0e9b2c5f0e9b2c5f0e".to_owned(),
-        incident_id: None,
-        family: "token-reuse".to_owned(),
-        severity,
-        confidence: Confidence::High,
-        rule: RuleRef {
-            id: "0b7b0a3e-5f0e-4d6c-9a63-3f1d2a4b5c6d".to_owned(),
-            name: "token-reused-after-deletion".to_owned(),
-            title: "Token used after its service account was deleted".to_owned(),
-            kind: RuleKind::Analytic,
-        },
-        summary: format!("{text} was used 12 times after its deletion, by {text}."),
-        first_seen: Timestamp(1_795_323_662_123_456),
-        last_seen: Timestamp(1_795_326_250_000_000),
-        count: 12,
-        actor: Actor {
-            username: some(),
-            kind: some(),
-            credential_id: some(),
-            impersonated: some(),
-        },
-        source: Origin {
-            ips: many(),
-            user_agents: many(),
-        },
-        target: Target {
-            resource: some(),
-            subresource: some(),
-            namespace: some(),
-            name: some(),
-        },
-        attack: vec!["T1550.001".to_owned()],
-        why: many(),
-        next_steps: many(),
-        blind_spots: many(),
-        evidence_total: 12,
         evidence: vec![evidence; 5],
-        ties: crate::finding::incident::Ties::default(),
+        ..crate::report::tests::finding(severity, text)
     }
 }
 

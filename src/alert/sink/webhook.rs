@@ -15,7 +15,7 @@ use sha2::Sha256;
 
 use super::alert::batch_key;
 use super::clock::Clock;
-use super::http::{Http, Post};
+use super::http::Http;
 use super::json::{line, object};
 use super::{Alert, Delivery, Sink, ocsf};
 use crate::alert::config::{Format, Secret};
@@ -50,16 +50,11 @@ impl Sink for Webhook {
             headers.push(("webhook-signature", Secret::new(signature)));
         }
         headers.extend(authorization(self.bearer.as_ref()));
-        let post = Post {
-            content_type: "application/json",
-            body: body.as_bytes(),
-            headers,
-        };
-        Delivery::all(batch.len(), self.http.post(&post, deadline))
+        Delivery::all(batch.len(), self.http.post(&body, &headers, deadline))
     }
 
     fn preview(&self, batch: &[&Alert]) -> String {
-        format!("POST {}\n{}", self.http.shown(), self.body(batch))
+        self.http.preview(&self.body(batch))
     }
 }
 

@@ -7,12 +7,11 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::source::content::Headed;
 use crate::source::follow::cursor::{ANCHOR_BYTES, Print};
 use crate::source::follow::files::{Files, read_full};
-use crate::source::unpack::{Gzip, Zstd};
+use crate::source::unpack::{Gzip, LAYERS_MAX, Packing, Zstd};
 
-/// How many compressions may be around the text.
-const LAYERS_MAX: u8 = 2;
 /// Bytes of the longest magic number.
 const MAGIC_BYTES: usize = 4;
 /// Bytes read at a time when content is passed over.
@@ -66,8 +65,8 @@ impl<'a> Content<'a> {
             return Ok(content);
         }
         for layer in 0..LAYERS_MAX {
-            let peeked = Peeked::new(content.reader);
-            content.reader = match Packing::of(&peeked.head) {
+            let peeked = Headed::new(content.reader, MAGIC_BYTES);
+            content.reader = match Packing::of(peeked.head()) {
                 Some(Packing::Gzip) => Box::new(Gzip::new(peeked, layer)),
                 Some(Packing::Zstd) => Box::new(Zstd::new(peeked, layer)?),
                 // It was cut in its magic number.
@@ -205,27 +204,6 @@ impl Read for Cut {
     }
 }
 
-enum Packing {
-    Gzip,
-    Zstd,
-}
-
-impl Packing {
-    /// Whether a file of these bytes may be compressed once more of it is written.
-    fn may_become(bytes: &[u8]) -> bool {
-        let magics: [&[u8]; 2] = [&[0x1f, 0x8b], &[0x28, 0xb5, 0x2f, 0xfd]];
-        !bytes.is_empty() && magics.iter().any(|magic| magic.starts_with(bytes))
-    }
-
-    fn of(head: &[u8]) -> Option<Self> {
-        match head {
-            [0x1f, 0x8b, ..] => Some(Self::Gzip),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
-            _ => None,
-        }
-    }
-}
-
 /// Bytes of a file as on disk. The end is believed when it is met twice in a row: a writer may be at it.
 struct Raw<'a, F: Files> {
     files: &'a F,
@@ -252,43 +230,5 @@ impl<F: Files> Read for Raw<'_, F> {
             }
         }
         Ok(0)
-    }
-}
-
-/// A reader whose first bytes were looked at.
-struct Peeked<R> {
-    head: Vec<u8>,
-    used: usize,
-    error: Option<io::Error>,
-    reader: R,
-}
-
-impl<R: Read> Peeked<R> {
-    fn new(mut reader: R) -> Self {
-        let mut head = Vec::new();
-        let result = reader
-            .by_ref()
-            .take(MAGIC_BYTES as u64)
-            .read_to_end(&mut head);
-        Self {
-            head,
-            used: 0,
-            error: result.err(),
-            reader,
-        }
-    }
-}
-
-impl<R: Read> Read for Peeked<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.used < self.head.len() {
-            let n = (&self.head[self.used..]).read(buffer)?;
-            self.used += n;
-            return Ok(n);
-        }
-        match self.error.take() {
-            Some(error) => Err(error),
-            None => self.reader.read(buffer),
-        }
     }
 }

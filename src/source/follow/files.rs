@@ -10,6 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::source::discover::kind_name;
+
 /// A file system that can be read.
 ///
 /// No call changes anything on it.
@@ -170,19 +172,6 @@ impl Stat {
 
 impl Kind {
     fn of(kind: fs::FileType) -> Self {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::FileTypeExt;
-            if kind.is_fifo() {
-                return Self::Other("a pipe");
-            }
-            if kind.is_socket() {
-                return Self::Other("a socket");
-            }
-            if kind.is_block_device() || kind.is_char_device() {
-                return Self::Other("a device");
-            }
-        }
         if kind.is_file() {
             Self::File
         } else if kind.is_dir() {
@@ -190,7 +179,7 @@ impl Kind {
         } else if kind.is_symlink() {
             Self::Link
         } else {
-            Self::Other("something special")
+            Self::Other(kind_name(kind))
         }
     }
 }

@@ -134,6 +134,11 @@ impl Tty {
         self
     }
 
+    /// Asks to leave as who does not know the key for it: once to be told, once more to go.
+    pub(super) fn interrupt_twice(&mut self) -> &mut Self {
+        self.press(CTRL_C).see("Ctrl-c again").press(CTRL_C)
+    }
+
     /// Types Esc where it may change nothing on the screen, and waits until it is taken in: with something behind it,
     /// it would be another key. Any key takes back what Ctrl-c has said.
     #[track_caller]

@@ -50,7 +50,7 @@ fn urls_are_shown_without_their_secrets() {
     let config =
         crate::alert::sink::tests::http_config("https://hooks.example.com:8443/planted?x=planted");
     let http = Http::new(&config, &|_| None).unwrap();
-    assert_eq!(http.shown(), "https://hooks.example.com:8443");
+    assert_eq!(http.shown, "https://hooks.example.com:8443");
     assert_eq!(
         format!("{http:?}"),
         "Http { url: \"https://hooks.example.com:8443\", .. }"

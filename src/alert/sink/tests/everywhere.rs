@@ -1,5 +1,6 @@
 //! Hostile texts and planted secrets through every sink.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use crate::finding::Severity;
 use crate::report::clean::is_hidden;
 
 /// One sink of each type that speaks HTTP to `port`, and those that write files in `folder`.
-fn config(port: u16, folder: &std::path::Path) -> Config {
+fn config(port: u16, folder: &Path) -> Config {
     let url = format!("url = \"http://127.0.0.1:{port}/planted-path?planted=query\"");
     let text = format!(
         "[[source]]\npath = \"x\"\n\
@@ -44,6 +45,12 @@ fn environment(port: u16) -> impl Fn(&str) -> Option<String> {
             other => format!("planted-{other}"),
         })
     }
+}
+
+/// Returns one sink of each type.
+fn sinks(port: u16, folder: &Path) -> Sinks {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    Sinks::from_config(&config(port, folder), &environment(port), &clock).unwrap()
 }
 
 #[test]
@@ -82,12 +89,7 @@ fn hostile_texts_stay_texts_in_every_preview() {
 fn hostile_texts_arrive_as_values_over_http() {
     let receiver = Receiver::start(|_| Fate::Fine);
     let folder = tempfile::tempdir().unwrap();
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let (config, environment) = (
-        config(receiver.port, folder.path()),
-        environment(receiver.port),
-    );
-    let mut sinks = Sinks::from_config(&config, &environment, &clock).unwrap();
+    let mut sinks = sinks(receiver.port, folder.path());
     let alerts: Vec<Alert> = HOSTILE
         .iter()
         .map(|text| alert(Event::New, Severity::Critical, text))
@@ -230,12 +232,7 @@ fn nothing_is_printed_when_nothing_is_new() {
 fn samples_go_out_whatever_their_severity() {
     let receiver = Receiver::start(|_| Fate::Fine);
     let folder = tempfile::tempdir().unwrap();
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let (config, environment) = (
-        config(receiver.port, folder.path()),
-        environment(receiver.port),
-    );
-    let mut sinks = Sinks::from_config(&config, &environment, &clock).unwrap();
+    let mut sinks = sinks(receiver.port, folder.path());
     let sample = Alert::sample("prod", &super::run());
     for name in ["webhook", "slack", "teams", "pagerduty", "file"] {
         let entry = sinks.get_mut(name).unwrap();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::http_config;
 use crate::alert::config::Secret;
 use crate::alert::sink::Outcome;
-use crate::alert::sink::http::{Http, Post};
+use crate::alert::sink::http::Http;
 
 /// Targets that are refused before anything is resolved or connected.
 const REFUSED: [&str; 52] = [
@@ -119,12 +119,7 @@ fn counted(answer: &'static str) -> (u16, Arc<AtomicUsize>) {
 
 fn post(http: &Http) -> Outcome {
     let headers = vec![("idempotency-key", Secret::new("k"))];
-    let post = Post {
-        content_type: "application/json",
-        body: b"{}",
-        headers,
-    };
-    http.post(&post, Instant::now() + Duration::from_secs(3))
+    http.post("{}", &headers, Instant::now() + Duration::from_secs(3))
 }
 
 #[test]

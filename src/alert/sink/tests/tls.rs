@@ -14,7 +14,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use super::{alert, http_config};
 use crate::alert::config::{SyslogConfig, SyslogFormat, Transport};
 use crate::alert::sink::address::AddressRules;
-use crate::alert::sink::http::{Http, Post};
+use crate::alert::sink::http::Http;
 use crate::alert::sink::syslog::Syslog;
 use crate::alert::sink::{Event, Outcome, Sink};
 use crate::finding::Severity;
@@ -101,12 +101,7 @@ fn serve(certificate: &Path, key: &Path, answer: &'static str) -> (u16, Arc<Mute
 }
 
 fn post(http: &Http) -> Outcome {
-    let post = Post {
-        content_type: "application/json",
-        body: b"{}",
-        headers: Vec::new(),
-    };
-    http.post(&post, Instant::now() + Duration::from_secs(5))
+    http.post("{}", &Vec::new(), Instant::now() + Duration::from_secs(5))
 }
 
 #[test]
