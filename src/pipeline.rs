@@ -397,8 +397,7 @@ impl<'a> Worker<'a> {
     }
 
     fn batch(&self, mut chunk: Chunk) -> Batch {
-        let mut data = std::mem::take(&mut chunk.data);
-        let text = text_of(&mut data);
+        let text = text_of(std::mem::take(&mut chunk.data));
         let name = &self.files[chunk.file as usize].name;
         let coder = lock(&self.recycled.coders).pop();
         let coder = coder.unwrap_or_else(|| Coder::new(self.vocabulary));
@@ -412,7 +411,7 @@ impl<'a> Worker<'a> {
         let mut opener = Opener::new(self.format, chunk.header.as_deref());
         let mut event = CodedEvent::default();
         let mut last = None;
-        for record in records(&chunk, text) {
+        for record in records(&chunk, &text) {
             let is_native = self.format.is_none()
                 && record.integrity == Integrity::Whole
                 && decode_native(record.text, desk.columns.coder(), &mut event);
@@ -433,7 +432,7 @@ impl<'a> Worker<'a> {
             opener.finish(&mut |opened| desk.take(&record, &opened));
         }
         let bytes = text.len() as u64;
-        let (frame, coder) = desk.columns.finish(data);
+        let (frame, coder) = desk.columns.finish(text);
         lock(&self.recycled.coders).push(coder);
         let hits = if self.detects {
             self.compiled.evaluate(&frame)

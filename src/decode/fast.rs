@@ -12,7 +12,8 @@
 use std::borrow::Cow;
 
 use super::event::{Annotations, ObjectRef, Span, Status, Text, User};
-use super::{skip, time};
+use super::skip;
+use super::time::{self, Clock};
 use crate::frame::coder::{CodedEvent, Coder, Word};
 
 /// Decodes one line, without its line end, into `event`, which must be the default one. After `None` that
@@ -64,9 +65,9 @@ pub(super) fn decode<'a>(
         event.response_object = cursor.body()?;
     }
     cursor.literal(b",\"requestReceivedTimestamp\":")?;
-    event.received = Some(cursor.time()?);
+    event.received = Some(cursor.time(&mut coder.clock)?);
     cursor.literal(b",\"stageTimestamp\":")?;
-    event.stage_time = Some(cursor.time()?);
+    event.stage_time = Some(cursor.time(&mut coder.clock)?);
     if cursor.has(b",\"annotations\":") {
         event.annotations_span = Span::of(line.get(cursor.at..line.len() - 1)?, line);
         (event.annotations, event.issued_credential_id) = cursor.coded_annotations(coder)?;
@@ -147,15 +148,16 @@ impl<'a> Cursor<'a> {
 
     /// Reads a string that repeats from line to line.
     fn word(&mut self, word: Word, coder: &mut Coder) -> Option<u32> {
-        self.literal(b"\"")?;
-        if let Some(guess) = self.guess(b'"')
-            && let Some(code) = coder.known_word(word, &guess[..guess.len() - 1])
-        {
-            self.at += guess.len();
+        if let Some((length, code)) = coder.last_word(word, self.line.get(self.at..)?) {
+            self.at += length;
             return Some(code);
         }
-        self.at -= 1;
         let text = self.string()?;
+        if let Cow::Borrowed(json) = text
+            && let Some(code) = coder.known_word(word, json)
+        {
+            return Some(code);
+        }
         Some(coder.word(word, &text))
     }
 
@@ -248,12 +250,12 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn time(&mut self) -> Option<i64> {
+    fn time(&mut self, clock: &mut Clock) -> Option<i64> {
         // Nearly always this long; what is not is read as any string.
         let rest = self.line.get(self.at..)?;
         if let Some(quoted) = rest.as_bytes().first_chunk::<29>()
             && let [b'"', text @ .., b'"'] = quoted
-            && let Some(time) = time::parse_micro_time(text)
+            && let Some(time) = clock.parse(text)
         {
             self.at += quoted.len();
             return Some(time);

@@ -106,7 +106,9 @@ impl<'a> EventSeed<'a> {
             ..Annotations::default()
         };
         each_member(raw, |key, value| {
-            annotations.set(&restored(key), loose(value));
+            let restored = restored(key);
+            annotations.has_others |= *restored != *key || !value.get().starts_with('"');
+            annotations.set(&restored, loose(value));
         });
         annotations
     }

@@ -15,7 +15,7 @@ mod fast;
 mod lenient;
 pub mod record;
 mod skip;
-mod time;
+pub(crate) mod time;
 mod wanted;
 
 use crate::frame::coder::{CodedEvent, Coder};
@@ -23,11 +23,12 @@ pub use event::Event;
 pub use wanted::{Wanted, unwrap};
 
 /// Returns `data` as text, after [`repair_utf8`] if it has to be.
-pub fn text_of(data: &mut [u8]) -> &str {
-    if simdutf8::basic::from_utf8(data).is_err() {
-        repair_utf8(data);
-    }
-    simdutf8::basic::from_utf8(data).expect("UTF-8 or just repaired")
+pub fn text_of(data: Vec<u8>) -> String {
+    String::from_utf8(data).unwrap_or_else(|error| {
+        let mut data = error.into_bytes();
+        repair_utf8(&mut data);
+        String::from_utf8(data).expect("just repaired")
+    })
 }
 
 /// Replaces the bytes of `data` that are not UTF-8 by `?`, in place, so that offsets stay true.

@@ -4,6 +4,8 @@
 //! no JSON, and for what this does not take on though it may be JSON: white space between tokens, and
 //! more than 64 containers open around a value. The general path decides about both.
 
+use wide::u8x16;
+
 /// Returns the end of the value that starts at `at`.
 pub(super) fn value(bytes: &[u8], mut at: usize) -> Option<usize> {
     // One bit per open container, the innermost lowest: 1 is an object.
@@ -120,31 +122,39 @@ fn number(bytes: &[u8], at: usize) -> Option<usize> {
     Some(end)
 }
 
-/// Returns the index of the first quote, backslash or control character: eight bytes at a time.
-///
-/// The usual test for a zero byte, `(x - 0x01..) & !x & 0x80..`, may also flag bytes above a true
-/// match, never below it, so the lowest flag is exact.
+/// Bytes that are looked at together.
+const BLOCK: usize = 16;
+
+/// Returns the index of the first quote, backslash or control character.
+#[inline]
 pub(super) fn end_of_plain(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let zero_byte = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-    let mut at = 0;
-    while let Some(word) = bytes.get(at..at + 8) {
-        let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let quote = zero_byte(word ^ (ONES * u64::from(b'"')));
-        let backslash = zero_byte(word ^ (ONES * u64::from(b'\\')));
-        let found = control | quote | backslash;
-        if found != 0 {
-            return Some(at + (found.trailing_zeros() / 8) as usize);
+    // Most texts are shorter than a block.
+    let first = bytes.first_chunk().and_then(end_in_block);
+    first.or_else(|| end_of_long(bytes))
+}
+
+fn end_of_long(bytes: &[u8]) -> Option<usize> {
+    let (blocks, rest) = bytes.as_chunks();
+    for (number, block) in blocks.iter().enumerate() {
+        if let Some(at) = end_in_block(block) {
+            return Some(number * BLOCK + at);
         }
-        at += 8;
     }
     let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-    bytes[at..]
-        .iter()
-        .position(special)
-        .map(|position| at + position)
+    let position = rest.iter().position(special)?;
+    Some(blocks.len() * BLOCK + position)
+}
+
+#[inline]
+fn end_in_block(block: &[u8; BLOCK]) -> Option<usize> {
+    const QUOTE: u8x16 = u8x16::new([b'"'; BLOCK]);
+    const BACKSLASH: u8x16 = u8x16::new([b'\\'; BLOCK]);
+    const LAST_CONTROL: u8x16 = u8x16::new([0x1f; BLOCK]);
+    let block = u8x16::new(*block);
+    let is_control = block.min(LAST_CONTROL).simd_eq(block);
+    let special = block.simd_eq(QUOTE) | block.simd_eq(BACKSLASH) | is_control;
+    let mask = special.to_bitmask();
+    (mask != 0).then_some(mask.trailing_zeros() as usize)
 }
 
 #[cfg(test)]
@@ -159,6 +169,10 @@ mod tests {
             "abcdefgh\"",
             "abcdefghi\\",
             "é€𝄞\u{7f}\u{80}\"",
+            "é€𝄞\u{7f}\u{80}and more than a block\"",
+            "0123456789abcdef\"",
+            "0123456789abcdef\u{1f}",
+            "0123456789abcde\\",
             "ab\n\"",
         ];
         for text in texts {

@@ -274,6 +274,7 @@ macro_rules! coded {
         impl Request<'_> {
             $(
                 #[doc = concat!("Returns the code of column `", stringify!($name), "`.")]
+                #[inline]
                 pub fn $name(&self) -> u32 {
                     const POSITION: usize = position(Column::$column);
                     self.coded(POSITION)
@@ -446,9 +447,10 @@ impl Request<'_> {
     }
 
     fn row_of_texts<'t>(&self, text: impl Fn(usize) -> Cow<'t, str>) -> OwnedRow {
-        let mut texts = String::new();
-        let ends = std::array::from_fn(|index| {
-            texts.push_str(&text(index));
+        let parts: [Cow<'t, str>; TEXTS.len()] = std::array::from_fn(text);
+        let mut texts = String::with_capacity(parts.iter().map(|part| part.len()).sum());
+        let ends = parts.map(|part| {
+            texts.push_str(&part);
             u32::try_from(texts.len()).expect("a record is shorter than 4 GiB")
         });
         OwnedRow {
@@ -459,7 +461,11 @@ impl Request<'_> {
         }
     }
 
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "callers name the column: where it is kept is known then"
+    )]
+    #[inline(always)]
     fn coded(&self, position: usize) -> u32 {
         match &self.row {
             Row::At(frame, row) => frame.code(CODED[position], *row),

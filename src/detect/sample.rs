@@ -44,13 +44,12 @@ fn build(
     takes: &dyn Fn(&Record<'_>) -> bool,
     is_test: bool,
 ) -> Result<EventFrame, (u64, String)> {
-    let mut data = std::mem::take(&mut chunk.data);
-    let text = text_of(&mut data);
+    let text = text_of(std::mem::take(&mut chunk.data));
     let hasher = SeedableRandomState::default();
     let coder = Coder::new(&Vocabulary::new());
     let mut columns = EventColumns::new(&hasher, coder, file, None);
     let mut opener = Opener::new(None, chunk.header.as_deref());
-    for record in records(&chunk, text).filter(|record| takes(record)) {
+    for record in records(&chunk, &text).filter(|record| takes(record)) {
         let mut wrong = None;
         opener.open(&record, &mut |opened| {
             if let Err(cause) = push(&mut columns, &record, &opened, is_test) {
@@ -61,7 +60,7 @@ fn build(
             return Err((record.line, cause));
         }
     }
-    Ok(columns.finish(data).0)
+    Ok(columns.finish(text).0)
 }
 
 fn push(

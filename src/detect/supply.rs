@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::frame::pieces::{Home, home};
 use crate::frame::vocabulary::known;
-use crate::frame::{Column, ColumnType, EventFrame, NULL, Vocabulary};
+use crate::frame::{Column, ColumnType, EventFrame, NULL, Vocabulary, count};
 
 /// How many kinds are told apart; clients choose what they ask for, and of what is beyond, nothing is concluded.
 const KINDS: usize = 4096;
@@ -36,6 +36,13 @@ pub struct Kind {
 }
 
 impl Kind {
+    /// Returns a number that hardly another kind of a chunk has.
+    fn number(&self) -> u32 {
+        let mix = |sum: u32, code: &u32| sum.wrapping_mul(31).wrapping_add(*code);
+        let sum = self.codes.iter().fold(u32::from(self.has_response), mix);
+        sum ^ sum >> 7
+    }
+
     /// Returns the code in a column, if the kind has it.
     pub(super) fn code(&self, column: Column) -> Option<u32> {
         let at = KIND.iter().position(|known| *known == column)?;
@@ -71,26 +78,16 @@ impl Supply {
     /// Counts the events of a chunk; of the columns, those in `wanted` are looked at.
     pub fn of(frame: &EventFrame, wanted: u64) -> Self {
         let mut supply = Self::default();
-        let mut run: Option<(Kind, u64)> = None;
-        for row_idx in 0..frame.height() {
+        let kinds = (0..frame.height()).map(|row_idx| {
             let detail = frame.detail(row_idx);
             let kind = Kind {
                 codes: KIND.map(|column| frame.code(column, row_idx)),
                 has_request: !detail.request_object.is_empty(),
                 has_response: !detail.response_object.is_empty(),
             };
-            match &mut run {
-                Some((known, count)) if *known == kind => *count += 1,
-                run => {
-                    if let Some((kind, count)) = run.replace((kind, 1)) {
-                        supply.add(kind, count);
-                    }
-                }
-            }
-        }
-        if let Some((kind, count)) = run {
-            supply.add(kind, count);
-        }
+            (kind.number(), kind)
+        });
+        count(kinds, |kind, count| supply.add(kind, count));
         let wanted = Column::ALL
             .iter()
             .filter(|column| wanted & bit(**column) != 0);

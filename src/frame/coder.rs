@@ -9,9 +9,10 @@ use std::borrow::Cow;
 use hashbrown::HashMap;
 
 use super::memo::Memo;
-use super::pieces::{ADDRESSES, ANNOTATIONS, OBJECT, ORIGIN, Table, USER};
+use super::pieces::{ADDRESSES, ANNOTATION_CODES, OBJECT, ORIGIN, Table, USER};
 use super::vocabulary::{NULL, Vocabulary, known, parse_list};
 use crate::decode::event::{Annotations, Event, ObjectRef, Span, Text, User};
+use crate::decode::time::Clock;
 
 /// The group that RBAC never judges.
 pub const MASTERS: &str = "system:masters";
@@ -162,11 +163,14 @@ pub struct Coder {
     texts: Memo<u32>,
     /// By JSON text, as all that follow.
     words: [Memo<u32>; 4],
+    /// Of each kind of word the last one, in its quotes.
+    last_words: [(String, u32); 4],
     addresses: Pieces<{ ADDRESSES.len() }>,
     users: Pieces<{ USER.len() }>,
     objects: Pieces<{ OBJECT.len() }>,
-    annotations: Pieces<{ ANNOTATIONS.len() }>,
+    annotations: Pieces<ANNOTATION_CODES>,
     legacy_keys: HashMap<[u32; 4], u32>,
+    pub(crate) clock: Clock,
     /// The chunk that the tables are of.
     chunk: u32,
 }
@@ -177,7 +181,7 @@ pub(super) struct Tables {
     pub(super) users: Table<{ USER.len() }>,
     pub(super) addresses: Table<{ ADDRESSES.len() }>,
     pub(super) objects: Table<{ OBJECT.len() }>,
-    pub(super) annotations: Table<{ ANNOTATIONS.len() }>,
+    pub(super) annotations: Table<ANNOTATION_CODES>,
     pub(super) origins: Table<{ ORIGIN.len() }>,
 }
 
@@ -209,11 +213,13 @@ impl Coder {
             vocabulary: vocabulary.clone(),
             texts: Memo::new(),
             words: [(); 4].map(|()| Memo::new()),
+            last_words: Default::default(),
             addresses: Pieces::new(),
             users: Pieces::new(),
             objects: Pieces::new(),
             annotations: Pieces::new(),
             legacy_keys: HashMap::new(),
+            clock: Clock::default(),
             chunk: 0,
         }
     }
@@ -281,9 +287,22 @@ impl Coder {
         target.stage_time = event.stage_time;
     }
 
+    /// Returns length and code of the last word of its kind, if `json` starts with the same one, quotes and all.
+    #[inline]
+    pub(crate) fn last_word(&self, word: Word, json: &str) -> Option<(usize, u32)> {
+        let (last, code) = &self.last_words[word as usize];
+        let is_same = !last.is_empty() && json.starts_with(last.as_str());
+        is_same.then_some((last.len(), *code))
+    }
+
     /// Returns the code of a word by its JSON text without the quotes, if that is known.
     pub(crate) fn known_word(&mut self, word: Word, json: &str) -> Option<u32> {
-        self.words[word as usize].get(json).copied()
+        let code = *self.words[word as usize].get(json)?;
+        let (last, last_code) = &mut self.last_words[word as usize];
+        last.clear();
+        last.extend(["\"", json, "\""]);
+        *last_code = code;
+        Some(code)
     }
 
     /// Codes a word, and remembers it unless it was written with escapes.
@@ -486,16 +505,16 @@ impl Coder {
         .map(|text| self.code(text))
     }
 
-    fn annotation_codes(&mut self, annotations: &Annotations<'_>) -> [u32; ANNOTATIONS.len()] {
+    fn annotation_codes(&mut self, annotations: &Annotations<'_>) -> [u32; ANNOTATION_CODES] {
         [
-            &annotations.decision,
-            &annotations.reason,
-            &annotations.legacy_token,
-            &annotations.legacy_secret,
-            &annotations.legacy_invalidated,
-            &annotations.truncated,
+            self.code(&annotations.decision),
+            self.code(&annotations.reason),
+            self.code(&annotations.legacy_token),
+            self.code(&annotations.legacy_secret),
+            self.code(&annotations.legacy_invalidated),
+            self.code(&annotations.truncated),
+            annotations.has_others.into(),
         ]
-        .map(|text| self.code(text))
     }
 }
 
@@ -529,7 +548,7 @@ pub fn identity_kind(username: &str) -> &'static str {
 }
 
 /// Says how a request ended, by its HTTP status; null if it has no response yet.
-pub(super) fn outcome(code: u32) -> u32 {
+pub(crate) fn outcome(code: u32) -> u32 {
     match code {
         0 => NULL,
         1..=399 => known::OK,

@@ -165,10 +165,10 @@ impl<'a> EventColumns<'a> {
         self.frame.tables.origins.find_or_add(codes)
     }
 
-    /// Turns the buffers into a frame; `data` is the chunk that the events were decoded from. The coder
+    /// Turns the buffers into a frame; `text` is the chunk that the events were decoded from. The coder
     /// serves again.
-    pub fn finish(mut self, data: Vec<u8>) -> (EventFrame, Coder) {
-        self.frame.data = data;
+    pub fn finish(mut self, text: String) -> (EventFrame, Coder) {
+        self.frame.text = text;
         self.coder.finish_chunk(&mut self.frame.tables);
         (self.frame, self.coder)
     }

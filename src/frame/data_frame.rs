@@ -91,7 +91,7 @@ mod tests {
             };
             columns.push(&event, text, &place);
         }
-        let (frame, _) = columns.finish(Vec::new());
+        let (frame, _) = columns.finish(String::new());
         assert_eq!([frame.record(0), frame.record(1)], EVENTS);
         let data = frame.to_polars(Column::ALL);
         let data_type = vocabulary.data_type();

@@ -10,6 +10,7 @@
 
 pub mod coder;
 pub mod columns;
+mod count;
 mod data_frame;
 mod memo;
 pub mod pieces;
@@ -22,6 +23,7 @@ use crate::decode::event::Span;
 pub use coder::Coder;
 use coder::{Tables, outcome};
 pub use columns::{EventColumns, EventText, Origin, Place};
+pub(crate) use count::count;
 use pieces::{Home, OWN, Piece, home};
 pub use schema::{Column, ColumnType};
 pub use vocabulary::{NULL, Vocabulary};
@@ -31,8 +33,8 @@ pub use vocabulary::{NULL, Vocabulary};
 /// Shape: one row per event in file order; columns as in [`Column::ALL`]; null is absent or empty.
 pub struct EventFrame {
     vocabulary: Vocabulary,
-    /// The chunk, UTF-8.
-    data: Vec<u8>,
+    /// The chunk.
+    text: String,
     /// Texts that stand in the chunk otherwise, or not at all: with escapes, or unwrapped.
     kept: String,
     file: u32,
@@ -125,7 +127,7 @@ impl EventFrame {
     fn empty(vocabulary: &Vocabulary) -> Self {
         Self {
             vocabulary: vocabulary.clone(),
-            data: Vec::new(),
+            text: String::new(),
             kept: String::new(),
             file: NULL,
             own: std::array::from_fn(|_| Vec::new()),
@@ -141,7 +143,7 @@ impl EventFrame {
 
     /// Takes out everything, but not its room.
     fn clear(&mut self) {
-        self.data = Vec::new();
+        self.text = String::new();
         // A chunk of many long texts must not keep its room for good.
         self.kept.clear();
         self.kept.shrink_to(1 << 20);
@@ -155,9 +157,9 @@ impl EventFrame {
         self.details.clear();
     }
 
-    /// Takes the bytes of the chunk back; the texts of the frame are gone then.
-    pub fn take_data(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.data)
+    /// Takes the text of the chunk back; the texts of the frame are gone then.
+    pub fn take_text(&mut self) -> String {
+        std::mem::take(&mut self.text)
     }
 
     /// Keeps a text that does not stand in the chunk as it is.
@@ -173,12 +175,12 @@ impl EventFrame {
     #[inline]
     fn resolve(&self, span: TextSpan) -> &str {
         let (start, length) = ((span.start & !KEPT) as usize, span.length as usize);
-        if span.start & KEPT != 0 {
-            &self.kept[start..start + length]
+        let text = if span.start & KEPT == 0 {
+            &self.text
         } else {
-            let bytes = &self.data[start..start + length];
-            simdutf8::basic::from_utf8(bytes).expect("whole characters of checked text")
-        }
+            &self.kept
+        };
+        &text[start..start + length]
     }
 
     /// Returns a copy that does not need the chunk any more: its texts stand in what it keeps, and of each event
@@ -191,7 +193,7 @@ impl EventFrame {
         let texts = self.texts.iter().flatten().map(length).sum::<usize>();
         let mut copy = Self {
             vocabulary: self.vocabulary.clone(),
-            data: Vec::new(),
+            text: String::new(),
             kept: String::with_capacity(texts),
             file: self.file,
             own: self.own.clone(),
@@ -231,7 +233,7 @@ impl EventFrame {
             + self.height() * rows
             + pieces
             + details
-            + self.data.len()
+            + self.text.len()
             + self.kept.len()
     }
 
@@ -264,7 +266,8 @@ impl EventFrame {
 
     /// Returns the code at `row_idx` of a coded column, [`NULL`] being null; the value of a number column;
     /// 1 at a flag that is set.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "most callers name the column")]
+    #[inline(always)]
     pub fn code(&self, column: Column, row_idx: usize) -> u32 {
         match home(column) {
             Home::Own(at) => self.own[at][row_idx],
@@ -294,6 +297,12 @@ impl EventFrame {
         user == 1 || impersonated == 1
     }
 
+    /// Returns whether the event of row `row_idx` has annotations under a name that is no column's path.
+    pub fn has_other_annotations(&self, row_idx: usize) -> bool {
+        let number = self.pieces[Piece::Annotations as usize][row_idx];
+        self.tables.annotations.get(number)[pieces::ANNOTATION_CODES - 1] == 1
+    }
+
     /// Returns all codes of a column, as [`Self::code`] gives them.
     pub fn codes(&self, column: Column) -> Cow<'_, [u32]> {
         if let Home::Own(at) = home(column) {
@@ -309,7 +318,8 @@ impl EventFrame {
     }
 
     /// Returns the codes of a piece, in the order of its columns.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "most callers name the column")]
+    #[inline(always)]
     pub fn piece(&self, piece: Piece, number: u32) -> &[u32] {
         match piece {
             Piece::User | Piece::Impersonated => self.tables.users.get(number),
@@ -335,6 +345,11 @@ impl EventFrame {
     /// Returns the text at `row_idx` of a text column; null is empty.
     pub fn text(&self, column: Column, row_idx: usize) -> &str {
         self.texts(column).get(row_idx)
+    }
+
+    /// Returns whether a text column has a value at `row_idx`.
+    pub fn has_text(&self, column: Column, row_idx: usize) -> bool {
+        self.texts(column).spans[row_idx].length != 0
     }
 
     /// Returns a text column.

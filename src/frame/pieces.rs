@@ -46,6 +46,9 @@ pub(super) const ANNOTATIONS: [Column; 6] = [
     Column::Truncated,
 ];
 
+/// Codes of a piece of annotations: those of [`ANNOTATIONS`], and behind them 1 if there are others.
+pub(super) const ANNOTATION_CODES: usize = ANNOTATIONS.len() + 1;
+
 /// Columns that the origin of the record fills: the user's option or an envelope.
 pub(super) const ORIGIN: [Column; 4] = [
     Column::Cluster,
@@ -108,7 +111,8 @@ pub enum Home {
 }
 
 /// Returns where the codes of `column` are.
-#[inline]
+#[expect(clippy::inline_always, reason = "most callers name the column")]
+#[inline(always)]
 pub fn home(column: Column) -> Home {
     HOMES[column as usize]
 }

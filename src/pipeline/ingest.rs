@@ -10,7 +10,7 @@ use crate::detect::request::{RequestColumns, row_ts};
 use crate::finding::Timestamp;
 use crate::frame::pieces::Piece;
 use crate::frame::vocabulary::known;
-use crate::frame::{Column, EventFrame, NULL, Vocabulary};
+use crate::frame::{Column, EventFrame, NULL, Vocabulary, count};
 use crate::memory::remembers;
 use crate::report::{ApiServer, Census, GAPS, Gap, Guess, Ingest};
 
@@ -30,40 +30,22 @@ const RESOURCES: [&str; 10] = [
 
 /// Counts by code.
 #[derive(Default, Serialize, Deserialize)]
-struct Counts {
-    counts: HashMap<u32, u64>,
-    /// The code that came last, not yet in `counts`: values come in runs.
-    run: (u32, u64),
-}
+struct Counts(HashMap<u32, u64>);
 
 impl Counts {
-    fn add(&mut self, code: u32) {
-        if self.run.0 == code {
-            self.run.1 += 1;
-        } else {
-            self.flush();
-            self.run = (code, 1);
-        }
-    }
-
-    fn flush(&mut self) {
-        let (code, count) = std::mem::take(&mut self.run);
-        if count > 0 {
-            *self.counts.entry(code).or_default() += count;
-        }
+    fn add(&mut self, codes: &[u32]) {
+        let codes = codes.iter().map(|&code| (code, code));
+        count(codes, |code, count| {
+            *self.0.entry(code).or_default() += count;
+        });
     }
 
     /// Returns the counts by text, in the order of the texts: nothing may depend on codes.
     fn by_text<'v>(&self, vocabulary: &'v Vocabulary) -> BTreeMap<&'v str, u64> {
-        let counts = self.counts.iter();
-        let mut by_text: BTreeMap<&str, u64> = counts
+        let counts = self.0.iter();
+        counts
             .map(|(&code, &count)| (vocabulary.text(code), count))
-            .collect();
-        let (code, count) = self.run;
-        if count > 0 {
-            *by_text.entry(vocabulary.text(code)).or_default() += count;
-        }
-        by_text
+            .collect()
     }
 
     fn census(&self, vocabulary: &Vocabulary) -> Census {
@@ -160,19 +142,22 @@ impl Gathering {
 
     /// Takes in the events of a chunk, duplicates too.
     pub(super) fn frame(&mut self, frame: &EventFrame) {
-        for &code in &*frame.codes(Column::Stage) {
-            self.stages.add(code);
-        }
-        for &code in &*frame.codes(Column::Verb) {
-            self.verbs.add(code);
-        }
-        for &code in &*frame.codes(Column::UserAgent) {
-            self.agents.add(code);
-        }
         let levels = frame.codes(Column::Level);
+        self.levels.add(&levels);
+        self.stages.add(&frame.codes(Column::Stage));
+        self.verbs.add(&frame.codes(Column::Verb));
+        self.agents.add(&frame.codes(Column::UserAgent));
+        let resources = levels.iter().enumerate().map(|(row_idx, &level)| {
+            let resource = frame.code(Column::Resource, row_idx);
+            (resource ^ level << 5, (resource, level))
+        });
+        count(resources, |resource_level, count| {
+            if resource_level.0 != NULL {
+                *self.resource_levels.entry(resource_level).or_default() += count;
+            }
+        });
         let mut last_user = u32::MAX;
-        for (row_idx, &level) in levels.iter().enumerate() {
-            self.levels.add(level);
+        for row_idx in 0..frame.height() {
             let user = frame.pieces(Piece::User)[row_idx];
             if user != last_user {
                 last_user = user;
@@ -184,14 +169,13 @@ impl Gathering {
             self.with_decision += has(Column::Decision);
             self.truncated += has(Column::Truncated);
             let resource = frame.code(Column::Resource, row_idx);
-            if resource != NULL {
-                *self.resource_levels.entry((resource, level)).or_default() += 1;
+            let is_secret = resource == known::SECRETS
+                || resource == known::TOKEN_REVIEWS
+                || frame.code(Column::Subresource, row_idx) == known::TOKEN;
+            if is_secret && resource != NULL {
                 let detail = frame.detail(row_idx);
                 let body = !detail.response_object.is_empty() || !detail.request_object.is_empty();
-                let is_secret = resource == known::SECRETS
-                    || resource == known::TOKEN_REVIEWS
-                    || frame.code(Column::Subresource, row_idx) == known::TOKEN;
-                self.secret_bodies += u64::from(body && is_secret);
+                self.secret_bodies += u64::from(body);
             }
         }
     }

@@ -27,7 +27,7 @@ use crate::report::clean::redact;
 const MAGIC: &[u8; 8] = b"kscrymem";
 
 /// The version of the form; a change of anything that is remembered makes a new one.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Bytes before the content.
 const HEADER_BYTES: usize = 28;

@@ -344,7 +344,7 @@ impl<'r> Merge<'r> {
             if let Some(store) = &self.store {
                 store.push(&frame, started.batch.gists, &started.fates);
             }
-            self.recycled.put_buffer(frame.take_data());
+            self.recycled.put_buffer(frame.take_text().into_bytes());
             self.recycled.put_frame(frame);
         }
     }

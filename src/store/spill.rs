@@ -438,7 +438,7 @@ mod tests {
                     columns.push(&event, &text, &Place::default());
                 }
             }
-            let (frame, used) = columns.finish(Vec::new());
+            let (frame, used) = columns.finish(String::new());
             coder = Some(used);
             let fates = [Fate::Open, Fate::Final, Fate::Duplicate]
                 .into_iter()

@@ -48,7 +48,7 @@ fn main() {
                         columns.push(&event, line.text, &place);
                     }
                 }
-                let (frame, used) = columns.finish(Vec::new());
+                let (frame, used) = columns.finish(String::new());
                 coder = Some(used);
                 events += frame.height();
                 recycled = Some(frame);

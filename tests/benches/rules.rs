@@ -137,7 +137,7 @@ fn ours(text: &str, rules: &CompiledRules) -> (usize, usize) {
                 columns.push(&event, line.text, &place);
             }
         }
-        let (frame, used) = columns.finish(head.as_bytes().to_vec());
+        let (frame, used) = columns.finish(head.to_owned());
         hits += rules.evaluate(&frame).len();
         coder = Some(used);
         events += frame.height();

@@ -10,8 +10,7 @@ use kubescry::frame::{Coder, Column, ColumnType, EventColumns, EventFrame, Place
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let mut data = data.to_vec();
-    let text = text_of(&mut data);
+    let text = &*text_of(data.to_vec());
     // The API server never writes a blank in front, so that leads to the general path.
     let spaced = format!(" {text}");
     let mut coder = Coder::new(&Vocabulary::new());
@@ -48,7 +47,7 @@ fn framed<'a>(
     if is_read {
         columns.push(&event, text, &Place::default());
     }
-    let (frame, coder) = columns.finish(Vec::new());
+    let (frame, coder) = columns.finish(String::new());
     (is_read.then_some(frame), coder)
 }
 

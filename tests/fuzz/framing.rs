@@ -82,9 +82,8 @@ fn read(data: &[u8], options: &ReadOptions) -> (Vec<Row>, Vec<Oversize>) {
             assert!(last <= span.start && span.start <= span.end && span.end <= chunk.data.len());
             last = span.end;
         }
-        let mut data = std::mem::take(&mut chunk.data);
-        let text = text_of(&mut data);
-        for record in records(&chunk, text) {
+        let text = text_of(std::mem::take(&mut chunk.data));
+        for record in records(&chunk, &text) {
             // Whether a short hole ends a record already depends on the chunk; see `split_holes`.
             for (at, piece) in split_holes(record.text) {
                 let piece = trim_record(piece);

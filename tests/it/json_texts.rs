@@ -73,7 +73,7 @@ fn body(line: &str) -> String {
     let mut event = CodedEvent::default();
     kubescry::decode::decode(line, columns.coder(), &mut event).unwrap();
     columns.push(&event, line, &Place::default());
-    let (frame, _) = columns.finish(Vec::new());
+    let (frame, _) = columns.finish(String::new());
     let span = frame.detail(0).request_object;
     span.slice(frame.record(0)).trim().to_owned()
 }

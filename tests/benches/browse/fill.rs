@@ -152,7 +152,7 @@ impl Writer {
             self.line += 1;
         }
         self.offset += text.len() as u64;
-        let (frame, used) = columns.finish(text.as_bytes().to_vec());
+        let (frame, used) = columns.finish(text.to_owned());
         self.coder = Some(used);
         let gists = Gist::of_frame(&frame);
         let fate = |row_idx| match Stage::of(frame.code(Column::Stage, row_idx)) {
