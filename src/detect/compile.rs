@@ -21,7 +21,6 @@ use super::members::Members;
 use super::modifier::Modifiers;
 use super::request::Request;
 use super::tree::{Tree, UnknownDetection};
-use super::value::Values;
 use super::view;
 use crate::frame::Column;
 use crate::rules::{Rule, RuleBody, RuleError, RuleMeta, RuleSet};
@@ -59,8 +58,6 @@ pub(super) struct CompiledRule {
     pub(super) has_body: bool,
     /// Tests of coded columns without which it cannot hold.
     pub(super) needed: Vec<u32>,
-    /// Whether it cannot hold without a request or response body.
-    pub(super) needs_body: bool,
     /// Its lists of exclusions, those that hold everywhere first.
     pub(super) exclude: Vec<u32>,
     /// Of a list: whether it is for some distributions only.
@@ -259,7 +256,6 @@ fn finish(mut tree: Tree<u32>, leaves: &[Leaf]) -> CompiledRule {
     CompiledRule {
         has_body: highest >= BODY_COST,
         needed: needed(&tree, leaves),
-        needs_body: needs_body(&tree, leaves),
         tree,
         exclude: Vec::new(),
         is_of_some: false,
@@ -278,20 +274,6 @@ fn needed(tree: &Tree<u32>, leaves: &[Leaf]) -> Vec<u32> {
         }
         Tree::Test(leaf_idx) if leaves[*leaf_idx as usize].place == Place::Coded => vec![*leaf_idx],
         _ => Vec::new(),
-    }
-}
-
-/// Returns whether a condition cannot hold where there is neither request nor response body.
-fn needs_body(tree: &Tree<u32>, leaves: &[Leaf]) -> bool {
-    let needs = |part: &Tree<u32>| needs_body(part, leaves);
-    match tree {
-        Tree::And(parts) => parts.iter().any(needs),
-        Tree::Or(parts) | Tree::AtLeast(_, parts) => !parts.is_empty() && parts.iter().all(needs),
-        Tree::Not(_) => false,
-        Tree::Test(leaf_idx) => {
-            let leaf = &leaves[*leaf_idx as usize];
-            leaf.field.is_of_body() && !leaf.test.matches(&Values::MISSING)
-        }
     }
 }
 

@@ -269,14 +269,8 @@ impl<'r> Engine<'r> {
 
     /// Says which rules the log can feed; `unseen` are fields in bodies that no event has, if somebody looked.
     pub fn feed(&self, unseen: &BTreeSet<String>) -> Vec<Fed> {
-        let judge = Judge {
-            rules: self.rules,
-            compiled: self.compiled,
-            vocabulary: self.vocabulary,
-            supply: self.coverage.supply(),
-            unseen,
-        };
-        judge.judge()
+        let supply = self.coverage.supply();
+        Judge::new(self.rules, self.compiled, self.vocabulary, supply, unseen).judge()
     }
 
     /// Forgets what no request from `before` on has to do with, if those that wait for their end are answered within
@@ -388,9 +382,14 @@ impl<'r> Engine<'r> {
             *self.excluded.entry((rule, list)).or_default() += 1;
             return;
         }
+        if held_by == 0 {
+            self.matched.push(rule);
+            if self.silent[rule as usize] {
+                return; // Others say what it comes to.
+            }
+        }
         let key = key(request, &self.groups[rule as usize], vocabulary);
         let group = if held_by == 0 {
-            self.matched.push(rule);
             let group = self.hits.entry((rule, key));
             group.or_insert_with(|| HitGroup::new(why()))
         } else {

@@ -6,12 +6,15 @@
 //!
 //! Promised: a rule that holds at some event of the log is never said to lack anything.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use rsigma_parser::{
     ConditionExpr, CorrelationCondition, CorrelationRule, CorrelationType, Detection, Detections,
 };
 use serde::{Deserialize, Serialize};
+
+use hashbrown::HashMap;
 
 use super::compile::CompiledRules;
 use super::field::{Field, Region};
@@ -97,15 +100,17 @@ impl Reach {
 /// Decides for every rule whether a log can feed it.
 pub struct Judge<'a> {
     /// The rules.
-    pub rules: &'a RuleSet,
+    rules: &'a RuleSet,
     /// The same, compiled.
-    pub compiled: &'a CompiledRules,
+    compiled: &'a CompiledRules,
     /// The dictionary of the log.
-    pub vocabulary: &'a Vocabulary,
+    vocabulary: &'a Vocabulary,
     /// What the log has to offer.
-    pub supply: &'a Supply,
+    supply: &'a Supply,
     /// Fields in bodies that no event has; empty if nobody looked.
-    pub unseen: &'a BTreeSet<String>,
+    unseen: &'a BTreeSet<String>,
+    /// What tests say of codes, once they were asked: many rules share a test, and many kinds a code.
+    answers: RefCell<HashMap<(u32, u32), bool>>,
 }
 
 /// What is known of the events; each step forgets one thing more.
@@ -128,7 +133,25 @@ impl CompiledRules {
     }
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
+    /// Returns one that has decided nothing yet.
+    pub fn new(
+        rules: &'a RuleSet,
+        compiled: &'a CompiledRules,
+        vocabulary: &'a Vocabulary,
+        supply: &'a Supply,
+        unseen: &'a BTreeSet<String>,
+    ) -> Self {
+        Self {
+            rules,
+            compiled,
+            vocabulary,
+            supply,
+            unseen,
+            answers: RefCell::default(),
+        }
+    }
+
     /// Returns what the log means to each rule, in their order.
     pub fn judge(&self) -> Vec<Fed> {
         let all = 0..self.rules.rules.len();
@@ -154,6 +177,11 @@ impl Judge<'_> {
         {
             return verdict;
         }
+        let kinds: Vec<&Kind> = self
+            .supply
+            .kinds()
+            .filter(|kind| self.concerns(rule, kind))
+            .collect();
         for known in [
             Known::Fields,
             Known::Bodies,
@@ -162,10 +190,7 @@ impl Judge<'_> {
             Known::Kinds,
         ] {
             let is_open = self.meta_allows(meta, known)
-                && self
-                    .supply
-                    .kinds()
-                    .any(|kind| self.is_open(rule, kind, known));
+                && kinds.iter().any(|kind| self.is_open(rule, kind, known));
             if !is_open {
                 continue;
             }
@@ -213,6 +238,20 @@ impl Judge<'_> {
                 || meta.stages.iter().any(has_stage))
     }
 
+    /// Returns whether the rule may hold at events of a kind, whatever is forgotten of these: a quick look, as most
+    /// rules are about a few kinds.
+    fn concerns(&self, rule: usize, kind: &Kind) -> bool {
+        let Some(compiled) = &self.compiled.rules[rule] else {
+            return true;
+        };
+        let mut needed = compiled.needed.iter();
+        needed.all(|leaf| {
+            let field = &self.compiled.leaves[*leaf as usize].field;
+            *field == Field::Column(Column::Stage)
+                || self.decide(*leaf, kind, Known::Kinds) != Some(false)
+        })
+    }
+
     /// Returns whether the rule may hold at events of a kind.
     fn is_open(&self, rule: usize, kind: &Kind, known: Known) -> bool {
         let meta = &self.rules.rules[rule].meta;
@@ -224,7 +263,7 @@ impl Judge<'_> {
         };
         let decided = compiled
             .tree
-            .decide(&mut |leaf| self.decide(&self.compiled.leaves[*leaf as usize], kind, known));
+            .decide(&mut |leaf| self.decide(*leaf, kind, known));
         decided != Some(false)
     }
 
@@ -243,7 +282,8 @@ impl Judge<'_> {
     }
 
     /// Returns whether a test holds at all events of a kind, or at none; `None` if it may differ.
-    fn decide(&self, leaf: &Leaf, kind: &Kind, known: Known) -> Option<bool> {
+    fn decide(&self, leaf_idx: u32, kind: &Kind, known: Known) -> Option<bool> {
+        let leaf = &self.compiled.leaves[leaf_idx as usize];
         if matches!(leaf.test, LeafTest::Related(..)) {
             return None;
         }
@@ -251,7 +291,11 @@ impl Judge<'_> {
         match &leaf.field {
             Field::Column(Column::Stage) if known > Known::Stages => None,
             Field::Column(column) => match kind.code(*column) {
-                Some(code) => Some(leaf.test.matches(&coded(self.vocabulary, *column, code))),
+                Some(code) => {
+                    let holds = || leaf.test.matches(&coded(self.vocabulary, *column, code));
+                    let mut answers = self.answers.borrow_mut();
+                    Some(*answers.entry((leaf_idx, code)).or_insert_with(holds))
+                }
                 None => self.is_unfilled(*column, known).then(missing),
             },
             Field::Derived(Derived::ExecCommand | Derived::ExecArgv) => {
@@ -457,13 +501,9 @@ mod tests {
         let frame = sample::frame_of("a.log", &events.join("\n")).unwrap();
         let watch = Watch::new(&compiled);
         watch.note(&frame);
-        let judge = Judge {
-            rules: &rules,
-            compiled: &compiled,
-            vocabulary: frame.vocabulary(),
-            supply: &Supply::of(&frame, compiled.columns(&rules)),
-            unseen: &watch.unseen(),
-        };
+        let supply = Supply::of(&frame, compiled.columns(&rules));
+        let unseen = watch.unseen();
+        let judge = Judge::new(&rules, &compiled, frame.vocabulary(), &supply, &unseen);
         judge.judge().remove(0).verdict
     }
 

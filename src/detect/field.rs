@@ -216,15 +216,6 @@ impl Field {
         }
     }
 
-    /// Returns whether the field stands in a request or response body.
-    pub(super) fn is_of_body(&self) -> bool {
-        match self {
-            Self::Body(Region::RequestObject | Region::ResponseObject, _) => true,
-            Self::Body(region, _) => region.is_view(),
-            _ => false,
-        }
-    }
-
     /// Returns the coded column whose value alone decides.
     pub(super) fn source(&self) -> Option<Column> {
         match self {

@@ -14,9 +14,11 @@ use chrono::{DateTime, Datelike, Timelike};
 use hashbrown::HashSet;
 use ipnet::IpNet;
 use regex::{Regex, RegexBuilder};
+use regex_syntax::ParserBuilder;
 use rsigma_parser::{Modifier, SigmaValue, SpecialChar, StringPart};
 
 use super::modifier::Modifiers;
+use super::needle;
 use super::value::{Number, Scalar, Values};
 
 /// A compiled test; it holds if any of its alternatives does.
@@ -44,18 +46,14 @@ pub(super) enum Test {
 /// A regular expression, built when it is first asked for: most rules of a run never are.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
-    builder: RegexBuilder,
-    built: OnceLock<Option<Regex>>,
+    pub(super) builder: RegexBuilder,
+    pub(super) built: OnceLock<Option<Regex>>,
+    /// What it is built of, and with the same flags.
+    pub(super) text: String,
+    pub(super) parser: ParserBuilder,
 }
 
 impl Pattern {
-    pub(super) fn new(builder: RegexBuilder) -> Self {
-        Self {
-            builder,
-            built: OnceLock::new(),
-        }
-    }
-
     /// Builds the expression now.
     ///
     /// # Errors
@@ -64,6 +62,10 @@ impl Pattern {
         let regex = self.builder.build()?;
         self.built.get_or_init(|| Some(regex));
         Ok(())
+    }
+
+    fn needles(&self) -> Option<Vec<String>> {
+        needle::of(&self.parser.build().parse(&self.text).ok()?)
     }
 
     fn is_match(&self, text: &str) -> bool {
@@ -173,6 +175,23 @@ impl Matcher {
         Ok(Self { tests: joined })
     }
 
+    /// Returns texts in lower case, of which at least one stands in the lower case of every ASCII text that the test
+    /// holds for; `None` if there are none, or too many or too short ones to be of use.
+    ///
+    /// For a field that is not there the test does not hold either, if there are such texts.
+    pub(super) fn needles(&self) -> Option<Vec<String>> {
+        let mut needles = Vec::new();
+        for test in &self.tests {
+            needles.extend(match test {
+                Test::Text(text) => text.needles()?,
+                Test::AnyText(any) => any.needles(),
+                Test::Regex(pattern) => pattern.needles()?,
+                _ => return None,
+            });
+        }
+        needle::are_of_use(&needles).then_some(needles)
+    }
+
     /// Returns whether the test holds for a field with `values`.
     pub fn matches(&self, values: &Values<'_>) -> bool {
         self.tests.iter().any(|test| match test {
@@ -249,8 +268,8 @@ fn any_text(texts: Vec<TextTest>) -> Result<Vec<Test>, String> {
 #[derive(Debug, Clone)]
 pub(super) struct AnyText {
     equal: HashSet<String>,
-    /// For the others: where each has to stand.
-    shapes: Vec<Shape>,
+    /// The others, and where each has to stand.
+    others: Vec<(String, Shape)>,
     automaton: Option<AhoCorasick>,
     cased: bool,
 }
@@ -273,10 +292,19 @@ impl AnyText {
         };
         Ok(Self {
             equal: equal.into_iter().map(|text| text.needle).collect(),
-            shapes: others.into_iter().map(|text| text.shape).collect(),
+            others: others
+                .into_iter()
+                .map(|text| (text.needle, text.shape))
+                .collect(),
             automaton,
             cased,
         })
+    }
+
+    fn needles(&self) -> Vec<String> {
+        let others = self.others.iter().map(|(needle, _)| needle);
+        let all = self.equal.iter().chain(others);
+        all.map(|needle| needle.to_lowercase()).collect()
     }
 
     fn matches(&self, text: &str) -> bool {
@@ -292,7 +320,7 @@ impl AnyText {
             return false;
         };
         automaton.find_overlapping_iter(&*folded).any(|found| {
-            match self.shapes[found.pattern().as_usize()] {
+            match self.others[found.pattern().as_usize()].1 {
                 Shape::Prefix => found.start() == 0,
                 Shape::Suffix => found.end() == folded.len(),
                 _ => true,
@@ -360,6 +388,14 @@ impl TextTest {
         }
     }
 
+    fn needles(&self) -> Option<Vec<String>> {
+        let needle = match &self.shape {
+            Shape::Glob(glob) => glob.needle()?,
+            _ => self.needle.to_lowercase(),
+        };
+        Some(vec![needle])
+    }
+
     /// Returns whether `text` is as asked for.
     fn matches(&self, text: &str) -> bool {
         if self.cased {
@@ -423,6 +459,17 @@ impl Glob {
             }
         }
         Self { pieces }
+    }
+
+    /// Returns the longest text without wildcards, in lower case.
+    fn needle(&self) -> Option<String> {
+        let runs = self
+            .pieces
+            .iter()
+            .flat_map(|piece| piece.split(Option::is_none));
+        let longest = runs.max_by_key(|run| run.len())?;
+        let text: String = longest.iter().flatten().collect();
+        Some(text.to_lowercase())
     }
 
     /// Returns whether the whole of `text` is as asked for.

@@ -14,13 +14,14 @@
 //! - Keys may hold dots: a path takes the longest key first at every object ([`path`]).
 //! - A keyword is looked for in the record's raw text, as it stands in the log.
 //!
-//! How it is fast: every distinct test of all rules stands once ([`compile`]); a test of a coded column
-//! runs once per distinct value of the run; what reads text runs on rows that are still candidates, and
-//! bodies are parsed last, once per row for all rules ([`evaluate`]).
+//! How it is fast: every distinct test of all rules stands once ([`compile`]), and a test of a coded column runs once
+//! per distinct value of the run. Rows for which the same of these hold are of one class, for which it is worked out
+//! once what is left of the rules; what reads text or bodies runs on rows where it still matters, bodies parsed last and
+//! once per row for all rules ([`evaluate`]).
 
 pub mod analytics;
-pub mod bitmap;
 pub mod check;
+mod class;
 pub mod compile;
 mod correlate;
 pub mod coverage;
@@ -37,12 +38,14 @@ pub mod makers;
 pub mod matcher;
 pub mod members;
 pub mod modifier;
+mod needle;
 pub mod outline;
 pub mod path;
 pub mod rbac;
 pub mod request;
 mod row;
 pub mod sample;
+mod screen;
 mod seen;
 pub mod supply;
 pub mod tally;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use ipnet::IpNet;
 use regex::RegexBuilder;
@@ -342,13 +343,24 @@ impl Modifiers {
     }
 
     fn regex(&self, value: &SigmaValue) -> Test {
-        let mut builder = RegexBuilder::new(&value.to_string());
+        let text = value.to_string();
+        let mut builder = RegexBuilder::new(&text);
         builder
             .case_insensitive(self.ignore_case)
             .multi_line(self.multi_line)
             .dot_matches_new_line(self.dot_all)
             .size_limit(REGEX_BYTES);
-        Test::Regex(Pattern::new(builder))
+        let mut parser = regex_syntax::ParserBuilder::new();
+        parser
+            .case_insensitive(self.ignore_case)
+            .multi_line(self.multi_line)
+            .dot_matches_new_line(self.dot_all);
+        Test::Regex(Pattern {
+            builder,
+            built: OnceLock::new(),
+            text,
+            parser,
+        })
     }
 
     fn text(&self, text: &SigmaString) -> TextTest {

@@ -7,7 +7,6 @@
 use rsigma_parser::{ConditionExpr, Detection, DetectionItem, Detections, Quantifier};
 
 use super::compile::{CompiledRules, Compiler, Problem, keywords, resolve};
-use super::evaluate::Pass;
 use super::field::{Field, Region};
 use super::leaf::LeafTest;
 use super::path::Path;
@@ -118,13 +117,12 @@ impl Outline {
 
     /// Says why the rule matches row `row_idx` or not.
     pub fn explain(&self, frame: &EventFrame, row_idx: usize) -> Explanation {
-        let pass = Pass::new(&self.tests, frame);
         let mut memo = Memo::new(self.tests.leaves.len());
         let mut event = Event {
             frame,
             row_idx,
             tests: &self.tests,
-            row: Row::new(&pass, row_idx, &mut memo),
+            row: Row::new(&self.tests, frame, row_idx, &mut memo),
         };
         let conditions = std::iter::once(&self.condition).chain(&self.filters);
         let conditions: Vec<Trace> = conditions.map(|node| event.trace(node)).collect();

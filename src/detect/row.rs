@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, SecondsFormat};
-use memchr::memmem;
 
-use super::evaluate::Pass;
+use super::compile::CompiledRules;
 use super::field::{Field, Region};
 use super::json::Json;
 use super::leaf::{Leaf, LeafTest, Place};
@@ -15,7 +14,8 @@ use crate::frame::{Column, ColumnType, EventFrame, NULL, Vocabulary};
 
 /// One row under evaluation, with what was parsed of it.
 pub(super) struct Row<'p, 'e> {
-    pass: &'p Pass<'e>,
+    rules: &'p CompiledRules,
+    frame: &'e EventFrame,
     idx: usize,
     record: &'e str,
     /// By region: its value, once it is parsed.
@@ -55,13 +55,18 @@ impl Memo {
 }
 
 impl<'p, 'e> Row<'p, 'e> {
-    pub(super) fn new(pass: &'p Pass<'e>, idx: usize, memo: &'p mut Memo) -> Self {
+    pub(super) fn new(
+        rules: &'p CompiledRules,
+        frame: &'e EventFrame,
+        idx: usize,
+        memo: &'p mut Memo,
+    ) -> Self {
         memo.clear();
-        let record = pass.frame.record(idx);
         Self {
-            pass,
+            rules,
+            frame,
             idx,
-            record,
+            record: frame.record(idx),
             regions: Default::default(),
             escapes: Default::default(),
             looks: [0; Region::ALL.len()],
@@ -71,22 +76,14 @@ impl<'p, 'e> Row<'p, 'e> {
 
     /// Returns whether a leaf holds at the row.
     pub(super) fn holds(&mut self, leaf_idx: u32) -> bool {
-        let pass = self.pass;
-        let leaf = &pass.rules.leaves[leaf_idx as usize];
-        if leaf.place == Place::Coded {
-            let found = &pass.found.coded[leaf_idx as usize];
-            return found.as_ref().is_some_and(|rows| rows.get(self.idx));
-        }
         if let Some(holds) = self.memo.verdicts[leaf_idx as usize] {
             return holds;
         }
-        let holds = match (leaf.place, &leaf.test) {
-            (Place::Row, _) => match &pass.found.tested[leaf_idx as usize] {
-                Some((tested, holding)) if tested.get(self.idx) => holding.get(self.idx),
-                _ => pass.holds_at(leaf, self.idx),
-            },
-            (_, LeafTest::Related(..)) => self.meets(leaf),
-            (_, test) if self.lacks(leaf) => test.matches(&Values::MISSING),
+        let rules = self.rules;
+        let leaf = &rules.leaves[leaf_idx as usize];
+        let holds = match &leaf.test {
+            LeafTest::Related(..) => self.meets(leaf),
+            test if self.lacks(leaf) => test.matches(&Values::MISSING),
             _ => self.meets(leaf),
         };
         self.memo.verdicts[leaf_idx as usize] = Some(holds);
@@ -94,7 +91,13 @@ impl<'p, 'e> Row<'p, 'e> {
         holds
     }
 
-    /// Returns whether a leaf holds at the row by the row's values alone; no pass over all rows need have been.
+    /// Returns whether a leaf holds at the row; `None` if a body decides.
+    pub(super) fn holds_by_columns(&mut self, leaf_idx: u32) -> Option<bool> {
+        let leaf = &self.rules.leaves[leaf_idx as usize];
+        (leaf.place != Place::Body).then(|| self.holds(leaf_idx))
+    }
+
+    /// Returns whether a leaf holds at the row by the row's values alone.
     pub(super) fn meets(&mut self, leaf: &Leaf) -> bool {
         self.parse(&leaf.field);
         match &leaf.test {
@@ -135,8 +138,9 @@ impl<'p, 'e> Row<'p, 'e> {
         };
         *looks += 1;
         let has_escapes = |raw: &str| {
-            let raw = raw.as_bytes();
-            memmem::find(raw, b"\\u").is_some() || memmem::find(raw, b"\\/").is_some()
+            let escapes = memchr::memchr_iter(b'\\', raw.as_bytes());
+            let mut written = escapes.map(|at| raw.as_bytes().get(at + 1));
+            written.any(|byte| matches!(byte, Some(b'u' | b'/')))
         };
         raws.iter().all(|raw| mark.find(raw.as_bytes()).is_none())
             && !*self.escapes[*region as usize]
@@ -145,7 +149,7 @@ impl<'p, 'e> Row<'p, 'e> {
 
     /// Returns the raw texts that a region is made of.
     fn raws(&self, region: Region) -> [&'e str; 2] {
-        let detail = self.pass.frame.detail(self.idx);
+        let detail = self.frame.detail(self.idx);
         let request = || detail.request_object.slice(self.record);
         let response = || detail.response_object.slice(self.record);
         match region {
@@ -169,9 +173,9 @@ impl<'p, 'e> Row<'p, 'e> {
         let [raw, response] = self.raws(*region);
         let value = match region {
             Region::Object => {
-                let verb = self.pass.frame.code(Column::Verb, self.idx);
-                let verb = self.pass.frame.vocabulary().text(verb);
-                view::object(verb, raw, response, &self.pass.rules.keys)
+                let verb = self.frame.code(Column::Verb, self.idx);
+                let verb = self.frame.vocabulary().text(verb);
+                view::object(verb, raw, response, &self.rules.keys)
             }
             Region::Subjects | Region::Csr => {
                 self.parse(&Field::Body(Region::Object, Vec::new()));
@@ -180,11 +184,11 @@ impl<'p, 'e> Row<'p, 'e> {
                 if *region == Region::Csr {
                     view::csr(object)
                 } else {
-                    let namespace = self.pass.frame.code(Column::Namespace, self.idx);
-                    view::subjects(object, self.pass.frame.vocabulary().text(namespace))
+                    let namespace = self.frame.code(Column::Namespace, self.idx);
+                    view::subjects(object, self.frame.vocabulary().text(namespace))
                 }
             }
-            _ => Json::parse(raw, &self.pass.rules.keys),
+            _ => Json::parse(raw, &self.rules.keys),
         };
         self.regions[*region as usize] = Some(value);
     }
@@ -203,7 +207,7 @@ impl<'p, 'e> Row<'p, 'e> {
                 }
                 Values::Found(found)
             }
-            field => row_values(self.pass.frame, field, self.idx).unwrap_or(Values::MISSING),
+            field => row_values(self.frame, field, self.idx).unwrap_or(Values::MISSING),
         }
     }
 }

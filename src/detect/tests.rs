@@ -566,6 +566,13 @@ const SELECTIONS: &[&str] = &[
     "{objectRef.resource: secrets}",
     "{objectRef.name|startswith: A}",
     "{requestURI|contains: Sec}",
+    "{requestURI|re: '(?i)/seC[a-z]+k?$'}",
+    "{requestURI: [/API, '/api/*/SECRETſ']}",
+    "{actor: bob}",
+    "{impersonatedUser.groups|contains: masters}",
+    "{audit_id_is_uuid: false}",
+    "{dry_run: true}",
+    "{outcome: [ok, denied]}",
     "{peer_ip|cidr: 10.0.0.0/8}",
     "{is_masters: true}",
     "{requestObject.spec.hostPID: true}",
@@ -587,10 +594,12 @@ fn event() -> impl Strategy<Value = String> {
             r#"{"username":"bob","groups":["dev","System:Masters"]}"#,
             r#"{"username":"System:anonymous","groups":[]}"#,
             r#"{"username":"admin","groups":["system:masters"]}"#,
+            r#"{"username":"admin"},"impersonatedUser":{"username":"bob","groups":["system:masters"]}"#,
+            r#"{"username":"bob"},"impersonatedUser":{"groups":["dev"]}"#,
         ]),
         pick(&["", r#","responseStatus":{"code":200}"#, r#","responseStatus":{"code":403}"#]),
         pick(&["", r#","objectRef":{"resource":"secrets","name":"abc"}"#, r#","objectRef":{"resource":"pods"}"#]),
-        pick(&["/api", "/api/v1/SECRETS"]),
+        pick(&["/api", "/api/v1/SECRETS", "/api/v1/SECRET\u{17f}", "/api/v1/pods?dryRun=All", "/api/v1/secret\u{212a}"]),
         pick(&[r#"["1.1.1.1"]"#, r#"["1.1.1.1","10.0.0.1"]"#]),
         pick(&[
             "",
@@ -599,7 +608,7 @@ fn event() -> impl Strategy<Value = String> {
             r#","requestObject":{"spec":{"host\u0050ID":"TRUE","containers":[{"image":"a:latest","privileged":true}]}}"#,
             r#","requestObject":{"spec":{"hostPID":null,"containers":[]}}"#,
         ]),
-        pick(&["", r#","annotations":{"authorization.k8s.io/decision":"allow"}"#, r#","annotations":{"a.b/c":"X","authorization.k8s.io/decision":"forbid"}"#]),
+        pick(&["", r#","annotations":{"authorization.k8s.io/decision":"allow"}"#, r#","annotations":{"x":"latest"}"#, r#","annotations":{"a.b/c":"X","authorization.k8s.io/decision":"forbid"}"#]),
     )
         .prop_map(|(verb, user, status, object, uri, ips, body, annotations)| {
             format!(

@@ -115,6 +115,68 @@ impl<L> Tree<L> {
         }
     }
 
+    /// Returns what is left of the condition where `test` decides some tests.
+    #[must_use]
+    pub fn reduce(&self, test: &mut impl FnMut(&L) -> Option<bool>) -> Self
+    where
+        L: Clone,
+    {
+        let of = |holds| {
+            if holds {
+                Self::And(Vec::new())
+            } else {
+                Self::Or(Vec::new())
+            }
+        };
+        match self {
+            Self::And(parts) | Self::Or(parts) => {
+                let deciding = matches!(self, Self::Or(_));
+                let mut left = Vec::new();
+                for part in parts {
+                    let part = part.reduce(test);
+                    match (part.is_true(), part.is_false()) {
+                        (true, _) if deciding => return part,
+                        (_, true) if !deciding => return part,
+                        (false, false) => left.push(part),
+                        _ => {}
+                    }
+                }
+                if deciding {
+                    Self::or(left)
+                } else {
+                    Self::and(left)
+                }
+            }
+            Self::AtLeast(n, parts) => {
+                let mut left: Vec<Self> = parts.iter().map(|part| part.reduce(test)).collect();
+                left.retain(|part| !part.is_false());
+                let n_left = left.len();
+                left.retain(|part| !part.is_true());
+                match n.saturating_sub(n_left - left.len()) {
+                    0 => of(true),
+                    n if n > left.len() => of(false),
+                    n => Self::AtLeast(n, left),
+                }
+            }
+            Self::Not(inner) => match inner.reduce(test) {
+                Self::And(parts) if parts.is_empty() => of(false),
+                Self::Or(parts) if parts.is_empty() => of(true),
+                left => left.negate(),
+            },
+            Self::Test(leaf) => test(leaf).map_or_else(|| self.clone(), of),
+        }
+    }
+
+    /// Returns whether nothing is left to hold.
+    pub fn is_true(&self) -> bool {
+        matches!(self, Self::And(parts) if parts.is_empty())
+    }
+
+    /// Returns whether nothing is left that could hold.
+    pub fn is_false(&self) -> bool {
+        matches!(self, Self::Or(parts) if parts.is_empty())
+    }
+
     /// Shows every test to `look`.
     pub fn visit(&self, look: &mut impl FnMut(&L)) {
         match self {

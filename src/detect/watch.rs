@@ -9,7 +9,6 @@ use std::sync::RwLock;
 use aho_corasick::AhoCorasick;
 
 use super::compile::CompiledRules;
-use super::evaluate::Pass;
 use super::field::{Field, Region};
 use super::row::{Memo, Row};
 use crate::frame::EventFrame;
@@ -54,7 +53,6 @@ impl<'c> Watch<'c> {
     /// Looks for the fields in the events of a chunk.
     pub fn note(&self, frame: &EventFrame) {
         let open = self.open.read().expect("no thread panics in here");
-        let pass = Pass::new(self.compiled, frame);
         let mut memo = Memo::new(self.compiled.leaves.len());
         let mut met = vec![false; open.leaves.len()];
         for row_idx in 0..frame.height() {
@@ -65,7 +63,7 @@ impl<'c> Watch<'c> {
             for found in open.marks.find_overlapping_iter(record) {
                 maybe[found.pattern().as_usize()] = true;
             }
-            let mut row = Row::new(&pass, row_idx, &mut memo);
+            let mut row = Row::new(self.compiled, frame, row_idx, &mut memo);
             for at in 0..open.leaves.len() {
                 let field = &self.compiled.leaves[open.leaves[at]].field;
                 if maybe[at] && !met[at] && has_region(frame, row_idx, field) {
