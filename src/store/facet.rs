@@ -28,6 +28,29 @@ pub struct Facet {
 }
 
 impl Facet {
+    /// Counts values, as they stand, of so many rows.
+    pub fn of_values<'v>(values: impl Iterator<Item = &'v str>, rows: u64) -> Self {
+        let mut counts: HashMap<String, u64> = HashMap::new();
+        for value in values {
+            *counts.entry_ref(value).or_default() += 1;
+        }
+        Self::of(counts, rows)
+    }
+
+    fn of(counts: HashMap<String, u64>, rows: u64) -> Self {
+        let mut values: Vec<(String, u64)> = counts.into_iter().collect();
+        values.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        let distinct = values.len();
+        let others = values.iter().skip(VALUES).map(|(_, count)| count).sum();
+        values.truncate(VALUES);
+        Self {
+            values,
+            distinct,
+            others,
+            rows,
+        }
+    }
+
     /// Counts the values of `field` among `rows`, which are sorted; nothing if it was stopped.
     ///
     /// # Errors
@@ -165,16 +188,6 @@ impl Counts {
                 *by_text.entry(element.into_owned()).or_default() += count;
             }
         }
-        let mut values: Vec<(String, u64)> = by_text.into_iter().collect();
-        values.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        let distinct = values.len();
-        let others = values.iter().skip(VALUES).map(|(_, count)| count).sum();
-        values.truncate(VALUES);
-        Facet {
-            values,
-            distinct,
-            others,
-            rows,
-        }
+        Facet::of(by_text, rows)
     }
 }
