@@ -432,6 +432,8 @@ pub struct AnswerScreen {
     pub sql: String,
     /// The rows, once they are there.
     pub answer: Option<Box<Answer>>,
+    /// How wide its columns would be.
+    pub best_widths: Vec<usize>,
     /// What the log lacks, if there are none.
     pub lacks: Vec<String>,
     /// The cursor.

@@ -230,8 +230,14 @@ fn settle_record(json: &mut JsonPane, result: Result<Outcome, String>) {
 
 fn settle_answer(screen: &mut AnswerScreen, result: Result<Outcome, String>) {
     match result {
-        Ok(Outcome::Answer { answer, sql, lacks }) => {
+        Ok(Outcome::Answer {
+            answer,
+            best_widths,
+            sql,
+            lacks,
+        }) => {
             screen.answer = Some(answer);
+            screen.best_widths = best_widths;
             screen.sql = sql;
             screen.lacks = lacks;
             screen.error = None;
