@@ -362,7 +362,7 @@ pub const BINDINGS: &[Binding] = &[
         &[ch('F')],
         Action::Facet,
         Scope::In(&[Context::Findings]),
-        "count them by severity, state, family, rule, user, tactic",
+        "count findings by severity, state, family, rule, user, tactic",
         "facet",
     ),
     bind(
