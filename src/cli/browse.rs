@@ -154,7 +154,7 @@ pub(super) fn run(args: BrowseArgs, printer: Printer) -> Exit {
                     Some(hint) => diagnostic.hint(hint),
                     None => diagnostic,
                 },
-                _ => diagnostic,
+                RunError::Terminal(_) => diagnostic,
             });
             Exit::Usage
         }
