@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::diagnostic::{Diagnostic, Printer};
 use super::exit::Exit;
+use super::query::questions;
 use super::read_args::ReadArgs;
 use super::rule_args::RuleArgs;
 use crate::tui::run::{Options, RunError, run as run_browser};
@@ -105,6 +106,10 @@ pub(super) fn run(args: BrowseArgs, printer: Printer) -> Exit {
         );
         return Exit::Usage;
     }
+    let questions = match questions(&args.rules.queries, printer) {
+        Ok(questions) => questions,
+        Err(exit) => return exit,
+    };
     // The embedded rules are read behind the first screen; others may be wrong, which has to be said before it.
     let rules = if args.rules.queries.is_empty() {
         None
@@ -123,6 +128,7 @@ pub(super) fn run(args: BrowseArgs, printer: Printer) -> Exit {
     let options = Options {
         pipeline: args.read.options(&args.paths),
         rules,
+        questions,
         case: args.case,
         memory_bytes: args.memory.unwrap_or_else(half_of_free),
         theme: if no_color { Some(Theme::Plain) } else { theme },
@@ -148,7 +154,7 @@ pub(super) fn run(args: BrowseArgs, printer: Printer) -> Exit {
                     Some(hint) => diagnostic.hint(hint),
                     None => diagnostic,
                 },
-                _ => diagnostic,
+                RunError::Terminal(_) => diagnostic,
             });
             Exit::Usage
         }

@@ -68,9 +68,9 @@ enum Asked<'q> {
 
 /// Asks, prints, and says how it went.
 pub(super) fn run(args: &QueryArgs, global: &Global, printer: Printer) -> Exit {
-    let questions = match Questions::with_folders(&args.rules.queries) {
+    let questions = match questions(&args.rules.queries, printer) {
         Ok(questions) => questions,
-        Err(error) => return refuse(&error, printer),
+        Err(exit) => return exit,
     };
     if args.schema {
         return printed(print_schema(), printer);
@@ -107,6 +107,14 @@ pub(super) fn run(args: &QueryArgs, global: &Global, printer: Printer) -> Exit {
         return refuse(&error, printer);
     }
     ask(&asked, args, global, printer)
+}
+
+/// Reads the questions of the program and those of `folders`; says what is wrong with them.
+///
+/// # Errors
+/// With the exit code, when one of them is wrong.
+pub(super) fn questions(folders: &[PathBuf], printer: Printer) -> Result<Questions, Exit> {
+    Questions::with_folders(folders).map_err(|error| refuse(&error, printer))
 }
 
 fn ask(asked: &Asked<'_>, args: &QueryArgs, global: &Global, printer: Printer) -> Exit {

@@ -13,7 +13,7 @@ use crate::rules::{RuleError, RuleSet};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Rules")]
 pub struct RuleArgs {
-    /// Add a folder of rules, laid out as the built-in one; equal ids and names replace (can be repeated)
+    /// Add a folder of rules and questions, laid out as the built-in one; equal ids and names replace (can be repeated)
     #[arg(long, value_name = "DIR")]
     pub queries: Vec<PathBuf>,
     /// Go on without rules that cannot be used, and say how many

@@ -205,15 +205,18 @@ impl EventFrame {
             offsets: self.offsets.clone(),
             details: Vec::new(),
         };
-        for row_idx in 0..self.height() {
-            for at in 0..TEXTS.len() {
-                let span = match self.texts[at][row_idx] {
+        // By column: whoever goes through one has its texts side by side.
+        for (at, spans) in self.texts.iter().enumerate() {
+            for span in spans {
+                let span = match *span {
                     span if span.length == 0 => TextSpan::default(),
                     span => copy.keep(self.resolve(span)),
                 };
                 copy.texts[at].push(span);
             }
-            if keeps_records {
+        }
+        if keeps_records {
+            for row_idx in 0..self.height() {
                 let record = copy.keep(self.record(row_idx));
                 copy.details.push(RowDetail {
                     record,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ratatui_textarea::TextArea;
 use regex::Regex;
 
+use super::aspect::Aspect;
 use super::card::CredentialRow;
 use super::cells::{Cells, RowCells};
 use super::chips::{Chips, SHOWN};
@@ -91,6 +92,8 @@ pub enum Context {
     Page,
     /// The list of findings.
     Findings,
+    /// Values of what findings have.
+    FindingFacets,
     /// The histogram.
     Timeline,
     /// The table of events.
@@ -113,9 +116,10 @@ pub enum Context {
 
 impl Context {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Page,
         Self::Findings,
+        Self::FindingFacets,
         Self::Timeline,
         Self::Events,
         Self::Json,
@@ -132,6 +136,7 @@ impl Context {
         match self {
             Self::Page => "pages",
             Self::Findings => "findings",
+            Self::FindingFacets => "facets of findings",
             Self::Timeline => "timeline",
             Self::Events => "events",
             Self::Json => "JSON",
@@ -150,6 +155,8 @@ impl Context {
 pub enum Screen {
     /// A tab; its state is kept while others are shown.
     Tab(Tab),
+    /// Values of what findings have; they are kept with the findings.
+    FindingFacets,
     /// A page on something.
     Page(Box<PageScreen>),
     /// The form of a question.
@@ -254,10 +261,12 @@ pub struct Findings {
     pub order: FindingOrder,
     /// Whether it is turned round.
     pub is_reversed: bool,
-    /// Only those that match.
-    pub pattern: Option<Regex>,
+    /// Their filters.
+    pub chips: Chips,
     /// Places in [`Results::findings`] of those shown.
     pub shown: Vec<usize>,
+    /// Values of what those have.
+    pub facets: Facets,
 }
 
 /// The table of events.
@@ -356,21 +365,29 @@ impl Timeline {
     }
 }
 
-/// Values of fields.
+/// Values of fields, or of what findings have.
 #[derive(Debug, Default)]
 pub struct Facets {
     /// The cursor in the list of fields.
     pub fields: Grid,
     /// The values.
     pub facet: Option<Facet>,
-    /// The field they are of, or will be.
-    pub field: Option<Field>,
+    /// Place in that list of the field they are of, or will be.
+    pub field: Option<usize>,
     /// The cursor in the values.
     pub values: Grid,
     /// Whether keys are for the values.
     pub in_values: bool,
     /// Of values on their way.
     pub ticket: Ticket,
+}
+
+impl Facets {
+    /// Returns the value under the cursor.
+    pub fn value(&self) -> Option<&str> {
+        let values = &self.facet.as_ref()?.values;
+        values.get(self.values.row).map(|(value, _)| value.as_str())
+    }
 }
 
 /// Fields that facets are shown of.
@@ -415,6 +432,8 @@ pub struct AnswerScreen {
     pub sql: String,
     /// The rows, once they are there.
     pub answer: Option<Box<Answer>>,
+    /// How wide its columns would be.
+    pub best_widths: Vec<usize>,
     /// What the log lacks, if there are none.
     pub lacks: Vec<String>,
     /// The cursor.
@@ -613,7 +632,7 @@ pub struct App {
     pub case_lines: Vec<CaseLine>,
     /// The list of findings.
     pub findings: Findings,
-    /// The filters of events, timeline and facets.
+    /// The filters of events, timeline and their facets.
     pub chips: Chips,
     /// The table of events.
     pub events: Events,
@@ -756,6 +775,7 @@ impl App {
         match self.screen() {
             Screen::Tab(Tab::Overview | Tab::Ingest) => Context::Page,
             Screen::Tab(Tab::Findings) => Context::Findings,
+            Screen::FindingFacets => Context::FindingFacets,
             Screen::Tab(Tab::Timeline) => Context::Timeline,
             Screen::Tab(Tab::Events) => match &self.events.json {
                 Some(json) if json.has_focus => Context::Json,
@@ -784,6 +804,56 @@ impl App {
     /// Returns the columns of the screen.
     pub fn width(&self) -> usize {
         usize::from(self.size.0)
+    }
+
+    /// Returns whether findings are shown, and not events.
+    pub fn is_on_findings(&self) -> bool {
+        matches!(self.context(), Context::Findings | Context::FindingFacets)
+    }
+
+    /// Returns the filters of what is shown.
+    pub fn shown_chips(&self) -> &Chips {
+        if self.is_on_findings() {
+            &self.findings.chips
+        } else {
+            &self.chips
+        }
+    }
+
+    /// Returns the filters of what is shown, to change them.
+    pub fn shown_chips_mut(&mut self) -> &mut Chips {
+        if self.is_on_findings() {
+            &mut self.findings.chips
+        } else {
+            &mut self.chips
+        }
+    }
+
+    /// Returns the facets that are shown, if some are.
+    pub fn shown_facets(&self) -> Option<&Facets> {
+        match self.screen() {
+            Screen::Tab(Tab::Facets) => Some(&self.facets),
+            Screen::FindingFacets => Some(&self.findings.facets),
+            _ => None,
+        }
+    }
+
+    /// Returns the facets that are shown, if some are, to change them.
+    pub fn shown_facets_mut(&mut self) -> Option<&mut Facets> {
+        match self.screen() {
+            Screen::Tab(Tab::Facets) => Some(&mut self.facets),
+            Screen::FindingFacets => Some(&mut self.findings.facets),
+            _ => None,
+        }
+    }
+
+    /// Returns the names of the fields that facets are shown of.
+    pub fn facet_names(&self) -> Vec<&'static str> {
+        if self.is_on_findings() {
+            Aspect::ALL.map(Aspect::name).to_vec()
+        } else {
+            facet_fields().iter().map(|field| field.name()).collect()
+        }
     }
 
     /// Returns the page that is shown, if it is one.

@@ -1,20 +1,21 @@
-//! Chips: the filters of events as people see them, each of which can be switched off.
+//! Chips: the filters of events and of findings as people see them, each of which can be switched off.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use regex::Regex;
 
+use super::aspect::Aspect;
 use super::clock::Clock;
 use crate::frame::Column;
 use crate::query::bind::literal;
 use crate::store::filter::{Filter, Rows, SEARCHED, Test};
 use crate::store::{Field, Kind, Row};
 
-/// The filters of events.
+/// The filters of events, or of findings.
 #[derive(Debug, Clone, Default)]
 pub struct Chips {
-    /// What rows stand for.
+    /// What rows stand for, where they are events.
     pub rows: Rows,
     /// The filters, in the order they were set.
     pub chips: Vec<Chip>,
@@ -31,11 +32,13 @@ pub struct Chip {
     pub is_on: bool,
 }
 
-/// What a filter asks of a row.
+/// What a filter asks of a row, or of a finding.
 #[derive(Debug, Clone)]
 pub enum Ask {
     /// That a field has a value; the empty one is none.
     Value(Field, String),
+    /// That a finding has a value; the empty one is none.
+    Aspect(Aspect, String),
     /// That some text matches.
     Text(Regex),
     /// That it is of a stretch of time, in microseconds.
@@ -48,11 +51,13 @@ impl Chip {
     /// Returns it in words; the text is the log's.
     pub fn label(&self, clock: Clock) -> String {
         let sign = if self.is_negated { "≠" } else { "=" };
+        let value = |name: &str, value: &str| match value {
+            "" => format!("{name} {sign} (none)"),
+            value => format!("{name} {sign} {value}"),
+        };
         match &self.ask {
-            Ask::Value(field, value) if value.is_empty() => {
-                format!("{} {sign} (none)", field.name())
-            }
-            Ask::Value(field, value) => format!("{} {sign} {value}", field.name()),
+            Ask::Value(field, text) => value(field.name(), text),
+            Ask::Aspect(aspect, text) => value(aspect.name(), text),
             Ask::Text(pattern) if self.is_negated => format!("not /{pattern}/"),
             Ask::Text(pattern) => format!("/{pattern}/"),
             Ask::Time(from, to) => {
@@ -75,7 +80,7 @@ impl Chip {
             (Ask::Time(from, to), false) => Test::Time(*from, *to),
             (Ask::Among(rows, _), false) => Test::Among(Arc::clone(rows)),
             // Nobody can ask for these.
-            (Ask::Time(..) | Ask::Among(..), true) => return None,
+            (Ask::Time(..) | Ask::Among(..), true) | (Ask::Aspect(..), _) => return None,
         })
     }
 
@@ -107,6 +112,7 @@ impl Chip {
                     format!("{} = {value}", field.name())
                 }
             }
+            Ask::Aspect(aspect, value) => aspect.sql(value, self.is_negated),
             Ask::Text(pattern) => {
                 let operator = if ignores_case(pattern.as_str()) {
                     "~*"
@@ -128,9 +134,7 @@ impl Chip {
                     clock.show(*to)
                 )
             }
-            Ask::Among(rows, what) => {
-                format!("TRUE /* the {} rows of {what} */", rows.len()).replace("*/ */", "*/")
-            }
+            Ask::Among(rows, what) => no_condition(&format!("the {} rows of {what}", rows.len())),
         }
     }
 }
@@ -149,6 +153,7 @@ impl Chips {
             chip.is_negated == is_negated
                 && match (&chip.ask, &ask) {
                     (Ask::Value(a, b), Ask::Value(c, d)) => a == c && b == d,
+                    (Ask::Aspect(a, b), Ask::Aspect(c, d)) => a == c && b == d,
                     (Ask::Text(a), Ask::Text(b)) => a.as_str() == b.as_str(),
                     (Ask::Time(a, b), Ask::Time(c, d)) => a == c && b == d,
                     _ => false,
@@ -180,14 +185,31 @@ impl Chips {
             Rows::Requests => "requests",
             Rows::Events => "events",
         };
+        self.sql_from(table, Chip::sql)
+    }
+
+    /// Returns the same of findings; what they are searched for is no condition there.
+    pub fn sql_of_findings(&self) -> String {
+        self.sql_from("findings", |chip| match chip.ask {
+            Ask::Text(_) => no_condition(&chip.label(Clock::Utc)),
+            _ => chip.sql(),
+        })
+    }
+
+    fn sql_from(&self, table: &str, condition: impl Fn(&Chip) -> String) -> String {
         let mut sql = format!("FROM {table}");
         let on = self.chips.iter().filter(|chip| chip.is_on);
         for (at, chip) in on.enumerate() {
             let word = if at == 0 { "WHERE" } else { "  AND" };
-            let _ = write!(sql, "\n{word} {}", chip.sql());
+            let _ = write!(sql, "\n{word} {}", condition(chip));
         }
         sql
     }
+}
+
+/// Returns what stands in SQL for a filter that SQL does not know.
+pub(super) fn no_condition(label: &str) -> String {
+    format!("TRUE /* {} */", label.replace("*/", "* /"))
 }
 
 /// The time that rows have their place by, in microseconds, as SQL.

@@ -12,7 +12,7 @@ use super::worker::{Desk, set};
 use crate::case::{self, Case, Change, ResultName, SourceFile};
 use crate::detect::CompiledRules;
 use crate::detect::engine::Outcome;
-use crate::finding::Timestamp;
+use crate::finding::{Finding, Timestamp};
 use crate::frame::Vocabulary;
 use crate::pipeline::{self, Preview};
 use crate::report::Summary;
@@ -150,7 +150,15 @@ pub fn read(plan: Plan, known: &Known, desk: &Arc<Desk>, events: &Sender<Event>)
     let mut folder: Option<(String, PathBuf)> = None;
     if let Some(case) = &plan.case {
         sweep(case, known.folder.as_deref());
-        opened = open(case, known, &made_by, sources.as_deref(), desk, &tell);
+        opened = open(
+            case,
+            known,
+            &rules,
+            &made_by,
+            sources.as_deref(),
+            desk,
+            &tell,
+        );
         match &sources {
             Some(_) => {
                 let name = format!("frames-{}", now() / 1000);
@@ -256,6 +264,7 @@ fn finish(desk: &Desk, was_stopped: bool) {
 fn open(
     case: &Path,
     known: &Known,
+    rules: &RuleSet,
     made_by: &str,
     sources: Option<&[SourceFile]>,
     desk: &Desk,
@@ -271,7 +280,7 @@ fn open(
         ));
         return Opened::Nothing;
     }
-    let opened = unpack(kept).and_then(|results| {
+    let opened = unpack(kept, rules).and_then(|results| {
         let store = Store::open(&case.join(folder), Limits::default())
             .map_err(|error| error.to_string())?;
         Ok((results, store))
@@ -373,7 +382,8 @@ fn pack(results: &Results, made_by: String) -> case::Results {
     }
 }
 
-fn unpack(kept: &case::Results) -> Result<Results, String> {
+/// Reads what a case holds; tactics, which findings do not write, are those of the rules.
+fn unpack(kept: &case::Results, rules: &RuleSet) -> Result<Results, String> {
     fn parse<T: serde::de::DeserializeOwned>(
         kept: &case::Results,
         name: ResultName,
@@ -382,8 +392,16 @@ fn unpack(kept: &case::Results) -> Result<Results, String> {
         let json = json.ok_or_else(|| format!("there are no {}", name.as_str()))?;
         serde_json::from_str(json).map_err(|error| format!("{}: {error}", name.as_str()))
     }
+    let mut findings: Vec<Finding> = parse(kept, ResultName::Findings)?;
+    for finding in &mut findings {
+        let rule = rules
+            .rules
+            .iter()
+            .find(|rule| rule.meta.id == finding.rule.id);
+        finding.ties.tactics = rule.map_or(Vec::new(), |rule| rule.meta.tactics.clone());
+    }
     Ok(Results {
-        findings: parse::<Vec<_>>(kept, ResultName::Findings)?.into(),
+        findings: findings.into(),
         incidents: parse::<Vec<_>>(kept, ResultName::Incidents)?.into(),
         credentials: parse::<Vec<_>>(kept, ResultName::Credentials)?.into(),
         summary: Arc::new(parse(kept, ResultName::Summary)?),

@@ -150,6 +150,7 @@ const LISTS: &[Context] = &[
     Context::Timeline,
     Context::Events,
     Context::Facets,
+    Context::FindingFacets,
     Context::Credentials,
     Context::Questions,
     Context::Answer,
@@ -160,9 +161,28 @@ const FILTERED: &[Context] = &[
     Context::Timeline,
     Context::Facets,
     Context::Findings,
+    Context::FindingFacets,
     Context::Questions,
 ];
-const VALUES: &[Context] = &[Context::Events, Context::Facets, Context::Page];
+const CHIPS: &[Context] = &[
+    Context::Events,
+    Context::Timeline,
+    Context::Facets,
+    Context::Findings,
+    Context::FindingFacets,
+];
+const CHIPS_IN_FOOTER: &[Context] = &[
+    Context::Events,
+    Context::Timeline,
+    Context::Facets,
+    Context::FindingFacets,
+];
+const VALUES: &[Context] = &[
+    Context::Events,
+    Context::Facets,
+    Context::FindingFacets,
+    Context::Page,
+];
 const EVENTS: &[Context] = &[Context::Events];
 const JSON: &[Context] = &[Context::Json];
 const TIMELINE: &[Context] = &[Context::Timeline];
@@ -184,6 +204,8 @@ const EXPORTED: &[Context] = &[
     Context::Answer,
     Context::Case,
 ];
+
+const FILTERS: &str = "list the filters, to switch them off or drop them";
 
 /// The table, in the order of the help page.
 pub const BINDINGS: &[Binding] = &[
@@ -290,34 +312,42 @@ pub const BINDINGS: &[Binding] = &[
         &[ch('+')],
         Action::Include,
         Scope::In(VALUES),
-        "only rows with the value under the cursor",
+        "only what has the value under the cursor",
         "only",
     ),
     bind(
         &[ch('-')],
         Action::Exclude,
         Scope::In(VALUES),
-        "only rows without it",
+        "only what has it not",
         "without",
     ),
     bind(
         &[ch('&')],
         Action::FilterText,
         Scope::In(FILTERED),
-        "only what matches a text; ! in front: only other rows",
+        "only what matches a text; ! in front: only the others",
         "filter",
     ),
     bind(
         &[ch('f')],
         Action::Filters,
-        Scope::In(ROWS),
-        "list the filters, to switch them off or drop them",
+        Scope::In(CHIPS_IN_FOOTER),
+        FILTERS,
         "filters",
+    ),
+    // The footer has no room for it beside what findings are there for.
+    bind(
+        &[ch('f')],
+        Action::Filters,
+        Scope::In(&[Context::Findings]),
+        FILTERS,
+        "",
     ),
     bind(
         &[key(KeyCode::Backspace)],
         Action::DropFilter,
-        Scope::In(ROWS),
+        Scope::In(CHIPS),
         "drop the last filter",
         "",
     ),
@@ -326,6 +356,13 @@ pub const BINDINGS: &[Binding] = &[
         Action::Facet,
         Scope::In(EVENTS),
         "count the values of this column",
+        "facet",
+    ),
+    bind(
+        &[ch('F')],
+        Action::Facet,
+        Scope::In(&[Context::Findings]),
+        "count findings by severity, state, family, rule, user, tactic",
         "facet",
     ),
     bind(

@@ -11,6 +11,7 @@
 //! however large the log is. Log text is cleaned where it enters a [`document`] or is fitted into columns ([`text`]).
 
 pub mod app;
+pub mod aspect;
 pub mod card;
 pub mod cells;
 pub mod chips;

@@ -24,7 +24,6 @@ use crate::detect::CompiledRules;
 use crate::frame::Vocabulary;
 use crate::pipeline;
 use crate::query::Questions;
-use crate::query::question::QuestionError;
 use crate::rules::RuleSet;
 use crate::store::{Limits, Store};
 
@@ -43,6 +42,8 @@ pub struct Options {
     pub pipeline: pipeline::Options,
     /// Rules, if they are not the embedded ones.
     pub rules: Option<(RuleSet, CompiledRules)>,
+    /// Saved questions.
+    pub questions: Questions,
     /// The folder of the case.
     pub case: Option<PathBuf>,
     /// Bytes that kept events may take in memory.
@@ -72,9 +73,6 @@ pub enum RunError {
     /// The case cannot be opened.
     #[error(transparent)]
     Case(#[from] CaseError),
-    /// The questions cannot be read.
-    #[error(transparent)]
-    Questions(#[from] QuestionError),
     /// The terminal refuses.
     #[error("cannot use the terminal: {0}")]
     Terminal(#[from] io::Error),
@@ -89,7 +87,6 @@ pub fn run(options: Options) -> Result<Report, RunError> {
         Some(folder) => Case::open(folder)?,
         None => Case::in_memory()?,
     };
-    let questions = Questions::embedded()?;
     let (events, inbox) = channel();
     // Before the terminal is taken: it has to be given back whenever a signal comes.
     #[cfg(unix)]
@@ -103,7 +100,7 @@ pub fn run(options: Options) -> Result<Report, RunError> {
         .and_then(|name| Theme::by_name(name.trim_matches('"')));
     let mut app = App::new(Start {
         case_folder: options.case.clone(),
-        questions,
+        questions: options.questions,
         theme: options.theme.or(saved).unwrap_or_default(),
         is_ascii: options.is_ascii,
         has_mouse: options.has_mouse,

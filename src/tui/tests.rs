@@ -1,6 +1,7 @@
 //! The browser played without a terminal: keys go in, screens come out.
 
 mod bugs;
+mod findings;
 mod guide;
 mod hostile;
 mod hostile_log;

@@ -103,6 +103,9 @@ pub fn update(app: &mut App, event: Event, now: i64) -> Vec<Effect> {
         Event::Continued | Event::Ended => {}
     }
     settle(app);
+    if data::make(app) {
+        settle(app);
+    }
     data::ask(app, &mut effects);
     effects
 }
@@ -165,15 +168,13 @@ fn settle(app: &mut App) {
                 settle_json(json, split.second);
             }
         }
-        Some(Screen::Tab(Tab::Facets)) => {
-            let fields = super::app::facet_fields().len();
-            app.facets.fields.settle(fields, 1, table);
-            let values = app
-                .facets
-                .facet
-                .as_ref()
-                .map_or(0, |facet| facet.values.len());
-            app.facets.values.settle(values, 1, table);
+        Some(Screen::Tab(Tab::Facets) | Screen::FindingFacets) => {
+            let fields = app.facet_names().len();
+            if let Some(facets) = app.shown_facets_mut() {
+                facets.fields.settle(fields, 1, table);
+                let values = facets.facet.as_ref().map_or(0, |facet| facet.values.len());
+                facets.values.settle(values, 1, table);
+            }
         }
         Some(Screen::Tab(Tab::Credentials)) => {
             let columns = view::credentials::COLUMNS.len();

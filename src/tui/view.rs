@@ -20,7 +20,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::app::{App, Context, Screen, Tab};
+use super::app::{App, Context, Facets, Screen, Tab};
 use super::chips::Chips;
 use super::keymap::{BINDINGS, Binding, Scope};
 use super::pivot::Pivot;
@@ -61,7 +61,8 @@ fn screen(app: &App, frame: &mut Frame<'_>, area: Rect) {
         Screen::Tab(Tab::Findings) => findings::draw(app, frame, area),
         Screen::Tab(Tab::Timeline) => timeline::draw(app, frame, area),
         Screen::Tab(Tab::Events) => events::draw(app, frame, area),
-        Screen::Tab(Tab::Facets) => facets::draw(app, frame, area),
+        Screen::Tab(Tab::Facets) => facets::draw(app, &app.facets, frame, area),
+        Screen::FindingFacets => facets::draw(app, &app.findings.facets, frame, area),
         Screen::Tab(Tab::Credentials) => credentials::draw(app, frame, area),
         Screen::Tab(Tab::Questions) => questions::draw(app, frame, area),
         Screen::Tab(Tab::Sql) => answer::sql(app, frame, area),
@@ -133,6 +134,7 @@ fn title(app: &App, frame: &mut Frame<'_>, area: Rect) {
 fn crumb(app: &App, screen: &Screen) -> String {
     let text = match screen {
         Screen::Tab(tab) => tab.name().to_owned(),
+        Screen::FindingFacets => "facets".to_owned(),
         Screen::Form(form) => form.question.name.clone(),
         Screen::Answer(screen) => match &screen.question {
             Some((name, _)) => format!("answer to {name}"),
@@ -179,6 +181,7 @@ fn left_status(app: &App) -> String {
     match app.screen() {
         Screen::Tab(Tab::Events | Tab::Timeline | Tab::Facets) => chips(app, &app.chips),
         Screen::Tab(Tab::Findings) => findings::status(app),
+        Screen::FindingFacets => findings::how_many(app),
         Screen::Tab(_) | Screen::Page(_) | Screen::Form(_) => String::new(),
         Screen::Answer(_) => String::new(),
     }
@@ -193,15 +196,20 @@ fn chips(app: &App, chips: &Chips) -> String {
     if chips.chips.is_empty() {
         return format!("all {what}");
     }
+    format!("{what}{}", labels(app, chips))
+}
+
+/// Returns what filters are called, a blank before each.
+fn labels(app: &App, chips: &Chips) -> String {
     let shown = chips.chips.iter().map(|chip| {
         let label = fit(&chip.label(app.clock), 40, Cut::Middle);
         if chip.is_on {
-            format!("[{label}]")
+            format!(" [{label}]")
         } else {
-            format!("(off: {label})")
+            format!(" (off: {label})")
         }
     });
-    format!("{what} {}", shown.collect::<Vec<_>>().join(" "))
+    shown.collect()
 }
 
 /// How far reading has come, and what it takes.
@@ -259,11 +267,11 @@ fn footer(app: &App, frame: &mut Frame<'_>, area: Rect) {
     frame.buffer_mut().set_style(area, bar);
     let mut x = 0;
     for (keys, word) in hints(app.context()) {
-        let text = format!(" {keys} {word} ");
+        let text = format!(" {keys} {word}");
         if x + clean::columns(&text) > usize::from(area.width) {
             break;
         }
-        x += put(frame, area, x, &text, bar);
+        x += put(frame, area, x, &text, bar) + 1;
     }
 }
 
@@ -336,6 +344,7 @@ pub(super) fn sql_behind(app: &App) -> String {
         Screen::Tab(Tab::Findings) => findings::sql(app),
         Screen::Tab(Tab::Events) => events::sql(app),
         Screen::Tab(Tab::Facets) => facets::sql(app),
+        Screen::FindingFacets => facets::sql_of_findings(app),
         Screen::Tab(Tab::Timeline) => timeline::sql(app),
         Screen::Tab(Tab::Credentials) => {
             "SELECT credential, credential_kind, username, first_use, last_use, requests, peers,\n       \
@@ -374,6 +383,10 @@ pub(super) fn copies(app: &App) -> Vec<(char, String, String)> {
         Screen::Answer(_) | Screen::Tab(Tab::Sql) => {
             add('v', "the value", answer::value(app));
             add('r', "the row", answer::row_text(app));
+        }
+        Screen::Tab(Tab::Facets) | Screen::FindingFacets => {
+            let value = app.shown_facets().and_then(Facets::value);
+            add('v', "the value", value.unwrap_or_default().to_owned());
         }
         _ => add('v', "the line", page::line_text(app)),
     }
@@ -462,14 +475,13 @@ pub(super) fn searched_lines(app: &App) -> Vec<String> {
                 .map(|question| format!("{} {}", question.name, question.title));
             lines.collect()
         }
-        Screen::Tab(Tab::Facets) if app.facets.in_values => {
-            let values = app.facets.facet.iter().flat_map(|facet| &facet.values);
-            values.map(|(value, _)| value.clone()).collect()
-        }
-        Screen::Tab(Tab::Facets) => {
-            let fields = super::app::facet_fields();
-            fields.iter().map(|field| field.name().to_owned()).collect()
-        }
+        Screen::Tab(Tab::Facets) | Screen::FindingFacets => match app.shown_facets() {
+            Some(facets) if facets.in_values => {
+                let values = facets.facet.iter().flat_map(|facet| &facet.values);
+                values.map(|(value, _)| value.clone()).collect()
+            }
+            _ => app.facet_names().into_iter().map(str::to_owned).collect(),
+        },
         Screen::Answer(_) | Screen::Tab(Tab::Sql) => answer::lines(app),
         _ => page::lines(app),
     }

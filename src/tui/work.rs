@@ -181,6 +181,8 @@ pub enum Outcome {
     Answer {
         /// The rows.
         answer: Box<Answer>,
+        /// How wide its columns would be.
+        best_widths: Vec<usize>,
         /// The query with its parameters.
         sql: String,
         /// What the log lacks.

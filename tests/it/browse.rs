@@ -388,6 +388,66 @@ fn every_view_can_be_reached_and_left() {
 }
 
 #[test]
+fn findings_are_counted_and_filtered() {
+    let mut tty = browse(&[REUSE]);
+    tty.done()
+        .press("2")
+        .see("31 findings by severity")
+        .see("F facet ");
+    tty.press("F")
+        .see("Findings > facets")
+        .see("value (4 distinct)")
+        .see("informational");
+    tty.press("l-").see("[severity ≠ low]");
+    tty.escape().escape();
+    tty.see("first seen").see("[severity ≠ low]");
+    tty.miss("L N  ");
+    // What the investigator thinks of them is counted, too.
+    tty.press("s").see("State of the finding").press("b");
+    tty.see("is benign now").press("F").see("> facets");
+    tty.press("/state").press(ENTER).see("value (2 distinct)");
+    tty.press("l+").see("[state = new]");
+    tty.press(BACKSPACE).miss("[state").press(BACKSPACE);
+    tty.miss("[severity").see("31 findings");
+    tty.press("2").see("31 findings by severity");
+    tty.press("1").see("What was read").press("q");
+    tty.see("There is no case folder").press("y").leaves();
+}
+
+#[test]
+fn questions_of_a_folder_are_asked() {
+    let folder = TempDir::new().unwrap();
+    std::fs::create_dir(folder.path().join("questions")).unwrap();
+    let question = folder.path().join("questions/own-verbs.sql");
+    let header = "-- title: Which verbs are there?\n-- group: platform\n";
+    std::fs::write(
+        &question,
+        format!("{header}SELECT DISTINCT verb FROM events"),
+    )
+    .unwrap();
+    let arguments = [SMALL, "--queries", path(folder.path())];
+    let mut tty = browse(&arguments);
+    tty.done().press("7").press("/own-verbs").press(ENTER);
+    tty.see("own-verbs ").press(ENTER).see("Enter asks");
+    tty.press(ENTER)
+        .see("answer to own-verbs")
+        .see("Which verbs are there? (6 rows)")
+        .see("update");
+    tty.press("1").see("What was read").press("q").leaves();
+
+    // What is wrong with one is said as `kubescry query` says it, before there is a screen.
+    std::fs::write(&question, "-- group: nonsense\nSELECT 1").unwrap();
+    let output = kubescry(&[&["query"], &arguments[1..]].concat(), b"");
+    assert_eq!(output.status.code(), Some(2));
+    let error = text(&output.stderr).lines().next().unwrap();
+    assert!(error.contains("own-verbs"), "{error}");
+    let mut tty = browse(&arguments);
+    tty.see(error);
+    assert_eq!(tty.ended(LEAVING), 2);
+    assert!(!tty.is_raw());
+}
+
+#[test]
 fn any_size_will_do() {
     let mut tty = browse(&[SMALL]);
     tty.done();
@@ -664,9 +724,10 @@ fn a_case_keeps_everything() {
         .see("opened from the case")
         .see("not changed");
     tty.press("9").see("first look").see("benign").see("Story");
-    tty.press("2")
-        .see("findings by")
-        .press("4")
+    // Findings in a case do not tell their tactics, and have those of their rules.
+    tty.press("2").see("findings by").press("F").see("> facets");
+    tty.press("/tactic").press(ENTER).see("credential-access");
+    tty.press("4")
         .see(" kubernetes-admin create ")
         .see("*11-22 04:55:55Z")
         .press("v")

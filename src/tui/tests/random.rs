@@ -188,7 +188,14 @@ fn is_cursor_shown(play: &Play) -> bool {
             let width = layout::first_width(app, split);
             is_page_shown(&screen.page, width, split.first)
         }
-        Screen::Tab(Tab::Facets | Tab::Questions) | Screen::Form(_) => true,
+        Screen::Tab(Tab::Facets) | Screen::FindingFacets => {
+            let facets = app.shown_facets().unwrap();
+            let values = facets.facet.as_ref();
+            let values = values.map_or(0, |facet| facet.values.len());
+            is_shown(&facets.fields, app.facet_names().len(), table)
+                && is_shown(&facets.values, values, table)
+        }
+        Screen::Tab(Tab::Questions) | Screen::Form(_) => true,
     }
 }
 
@@ -205,9 +212,11 @@ fn play(log: &Log, seed: u64, steps: usize) {
         if held.len() > 40 {
             held.drain(..20);
         }
+        let context = play.app.context();
         let told = || {
             format!(
-                "seed {seed}, step {at}: {:?}",
+                "seed {seed}, step {at}, {:?}: {:?}",
+                context,
                 &last[last.len().saturating_sub(30)..]
             )
         };

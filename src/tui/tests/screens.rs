@@ -34,10 +34,11 @@ fn check(name: &str, keys: &str) {
 }
 
 /// Views by name, and the keys that lead to them.
-const VIEWS: [(&str, &str); 14] = [
+const VIEWS: [(&str, &str); 15] = [
     ("overview", "1"),
     ("findings", "2"),
     ("finding", "2<Enter>"),
+    ("finding_facets", "2F"),
     ("timeline", "3"),
     ("events", "4"),
     ("json", "4v"),
@@ -106,6 +107,7 @@ fn answers() {
 fn what_is_over_a_view() {
     check("palette", "4:time");
     check("filters", "4jll+&kube<Enter>l-f");
+    check("finding_filters", "2Fl-&!kube<Enter>f");
     check("columns", "4C");
     check("copy", "4ljy");
     check("state", "2s");
@@ -126,6 +128,7 @@ fn filters_that_hide_everything_say_so() {
     check("events_none", "4&no such thing<Enter>");
     check("timeline_none", "3&no such thing<Enter>");
     check("facets_none", "5&no such thing<Enter>");
+    check("findings_none", "2&no such thing<Enter>");
 }
 
 #[test]

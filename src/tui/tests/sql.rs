@@ -196,6 +196,9 @@ fn every_sql_that_is_shown_can_be_asked() {
         "2oooo",
         "2ooooo",
         "2oooooo",
+        "2Fl+",
+        "2Fjl-",
+        "2Fjjl+",
         "3",
         "4lO",
         "5",
@@ -206,4 +209,20 @@ fn every_sql_that_is_shown_can_be_asked() {
         assert!(!sql.is_empty(), "{keys}");
         ask(&play, &sql);
     }
+}
+
+/// Columns are measured where the answer is made, by some of its rows.
+#[test]
+fn the_first_rows_of_an_answer_decide_how_wide_it_is() {
+    let mut play = Play::new(&Log::anonymous(), 80, 24);
+    play.keys("8SELECT request_uri FROM events ORDER BY LENGTH(request_uri)<C-r>");
+    let screen = play.app.answer().unwrap();
+    let answer = screen.answer.as_ref().unwrap();
+    let length = |row_idx: usize| answer.row(row_idx)[0].show().len();
+    let (first, last) = (length(99), length(answer.height() - 1));
+    assert!(
+        first > "request_uri".len() && first < last,
+        "{first} {last}"
+    );
+    assert_eq!(screen.best_widths, [first]);
 }

@@ -4,6 +4,7 @@ use super::super::app::{
     AnswerScreen, App, Choice, Context, FindingOrder, JsonPane, Menu, Overlay, Page, PageScreen,
     Prompt, Purpose, Screen, Tab, editor, facet_fields,
 };
+use super::super::aspect::Aspect;
 use super::super::cells::Cells;
 use super::super::chips::Ask;
 use super::super::grid::Grid;
@@ -42,8 +43,8 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         Action::FilterText => prompt(app, Purpose::Filter, ""),
         Action::Filters => app.overlay = Some(Overlay::Filters(Grid::default())),
         Action::DropFilter => {
-            if app.chips.chips.pop().is_some() {
-                data::stale(app);
+            if app.shown_chips_mut().chips.pop().is_some() {
+                data::filtered(app);
             }
         }
         Action::Include => filter_by_value(app, false),
@@ -132,18 +133,27 @@ fn grid_mut(app: &mut App) -> Option<&mut Grid> {
     if json_mut(app).is_some_and(|json| json.has_focus) {
         return json_mut(app).map(|json| &mut json.grid);
     }
+    if app.shown_facets().is_some() {
+        return app.shown_facets_mut().map(|facets| {
+            if facets.in_values {
+                &mut facets.values
+            } else {
+                &mut facets.fields
+            }
+        });
+    }
     Some(match app.stack.last_mut()? {
         Screen::Tab(Tab::Overview) => &mut app.overview.grid,
         Screen::Tab(Tab::Ingest) => &mut app.ingest.grid,
         Screen::Tab(Tab::Case) => &mut app.case_page.grid,
         Screen::Tab(Tab::Findings) => &mut app.findings.grid,
         Screen::Tab(Tab::Events) => &mut app.events.grid,
-        Screen::Tab(Tab::Facets) if app.facets.in_values => &mut app.facets.values,
-        Screen::Tab(Tab::Facets) => &mut app.facets.fields,
         Screen::Tab(Tab::Credentials) => &mut app.credentials,
         Screen::Tab(Tab::Questions) => &mut app.question_list.grid,
         Screen::Tab(Tab::Sql) => &mut app.sql.answer.as_mut()?.grid,
-        Screen::Tab(Tab::Timeline) | Screen::Form(_) => return None,
+        Screen::Tab(Tab::Timeline | Tab::Facets) | Screen::FindingFacets | Screen::Form(_) => {
+            return None;
+        }
         Screen::Page(screen) => &mut screen.page.grid,
         Screen::Answer(screen) => &mut screen.grid,
     })
@@ -175,16 +185,19 @@ fn side(app: &mut App, by: i32) {
     if matches!(app.screen(), Screen::Tab(Tab::Timeline)) {
         let cursor = &mut app.timeline.cursor;
         *cursor = cursor.saturating_add_signed(by as isize);
-    } else if matches!(app.screen(), Screen::Tab(Tab::Facets)) {
-        app.facets.in_values = by > 0;
+    } else if let Some(facets) = app.shown_facets_mut() {
+        facets.in_values = by > 0;
     } else if let Some(grid) = grid_mut(app) {
         grid.side(by);
     }
 }
 
 fn pane(app: &mut App, by: i32) {
+    if let Some(facets) = app.shown_facets_mut() {
+        facets.in_values = !facets.in_values;
+        return;
+    }
     match app.screen() {
-        Screen::Tab(Tab::Facets) => app.facets.in_values = !app.facets.in_values,
         Screen::Tab(Tab::Sql) => app.sql.in_editor = !app.sql.in_editor,
         _ => {
             if let Some(json) = json_mut(app) {
@@ -246,7 +259,9 @@ fn back(app: &mut App) {
         app.message = Some("stopped".to_owned());
         return;
     }
-    if app.stack.len() > 1 {
+    if let Some(facets) = app.shown_facets_mut().filter(|facets| facets.in_values) {
+        facets.in_values = false;
+    } else if app.stack.len() > 1 {
         app.stack.pop();
     } else if app
         .events
@@ -255,8 +270,6 @@ fn back(app: &mut App) {
         .is_some_and(|_| app.tab() == Tab::Events)
     {
         app.events.json = None;
-    } else if app.tab() == Tab::Facets && app.facets.in_values {
-        app.facets.in_values = false;
     } else if app.tab() != Tab::Overview {
         show(app, Tab::Overview);
     }
@@ -331,8 +344,10 @@ fn open_at_cursor(app: &mut App, effects: &mut Vec<Effect>) {
             }
         }
         Context::Timeline => timeline(app),
-        Context::Facets if !app.facets.in_values => app.facets.in_values = true,
-        Context::Facets => filter_by_value(app, false),
+        Context::Facets | Context::FindingFacets => match app.shown_facets_mut() {
+            Some(facets) if !facets.in_values => facets.in_values = true,
+            _ => filter_by_value(app, false),
+        },
         _ => {
             let Some(pivot) = pivot_at_cursor(app) else {
                 return;
@@ -364,13 +379,20 @@ pub(in super::super) fn pivot_at_cursor(app: &App) -> Option<Pivot> {
         }
         Screen::Tab(Tab::Facets) => {
             let field = *facet_fields().get(app.facets.fields.row)?;
+            Some(pivot_of(field, app.facets.value()?, None))
+        }
+        Screen::FindingFacets => {
             let value = app
+                .findings
                 .facets
-                .facet
-                .as_ref()?
-                .values
-                .get(app.facets.values.row)?;
-            Some(pivot_of(field, &value.0, None))
+                .value()
+                .filter(|value| !value.is_empty())?;
+            match Aspect::ALL.get(app.findings.facets.fields.row)? {
+                Aspect::Username => Some(Pivot::Identity(value.to_owned())),
+                Aspect::Credential => Some(Pivot::Credential(value.to_owned())),
+                Aspect::PeerIps => Some(Pivot::Address(value.to_owned())),
+                _ => None,
+            }
         }
         Screen::Tab(Tab::Sql) | Screen::Answer(_) => answer_pivot(app.answer()?),
         Screen::Tab(_) | Screen::Page(_) => {
@@ -455,15 +477,29 @@ fn answer_pivot(screen: &AnswerScreen) -> Option<Pivot> {
     })
 }
 
-/// Filters rows by the value under the cursor.
+/// Filters findings by the value under the cursor.
+fn filter_findings(app: &mut App, is_negated: bool) {
+    let facets = &app.findings.facets;
+    let aspect = Aspect::ALL.get(facets.fields.row).copied();
+    let Some((aspect, value)) = aspect.zip(facets.value().map(str::to_owned)) else {
+        app.message = Some("no value under the cursor to filter by".to_owned());
+        return;
+    };
+    let chips = &mut app.findings.chips;
+    chips.add(Ask::Aspect(aspect, value), is_negated);
+    data::filtered(app);
+}
+
+/// Filters rows, or findings, by the value under the cursor.
 fn filter_by_value(app: &mut App, is_negated: bool) {
+    if matches!(app.screen(), Screen::FindingFacets) {
+        return filter_findings(app, is_negated);
+    }
     let test = match app.screen() {
         Screen::Tab(Tab::Events) => view::events::cell(app),
         Screen::Tab(Tab::Facets) => {
             let field = facet_fields().get(app.facets.fields.row).copied();
-            let value = app.facets.facet.as_ref();
-            let value = value.and_then(|facet| facet.values.get(app.facets.values.row));
-            field.zip(value.map(|(value, _)| value.clone()))
+            field.zip(app.facets.value().map(str::to_owned))
         }
         _ => pivot_at_cursor(app).and_then(|pivot| pivot.test()),
     };
@@ -495,6 +531,10 @@ fn filter_by_value(app: &mut App, is_negated: bool) {
 }
 
 fn facet(app: &mut App) {
+    if app.is_on_findings() {
+        app.stack.push(Screen::FindingFacets);
+        return;
+    }
     let field = app.events.fields.get(app.events.grid.column);
     let at = facet_fields().iter().position(|known| Some(known) == field);
     if let Some(at) = at {

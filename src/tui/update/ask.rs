@@ -111,6 +111,7 @@ fn empty() -> AnswerScreen {
         question: None,
         sql: String::new(),
         answer: None,
+        best_widths: Vec::new(),
         lacks: Vec::new(),
         grid: Grid::default(),
         ticket: Ticket::default(),

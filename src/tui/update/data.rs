@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::app::{AnswerScreen, App, JsonPane, Page, PageScreen, Screen, Tab, facet_fields};
+use super::super::aspect::Aspect;
 use super::super::cells::{Cells, HIDDEN};
 use super::super::grid::Grid;
 use super::super::ingest::{FRAMES, Keep};
@@ -90,6 +91,15 @@ pub(in super::super) fn stale(app: &mut App) {
     app.events.forget_matches();
     app.timeline.ticket = Ticket::default();
     app.facets.ticket = Ticket::default();
+}
+
+/// Notes that the filters of what is shown are others now.
+pub(super) fn filtered(app: &mut App) {
+    if app.is_on_findings() {
+        view::findings::sort(app);
+    } else {
+        stale(app);
+    }
 }
 
 /// Takes in what a worker found.
@@ -220,8 +230,14 @@ fn settle_record(json: &mut JsonPane, result: Result<Outcome, String>) {
 
 fn settle_answer(screen: &mut AnswerScreen, result: Result<Outcome, String>) {
     match result {
-        Ok(Outcome::Answer { answer, sql, lacks }) => {
+        Ok(Outcome::Answer {
+            answer,
+            best_widths,
+            sql,
+            lacks,
+        }) => {
             screen.answer = Some(answer);
+            screen.best_widths = best_widths;
             screen.sql = sql;
             screen.lacks = lacks;
             screen.error = None;
@@ -231,14 +247,9 @@ fn settle_answer(screen: &mut AnswerScreen, result: Result<Outcome, String>) {
     }
 }
 
-/// Asks for what the screen needs and does not have.
-pub(super) fn ask(app: &mut App, effects: &mut Vec<Effect>) {
+/// Makes what the screen needs and what takes no time; returns whether something is another one now.
+pub(super) fn make(app: &mut App) -> bool {
     match app.screen() {
-        Screen::Tab(Tab::Overview) if is_idle(&app.overview.ticket) => {
-            let (ticket, job) = app.tickets.issue(Task::Overview);
-            app.overview.ticket = ticket;
-            effects.push(Effect::Work(job));
-        }
         Screen::Tab(Tab::Ingest) => {
             app.ingest.document = Some(view::ingest::document(app));
         }
@@ -246,6 +257,34 @@ pub(super) fn ask(app: &mut App, effects: &mut Vec<Effect>) {
             let (document, lines) = view::case::document(app);
             app.case_page.document = Some(document);
             app.case_lines = lines;
+        }
+        Screen::FindingFacets => {
+            let facets = &mut app.findings.facets;
+            let at = facets.fields.row;
+            if facets.field != Some(at) {
+                facets.field = Some(at);
+                facets.facet = None;
+                facets.values = Grid::default();
+            }
+            if facets.facet.is_some() {
+                return false;
+            }
+            let aspect = Aspect::ALL.get(at);
+            let facet = aspect.map(|&aspect| view::findings::facet(app, aspect));
+            app.findings.facets.facet = facet;
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// Asks for what the screen needs and does not have.
+pub(super) fn ask(app: &mut App, effects: &mut Vec<Effect>) {
+    match app.screen() {
+        Screen::Tab(Tab::Overview) if is_idle(&app.overview.ticket) => {
+            let (ticket, job) = app.tickets.issue(Task::Overview);
+            app.overview.ticket = ticket;
+            effects.push(Effect::Work(job));
         }
         Screen::Tab(Tab::Events) => ask_events(app, effects),
         Screen::Tab(Tab::Timeline) if is_idle(&app.timeline.ticket) => {
@@ -259,8 +298,9 @@ pub(super) fn ask(app: &mut App, effects: &mut Vec<Effect>) {
             effects.push(Effect::Work(job));
         }
         Screen::Tab(Tab::Facets) => {
-            let field = facet_fields().get(app.facets.fields.row).copied();
-            let is_other = field != app.facets.field;
+            let at = app.facets.fields.row;
+            let field = facet_fields().get(at).copied();
+            let is_other = app.facets.field != Some(at);
             if let Some(field) = field.filter(|_| is_other || is_idle(&app.facets.ticket)) {
                 let task = Task::Facet {
                     filter: app.chips.filter(),
@@ -269,7 +309,7 @@ pub(super) fn ask(app: &mut App, effects: &mut Vec<Effect>) {
                 let (ticket, job) = app.tickets.issue(task);
                 app.facets.ticket = ticket;
                 if is_other {
-                    app.facets.field = Some(field);
+                    app.facets.field = Some(at);
                     app.facets.facet = None;
                     app.facets.values = Grid::default();
                 }

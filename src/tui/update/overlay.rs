@@ -48,7 +48,7 @@ pub(super) fn key(app: &mut App, key: KeyEvent, effects: &mut Vec<Effect>) {
 /// Brings cursors back to where something is.
 pub(super) fn settle(app: &mut App) {
     let last_top = view::overlay::last_top(app);
-    let chips = app.chips.chips.len();
+    let chips = app.shown_chips().chips.len();
     let clamp = |grid: &mut Grid, rows: usize| grid.row = grid.row.min(rows.saturating_sub(1));
     match &mut app.overlay {
         Some(Overlay::Help(top) | Overlay::Text(_, _, top)) => *top = (*top).min(last_top),
@@ -274,57 +274,46 @@ fn filter(app: &mut App, text: &str) -> Result<(), String> {
     } else {
         Some(pattern(text)?)
     };
-    if is_negated && matches!(app.screen(), Screen::Tab(Tab::Findings | Tab::Questions)) {
-        return Err("! is for rows of events; here, type what is to be shown".to_owned());
-    }
-    match app.screen() {
-        Screen::Tab(Tab::Findings) => {
-            app.findings.pattern = typed;
-            view::findings::sort(app);
+    if matches!(app.screen(), Screen::Tab(Tab::Questions)) {
+        if is_negated {
+            return Err("! is for events and findings; here, type what is to be shown".to_owned());
         }
-        Screen::Tab(Tab::Questions) => app.question_list.pattern = typed,
-        _ => {
-            if let Some(pattern) = typed {
-                app.chips.add(Ask::Text(pattern), is_negated);
-                data::stale(app);
-            }
-        }
+        app.question_list.pattern = typed;
+    } else if let Some(pattern) = typed {
+        app.shown_chips_mut().add(Ask::Text(pattern), is_negated);
+        data::filtered(app);
     }
     Ok(())
 }
 
 fn in_filters(app: &mut App, key: KeyEvent, mut grid: Grid) -> Option<Overlay> {
-    let count = app.chips.chips.len();
+    let chips = &mut app.shown_chips_mut().chips;
+    let count = chips.len();
     if moves_by_letter(key, &mut grid, count) {
         return Some(Overlay::Filters(grid));
     }
     match key.code {
         KeyCode::Char(' ') => {
-            if let Some(chip) = app.chips.chips.get_mut(grid.row) {
+            if let Some(chip) = chips.get_mut(grid.row) {
                 chip.is_on = !chip.is_on;
-                data::stale(app);
             }
         }
         KeyCode::Char('!') => {
-            if let Some(chip) = app.chips.chips.get_mut(grid.row)
-                && matches!(chip.ask, Ask::Value(..) | Ask::Text(_))
+            if let Some(chip) = chips.get_mut(grid.row)
+                && matches!(chip.ask, Ask::Value(..) | Ask::Aspect(..) | Ask::Text(_))
             {
                 chip.is_negated = !chip.is_negated;
-                data::stale(app);
             }
         }
         KeyCode::Char('d') | KeyCode::Delete | KeyCode::Backspace => {
             if grid.row < count {
-                app.chips.chips.remove(grid.row);
-                data::stale(app);
+                chips.remove(grid.row);
             }
         }
-        KeyCode::Char('D') => {
-            app.chips.chips.clear();
-            data::stale(app);
-        }
+        KeyCode::Char('D') => chips.clear(),
         _ => return None,
     }
+    data::filtered(app);
     Some(Overlay::Filters(grid))
 }
 

@@ -7,6 +7,7 @@ use ratatui::widgets::{Block, Widget as _};
 
 use super::table::{Head, Line, Table, draw as draw_table, widths};
 use super::{line_of, put};
+use crate::query::Answer;
 use crate::report::clean;
 use crate::tui::app::{AnswerScreen, App};
 use crate::tui::document::Look;
@@ -14,6 +15,21 @@ use crate::tui::layout;
 
 /// Rows whose values decide how wide columns are.
 const MEASURED: usize = 100;
+
+/// How wide a column is at most as long as others want more room.
+const WIDEST: usize = 60;
+
+/// Returns how wide the columns of an answer would be.
+pub fn best_widths(answer: &Answer) -> Vec<usize> {
+    let names = answer.columns();
+    let mut best: Vec<usize> = names.iter().map(|name| clean::columns(name)).collect();
+    for row_idx in 0..answer.height().min(MEASURED) {
+        for (width, cell) in best.iter_mut().zip(answer.row(row_idx)) {
+            *width = (*width).max(cell.show().chars().take(WIDEST).count());
+        }
+    }
+    best
+}
 
 /// Draws the answer to a question: a line on what it is, then the rows.
 pub fn draw(app: &App, screen: &AnswerScreen, frame: &mut Frame<'_>, area: Rect) {
@@ -155,13 +171,8 @@ fn rows(app: &App, screen: &AnswerScreen, frame: &mut Frame<'_>, area: Rect) {
     }
     let names = answer.columns();
     let is_number = answer.is_number();
-    let mut best: Vec<usize> = names.iter().map(|name| clean::columns(name)).collect();
-    for row_idx in 0..answer.height().min(MEASURED) {
-        for (width, cell) in best.iter_mut().zip(answer.row(row_idx)) {
-            *width = (*width).max(cell.show().chars().take(60).count());
-        }
-    }
-    let wanted: Vec<(usize, usize)> = best.iter().map(|best| ((*best).min(12), *best)).collect();
+    let best = screen.best_widths.iter();
+    let wanted: Vec<(usize, usize)> = best.map(|best| ((*best).min(12), *best)).collect();
     let heads: Vec<Head> = names
         .iter()
         .zip(widths(&wanted, width))

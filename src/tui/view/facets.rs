@@ -7,14 +7,15 @@ use ratatui::style::Style;
 use super::put;
 use super::table::{Head, Line, Table, draw as draw_table};
 use crate::store::Kind;
-use crate::tui::app::{App, facet_fields};
+use crate::tui::app::{App, Facets, facet_fields};
+use crate::tui::aspect::Aspect;
 use crate::tui::grid::Grid;
 
 /// Columns of the list of fields.
 const FIELDS: u16 = 24;
 
 /// Draws both lists.
-pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
+pub fn draw(app: &App, facets: &Facets, frame: &mut Frame<'_>, area: Rect) {
     let width = FIELDS.min(area.width / 3);
     let left = Rect { width, ..area };
     let right = Rect {
@@ -22,7 +23,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
         width: area.width - width,
         ..area
     };
-    let fields = facet_fields();
+    let fields = app.facet_names();
     let heads = [Head::new("field", usize::from(width).saturating_sub(1))];
     draw_table(
         app,
@@ -30,52 +31,56 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
         left,
         &Table {
             heads: &heads,
-            grid: &app.facets.fields,
+            grid: &facets.fields,
             rows: fields.len(),
             has_cells: false,
         },
         |at| {
             Some(Line {
-                cells: vec![fields.get(at)?.name().to_owned()],
+                cells: vec![(*fields.get(at)?).to_owned()],
                 style: Style::default(),
                 styles: Vec::new(),
             })
         },
     );
-    let Some(facet) = &app.facets.facet else {
+    let Some(facet) = &facets.facet else {
         put(frame, right, 1, "counting", Style::default());
         return;
     };
+    let (one, many) = if app.is_on_findings() {
+        ("finding", "findings")
+    } else {
+        ("row", "rows")
+    };
     if facet.values.is_empty() {
-        put(
-            frame,
-            right,
-            1,
-            "no row passes the filters; Backspace drops the last one",
-            Style::default(),
-        );
+        let text = if app.shown_chips().chips.is_empty() {
+            format!("no {one}")
+        } else {
+            format!("no {one} passes the filters; Backspace drops the last one")
+        };
+        put(frame, right, 1, &text, Style::default());
         return;
     }
     let bar = usize::from(right.width / 5).min(30);
     let value = usize::from(right.width).saturating_sub(bar + 22);
     let rest = match facet.others {
         0 => String::new(),
-        others => format!(", {others} rows have further ones"),
+        others => format!(", {others} {many} have further ones"),
     };
     let heads = [
         Head::new(&format!("value ({} distinct{rest})", facet.distinct), value).middle(),
-        Head::new("rows", 10).right(),
+        Head::new(many, 10).right(),
         Head::new("%", 6).right(),
         Head::new("", bar),
     ];
     let most = facet.values.first().map_or(1, |(_, count)| (*count).max(1));
     // The cursor of a pane without focus is not drawn.
-    let grid = if app.facets.in_values {
-        app.facets.values
+    let grid = if facets.in_values {
+        facets.values
     } else {
         Grid {
             row: usize::MAX,
-            ..app.facets.values
+            ..facets.values
         }
     };
     draw_table(
@@ -110,18 +115,28 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
     );
 }
 
+/// Returns the SQL behind the values of what findings have.
+pub fn sql_of_findings(app: &App) -> String {
+    let from = app.findings.chips.sql_of_findings();
+    match Aspect::ALL.get(app.findings.facets.fields.row) {
+        Some(aspect) if aspect.is_column() => counts(aspect.name(), aspect.is_list(), &from),
+        _ => format!("-- this is no column of the table\nSELECT COUNT(*) AS n\n{from}"),
+    }
+}
+
 /// Returns the SQL behind the values.
 pub fn sql(app: &App) -> String {
     let Some(field) = facet_fields().get(app.facets.fields.row).copied() else {
         return String::new();
     };
-    let name = field.name();
-    let note = match field.kind() {
-        Kind::List => "-- the view counts each element of a list by itself\n",
-        _ => "",
+    counts(field.name(), field.kind() == Kind::List, &app.chips.sql())
+}
+
+fn counts(name: &str, is_list: bool, from: &str) -> String {
+    let note = if is_list {
+        "-- the view counts each element of a list by itself\n"
+    } else {
+        ""
     };
-    format!(
-        "{note}SELECT {name}, COUNT(*) AS n\n{}\nGROUP BY {name}\nORDER BY n DESC",
-        app.chips.sql()
-    )
+    format!("{note}SELECT {name}, COUNT(*) AS n\n{from}\nGROUP BY {name}\nORDER BY n DESC")
 }

@@ -7,11 +7,14 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::table::{Head, Line, Table, draw as draw_table, widths};
-use super::{line_of, put};
+use super::{labels, line_of, put};
 use crate::case::State;
 use crate::finding::Finding;
 use crate::report::clean;
+use crate::store::facet::Facet;
 use crate::tui::app::{App, FindingOrder};
+use crate::tui::aspect::Aspect;
+use crate::tui::chips::{Ask, Chips};
 use crate::tui::document::Look;
 use crate::tui::layout;
 use crate::tui::text::{Cut, fit, fit_clean};
@@ -24,13 +27,15 @@ pub fn at_cursor(app: &App) -> Option<&Finding> {
         .get(*app.findings.shown.get(app.findings.grid.row)?)
 }
 
-/// Puts the findings into their order, those that match; the cursor stays with its finding.
+/// Puts the findings into their order, those that pass the filters; the cursor stays with its finding.
 pub fn sort(app: &mut App) {
     let here = at_cursor(app).map(|finding| finding.finding_id.clone());
     let findings = &app.results.findings;
-    let pattern = app.findings.pattern.as_ref();
     let mut shown: Vec<usize> = (0..findings.len())
-        .filter(|&at| pattern.is_none_or(|pattern| pattern.is_match(&searched(&findings[at]))))
+        .filter(|&at| {
+            let state = app.case.state(&findings[at].finding_id);
+            passes(&findings[at], state, &app.findings.chips)
+        })
         .collect();
     let actor = |finding: &Finding| finding.actor.username.clone().unwrap_or_default();
     match app.findings.order {
@@ -63,6 +68,31 @@ pub fn sort(app: &mut App) {
         app.findings.grid.row = place.unwrap_or(app.findings.grid.row);
     }
     app.findings.shown = shown;
+    app.findings.facets.facet = None;
+}
+
+/// Returns whether a finding of that state passes the filters.
+fn passes(finding: &Finding, state: State, chips: &Chips) -> bool {
+    let mut on = chips.chips.iter().filter(|chip| chip.is_on);
+    on.all(|chip| {
+        let holds = match &chip.ask {
+            Ask::Aspect(aspect, value) => aspect.values(finding, state).contains(&value.as_str()),
+            Ask::Text(pattern) => pattern.is_match(&searched(finding)),
+            // Nobody asks these of findings.
+            Ask::Value(..) | Ask::Time(..) | Ask::Among(..) => return true,
+        };
+        holds != chip.is_negated
+    })
+}
+
+/// Counts the values of an aspect among the findings that are shown.
+pub fn facet(app: &App, aspect: Aspect) -> Facet {
+    let shown = app.findings.shown.iter();
+    let values = shown.flat_map(|&at| {
+        let finding = &app.results.findings[at];
+        aspect.values(finding, app.case.state(&finding.finding_id))
+    });
+    Facet::of_values(values, app.findings.shown.len() as u64)
 }
 
 /// Returns what a filter or a search looks at.
@@ -105,7 +135,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
             }
         } else {
             format!(
-                "none of {} findings matches; & and Enter shows all",
+                "none of {} findings passes the filters; Backspace drops the last one",
                 findings.len()
             )
         };
@@ -229,6 +259,25 @@ fn heads(app: &App, width: usize) -> Vec<Head> {
 
 /// Returns what the status line says.
 pub fn status(app: &App) -> String {
+    let turned = if app.findings.is_reversed {
+        ", turned round"
+    } else {
+        ""
+    };
+    format!(
+        "{} by {}{turned}{}",
+        count(app),
+        app.findings.order.name(),
+        labels(app, &app.findings.chips)
+    )
+}
+
+/// Returns what the status line says of findings that are counted.
+pub fn how_many(app: &App) -> String {
+    format!("{}{}", count(app), labels(app, &app.findings.chips))
+}
+
+fn count(app: &App) -> String {
     let (shown, all) = (app.findings.shown.len(), app.results.findings.len());
     let so_far = if app.reading.is_done { "" } else { " so far" };
     let filtered = if shown < all {
@@ -236,20 +285,7 @@ pub fn status(app: &App) -> String {
     } else {
         String::new()
     };
-    format!(
-        "{shown}{filtered} findings{so_far} by {}{}{}",
-        app.findings.order.name(),
-        if app.findings.is_reversed {
-            ", turned round"
-        } else {
-            ""
-        },
-        if shown < all {
-            "; & changes the filter"
-        } else {
-            ""
-        }
-    )
+    format!("{shown}{filtered} findings{so_far}")
 }
 
 /// Returns the SQL behind the list.
@@ -262,12 +298,9 @@ pub fn sql(app: &App) -> String {
         FindingOrder::Rule => "rule",
         FindingOrder::Count => "count DESC",
     };
-    let note = match app.findings.pattern {
-        Some(_) => "-- the filter of the list is not in it\n",
-        None => "",
-    };
     format!(
-        "{note}SELECT severity, first_seen, count, family, username, rule, summary\nFROM findings\nORDER BY {order}"
+        "SELECT severity, first_seen, count, family, username, rule, summary\n{}\nORDER BY {order}",
+        app.findings.chips.sql_of_findings()
     )
 }
 

@@ -66,7 +66,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
             input(app, frame, inner, &prompt.input);
         }
         Some(Overlay::Filters(grid)) => {
-            let chips = app.chips.chips.iter().map(|chip| {
+            let chips = app.shown_chips().chips.iter().map(|chip| {
                 let mark = if chip.is_on { "[x]" } else { "[ ]" };
                 format!(
                     "{mark} {}",
@@ -75,9 +75,12 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
             });
             let mut lines: Vec<String> = chips.collect();
             if lines.is_empty() {
-                lines.push(
-                    "none; + and - on a value, & for a text, Space in the timeline".to_owned(),
-                );
+                let none = if app.is_on_findings() {
+                    "none; + and - on a value of a facet (F), & for a text"
+                } else {
+                    "none; + and - on a value, & for a text, Space in the timeline"
+                };
+                lines.push(none.to_owned());
             }
             list(
                 app,
