@@ -34,14 +34,7 @@ impl Place {
     }
 
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kubescry"));
-        command
-            .arg("alert")
-            .arg("--config")
-            .arg(self.path("alert.toml"))
-            .args(arguments);
-        command.stdin(Stdio::null());
-        command
+        program(&self.path("alert.toml"), arguments)
     }
 
     pub(super) fn run(&self, arguments: &[&str]) -> Output {
@@ -51,6 +44,14 @@ impl Place {
     fn write(&self, lines: &[Vec<u8>]) {
         fs::write(self.path("logs/audit.log"), lines.concat()).unwrap();
     }
+}
+
+/// Returns the program with a configuration.
+pub(super) fn program(config: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubescry"));
+    command.arg("alert").arg("--config").arg(config);
+    command.args(arguments).stdin(Stdio::null());
+    command
 }
 
 #[track_caller]
