@@ -59,14 +59,14 @@ pub(super) fn deliver(
             };
             settled.push((entry.clone(), what));
         }
-        delivered.count(sink.name(), &settled, totals);
         let dead: Vec<(&Alert, &str)> = dead
             .iter()
             .map(|(alert, why)| (*alert, why.as_str()))
             .collect();
         if let Err(error) = letters.add(sink.name(), &dead, clock) {
-            delivered.notes.push(error.to_string());
+            keep(&mut settled, clock, &error.to_string());
         }
+        delivered.count(sink.name(), &settled, totals);
         state.settle(&settled)?;
     }
     Ok(delivered)
@@ -92,6 +92,18 @@ fn abandon(
         state.settle(&settled)?;
     }
     Ok(())
+}
+
+/// Leaves to the next run what was to be given up, since it cannot be put among the dead letters.
+fn keep(settled: &mut [(Entry, Settled)], clock: &dyn Clock, why: &str) {
+    for (_, what) in settled {
+        if matches!(what, Settled::Dead(_)) {
+            *what = Settled::Later {
+                not_before: clock.wall().0,
+                why: why.to_owned(),
+            };
+        }
+    }
 }
 
 impl Delivered {
