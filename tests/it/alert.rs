@@ -4,6 +4,8 @@
 mod faults;
 mod program;
 mod writer;
+#[cfg(target_os = "linux")]
+mod writing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

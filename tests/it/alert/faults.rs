@@ -29,7 +29,7 @@ use super::{
 };
 
 /// Returns how often something is tried: `few` times, or so many percent of `many` as are asked for.
-fn times(few: usize, many: usize) -> usize {
+pub(super) fn times(few: usize, many: usize) -> usize {
     match std::env::var("KUBESCRY_FAULTS") {
         Ok(value) if value == "full" => many,
         Ok(value) => {
@@ -41,14 +41,14 @@ fn times(few: usize, many: usize) -> usize {
 }
 
 /// Returns lines of a log that give findings, few enough for many runs.
-fn some_lines() -> Vec<Vec<u8>> {
+pub(super) fn some_lines() -> Vec<Vec<u8>> {
     let lines = log("tests/logs/v1.36-realistic-token-reuse.log.zst");
     let step = lines.len().div_ceil(400);
     lines.into_iter().step_by(step).collect()
 }
 
 /// Returns what the state says was read: events and duplicates.
-fn read(watched: &Watched) -> (u64, u64) {
+pub(super) fn read(watched: &Watched) -> (u64, u64) {
     let (state, loaded) =
         State::open(&watched.config.state.dir, Some(Duration::from_mins(1))).unwrap();
     let text = inspect::show(&state, &loaded).unwrap();
@@ -353,27 +353,9 @@ fn take(
     fails: bool,
     taken: &Mutex<BTreeMap<String, (Value, u64)>>,
 ) -> io::Result<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let (mut key, mut length) = (String::new(), 0);
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? == 0 {
-            return Ok(());
-        }
-        let line = line.trim_end().to_ascii_lowercase();
-        if line.is_empty() {
-            break;
-        }
-        if let Some(value) = line.strip_prefix("idempotency-key:") {
-            value.trim().clone_into(&mut key);
-        }
-        if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
+    let Some((key, body)) = request(&stream)? else {
+        return Ok(());
+    };
     if fails {
         return stream
             .write_all(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
@@ -388,6 +370,32 @@ fn take(
     entry.1 += 1;
     drop(taken);
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+}
+
+/// Reads a request: its key and its body, if it comes at all.
+pub(super) fn request(stream: &std::net::TcpStream) -> io::Result<Option<(String, Vec<u8>)>> {
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let (mut key, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(None);
+        }
+        let line = line.trim_end().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(value) = line.strip_prefix("idempotency-key:") {
+            value.trim().clone_into(&mut key);
+        }
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok(Some((key, body)))
 }
 
 #[test]
