@@ -12,6 +12,7 @@
 //! log. Rows of several lanes (API servers) are merged by stage time; so the findings depend on neither
 //! threads nor chunk size.
 
+mod hold;
 mod ingest;
 mod memory;
 mod merge;
@@ -42,6 +43,8 @@ use crate::report::{Census, RejectLine, Summary};
 use crate::rules::{RuleError, RuleSet};
 use crate::source::{Chunk, InputFile, Integrity, ReadOptions, SourceError, Start, discover};
 use crate::store::{Gist, Store};
+pub use hold::Hold;
+pub(crate) use hold::stage_time;
 pub use memory::MemoryError;
 use merge::Merge;
 pub use monitor::{Monitor, Position};
@@ -271,7 +274,7 @@ fn run(
 ) -> Result<Scan, ScanError> {
     let vocabulary = vocabulary(options);
     let mut session = Session::new(options, rules, compiled, &vocabulary)?;
-    session.read(discover::discover(&options.paths), watch)?;
+    session.read(discover::discover(&options.paths), watch, None)?;
     let unseen = watch.map(Watch::unseen).unwrap_or_default();
     Ok(session.finish(&unseen))
 }

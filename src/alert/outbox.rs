@@ -1,11 +1,16 @@
 //! Delivering what the outbox holds, and writing down what became of it.
 
+use std::time::{Duration, Instant};
+
 use super::config::Config;
 use super::figures::Totals;
 use super::sink::clock::{Clock, RandomDice};
 use super::sink::deliver::Status;
 use super::sink::{Alert, DeadLetters, Sinks};
 use super::state::{Entry, Settled, State, StateError};
+
+/// How often it is written down what has arrived: each time costs several syncs.
+const NOTE_EVERY: Duration = Duration::from_secs(1);
 
 /// What delivering came to.
 #[derive(Debug, Default)]
@@ -18,8 +23,8 @@ pub(super) struct Delivered {
 
 /// Sends what is due to each sink.
 ///
-/// What arrived is written down at once, sink by sink: a run that is killed on the way sends again what it had no time to
-/// note, with the same keys.
+/// What arrived is written down on the way, every second at the latest: a run that is killed sends again what it had no
+/// time to note, with the same keys.
 pub(super) fn deliver(
     state: &mut State,
     sinks: &mut Sinks,
@@ -41,8 +46,10 @@ pub(super) fn deliver(
             }
         }
         let statuses = {
+            let mut progress = Progress::of(state, &alerts, clock);
             let alerts: Vec<&Alert> = alerts.iter().map(|(_, alert)| alert).collect();
-            sink.deliver(&alerts, clock, &mut dice)
+            let mut arrived = |taken: &[usize]| progress.note(taken);
+            sink.deliver(&alerts, clock, &mut dice, &mut arrived)
         };
         let mut dead = Vec::new();
         for ((entry, alert), status) in alerts.iter().zip(statuses) {
@@ -59,17 +66,52 @@ pub(super) fn deliver(
             };
             settled.push((entry.clone(), what));
         }
-        delivered.count(sink.name(), &settled, totals);
         let dead: Vec<(&Alert, &str)> = dead
             .iter()
             .map(|(alert, why)| (*alert, why.as_str()))
             .collect();
         if let Err(error) = letters.add(sink.name(), &dead, clock) {
-            delivered.notes.push(error.to_string());
+            keep(&mut settled, clock, &error.to_string());
         }
+        delivered.count(sink.name(), &settled, totals);
         state.settle(&settled)?;
     }
     Ok(delivered)
+}
+
+/// Writes down what has arrived while the rest is under way.
+struct Progress<'a> {
+    state: &'a mut State,
+    alerts: &'a [(Entry, Alert)],
+    clock: &'a dyn Clock,
+    arrived: Vec<(Entry, Settled)>,
+    noted: Option<Instant>,
+}
+
+impl<'a> Progress<'a> {
+    fn of(state: &'a mut State, alerts: &'a [(Entry, Alert)], clock: &'a dyn Clock) -> Self {
+        Self {
+            state,
+            alerts,
+            clock,
+            arrived: Vec::new(),
+            noted: None,
+        }
+    }
+
+    fn note(&mut self, taken: &[usize]) {
+        let taken = taken.iter().map(|idx| self.alerts[*idx].0.clone());
+        self.arrived
+            .extend(taken.map(|entry| (entry, Settled::Delivered)));
+        let now = self.clock.now();
+        if self.noted.is_none_or(|noted| now - noted >= NOTE_EVERY) {
+            self.noted = Some(now);
+            // If this fails, it is written down in the end.
+            if self.state.settle(&self.arrived).is_ok() {
+                self.arrived.clear();
+            }
+        }
+    }
 }
 
 /// Gives up what waits for sinks that the configuration has no more.
@@ -92,6 +134,18 @@ fn abandon(
         state.settle(&settled)?;
     }
     Ok(())
+}
+
+/// Leaves to the next run what was to be given up, since it cannot be put among the dead letters.
+fn keep(settled: &mut [(Entry, Settled)], clock: &dyn Clock, why: &str) {
+    for (_, what) in settled {
+        if matches!(what, Settled::Dead(_)) {
+            *what = Settled::Later {
+                not_before: clock.wall().0,
+                why: why.to_owned(),
+            };
+        }
+    }
 }
 
 impl Delivered {

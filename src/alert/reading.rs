@@ -1,6 +1,6 @@
 //! Reading what is new of one cluster, and detecting in it together with what earlier runs remember.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use crate::detect::engine::Outcome;
 use crate::detect::feed::Fed;
 use crate::finding::Timestamp;
 use crate::frame::Vocabulary;
-use crate::pipeline::{self, ScanError, Session};
+use crate::pipeline::{self, Hold, ScanError, Session, stage_time};
 use crate::report::Summary;
 use crate::rules::RuleSet;
 use crate::source::discover::Discovery;
@@ -25,6 +25,9 @@ const IN_FLIGHT_US: i64 = 600_000_000;
 
 /// How late an event may come, behind others of its log or of other API servers, in microseconds of log time.
 const LATENESS_US: i64 = 600_000_000;
+
+/// How much of the end of a log is looked at for the time that it has come to.
+const TAIL_BYTES: usize = 256 << 10;
 
 /// How far the times of rotated files may be from the order of their names, in microseconds: a minute, since requests
 /// are logged when they end.
@@ -166,10 +169,13 @@ impl<F: Files + 'static> Cluster<'_, F> {
             input.lane = *lanes.entry(input.log()).or_insert(next);
             input
         });
-        let places = session.run(Discovery {
-            files: inputs.collect(),
+        let files: Vec<InputFile> = inputs.collect();
+        let hold = self.hold(session.reached(), tasks, &files);
+        let discovery = Discovery {
+            files,
             ..Discovery::default()
-        })?;
+        };
+        let places = session.run_in_step(discovery, hold)?;
         let done =
             slots
                 .iter()
@@ -183,6 +189,32 @@ impl<F: Files + 'static> Cluster<'_, F> {
                     None => None,
                 });
         Ok(done.collect())
+    }
+
+    /// Returns what is ahead of other API servers; `reached` is how far each log was read, and what is new of it is in
+    /// `tasks`, read as `inputs`.
+    fn hold(
+        &self,
+        mut reached: BTreeMap<String, i64>,
+        tasks: &[Task],
+        inputs: &[InputFile],
+    ) -> Option<Hold> {
+        let newest: BTreeMap<String, &Task> =
+            inputs.iter().map(InputFile::log).zip(tasks).collect();
+        let logs: BTreeSet<&String> = newest.keys().chain(reached.keys()).collect();
+        if logs.len() < 2 {
+            return None;
+        }
+        for (log, task) in newest {
+            let tail = task.tail(self.files, TAIL_BYTES).unwrap_or_default();
+            let times = tail.split(|byte| *byte == b'\n').filter_map(stage_time);
+            match times.filter(|ts| *ts <= self.now.0).max() {
+                Some(last) => reached.insert(log, last),
+                // Nobody waits for what cannot be told.
+                None => reached.remove(&log),
+            };
+        }
+        Hold::new(reached.into_values(), self.now.0, LATENESS_US)
     }
 }
 
@@ -299,3 +331,6 @@ fn input<F: Files + 'static>(files: &'static F, slot: &Arc<Slot>) -> InputFile {
         piece: Some(Piece::new(open)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -168,18 +168,35 @@ impl<'a, F: Files + 'static> Runner<'a, F> {
         }
         let commit = round.commit(self.config);
         state.commit(&commit, loaded.runs + 1, now.0)?;
+        match self.send(&mut round, &mut state, &mut sinks, began) {
+            Err(error @ StateError::Damaged { .. }) => return Err(error.into()),
+            // What the run has come to is stored, and said: it will not come to it again.
+            Err(error) => round.report.missing.push(error.to_string()),
+            Ok(()) => {}
+        }
+        Ok(round.report)
+    }
+
+    /// Sends what waits, and says how the run went to those who keep figures.
+    fn send(
+        &self,
+        round: &mut Round,
+        state: &mut State,
+        sinks: &mut Sinks,
+        began: Instant,
+    ) -> Result<(), StateError> {
         let Round {
-            mut report,
-            mut totals,
+            report,
+            totals,
             known,
             ..
         } = round;
         let clock = self.clock.as_ref();
-        let delivered = deliver(&mut state, &mut sinks, self.config, clock, &mut totals)?;
+        let delivered = deliver(state, sinks, self.config, clock, totals)?;
         report.undelivered = delivered.undelivered;
         report.notes.extend(delivered.notes);
         let metrics = totals.metrics(&End {
-            known: &known,
+            known,
             waiting: state.waiting()?,
             exit_code: report.exit_code(),
             took: began.elapsed(),
@@ -193,9 +210,9 @@ impl<'a, F: Files + 'static> Runner<'a, F> {
             *totals.sink_failures.entry(name).or_default() += 1;
         }
         if report.undelivered > 0 {
-            state.keep_totals(&to_json(&totals))?;
+            state.keep_totals(&to_json(totals))?;
         }
-        Ok(report)
+        Ok(())
     }
 
     /// Reads and decides; nothing is stored or sent yet.

@@ -31,6 +31,9 @@ pub const STATE: &str = "state.sqlite";
 /// Name of the generation before.
 pub const PREVIOUS: &str = "state.prev.sqlite";
 
+/// Name of what will be the state or the generation before once it is whole.
+const NEXT: &str = "state.next.sqlite";
+
 /// Name of the lock.
 pub const LOCK: &str = "state.lock";
 
@@ -236,6 +239,8 @@ impl State {
     pub fn open(dir: &Path, wait: Option<Duration>) -> Result<(Self, Loaded), StateError> {
         prepare(dir)?;
         let lock = lock(dir, wait)?;
+        // What a run that was cut short has left.
+        clear(&dir.join(NEXT))?;
         let mut warnings = Vec::new();
         for name in [STATE, PREVIOUS] {
             let path = dir.join(name);
@@ -253,10 +258,9 @@ impl State {
                 }
                 Ok((connection, loaded)) => {
                     drop(connection);
-                    let state = dir.join(STATE);
-                    fs::copy(&path, &state).map_err(|cause| io_error(&state, cause))?;
+                    let connection = place(dir, |next| copy(&path, next))?;
                     warnings.push("went on with the state of an earlier run: what was read since is read again".to_owned());
-                    return Ok((Self::new(connect(&state)?, dir, warnings, lock), loaded));
+                    return Ok((Self::new(connection, dir, warnings, lock), loaded));
                 }
                 Err(error @ StateError::Damaged { .. }) => {
                     let aside = set_aside(&path)?;
@@ -268,9 +272,7 @@ impl State {
         if !warnings.is_empty() {
             warnings.push("everything that is there is read from the start".to_owned());
         }
-        let path = dir.join(STATE);
-        let connection = connect(&path)?;
-        create(&connection).map_err(|cause| database_error(&path, cause))?;
+        let connection = place(dir, create)?;
         Ok((
             Self::new(connection, dir, warnings, lock),
             Loaded::default(),
@@ -347,8 +349,7 @@ impl State {
         if is_young && previous.exists() {
             return Ok(());
         }
-        let fresh = self.dir.join("state.next.sqlite");
-        let _ = fs::remove_file(&fresh);
+        let fresh = self.dir.join(NEXT);
         let generation = "DELETE FROM generation; INSERT INTO generation (at) VALUES (";
         self.connection
             .execute_batch(&format!("{generation}{now})"))
@@ -416,13 +417,7 @@ impl State {
         } = self;
         drop(connection);
         for name in [STATE, PREVIOUS] {
-            let path = dir.join(name);
-            match fs::remove_file(&path) {
-                Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
-                    return Err(io_error(&path, cause));
-                }
-                _ => {}
-            }
+            clear(&dir.join(name))?;
         }
         Ok(())
     }
@@ -610,8 +605,40 @@ fn write(transaction: &Transaction<'_>, commit: &Commit, runs: u64) -> rusqlite:
     Ok(())
 }
 
-fn create(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(&format!(
+/// Puts a state in its place that `make` makes under another name, so that it is whole or not there.
+fn place(
+    dir: &Path,
+    make: impl FnOnce(&Path) -> Result<(), StateError>,
+) -> Result<Connection, StateError> {
+    let (next, state) = (dir.join(NEXT), dir.join(STATE));
+    make(&next)?;
+    // A journal of a state that somebody took away would be played into this one.
+    clear(&state)?;
+    fs::rename(&next, &state).map_err(|cause| io_error(&state, cause))?;
+    connect(&state)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), StateError> {
+    fs::copy(from, to)
+        .and_then(|_| OpenOptions::new().write(true).open(to)?.sync_all())
+        .map_err(|cause| io_error(to, cause))
+}
+
+/// Removes a database, if it is there, and what SQLite keeps beside it.
+fn clear(path: &Path) -> Result<(), StateError> {
+    for path in [path.to_owned(), private::beside(path, "-journal")] {
+        match fs::remove_file(&path) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                return Err(io_error(&path, cause));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn create(path: &Path) -> Result<(), StateError> {
+    let tables = connect(path)?.execute_batch(&format!(
         "PRAGMA application_id = {APPLICATION};
          BEGIN;
          CREATE TABLE parts (name TEXT PRIMARY KEY, data BLOB NOT NULL, sum INTEGER NOT NULL) STRICT;
@@ -622,7 +649,8 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
          CREATE TABLE generation (at INTEGER NOT NULL) STRICT;
          PRAGMA user_version = {VERSION};
          COMMIT;"
-    ))
+    ));
+    tables.map_err(|cause| database_error(path, cause))
 }
 
 /// Opens a database for this process alone, its writes synced.

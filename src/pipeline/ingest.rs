@@ -236,6 +236,11 @@ impl Gathering {
         }
     }
 
+    /// Returns how far sources have come, with their lanes.
+    pub(super) fn reached(&self) -> impl Iterator<Item = (u32, i64)> {
+        (self.sources.iter()).map(|source| (source.key.0, source.last))
+    }
+
     /// Returns the pulse of each API server, with what the log calls it.
     pub(super) fn pulses(&self, vocabulary: &Vocabulary) -> Vec<(String, &Pulse)> {
         let sources = self.sources.iter();

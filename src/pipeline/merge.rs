@@ -134,6 +134,17 @@ impl<'r> Merge<'r> {
         }
     }
 
+    /// Returns the time that each log has come to, by its name.
+    pub(super) fn reached(&self) -> BTreeMap<String, i64> {
+        let logs = &self.account.logs;
+        let mut reached = BTreeMap::new();
+        for (lane, last) in self.account.gathering.reached() {
+            let of_log = reached.entry(logs[lane as usize].clone()).or_insert(last);
+            *of_log = last.max(*of_log);
+        }
+        reached
+    }
+
     /// Forgets what is of no use to requests that are at most `lateness_us` late.
     pub(super) fn forget(&mut self, lateness_us: i64) {
         for folded in self.fold.sweep() {

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
-use super::Job;
+use super::{Hold, Job};
 use crate::decode::peek_time;
 use crate::source::chunk::ChunkReader;
 use crate::source::open::open;
@@ -32,6 +32,8 @@ pub(super) struct Notes {
 pub(super) struct Reader<'a> {
     files: &'a [InputFile],
     options: ReadOptions,
+    /// What the lanes leave for later.
+    hold: Option<Hold>,
     sequence: u64,
     lanes: Vec<Lane>,
     /// Lanes by the time they have reached, the earliest first.
@@ -52,7 +54,7 @@ struct Lane {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(files: &'a [InputFile], options: &ReadOptions) -> Self {
+    pub(super) fn new(files: &'a [InputFile], options: &ReadOptions, hold: Option<Hold>) -> Self {
         let mut lanes: Vec<Lane> = Vec::new();
         for (index, file) in files.iter().enumerate() {
             let lane = file.lane as usize;
@@ -77,6 +79,7 @@ impl<'a> Reader<'a> {
         let mut reader = Self {
             files,
             options,
+            hold,
             sequence: 0,
             order: BinaryHeap::new(),
             notes: Notes::default(),
@@ -181,7 +184,16 @@ impl<'a> Reader<'a> {
             self.notes.oversize.extend(reader.take_oversize());
             let (file, place) = (reader.file(), reader.place());
             if let Ok(Some(chunk)) = read {
-                return Some((chunk, place));
+                let mut next = (chunk, place);
+                if !self.hold.is_some_and(|hold| hold.cut(&mut next)) {
+                    return Some(next);
+                }
+                self.lanes[lane] = Lane::default();
+                if !next.0.data.is_empty() {
+                    return Some(next);
+                }
+                self.reached[file as usize] = next.1;
+                return None;
             }
             self.reached[file as usize] = place;
             self.notes.errors.extend(read.err());

@@ -4,17 +4,17 @@
 //! read back, by another process too ([`Session::recall`]). Wherever the log is cut into runs, what it comes to is what one
 //! scan over all of it comes to, as long as the runs are in the order of time: what a run reads is merged wholly at its
 //! end, so rows of another API server that come in a later run although they are earlier are late, as they would be in a
-//! log out of order.
+//! log out of order. A [`Hold`] leaves for later what is ahead of other API servers.
 //!
 //! A session keeps no events: [`Options::store`] is for scans.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::{Arc, Mutex};
 
 use super::merge::Merge;
 use super::{
-    AHEAD_BYTES, Inbox, Job, MemoryError, Notes, Options, Reader, Recycled, Scan, ScanError,
+    AHEAD_BYTES, Hold, Inbox, Job, MemoryError, Notes, Options, Reader, Recycled, Scan, ScanError,
     Worker, engine, lock, memory, merge_in_order,
 };
 use crate::detect::CompiledRules;
@@ -116,13 +116,32 @@ impl<'r> Session<'r> {
     /// # Errors
     /// When threads cannot be had. What cannot be read is in the outcome.
     pub fn run(&mut self, files: Discovery) -> Result<Vec<Start>, ScanError> {
-        self.read(files, None)
+        self.read(files, None, None)
+    }
+
+    /// Reads as [`Self::run`] does, but leaves for later what `hold` says.
+    ///
+    /// # Errors
+    /// As of [`Self::run`].
+    pub fn run_in_step(
+        &mut self,
+        files: Discovery,
+        hold: Option<Hold>,
+    ) -> Result<Vec<Start>, ScanError> {
+        self.read(files, None, hold)
+    }
+
+    /// Returns the time that each log has come to, by its name ([`InputFile::log`](crate::source::InputFile::log)), in
+    /// microseconds.
+    pub fn reached(&self) -> BTreeMap<String, i64> {
+        self.merge.reached()
     }
 
     pub(super) fn read(
         &mut self,
         mut discovery: Discovery,
         watch: Option<&Watch<'_>>,
+        hold: Option<Hold>,
     ) -> Result<Vec<Start>, ScanError> {
         let options = &self.options;
         let threads = options.threads.max(1);
@@ -150,7 +169,7 @@ impl<'r> Session<'r> {
             ahead_bytes: if threads > 1 { AHEAD_BYTES } else { 0 },
             ..options.read.clone()
         };
-        let reader = Mutex::new(Reader::new(&discovery.files, &read));
+        let reader = Mutex::new(Reader::new(&discovery.files, &read, hold));
         let inbox = Mutex::new(Inbox::default());
         let merge = Mutex::new(&mut self.merge);
         pool.broadcast(|_| {

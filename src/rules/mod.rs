@@ -167,14 +167,7 @@ impl RuleSet {
             hasher.update(rule.meta.text.as_bytes());
         }
         for list in &self.lists {
-            hasher.update(list.name.as_bytes());
-            let said = (&list.profiles, &list.placeholders);
-            hasher.update(format!("{said:?}"));
-            for entry in &list.entries {
-                // Keys in order, unlike what `Debug` makes of hash maps.
-                let detection = serde_json::to_value(&entry.detection);
-                hasher.update(detection.map_or_else(|_| String::new(), |it| it.to_string()));
-            }
+            hasher.update(list.text.as_bytes());
         }
         for filter in &self.filters {
             hasher.update(filter.text.as_bytes());

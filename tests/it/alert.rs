@@ -4,6 +4,8 @@
 mod faults;
 mod program;
 mod writer;
+#[cfg(target_os = "linux")]
+mod writing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,23 +16,27 @@ use std::time::Duration;
 use kubescry::alert::config::{self, Config};
 use kubescry::alert::run::{AlertError, Options, Report, Runner};
 use kubescry::detect::CompiledRules;
-use kubescry::pipeline::{self, Monitor};
+use kubescry::pipeline::{self, Monitor, scan};
 use kubescry::rules::{Rule, RuleBody, RuleSet};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{RULES, root, run};
+use crate::support::root;
 use writer::{Dice, Writer};
 
-/// The rules, to be shared by many runs.
-fn rules() -> Arc<(RuleSet, CompiledRules)> {
-    static SHARED: std::sync::LazyLock<Arc<(RuleSet, CompiledRules)>> =
-        std::sync::LazyLock::new(|| {
-            let rules = RuleSet::embedded().unwrap();
-            let compiled = CompiledRules::compile(&rules).unwrap();
-            Arc::new((rules, compiled))
-        });
+/// Rules, to be shared by many runs.
+type Rules = Arc<(RuleSet, CompiledRules)>;
+
+/// The rules of the program.
+fn rules() -> Rules {
+    static SHARED: std::sync::LazyLock<Rules> =
+        std::sync::LazyLock::new(|| compiled(RuleSet::embedded().unwrap()));
     Arc::clone(&SHARED)
+}
+
+fn compiled(rules: RuleSet) -> Rules {
+    let compiled = CompiledRules::compile(&rules).unwrap();
+    Arc::new((rules, compiled))
 }
 
 /// A finding as it was told last: how bad, how many requests, and whether it is over.
@@ -40,6 +46,7 @@ type Told = BTreeMap<String, (String, u64, String)>;
 struct Watched {
     folder: TempDir,
     config: Config,
+    rules: Rules,
 }
 
 impl Watched {
@@ -54,7 +61,11 @@ impl Watched {
         let path = folder.path().join("alert.toml");
         fs::write(&path, &text).unwrap();
         let config = config::parse(&text, &path).unwrap();
-        Self { folder, config }
+        Self {
+            folder,
+            config,
+            rules: rules(),
+        }
     }
 
     /// Watches one folder and tells all that it finds from the first run on.
@@ -76,7 +87,7 @@ impl Watched {
             threads: 2,
             monitor: Monitor::default(),
         };
-        let load = || Some(rules());
+        let load = || Some(Arc::clone(&self.rules));
         Runner::new(&self.config, &options, &load).run()
     }
 
@@ -126,10 +137,15 @@ fn told(lines: &[Value]) -> Told {
 
 /// Returns what one scan over all of a log says.
 fn scanned(paths: &[&Path]) -> Told {
-    let scan = run(&pipeline::Options {
+    scanned_by(&rules(), paths)
+}
+
+fn scanned_by(rules: &Rules, paths: &[&Path]) -> Told {
+    let options = pipeline::Options {
         evidence_limit: 20,
         ..crate::support::options(paths)
-    });
+    };
+    let scan = scan(&options, &rules.0, &rules.1).unwrap();
     let findings = scan.outcome.findings.into_iter();
     let told = findings.map(|finding| {
         let severity = finding.severity.to_string();
@@ -143,10 +159,14 @@ fn scanned(paths: &[&Path]) -> Told {
 
 /// Returns what one scan says of lines.
 fn scanned_lines(lines: &[Vec<u8>]) -> Told {
+    scanned_lines_by(&rules(), lines)
+}
+
+fn scanned_lines_by(rules: &Rules, lines: &[Vec<u8>]) -> Told {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("whole.log");
     fs::write(&path, lines.concat()).unwrap();
-    scanned(&[&path])
+    scanned_by(rules, &[&path])
 }
 
 #[track_caller]
@@ -207,7 +227,6 @@ fn a_log_that_grows_and_rotates_comes_to_one_scan() {
 
 #[test]
 fn logs_of_two_servers_come_to_one_scan() {
-    let _ = &*RULES;
     let lines = log("tests/logs/v1.36-realistic-token-reuse.log.zst");
     // As if a load balancer had sent each client's requests to either server.
     let (mut a, mut b) = (Vec::new(), Vec::new());
@@ -369,8 +388,7 @@ fn new_rules_start_anew_and_repeat_nothing() {
     let is_sigma = |rule: &&Rule| matches!(rule.body, RuleBody::Sigma(_));
     let gone = other.rules.iter().find(is_sigma).unwrap().meta.name.clone();
     other.remove(&[gone]);
-    let compiled = CompiledRules::compile(&other).unwrap();
-    let other = Arc::new((other, compiled));
+    let other = compiled(other);
     let options = Options {
         wait: Some(Duration::from_mins(1)),
         is_dry: false,

@@ -82,12 +82,15 @@ struct Waiting {
 }
 
 /// Delivers `alerts` to `sink`; returns what became of each, in the order given.
+///
+/// `arrived` hears behind each call which ones the target has taken, as indices into `alerts`.
 pub fn deliver(
     sink: &mut dyn Sink,
     policy: &Policy,
     alerts: &[&Alert],
     clock: &dyn Clock,
     dice: &mut dyn Dice,
+    arrived: &mut dyn FnMut(&[usize]),
 ) -> Vec<Status> {
     let start = clock.now();
     let mut work = Work {
@@ -129,6 +132,12 @@ pub fn deliver(
         let batch: Vec<&Alert> = waiting.members.iter().map(|&idx| alerts[idx]).collect();
         let outcomes = sink.send(&batch, work.end).outcomes;
         debug_assert_eq!(outcomes.len(), batch.len(), "one outcome per alert");
+        let taken = waiting.members.iter().zip(&outcomes);
+        let taken = taken.filter(|(_, outcome)| **outcome == Outcome::Delivered);
+        let taken: Vec<usize> = taken.map(|(idx, _)| *idx).collect();
+        if !taken.is_empty() {
+            arrived(&taken);
+        }
         work.settle(waiting, outcomes, clock, dice);
     }
     work.statuses

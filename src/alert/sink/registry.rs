@@ -119,14 +119,17 @@ impl Entry {
         &self.policy
     }
 
-    /// Delivers `alerts`; returns what became of each, in the order given.
+    /// Delivers `alerts`; returns what became of each, in the order given. `arrived` hears of those that the target has
+    /// taken as soon as it has, as indices.
     pub fn deliver(
         &mut self,
         alerts: &[&Alert],
         clock: &dyn Clock,
         dice: &mut dyn Dice,
+        arrived: &mut dyn FnMut(&[usize]),
     ) -> Vec<Status> {
-        deliver(self.sink.as_mut(), &self.policy, alerts, clock, dice)
+        let sink = self.sink.as_mut();
+        deliver(sink, &self.policy, alerts, clock, dice, arrived)
     }
 
     /// Sends one alert whatever its severity, for `alert test-sink`; returns what became of it.
@@ -136,7 +139,8 @@ impl Entry {
             min_severity,
             ..self.policy.clone()
         };
-        let statuses = deliver(self.sink.as_mut(), &policy, &[sample], clock, dice);
+        let sink = self.sink.as_mut();
+        let statuses = deliver(sink, &policy, &[sample], clock, dice, &mut |_| {});
         statuses.into_iter().next().expect("one status per alert")
     }
 

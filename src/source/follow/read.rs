@@ -38,6 +38,24 @@ impl Task {
         self.takes_tail
     }
 
+    /// Returns the last bytes of the file as it is now, up to `n`; none if it is compressed or not there any more.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn tail<F: Files>(&self, files: &F, n: usize) -> io::Result<Vec<u8>> {
+        if self.carry.compressed {
+            return Ok(Vec::new());
+        }
+        let Some((file, stat)) = self.try_open(files, &self.path)? else {
+            return Ok(Vec::new());
+        };
+        let offset = stat.size.saturating_sub(n as u64);
+        let mut tail = vec![0; n];
+        let n = read_full(files, &file, offset, &mut tail)?;
+        tail.truncate(n);
+        Ok(tail)
+    }
+
     /// Opens the file at the place to begin, under its new name in the same folder if it has one.
     ///
     /// # Errors

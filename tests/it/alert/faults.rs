@@ -18,15 +18,18 @@ use kubescry::alert::inspect;
 use kubescry::alert::run::{Options, Report, Runner};
 use kubescry::alert::state::State;
 use kubescry::pipeline::Monitor;
+use kubescry::rules::{Rule, RuleBody, RuleSet};
 use kubescry::source::follow::{Disk, Files, Links, Stat};
 use serde_json::Value;
 
-use super::program::Place;
+use super::program::{Place, program};
 use super::writer::{Dice, Writer};
-use super::{Watched, assert_told, log, rules, scanned_lines, told};
+use super::{
+    Rules, Watched, assert_told, compiled, log, rules, scanned_lines, scanned_lines_by, told,
+};
 
 /// Returns how often something is tried: `few` times, or so many percent of `many` as are asked for.
-fn times(few: usize, many: usize) -> usize {
+pub(super) fn times(few: usize, many: usize) -> usize {
     match std::env::var("KUBESCRY_FAULTS") {
         Ok(value) if value == "full" => many,
         Ok(value) => {
@@ -38,14 +41,14 @@ fn times(few: usize, many: usize) -> usize {
 }
 
 /// Returns lines of a log that give findings, few enough for many runs.
-fn some_lines() -> Vec<Vec<u8>> {
+pub(super) fn some_lines() -> Vec<Vec<u8>> {
     let lines = log("tests/logs/v1.36-realistic-token-reuse.log.zst");
     let step = lines.len().div_ceil(400);
     lines.into_iter().step_by(step).collect()
 }
 
 /// Returns what the state says was read: events and duplicates.
-fn read(watched: &Watched) -> (u64, u64) {
+pub(super) fn read(watched: &Watched) -> (u64, u64) {
     let (state, loaded) =
         State::open(&watched.config.state.dir, Some(Duration::from_mins(1))).unwrap();
     let text = inspect::show(&state, &loaded).unwrap();
@@ -65,50 +68,120 @@ fn read(watched: &Watched) -> (u64, u64) {
     (before("events"), before("duplicates"))
 }
 
+/// Returns the rules that find something in a log, all analytics, and two correlations of each type with what they rest on:
+/// every kind of rule, and of each as many as it takes.
+fn few_rules(lines: &[Vec<u8>]) -> Rules {
+    let mut few = RuleSet::embedded().unwrap();
+    let found = scanned_lines(lines).into_values();
+    let mut wanted: BTreeSet<String> = found.map(|(_, _, name)| name).collect();
+    let mut of_type: BTreeMap<String, usize> = BTreeMap::new();
+    for Rule { meta, body } in &few.rules {
+        match body {
+            RuleBody::Sigma(_) => continue,
+            RuleBody::Correlation(it) => {
+                let n = of_type
+                    .entry(format!("{:?}", it.correlation_type))
+                    .or_default();
+                *n += 1;
+                if *n > 2 && !wanted.contains(&meta.name) {
+                    continue;
+                }
+                wanted.extend(it.rules.iter().cloned());
+            }
+            RuleBody::Analytic(_) => {}
+        }
+        wanted.insert(meta.name.clone());
+    }
+    assert!(of_type.len() > 2, "{of_type:?}");
+    let unwanted = few.rules.iter().map(|rule| &rule.meta);
+    let unwanted = unwanted.filter(|it| !wanted.contains(&it.name) && !wanted.contains(&it.id));
+    let unwanted: Vec<String> = unwanted.map(|it| it.name.clone()).collect();
+    few.remove(&unwanted);
+    assert_eq!(few.rules.len(), rules().0.rules.len() - unwanted.len());
+    compiled(few)
+}
+
+/// What does the runs of a history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    FewRules,
+    AllRules,
+    Program,
+}
+
+impl By {
+    /// Most are quick, so that there can be many.
+    fn of(seed: u64) -> Self {
+        match seed % 400 {
+            0 => Self::Program,
+            at if at % 40 == 1 => Self::AllRules,
+            _ => Self::FewRules,
+        }
+    }
+}
+
 #[test]
 fn random_histories_lose_nothing_and_double_nothing() {
-    let lines = some_lines();
-    let expected = scanned_lines(&lines);
-    assert!(expected.len() > 5);
+    let lines: Vec<Vec<u8>> = some_lines().into_iter().step_by(3).collect();
+    let few = few_rules(&lines);
+    let [expected, of_few] = [scanned_lines(&lines), scanned_lines_by(&few, &lines)];
+    assert!(of_few.len() > 5);
     for seed in 0..times(25, 10_000) as u64 {
-        let watched = Watched::telling_all();
-        let mut dice = Dice(seed);
-        let mut writer = Writer::new(watched.logs(), lines.clone());
-        if seed % 2 == 1 {
-            writer = writer.numbered();
+        let by = By::of(seed);
+        let mut watched = Watched::telling_all();
+        let mut expected = &expected;
+        if by == By::FewRules {
+            (watched.rules, expected) = (Arc::clone(&few), &of_few);
         }
-        let mut n_runs = 0;
-        writer.append(1);
-        while !writer.is_done() {
-            match dice.roll(12) {
-                // A copy is cut between two runs, so that what is copied is read once.
-                0 if seed % 4 == 2 => writer.copy_and_truncate(),
-                1 if n_runs > 0 => {
-                    // What was read may go, but for the file that was written last.
-                    writer.append(1);
-                    watched.run();
-                    let rotated = writer.rotated();
-                    if let Some(path) = rotated.first() {
-                        fs::remove_file(path).unwrap();
-                    }
-                }
-                2..=4 => {
-                    let report = watched.run();
-                    assert_eq!(report.missing, Vec::<String>::new(), "seed {seed}");
-                    n_runs += 1;
-                }
-                _ => writer.step(&mut dice),
-            }
-            if !writer.is_done() && dice.roll(20) == 0 {
-                writer.append(1);
-            }
-        }
-        writer.finish();
-        let report = watched.run();
-        assert_eq!(report.missing, Vec::<String>::new(), "seed {seed}");
+        history(seed, by, &watched, &lines);
         assert_eq!(read(&watched), (lines.len() as u64, 0), "seed {seed}");
-        assert_told(&format!("seed {seed}"), &watched.told(), &expected);
+        assert_told(&format!("seed {seed}"), &watched.told(), expected);
     }
+}
+
+/// Writes lines as chance has it, with runs in between that miss nothing.
+fn history(seed: u64, by: By, watched: &Watched, lines: &[Vec<u8>]) {
+    let run = || match by {
+        By::Program => {
+            let config = watched.folder.path().join("alert.toml");
+            let output = program(&config, &[]).output().unwrap();
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert_eq!((output.status.code(), &*text), (Some(0), ""), "seed {seed}");
+        }
+        _ => assert_eq!(watched.run().missing, Vec::<String>::new(), "seed {seed}"),
+    };
+    let mut dice = Dice(seed);
+    let mut writer = Writer::new(watched.logs(), lines.to_vec());
+    if seed % 2 == 1 {
+        writer = writer.numbered();
+    }
+    let mut n_runs = 0;
+    writer.append(1);
+    while !writer.is_done() {
+        match dice.roll(12) {
+            // A copy is cut between two runs, so that what is copied is read once.
+            0 if seed % 4 == 2 => writer.copy_and_truncate(),
+            1 if n_runs > 0 => {
+                // What was read may go, but for the file that was written last.
+                writer.append(1);
+                run();
+                let rotated = writer.rotated();
+                if let Some(path) = rotated.first() {
+                    fs::remove_file(path).unwrap();
+                }
+            }
+            2..=4 => {
+                run();
+                n_runs += 1;
+            }
+            _ => writer.step(&mut dice),
+        }
+        if !writer.is_done() && dice.roll(20) == 0 {
+            writer.append(1);
+        }
+    }
+    writer.finish();
+    run();
 }
 
 #[test]
@@ -280,27 +353,9 @@ fn take(
     fails: bool,
     taken: &Mutex<BTreeMap<String, (Value, u64)>>,
 ) -> io::Result<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let (mut key, mut length) = (String::new(), 0);
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? == 0 {
-            return Ok(());
-        }
-        let line = line.trim_end().to_ascii_lowercase();
-        if line.is_empty() {
-            break;
-        }
-        if let Some(value) = line.strip_prefix("idempotency-key:") {
-            value.trim().clone_into(&mut key);
-        }
-        if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
+    let Some((key, body)) = request(&stream)? else {
+        return Ok(());
+    };
     if fails {
         return stream
             .write_all(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
@@ -315,6 +370,32 @@ fn take(
     entry.1 += 1;
     drop(taken);
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+}
+
+/// Reads a request: its key and its body, if it comes at all.
+pub(super) fn request(stream: &std::net::TcpStream) -> io::Result<Option<(String, Vec<u8>)>> {
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let (mut key, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(None);
+        }
+        let line = line.trim_end().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(value) = line.strip_prefix("idempotency-key:") {
+            value.trim().clone_into(&mut key);
+        }
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok(Some((key, body)))
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The program from outside: output, errors, exit codes.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -34,14 +35,7 @@ impl Place {
     }
 
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kubescry"));
-        command
-            .arg("alert")
-            .arg("--config")
-            .arg(self.path("alert.toml"))
-            .args(arguments);
-        command.stdin(Stdio::null());
-        command
+        program(&self.path("alert.toml"), arguments)
     }
 
     pub(super) fn run(&self, arguments: &[&str]) -> Output {
@@ -51,6 +45,14 @@ impl Place {
     fn write(&self, lines: &[Vec<u8>]) {
         fs::write(self.path("logs/audit.log"), lines.concat()).unwrap();
     }
+}
+
+/// Returns the program with a configuration.
+pub(super) fn program(config: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubescry"));
+    command.arg("alert").arg("--config").arg(config);
+    command.args(arguments).stdin(Stdio::null());
+    command
 }
 
 #[track_caller]
@@ -276,6 +278,31 @@ fn what_is_not_delivered_waits_for_the_next_run() {
     assert!(keys(&after[before.len()..]).len() >= keys(&before).len());
     check(&run(), 0, &[]);
     assert_eq!(super::lines(&place.path("told.jsonl")).len(), after.len());
+}
+
+#[cfg(unix)]
+#[test]
+fn what_arrived_before_a_run_was_killed_is_not_sent_again() {
+    let place = Place::new("");
+    let told = place.path("told.jsonl");
+    let send = |script: &str| {
+        let script = format!("cat >> {}; {script}", told.display());
+        place.configure(&format!(
+            "[baseline]\nfirst_run = \"alert\"\n[[sink]]\ntype = \"exec\"\nprogram = \"/bin/sh\"\nargs = [\"-c\", '{script}']\n"
+        ));
+        place.run(&[])
+    };
+    place.write(&log("tests/logs/v1.36-realistic-token-reuse.log.zst"));
+    let path = told.display();
+    send(&format!(
+        "sleep 0.4; test $(wc -l < {path}) -lt 8 || kill -9 $PPID"
+    ));
+    assert_eq!(super::lines(&told).len(), 8);
+    check(&send("true"), 0, &[]);
+    let lines = super::lines(&told);
+    let keys: BTreeSet<&str> = lines.iter().map(|it| it["key"].as_str().unwrap()).collect();
+    // Of the eight, what arrived in the last second.
+    assert!(keys.len() > 8 && lines.len() - keys.len() <= 4, "{lines:?}");
 }
 
 #[test]

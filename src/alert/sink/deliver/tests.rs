@@ -51,7 +51,15 @@ fn delivered(
     clock: &FakeClock,
 ) -> Vec<Status> {
     let alerts: Vec<&Alert> = alerts.iter().collect();
-    deliver(sink, policy, &alerts, clock, &mut LoadedDice(0.0))
+    let mut arrived = Vec::new();
+    let mut note = |taken: &[usize]| arrived.extend_from_slice(taken);
+    let dice = &mut LoadedDice(0.0);
+    let statuses = deliver(sink, policy, &alerts, clock, dice, &mut note);
+    arrived.sort_unstable();
+    let is_delivered = |idx: &usize| statuses[*idx] == Status::Delivered;
+    let delivered: Vec<usize> = (0..alerts.len()).filter(is_delivered).collect();
+    assert_eq!(arrived, delivered);
+    statuses
 }
 
 #[test]

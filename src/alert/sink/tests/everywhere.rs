@@ -105,7 +105,7 @@ fn hostile_texts_arrive_as_values_over_http() {
         ] {
             let entry = sinks.get_mut(name).unwrap();
             // A rate cap would make the test wait.
-            let statuses = entry.deliver(&[alert], &FakeNow, &mut LoadedDice(0.0));
+            let statuses = entry.deliver(&[alert], &FakeNow, &mut LoadedDice(0.0), &mut |_| {});
             assert_eq!(statuses, [Status::Delivered], "{name}");
         }
     }
@@ -166,7 +166,7 @@ fn planted_secrets_are_in_nothing_that_is_shown_or_kept() {
     let alert = alert(Event::New, Severity::Critical, "jane");
     for entry in sinks.entries_mut() {
         shown.push(entry.preview(&[&alert]));
-        let statuses = entry.deliver(&[&alert], &FakeNow, &mut LoadedDice(0.0));
+        let statuses = entry.deliver(&[&alert], &FakeNow, &mut LoadedDice(0.0), &mut |_| {});
         let why = format!("{:?}", statuses[0]);
         letters
             .add(entry.name(), &[(&alert, &why)], &SystemClock)
@@ -211,7 +211,7 @@ fn nothing_is_printed_when_nothing_is_new() {
     for entry in sinks.entries_mut() {
         assert!(
             entry
-                .deliver(&[], &SystemClock, &mut LoadedDice(0.0))
+                .deliver(&[], &SystemClock, &mut LoadedDice(0.0), &mut |_| {})
                 .is_empty()
         );
         assert_eq!(entry.preview(&[]), "");

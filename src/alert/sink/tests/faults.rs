@@ -78,6 +78,7 @@ fn every_key_arrives_through_faults_of_all_kinds() {
             &pending,
             &SystemClock,
             &mut RandomDice::default(),
+            &mut |_| {},
         );
         assert!(
             !statuses
@@ -141,7 +142,7 @@ fn nobody_listens_and_nothing_is_lost() {
     let alerts = many(100);
     let batch: Vec<&Alert> = alerts.iter().collect();
     let dice: &mut dyn Dice = &mut RandomDice::default();
-    let statuses = deliver(&mut sink, &policy, &batch, &Late, dice);
+    let statuses = deliver(&mut sink, &policy, &batch, &Late, dice, &mut |_| {});
     let refused = |status: &Status| matches!(status, Status::Pending { why, .. } if why == &format!("http://127.0.0.1:{port}: connection refused"));
     assert!(statuses.iter().all(refused), "{:?}", statuses[0]);
 }
@@ -162,6 +163,7 @@ fn batches_are_arrays_with_one_key() {
         &batch,
         &SystemClock,
         &mut RandomDice::default(),
+        &mut |_| {},
     );
     assert!(statuses.iter().all(|status| *status == Status::Delivered));
     let bodies: Vec<serde_json::Value> = receiver
