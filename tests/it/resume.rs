@@ -405,7 +405,7 @@ fn a_memory_that_is_not_what_was_written_is_refused() {
     newer[8] += 1;
     let error = recall(&forge(newer)).unwrap_err();
     assert!(
-        matches!(error, MemoryError::Version { found: 2 }),
+        matches!(error, MemoryError::Version { found: 3 }),
         "{error}"
     );
     let mut n_refused = 0;
