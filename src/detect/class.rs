@@ -17,7 +17,7 @@ use super::compile::{CompiledRule, CompiledRules};
 use super::leaf::Place;
 use super::screen::{self, Screen};
 use super::tree::Tree;
-use crate::frame::pieces::Piece;
+use crate::frame::pieces::{OWN, Piece};
 use crate::frame::{Column, EventFrame, NULL, Vocabulary};
 
 /// Classes that are kept; rows of hostile logs may make any number. Few in tests, so that they see what is over it.
@@ -58,18 +58,6 @@ pub(super) struct Held {
     /// Whether it is for some distributions only.
     pub(super) is_of_some: bool,
 }
-
-/// Columns that stand in no piece.
-const OWN: [Column; 8] = [
-    Column::Stage,
-    Column::Level,
-    Column::Verb,
-    Column::UserAgent,
-    Column::Reason,
-    Column::CredentialKind,
-    Column::Credential,
-    Column::Code,
-];
 
 /// What tells a class: the sets of tests that hold for each part of the row, and what the row has.
 type Key = [u32; PRESENCE + 1];

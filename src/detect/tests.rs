@@ -635,7 +635,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn evaluating_by_sets_is_evaluating_row_by_row(
+    fn evaluating_by_class_is_evaluating_row_by_row(
         events in prop::collection::vec(event(), 1..150),
         conditions in prop::collection::vec(condition(), 1..5),
     ) {

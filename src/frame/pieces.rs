@@ -58,7 +58,7 @@ pub(super) const ORIGIN: [Column; 4] = [
 ];
 
 /// Columns with a value of their own in each row.
-pub(super) const OWN: [Column; 9] = [
+pub(crate) const OWN: [Column; 9] = [
     Column::Stage,
     Column::Level,
     Column::Verb,

@@ -132,6 +132,9 @@ impl Own {
     /// Returns the set of tests that hold for a code.
     #[inline]
     pub(super) fn set(&mut self, code: u32, verdicts: &mut Verdicts<'_>) -> u32 {
+        if self.tested.is_empty() {
+            return 0;
+        }
         let recent = &mut self.recent[code as usize % RECENT];
         if recent.0 == code && recent.1 != NULL {
             return recent.1;
