@@ -93,7 +93,7 @@ fn read(data: &[u8], options: &ReadOptions) -> (Vec<Row>, Vec<Oversize>) {
                 }
             }
         }
-        buffer = data;
+        buffer = text.into_bytes();
     }
     assert_eq!(reader.offset(), whole.len() as u64, "all was looked at");
     oversize.extend(reader.take_oversize());
