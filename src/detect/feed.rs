@@ -9,12 +9,11 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
+use hashbrown::HashMap;
 use rsigma_parser::{
     ConditionExpr, CorrelationCondition, CorrelationRule, CorrelationType, Detection, Detections,
 };
 use serde::{Deserialize, Serialize};
-
-use hashbrown::HashMap;
 
 use super::compile::CompiledRules;
 use super::field::{Field, Region};

@@ -46,14 +46,24 @@ pub(super) enum Test {
 /// A regular expression, built when it is first asked for: most rules of a run never are.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
-    pub(super) builder: RegexBuilder,
-    pub(super) built: OnceLock<Option<Regex>>,
+    builder: RegexBuilder,
+    built: OnceLock<Option<Regex>>,
     /// What it is built of, and with the same flags.
-    pub(super) text: String,
-    pub(super) parser: ParserBuilder,
+    text: String,
+    parser: ParserBuilder,
 }
 
 impl Pattern {
+    /// Takes an expression; `parser` has the flags of `builder`.
+    pub(super) fn new(text: String, builder: RegexBuilder, parser: ParserBuilder) -> Self {
+        Self {
+            builder,
+            built: OnceLock::new(),
+            text,
+            parser,
+        }
+    }
+
     /// Builds the expression now.
     ///
     /// # Errors

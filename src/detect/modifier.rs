@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::OnceLock;
 
 use ipnet::IpNet;
 use regex::RegexBuilder;
@@ -355,12 +354,7 @@ impl Modifiers {
             .case_insensitive(self.ignore_case)
             .multi_line(self.multi_line)
             .dot_matches_new_line(self.dot_all);
-        Test::Regex(Pattern {
-            builder,
-            built: OnceLock::new(),
-            text,
-            parser,
-        })
+        Test::Regex(Pattern::new(text, builder, parser))
     }
 
     fn text(&self, text: &SigmaString) -> TextTest {

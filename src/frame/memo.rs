@@ -66,16 +66,8 @@ impl<T: Copy + Default> Memo<T> {
     #[expect(clippy::cast_possible_truncation, reason = "the low bits are meant")]
     #[inline]
     fn place(&self, text: &str) -> (u64, usize) {
-        let text = text.as_bytes();
         let mut hasher = self.hasher.build_hasher();
-        // Words of up to 16 bytes are two numbers, which may overlap.
-        match (text.first_chunk(), text.last_chunk()) {
-            (Some(first), Some(last)) if text.len() <= 16 => {
-                hasher.write_u64(u64::from_le_bytes(*first));
-                hasher.write_u64(u64::from_le_bytes(*last) ^ text.len() as u64);
-            }
-            _ => hasher.write(text),
-        }
+        hasher.write(text.as_bytes());
         let hash = hasher.finish();
         (hash, hash as usize % SLOTS)
     }
