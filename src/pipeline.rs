@@ -31,7 +31,7 @@ use foldhash::quality::SeedableRandomState;
 
 use crate::decode::envelope::Format;
 use crate::decode::record::{Opened, Opener, Record, records};
-use crate::decode::{decode, decode_native, text_of};
+use crate::decode::{decode, text_of};
 use crate::detect::engine::{Engine, Outcome};
 use crate::detect::feed::Fed;
 use crate::detect::supply::Supply;
@@ -417,16 +417,8 @@ impl<'a> Worker<'a> {
         for record in records(&chunk, &text) {
             let is_native = self.format.is_none()
                 && record.integrity == Integrity::Whole
-                && decode_native(record.text, desk.columns.coder(), &mut event);
-            if is_native {
-                desk.found.records += 1;
-                let origin = Origin {
-                    cluster: self.cluster,
-                    ..Origin::default()
-                };
-                let place = record.place(record.text, origin);
-                desk.columns.push(&event, record.text, &place);
-            } else {
+                && desk.native(&record, &mut event);
+            if !is_native {
                 opener.open(&record, &mut |opened| desk.take(&record, &opened));
             }
             last = Some(record);
@@ -474,6 +466,18 @@ struct Desk<'a> {
 }
 
 impl Desk<'_> {
+    /// Takes in a record that is an event as the API server writes it; returns whether it is.
+    fn native<'r>(&mut self, record: &Record<'r>, event: &mut CodedEvent<'r>) -> bool {
+        let origin = Origin {
+            cluster: self.cluster,
+            ..Origin::default()
+        };
+        let place = record.place(record.text, origin);
+        let is_native = self.columns.push_native(record.text, &place, event);
+        self.found.records += u64::from(is_native);
+        is_native
+    }
+
     /// Takes in one thing that was found in `record`.
     fn take(&mut self, record: &Record<'_>, opened: &Opened<'_>) {
         self.found.records += 1;

@@ -65,6 +65,7 @@ pub(super) fn decode<'a>(
         event.response_object = cursor.body()?;
     }
     cursor.literal(b",\"requestReceivedTimestamp\":")?;
+    event.received_at = cursor.at + 1;
     event.received = Some(cursor.time(&mut coder.clock)?);
     cursor.literal(b",\"stageTimestamp\":")?;
     event.stage_time = Some(cursor.time(&mut coder.clock)?);

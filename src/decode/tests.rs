@@ -25,6 +25,8 @@ fn resolved<'a>(mut event: CodedEvent<'a>, coder: &Coder) -> Resolved<'a> {
 fn fast<'a>(line: &'a str, coder: &mut Coder) -> Option<Resolved<'a>> {
     let mut event = CodedEvent::default();
     fast::decode(line, coder, &mut event)?;
+    // The general path has no need of it.
+    event.received_at = 0;
     Some(resolved(event, coder))
 }
 

@@ -35,7 +35,7 @@ impl Default for Clock {
 
 impl Clock {
     /// As [`parse_micro_time`].
-    pub(super) fn parse(&mut self, text: &[u8; 27]) -> Option<i64> {
+    pub(crate) fn parse(&mut self, text: &[u8; 27]) -> Option<i64> {
         let (second, rest) = text.split_first_chunk::<SECOND>()?;
         if *second == self.second
             && let [digits @ .., b'Z'] = rest

@@ -35,6 +35,16 @@ pub(super) struct Class {
     pub(super) open: Vec<Open>,
 }
 
+/// What is known of the rules for the rows of one template: none looks at what tells them apart, but for some.
+#[derive(Clone, Default)]
+pub(super) struct Verdict {
+    /// Rules that hold, and the lists that hold them back, in the order of the rules.
+    pub(super) hits: Vec<(u32, u64)>,
+    /// Their class, and those of its open rules that each row decides.
+    pub(super) class: u32,
+    pub(super) open: Vec<u32>,
+}
+
 /// A rule that the row decides.
 pub(super) struct Open {
     /// Index of the rule.
@@ -43,6 +53,8 @@ pub(super) struct Open {
     pub(super) tree: Tree<u32>,
     /// Whether a body may decide it.
     pub(super) has_body: bool,
+    /// Whether rows of one template may differ in it.
+    pub(super) is_of_row: bool,
     /// What is left of the lists that hold back everywhere and by columns alone, so before any body is parsed.
     pub(super) early: Vec<Held>,
     /// The same of all its lists, up to the first that surely holds everywhere.
@@ -84,7 +96,23 @@ pub(super) struct Classes {
     asked: Presence,
     numbers: HashMap<Key, u32>,
     all: Vec<Class>,
+    /// Templates by their last bits.
+    templates: Box<[Template]>,
+    verdicts: Vec<Verdict>,
 }
+
+/// What is known of a template.
+#[derive(Clone, Default)]
+struct Template {
+    id: u64,
+    /// The sets of what a template leaves open: file and origin.
+    around: [u32; 2],
+    /// Its place among the verdicts.
+    verdict: u32,
+}
+
+/// Templates that are known at a time; a power of two.
+const TEMPLATES: usize = if cfg!(test) { 4 } else { 1 << 13 };
 
 impl Classes {
     /// Starts with none, for frames of that dictionary: codes mean nothing in another one.
@@ -109,6 +137,8 @@ impl Classes {
             asked: asked.fold(0, |all, asked| all | asked),
             numbers: HashMap::new(),
             all: Vec::new(),
+            templates: vec![Template::default(); TEMPLATES].into(),
+            verdicts: vec![Verdict::default()],
         }
     }
 
@@ -129,6 +159,8 @@ impl Classes {
         self.tests.sets = Sets::new();
         self.numbers.clear();
         self.all.clear();
+        self.templates.fill(Template::default());
+        self.verdicts.truncate(1);
     }
 
     /// Gets ready for the rows of `frame`.
@@ -143,7 +175,9 @@ impl Classes {
         let parts = self.parts.iter().map(|part| part.known.len());
         let codes = self.tests.verdicts.iter().map(HashMap::len);
         let sets = self.tests.sets.sets.len();
-        if self.all.len() > CLASSES || parts.chain(codes).any(|known| known > KNOWN) || sets > KNOWN
+        if self.all.len().max(self.verdicts.len()) > CLASSES
+            || parts.chain(codes).any(|known| known > KNOWN)
+            || sets > KNOWN
         {
             self.forget();
         }
@@ -182,8 +216,71 @@ pub(super) struct Chunk<'c> {
 }
 
 impl Chunk<'_> {
-    /// Returns the class of a row.
-    pub(super) fn class(&mut self, row_idx: usize) -> &Class {
+    /// Returns what is known of the rules for a row by its template, and its class.
+    pub(super) fn verdict(&mut self, row_idx: usize) -> Option<(&Verdict, &Class)> {
+        let id = self.frame.detail(row_idx).template;
+        let around = self.around(row_idx);
+        let Classes {
+            templates,
+            verdicts,
+            all,
+            ..
+        } = &*self.classes;
+        let template = &templates[place(id)];
+        if id == 0 || template.id != id || template.around != around {
+            return None;
+        }
+        let verdict = &verdicts[template.verdict as usize];
+        Some((verdict, &all[verdict.class as usize]))
+    }
+
+    /// Keeps for the template of a row, if it has one, which rules held at it; of those in `class`, its number, that rows
+    /// decide, each row will.
+    pub(super) fn learn(&mut self, row_idx: usize, class: u32, mut hits: Vec<(u32, u64)>) {
+        let id = self.frame.detail(row_idx).template;
+        if id == 0 {
+            return;
+        }
+        let around = self.around(row_idx);
+        let Classes {
+            templates,
+            verdicts,
+            all,
+            ..
+        } = &mut *self.classes;
+        let of_row = (0..).zip(&all[class as usize].open);
+        let of_row = of_row.filter(|(_, open)| open.is_of_row);
+        let (open, rules): (Vec<u32>, Vec<u32>) = of_row.map(|(at, open)| (at, open.rule)).unzip();
+        hits.retain(|(rule, _)| !rules.contains(rule));
+        let verdict = if hits.is_empty() && open.is_empty() {
+            0
+        } else {
+            verdicts.push(Verdict { hits, class, open });
+            number(verdicts.len() - 1)
+        };
+        templates[place(id)] = Template {
+            id,
+            around,
+            verdict,
+        };
+    }
+
+    /// Returns the sets of what is no part of a template.
+    fn around(&mut self, row_idx: usize) -> [u32; 2] {
+        const ORIGIN: usize = Piece::Origin as usize;
+        let Classes { tests, parts, .. } = &mut *self.classes;
+        let mut verdicts = Verdicts {
+            rules: self.rules,
+            tests,
+        };
+        let number = self.pieces[ORIGIN][row_idx];
+        let codes = self.frame.piece(Piece::Origin, number);
+        let origin = parts[ORIGIN].set(number, codes, &mut verdicts);
+        [self.key[FILE], origin]
+    }
+
+    /// Returns the class of a row, and its number.
+    pub(super) fn class(&mut self, row_idx: usize) -> (u32, &Class) {
         let Classes {
             tests,
             parts,
@@ -193,6 +290,7 @@ impl Chunk<'_> {
             asked,
             numbers,
             all,
+            ..
         } = &mut *self.classes;
         let (rules, frame, key) = (self.rules, self.frame, &mut self.key);
         let mut verdicts = Verdicts { rules, tests };
@@ -217,13 +315,22 @@ impl Chunk<'_> {
             open => tests.sets.number(open),
         };
         key[PRESENCE] = presence::of_row(frame, row_idx, *asked);
-        let next = u32::try_from(all.len()).expect("few classes are kept");
+        let next = number(all.len());
         let number = *numbers.entry(*key).or_insert(next);
         if number == next {
             all.push(make(rules, screen, &tests.sets, key));
         }
-        &all[number as usize]
+        (number, &all[number as usize])
     }
+}
+
+fn number(at: usize) -> u32 {
+    u32::try_from(at).expect("few classes are kept")
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the low bits are meant")]
+fn place(template: u64) -> usize {
+    template as usize % TEMPLATES
 }
 
 /// Works out what a class leaves open of the rules.
@@ -299,9 +406,19 @@ impl Class {
             };
             self.sure.push((rule, held_by));
         } else {
+            let mut is_of_row = false;
+            let mut look =
+                |leaf_idx: &u32| is_of_row |= rules.leaves[*leaf_idx as usize].is_of_row();
+            for tree in [&tree]
+                .into_iter()
+                .chain(lists.iter().map(|held| &held.tree))
+            {
+                tree.visit(&mut look);
+            }
             self.open.push(Open {
                 rule,
                 has_body: compiled.has_body,
+                is_of_row,
                 tree,
                 early,
                 lists,

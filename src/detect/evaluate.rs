@@ -44,7 +44,6 @@ impl CompiledRules {
         let mut scratch = self.take_scratch(frame.vocabulary());
         let mut chunk = scratch.classes.start(self, frame);
         for row_idx in 0..frame.height() {
-            let class = chunk.class(row_idx);
             let first = hits.len();
             let row_number = u32::try_from(row_idx).expect("a chunk has fewer than 2^32 rows");
             let hit = |(rule, held_by)| Hit {
@@ -52,6 +51,18 @@ impl CompiledRules {
                 rule,
                 held_by,
             };
+            if let Some((verdict, class)) = chunk.verdict(row_idx) {
+                hits.extend(verdict.hits.iter().copied().map(hit));
+                if !verdict.open.is_empty() {
+                    let mut row = Row::new(self, frame, row_idx, &mut scratch.memo);
+                    let open = verdict.open.iter().map(|&at| &class.open[at as usize]);
+                    let decided = open.filter_map(|open| open.decide(&mut row));
+                    hits.extend(decided.map(hit));
+                    hits[first..].sort_unstable();
+                }
+                continue;
+            }
+            let (number, class) = chunk.class(row_idx);
             hits.extend(class.sure.iter().copied().map(hit));
             if !class.open.is_empty() {
                 let mut row = Row::new(self, frame, row_idx, &mut scratch.memo);
@@ -59,6 +70,8 @@ impl CompiledRules {
                 hits.extend(decided.map(hit));
                 hits[first..].sort_unstable();
             }
+            let held = hits[first..].iter().map(|hit| (hit.rule, hit.held_by));
+            chunk.learn(row_idx, number, held.collect());
         }
         let mut pool = self.scratch.lock().expect("no thread panics in here");
         pool.push(scratch);

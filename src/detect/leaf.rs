@@ -8,6 +8,7 @@ use super::matcher::Matcher;
 use super::members::Members;
 use super::modifier::Modifiers;
 use super::value::Values;
+use super::view::Derived;
 use crate::frame::{Column, ColumnType};
 
 /// One distinct test of one field.
@@ -68,6 +69,24 @@ impl Leaf {
 }
 
 impl Leaf {
+    /// Returns whether it may differ between rows of one template: those that have all but audit ID and times in common.
+    pub(super) fn is_of_row(&self) -> bool {
+        let of_row = |field: &Field| match field {
+            Field::Column(column) => {
+                *column == Column::AuditId
+                    || matches!(column.kind(), ColumnType::Time | ColumnType::Long)
+            }
+            Field::Derived(derived) => *derived == Derived::SessionSeconds,
+            Field::Body(region, _) => *region == Region::Whole,
+            Field::Record => true,
+        };
+        let is_other = match &self.test {
+            LeafTest::Related(_, other) => of_row(other),
+            LeafTest::Value(_) | LeafTest::Members(_) => false,
+        };
+        of_row(&self.field) || is_other
+    }
+
     /// Names every key of a body that the test may follow.
     pub(super) fn keep(&self, keys: &mut Keys) {
         let keep = |field: &Field, keys: &mut Keys| {

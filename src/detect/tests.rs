@@ -1,6 +1,9 @@
 //! Rules against events, from the text of both.
 
 use std::fmt::Write;
+use std::io::Read as _;
+
+use flate2::read::MultiGzDecoder;
 
 use super::json::{Json, Keys};
 use proptest::prelude::*;
@@ -9,7 +12,8 @@ use super::leaf::{Leaf, LeafTest};
 use super::row::row_values;
 use super::value::Values;
 use super::*;
-use crate::frame::EventFrame;
+use crate::frame::reading::Reading;
+use crate::frame::{EventFrame, Vocabulary};
 use crate::rules::RuleSet;
 
 /// A Pod is created, as kube-apiserver 1.36 writes it.
@@ -478,6 +482,46 @@ fn embedded_rules_compile_and_fire() {
             "annotations.authorization.k8s.io/decision = allow"
         ]
     );
+}
+
+#[test]
+fn what_is_known_of_a_template_is_what_each_row_says() {
+    let of_rows = [
+        "  s: {auditID|startswith: [\"0\", \"5\", a]}\n  condition: s",
+        "  s: {verb: [get, list, update], session.seconds|gte: 0.002}\n  condition: s",
+        "  s: [\"58.1\", \"59.2\"]\n  t: {objectRef.resource: leases}\n  condition: s and not t",
+        "  s: {verb: update}\n  t: {stageTimestamp|re: \"[02468]Z$\"}\n  condition: s and t",
+        "  s: {user.username|startswith: \"system:\", audit_id_is_uuid: true}\n  condition: s",
+        "  s: {line|lte: 40}\n  condition: s",
+        "  s: {annotations_text|contains: kube-scheduler}\n  condition: s",
+    ];
+    let of_rows = compile(&of_rows).unwrap();
+    let all = CompiledRules::compile(&RuleSet::embedded().unwrap()).unwrap();
+    let vocabulary = Vocabulary::new();
+    let [mut known, mut read] = [(); 2].map(|()| Reading::new(&vocabulary));
+    let (mut n_rows, mut n_of_templates, mut n_hits) = (0, 0, 0);
+    for name in ["benign", "token-reuse", "shared-credentials"] {
+        let path = format!("sample-logs/v1.36/{name}.log.gz");
+        let mut log = String::new();
+        MultiGzDecoder::new(std::fs::File::open(path).unwrap())
+            .read_to_string(&mut log)
+            .unwrap();
+        for lines in log.lines().collect::<Vec<_>>().chunks(300) {
+            let frames = [known.chunk(lines, true), read.chunk(lines, false)];
+            let rows = 0..frames[0].height();
+            n_rows += rows.len();
+            n_of_templates += rows
+                .filter(|&row_idx| frames[0].detail(row_idx).template != 0)
+                .count();
+            for rules in [&of_rows, &all] {
+                let [hits, expected] = frames.each_ref().map(|frame| rules.evaluate(frame));
+                assert_eq!(hits, expected);
+                n_hits += hits.len();
+            }
+        }
+    }
+    assert!(n_of_templates > n_rows / 4, "{n_of_templates} of {n_rows}");
+    assert!(n_hits > n_rows / 4, "{n_hits} of {n_rows}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 
 use super::memo::Memo;
 use super::pieces::{ADDRESSES, ANNOTATION_CODES, OBJECT, ORIGIN, Table, USER};
+use super::template::{Seen, Template, Templates};
 use super::vocabulary::{NULL, Vocabulary, known, parse_list};
 use crate::decode::event::{Annotations, Event, ObjectRef, Span, Text, User};
 use crate::decode::time::Clock;
@@ -47,6 +48,8 @@ pub struct CodedEvent<'a> {
     pub(crate) extra_span: Span,
     pub(crate) received: Option<i64>,
     pub(crate) stage_time: Option<i64>,
+    /// Where the first of them stands in the record, of what the API server wrote.
+    pub(crate) received_at: usize,
 }
 
 impl Default for CodedEvent<'_> {
@@ -77,6 +80,7 @@ impl Default for CodedEvent<'_> {
             extra_span: Span::default(),
             received: None,
             stage_time: None,
+            received_at: 0,
         }
     }
 }
@@ -106,23 +110,71 @@ impl<const N: usize> Default for Known<N> {
 /// The pieces of one kind: those of this chunk, and those seen before by their JSON text.
 struct Pieces<const N: usize> {
     table: Table<N>,
+    /// By number, as far as they are remembered: the place in `memo`.
+    places: Vec<Option<u32>>,
     memo: Memo<Known<N>>,
+}
+
+/// A piece, to be found again in later chunks.
+#[derive(Clone, Copy)]
+struct Pin<const N: usize> {
+    codes: [u32; N],
+    /// The place in the memo, where another piece may stand by now.
+    place: Option<u32>,
 }
 
 impl<const N: usize> Pieces<N> {
     fn new() -> Self {
         Self {
             table: Table::new(),
+            places: vec![None],
             memo: Memo::new(),
         }
     }
 
+    fn clear(&mut self) {
+        self.table.clear();
+        self.places.truncate(1);
+    }
+
+    /// Adds a piece to this chunk; returns its number.
+    fn add(&mut self, codes: [u32; N]) -> u32 {
+        self.places.push(None);
+        self.table.add(codes)
+    }
+
+    /// Returns what finds the piece of that number again; `None` for the piece that an event lacks.
+    fn pin(&self, number: u32) -> Option<Pin<N>> {
+        (number != 0).then(|| Pin {
+            codes: *self.table.get(number),
+            place: self.places[number as usize],
+        })
+    }
+
+    /// Returns the number of a piece in this chunk.
+    fn number(&mut self, pin: Option<&Pin<N>>, chunk: u32) -> u32 {
+        let Some(pin) = pin else { return 0 };
+        for place in pin.place.into_iter().flat_map(Memo::<Known<N>>::ways) {
+            let known = self.memo.at(place);
+            if known.codes == pin.codes {
+                if known.chunk != chunk {
+                    known.chunk = chunk;
+                    known.number = self.table.add(pin.codes);
+                    self.places.push(Some(place));
+                }
+                return known.number;
+            }
+        }
+        self.add(pin.codes)
+    }
+
     /// Returns the number of the piece that `json` spells, and its spans, if it is known.
     fn find(&mut self, json: &str, chunk: u32) -> Option<(u32, [Span; 2])> {
-        let known = self.memo.get(json)?;
+        let (place, known) = self.memo.get(json)?;
         if known.chunk != chunk {
             known.chunk = chunk;
             known.number = self.table.add(known.codes);
+            self.places.push(Some(place));
         }
         Some((known.number, known.spans))
     }
@@ -136,7 +188,7 @@ impl<const N: usize> Pieces<N> {
             chunk,
             number,
         };
-        self.memo.insert(json, known);
+        self.places.push(self.memo.insert(json, known));
         number
     }
 }
@@ -170,9 +222,28 @@ pub struct Coder {
     objects: Pieces<{ OBJECT.len() }>,
     annotations: Pieces<ANNOTATION_CODES>,
     legacy_keys: HashMap<[u32; 4], u32>,
+    templates: Templates,
     pub(crate) clock: Clock,
     /// The chunk that the tables are of.
     chunk: u32,
+}
+
+/// The pieces of an event, to be found again in later chunks.
+pub(super) struct Pinned {
+    /// The code of the user's name.
+    pub(super) username: u32,
+    /// Their numbers in the chunk that they were last seen in, in the order of [`Piece`](super::Piece).
+    pub(super) numbers: [u32; 5],
+    chunk: u32,
+    pins: Box<Pins>,
+}
+
+struct Pins {
+    user: Option<Pin<{ USER.len() }>>,
+    impersonated: Option<Pin<{ USER.len() }>>,
+    addresses: Option<Pin<{ ADDRESSES.len() }>>,
+    object: Option<Pin<{ OBJECT.len() }>>,
+    annotations: Option<Pin<ANNOTATION_CODES>>,
 }
 
 /// The pieces of a chunk.
@@ -219,6 +290,7 @@ impl Coder {
             objects: Pieces::new(),
             annotations: Pieces::new(),
             legacy_keys: HashMap::new(),
+            templates: Templates::new(),
             clock: Clock::default(),
             chunk: 0,
         }
@@ -231,10 +303,10 @@ impl Coder {
 
     /// Starts a chunk: the tables are empty then.
     pub(super) fn start_chunk(&mut self) {
-        self.users.table.clear();
-        self.addresses.table.clear();
-        self.objects.table.clear();
-        self.annotations.table.clear();
+        self.users.clear();
+        self.addresses.clear();
+        self.objects.clear();
+        self.annotations.clear();
         // A number that comes round again after 2^32 chunks is no concern; 0 is what nothing was seen in.
         self.chunk = self.chunk.wrapping_add(1).max(1);
     }
@@ -247,6 +319,52 @@ impl Coder {
         std::mem::swap(&mut self.annotations.table, &mut tables.annotations);
     }
 
+    /// Says what is known of a line; of one that is of a template, also whether that is new in this chunk.
+    pub(super) fn seen(&mut self, line: &str) -> (Seen<'_>, bool) {
+        let chunk = self.chunk;
+        let mut seen = self.templates.find(line.as_bytes(), &mut self.clock);
+        let mut is_new = false;
+        if let Seen::Known(template, _) = &mut seen {
+            let pieces = &mut template.pieces;
+            is_new = pieces.chunk != chunk;
+            if is_new {
+                let pins = &pieces.pins;
+                pieces.chunk = chunk;
+                pieces.numbers = [
+                    self.users.number(pins.user.as_ref(), chunk),
+                    self.users.number(pins.impersonated.as_ref(), chunk),
+                    self.addresses.number(pins.addresses.as_ref(), chunk),
+                    self.objects.number(pins.object.as_ref(), chunk),
+                    self.annotations.number(pins.annotations.as_ref(), chunk),
+                ];
+            }
+        }
+        (seen, is_new)
+    }
+
+    /// Returns what finds the pieces of an event of this chunk again.
+    pub(super) fn pin(&self, event: &CodedEvent<'_>) -> Pinned {
+        let pins = Pins {
+            user: self.users.pin(event.user),
+            impersonated: self.users.pin(event.impersonated),
+            addresses: self.addresses.pin(event.addresses),
+            object: self.objects.pin(event.object),
+            annotations: self.annotations.pin(event.annotations),
+        };
+        Pinned {
+            username: self.username(event),
+            // In none: what a frame has to keep is not kept for it yet.
+            chunk: 0,
+            numbers: [0; 5],
+            pins: Box::new(pins),
+        }
+    }
+
+    /// Keeps the template of a line with that key.
+    pub(super) fn keep(&mut self, key: u64, line: &str, template: Template) {
+        self.templates.insert(key, line, template);
+    }
+
     /// Codes a whole event into `target`.
     pub fn event<'a>(&mut self, event: Event<'a>, target: &mut CodedEvent<'a>) {
         target.level = self.code(&event.level);
@@ -255,23 +373,23 @@ impl Coder {
         target.user_agent = self.code(&event.user_agent);
         target.reason = self.code(&event.status.reason);
         let row = self.user_codes(&event.user);
-        target.user = self.users.table.add(row);
+        target.user = self.users.add(row);
         if let Some(user) = &event.impersonated {
             let row = self.user_codes(user);
-            target.impersonated = self.users.table.add(row);
+            target.impersonated = self.users.add(row);
         }
         if !event.source_ips.is_empty() {
             let row = self.address_codes(&event.source_ips);
-            target.addresses = self.addresses.table.add(row);
+            target.addresses = self.addresses.add(row);
         }
         if let Some(object) = event.object {
             let row = self.object_codes(&object);
-            target.object = self.objects.table.add(row);
+            target.object = self.objects.add(row);
             (target.name, target.object_uid) = (object.name, object.uid);
         }
         if !event.annotations.span.is_empty() {
             let row = self.annotation_codes(&event.annotations);
-            target.annotations = self.annotations.table.add(row);
+            target.annotations = self.annotations.add(row);
         }
         target.code = event.status.code;
         target.audit_id = event.audit_id;
@@ -297,7 +415,7 @@ impl Coder {
 
     /// Returns the code of a word by its JSON text without the quotes, if that is known.
     pub(crate) fn known_word(&mut self, word: Word, json: &str) -> Option<u32> {
-        let code = *self.words[word as usize].get(json)?;
+        let (_, &mut code) = self.words[word as usize].get(json)?;
         let (last, last_code) = &mut self.last_words[word as usize];
         last.clear();
         last.extend(["\"", json, "\""]);
@@ -354,7 +472,7 @@ impl Coder {
                 let spans = [Span::within(name, json), Span::within(uid, json)];
                 self.objects.learn(json, codes, spans, self.chunk)
             }
-            _ => self.objects.table.add(codes),
+            _ => self.objects.add(codes),
         }
     }
 
@@ -374,7 +492,7 @@ impl Coder {
                 let spans = [Span::within(issued, json), Span::default()];
                 self.annotations.learn(json, codes, spans, self.chunk)
             }
-            None => self.annotations.table.add(codes),
+            None => self.annotations.add(codes),
         }
     }
 
@@ -445,7 +563,7 @@ impl Coder {
         if text.is_empty() {
             return NULL;
         }
-        if let Some(code) = self.texts.get(text) {
+        if let Some((_, code)) = self.texts.get(text) {
             return *code;
         }
         let code = self.vocabulary.code(text);
@@ -580,4 +698,25 @@ fn credential_kind(user: &User<'_>) -> &'static str {
     } else {
         "unknown"
     }
+}
+
+/// Returns whether `text` has the form of a UUID (RFC 9562), in either case.
+pub(crate) fn is_uuid(text: &[u8]) -> bool {
+    const DASHES: [u8; 36] = {
+        let mut dashes = [0; 36];
+        (dashes[8], dashes[13], dashes[18], dashes[23]) = (1, 1, 1, 1);
+        dashes
+    };
+    let Ok(text) = <&[u8; 36]>::try_from(text) else {
+        return false;
+    };
+    // Every event is asked: without branches, many bytes are looked at together.
+    let mut is_right = 1;
+    for (byte, dash) in text.iter().zip(DASHES) {
+        let is_digit = u8::from(byte.wrapping_sub(b'0') < 10);
+        let is_letter = u8::from((byte | 0x20).wrapping_sub(b'a') < 6);
+        let is_dash = u8::from(*byte == b'-');
+        is_right &= (is_dash & dash) | ((is_digit | is_letter) & (dash ^ 1));
+    }
+    is_right == 1
 }

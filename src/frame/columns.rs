@@ -4,9 +4,14 @@ use std::borrow::Cow;
 use std::hash::{BuildHasher, Hasher};
 
 use foldhash::quality::SeedableRandomState;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::coder::{CodedEvent, Coder};
-use super::{EventFrame, RowDetail, TextSpan};
+use super::pieces::{OWN, position};
+use super::template::{Holes, Seen, Template};
+use super::{Column, EventFrame, KEPT, RowDetail, TextSpan};
+use crate::decode::decode_native;
+use crate::decode::event::Span;
 
 /// Buffers for the events of one chunk.
 pub struct EventColumns<'a> {
@@ -77,6 +82,31 @@ impl<'a> EventColumns<'a> {
         &mut self.coder
     }
 
+    /// Appends the event of `text`, if it is written as the API server writes it and stands in the chunk as it is;
+    /// `event` is room to decode it into.
+    ///
+    /// `false` says nothing of the text, and nothing is appended then.
+    pub fn push_native<'t>(
+        &mut self,
+        text: &'t str,
+        place: &Place<'_>,
+        event: &mut CodedEvent<'t>,
+    ) -> bool {
+        let key = match self.repeat(text, place) {
+            Repeated::Whole => return true,
+            Repeated::Twice(key) => Some(key),
+            Repeated::No => None,
+        };
+        if !decode_native(text, &mut self.coder, event) {
+            return false;
+        }
+        self.push(event, text, place);
+        if let Some(key) = key {
+            self.learn(key, event, text);
+        }
+        true
+    }
+
     /// Appends one event that was decoded from `text`.
     pub fn push(&mut self, event: &CodedEvent<'_>, text: &str, place: &Place<'_>) {
         let [credential_kind, credential] = self.coder.credential(event);
@@ -101,14 +131,14 @@ impl<'a> EventColumns<'a> {
             event.annotations,
             origin,
         ];
-        let request = self.request_key(event);
+        let username = self.coder.username(event);
+        let request = request_key(
+            self.request_hasher,
+            [&event.audit_id, &event.request_uri],
+            [event.verb, username],
+            event.received,
+        );
         let frame = &mut self.frame;
-        for (buffer, code) in frame.own.iter_mut().zip(own) {
-            buffer.push(code);
-        }
-        for (buffer, number) in frame.pieces.iter_mut().zip(pieces) {
-            buffer.push(number);
-        }
         let start = match place.text {
             EventText::InChunk(start) => start,
             EventText::Unwrapped => frame.keep(text).start,
@@ -127,27 +157,107 @@ impl<'a> EventColumns<'a> {
             &event.message,
             &event.issued_credential_id,
         ];
-        for (at, value) in texts.into_iter().enumerate() {
-            let span = match value {
-                value if value.is_empty() => TextSpan::default(),
-                Cow::Borrowed(part) => TextSpan::of(part, text, start),
-                Cow::Owned(owned) => frame.keep(owned),
-            };
-            frame.texts[at].push(span);
-        }
-        frame.times[0].push(event.received.unwrap_or(0));
-        frame.times[1].push(event.stage_time.unwrap_or(0));
-        frame.lines.push(place.line);
-        frame.offsets.push(place.offset);
-        frame.details.push(RowDetail {
+        let texts = texts.map(|value| match value {
+            value if value.is_empty() => TextSpan::default(),
+            Cow::Borrowed(part) => TextSpan::of(part, text, start),
+            Cow::Owned(owned) => frame.keep(owned),
+        });
+        let detail = RowDetail {
             record: TextSpan::of(text, text, start),
             request_object: event.request_object,
             response_object: event.response_object,
             annotations: event.annotations_span,
             extra: event.extra_span,
+            template: 0,
             request,
-            content: xxhash_rust::xxh3::xxh3_64(text.as_bytes()),
+            content: match holes(event, text) {
+                Some(holes) => holes.content(text, holes.fingerprint(text)),
+                None => xxh3_64(text.as_bytes()),
+            },
+        };
+        let times = [event.received, event.stage_time].map(Option::unwrap_or_default);
+        frame.push(own, pieces, texts, times, place, detail);
+    }
+
+    /// Appends the event of `text` without reading it, if it is of a template.
+    fn repeat(&mut self, text: &str, place: &Place<'_>) -> Repeated {
+        let EventText::InChunk(start) = place.text else {
+            return Repeated::No;
+        };
+        let origin = self.origin(&place.origin);
+        let (template, times, is_new) = match self.coder.seen(text) {
+            (Seen::Known(template, times), is_new) => (template, times, is_new),
+            (Seen::Twice(key), _) => return Repeated::Twice(key),
+            (Seen::Once, _) => return Repeated::No,
+        };
+        let frame = &mut self.frame;
+        if is_new {
+            // What stands in no record is kept once for all rows of a chunk.
+            for (at, text) in &template.kept {
+                template.texts[*at] = frame.keep(text);
+            }
+        }
+        // Of audit ID and request URI.
+        let key = [template.texts[0], template.texts[1]].map(|span| match span {
+            span if span.start & KEPT == 0 => &text[span.range()],
+            span => frame.resolve(span),
         });
+        let request = request_key(
+            self.request_hasher,
+            key,
+            [template.own[VERB], template.pieces.username],
+            Some(times[0]),
+        );
+        let texts = template.texts.map(|span| match span {
+            span if span.start & KEPT == 0 && span.length > 0 => TextSpan {
+                start: start + span.start,
+                ..span
+            },
+            span => span,
+        });
+        let [user, impersonated, addresses, object, annotations] = template.pieces.numbers;
+        let pieces = [user, impersonated, addresses, object, annotations, origin];
+        let detail = RowDetail {
+            record: TextSpan::of(text, text, start),
+            template: template.id,
+            request,
+            content: template.holes.content(text, template.fingerprint),
+            ..template.detail
+        };
+        frame.push(template.own, pieces, texts, times, place, detail);
+        Repeated::Whole
+    }
+
+    /// Keeps the last row, that of `event`, as a template.
+    fn learn(&mut self, key: u64, event: &CodedEvent<'_>, text: &str) {
+        let Some(holes) = holes(event, text) else {
+            return;
+        };
+        let frame = &mut self.frame;
+        let row_idx = frame.height() - 1;
+        let detail = frame.details[row_idx];
+        let mut kept = Vec::new();
+        let mut texts = frame.texts.each_ref().map(|spans| spans[row_idx]);
+        for (at, span) in texts.iter_mut().enumerate() {
+            if span.start & KEPT != 0 {
+                kept.push((at, frame.resolve(*span).into()));
+            } else if span.length > 0 {
+                span.start -= detail.record.start;
+            }
+        }
+        let id = self.coder.vocabulary().number();
+        let template = Template {
+            id,
+            holes,
+            fingerprint: holes.fingerprint(text),
+            own: frame.own.each_ref().map(|codes| codes[row_idx]),
+            pieces: self.coder.pin(event),
+            texts,
+            kept: kept.into(),
+            detail,
+        };
+        frame.details[row_idx].template = id;
+        self.coder.keep(key, text, template);
     }
 
     /// Returns the number of an origin; records of one chunk mostly have the same.
@@ -172,20 +282,51 @@ impl<'a> EventColumns<'a> {
         self.coder.finish_chunk(&mut self.frame.tables);
         (self.frame, self.coder)
     }
+}
 
-    /// Returns the key under which the stages of one request meet.
-    ///
-    /// Not the audit ID alone: a client may give all its requests the same one. Seeded per run, so
-    /// that nobody can craft two requests that meet.
-    fn request_key(&self, event: &CodedEvent<'_>) -> u64 {
-        let mut hasher = self.request_hasher.build_hasher();
-        for part in [&event.audit_id, &event.request_uri] {
-            hasher.write_usize(part.len());
-            hasher.write(part.as_bytes());
-        }
-        hasher.write_u32(event.verb);
-        hasher.write_u32(self.coder.username(event));
-        hasher.write_i64(event.received.unwrap_or(i64::MIN));
-        hasher.finish()
+/// How much of a line was there before.
+enum Repeated {
+    /// All but what never is: its row is appended.
+    Whole,
+    /// Probably all, and for the second time, so the line is worth being kept under this key.
+    Twice(u64),
+    /// Nothing is known of it.
+    No,
+}
+
+/// Where [`OWN`] has the verb.
+const VERB: usize = {
+    let Some(at) = position(&OWN, Column::Verb) else {
+        panic!("the verb is a column of its own")
+    };
+    at
+};
+
+/// Returns the key under which the stages of one request meet.
+///
+/// Not the audit ID alone: a client may give all its requests the same one. Seeded per run, so
+/// that nobody can craft two requests that meet.
+fn request_key(
+    hasher: &SeedableRandomState,
+    [audit_id, request_uri]: [&str; 2],
+    [verb, username]: [u32; 2],
+    received: Option<i64>,
+) -> u64 {
+    let mut hasher = hasher.build_hasher();
+    for part in [audit_id, request_uri] {
+        hasher.write_usize(part.len());
+        hasher.write(part.as_bytes());
     }
+    hasher.write_u32(verb);
+    hasher.write_u32(username);
+    hasher.write_i64(received.unwrap_or(i64::MIN));
+    hasher.finish()
+}
+
+/// Returns where the text of an event has what tells it from others like it.
+fn holes(event: &CodedEvent<'_>, text: &str) -> Option<Holes> {
+    let Cow::Borrowed(audit_id) = event.audit_id else {
+        return None;
+    };
+    Holes::of(text, Span::within(audit_id, text), event.received_at)
 }

@@ -39,20 +39,30 @@ impl<T: Copy + Default> Memo<T> {
         }
     }
 
-    /// Returns what `text` means, if it is known.
-    pub(super) fn get(&mut self, text: &str) -> Option<&mut T> {
+    /// Returns what `text` means, if it is known, and its place.
+    pub(super) fn get(&mut self, text: &str) -> Option<(u32, &mut T)> {
         let (hash, at) = self.place(text);
         let is_it = |slot: &Slot<T>| slot.hash == hash && slot.text == text;
         let at = if is_it(&self.slots[at]) { at } else { at ^ 1 };
         let slot = &mut self.slots[at];
-        is_it(slot).then_some(&mut slot.value)
+        is_it(slot).then_some((number(at), &mut slot.value))
     }
 
-    /// Keeps what `text` means.
-    pub(super) fn insert(&mut self, text: &str, value: T) {
+    /// Returns the two places where something may stand that once stood at `place`.
+    pub(super) fn ways(place: u32) -> [u32; 2] {
+        [place, place ^ 1]
+    }
+
+    /// Returns what stands at a place: whatever was kept there last.
+    pub(super) fn at(&mut self, place: u32) -> &mut T {
+        &mut self.slots[place as usize].value
+    }
+
+    /// Keeps what `text` means; returns its place, unless it is too long for that.
+    pub(super) fn insert(&mut self, text: &str, value: T) -> Option<u32> {
         // The empty text is what an empty slot holds.
         if text.len() > LONGEST || text.is_empty() {
-            return;
+            return None;
         }
         let (hash, at) = self.place(text);
         self.slots.swap(at, at ^ 1);
@@ -61,6 +71,7 @@ impl<T: Copy + Default> Memo<T> {
         slot.text.clear();
         slot.text.push_str(text);
         slot.value = value;
+        Some(number(at))
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the low bits are meant")]
@@ -71,6 +82,10 @@ impl<T: Copy + Default> Memo<T> {
         let hash = hasher.finish();
         (hash, hash as usize % SLOTS)
     }
+}
+
+fn number(at: usize) -> u32 {
+    u32::try_from(at).expect("slots are few")
 }
 
 #[cfg(test)]
@@ -84,12 +99,14 @@ mod tests {
         for round in 0..2 {
             for number in 0..5_000_u32 {
                 let text = format!("text {number}");
-                if let Some(value) = memo.get(&text) {
+                if let Some((_, value)) = memo.get(&text) {
                     assert_eq!(*value, number);
                     known += round;
                 }
                 memo.insert(&text, number);
-                assert_eq!(memo.get(&text), Some(&mut number.clone()), "round {round}");
+                let found = memo.get(&text).map(|(place, value)| (place, *value));
+                let (place, value) = found.expect("it was just kept");
+                assert_eq!((value, *memo.at(place)), (number, number), "round {round}");
             }
         }
         assert!((1..5_000).contains(&known), "bounded, and of use: {known}");
@@ -100,7 +117,7 @@ mod tests {
         let mut memo = Memo::new();
         for text in [String::new(), "x".repeat(LONGEST + 1)] {
             memo.insert(&text, 1_u32);
-            assert_ne!(memo.get(&text), Some(&mut 1));
+            assert!(memo.get(&text).is_none_or(|(_, value)| *value != 1));
         }
     }
 }

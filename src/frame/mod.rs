@@ -14,10 +14,14 @@ mod count;
 mod data_frame;
 mod memo;
 pub mod pieces;
+#[cfg(test)]
+pub(crate) mod reading;
 pub mod schema;
+mod template;
 pub mod vocabulary;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::decode::event::Span;
 pub use coder::Coder;
@@ -75,9 +79,11 @@ pub struct RowDetail {
     pub annotations: Span,
     /// `user.extra`, within the record.
     pub extra: Span,
+    /// What rows have in common that differ in audit ID and times only, across chunks and threads; 0 is unknown.
+    pub template: u64,
     /// Key under which the stages of one request meet; seeded per run.
     pub request: u64,
-    /// Hash of the record's bytes: records of equal content are duplicates. Nothing else identifies a
+    /// Hash of all of the record's bytes: records of equal content are duplicates. Nothing else identifies a
     /// record, since clients may reuse an audit ID.
     pub content: u64,
 }
@@ -95,6 +101,12 @@ struct TextSpan {
 const KEPT: u32 = 1 << 31;
 
 impl TextSpan {
+    /// Returns its bytes in what it stands in.
+    fn range(self) -> Range<usize> {
+        let start = (self.start & !KEPT) as usize;
+        start..start + self.length as usize
+    }
+
     /// Returns where `part` stands, a slice of `text`, which starts at `start`.
     fn of(part: &str, text: &str, start: u32) -> Self {
         let span = Span::of(part, text);
@@ -162,6 +174,33 @@ impl EventFrame {
         std::mem::take(&mut self.text)
     }
 
+    /// Appends a row.
+    fn push(
+        &mut self,
+        own: [u32; OWN.len()],
+        pieces: [u32; Piece::ALL.len()],
+        texts: [TextSpan; TEXTS.len()],
+        times: [i64; 2],
+        place: &Place<'_>,
+        detail: RowDetail,
+    ) {
+        for (buffer, code) in self.own.iter_mut().zip(own) {
+            buffer.push(code);
+        }
+        for (buffer, number) in self.pieces.iter_mut().zip(pieces) {
+            buffer.push(number);
+        }
+        for (buffer, span) in self.texts.iter_mut().zip(texts) {
+            buffer.push(span);
+        }
+        for (buffer, time) in self.times.iter_mut().zip(times) {
+            buffer.push(time);
+        }
+        self.lines.push(place.line);
+        self.offsets.push(place.offset);
+        self.details.push(detail);
+    }
+
     /// Keeps a text that does not stand in the chunk as it is.
     fn keep(&mut self, text: &str) -> TextSpan {
         let start = u32::try_from(self.kept.len()).expect("a frame keeps less than 2 GiB");
@@ -174,13 +213,12 @@ impl EventFrame {
 
     #[inline]
     fn resolve(&self, span: TextSpan) -> &str {
-        let (start, length) = ((span.start & !KEPT) as usize, span.length as usize);
         let text = if span.start & KEPT == 0 {
             &self.text
         } else {
             &self.kept
         };
-        &text[start..start + length]
+        &text[span.range()]
     }
 
     /// Returns a copy that does not need the chunk any more: its texts stand in what it keeps, and of each event

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use polars::prelude::{CategoricalMapping, CategoricalPhysical, Categories, DataType, PlSmallStr};
 
@@ -62,6 +63,7 @@ known! {
 pub struct Vocabulary {
     data_type: DataType,
     mapping: Arc<CategoricalMapping>,
+    numbers: Arc<AtomicU64>,
 }
 
 impl Vocabulary {
@@ -75,6 +77,7 @@ impl Vocabulary {
         let vocabulary = Self {
             data_type: DataType::Categorical(categories, mapping.clone()),
             mapping,
+            numbers: Arc::new(AtomicU64::new(1)),
         };
         for (code, word) in (0..).zip(KNOWN) {
             assert_eq!(vocabulary.code(word), code, "codes count from zero");
@@ -126,6 +129,11 @@ impl Vocabulary {
         (0..)
             .zip(texts)
             .all(|(code, text)| !text.is_empty() && self.code(text) == code)
+    }
+
+    /// Returns a number that nothing else has in frames of this dictionary; not 0.
+    pub(super) fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Returns the elements of a list column's value.

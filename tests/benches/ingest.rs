@@ -8,7 +8,6 @@
 mod support;
 
 use foldhash::quality::SeedableRandomState;
-use kubescry::decode::decode_native;
 use kubescry::decode::record::records;
 use kubescry::frame::coder::CodedEvent;
 use kubescry::frame::{Coder, EventColumns, Origin, Vocabulary};
@@ -43,10 +42,8 @@ fn main() {
                 let mut columns = EventColumns::new(&hasher, last, "bench", recycled.take());
                 let mut event = CodedEvent::default();
                 for line in records(&chunk, &text[start..end]) {
-                    if decode_native(line.text, columns.coder(), &mut event) {
-                        let place = line.place(line.text, Origin::default());
-                        columns.push(&event, line.text, &place);
-                    }
+                    let place = line.place(line.text, Origin::default());
+                    columns.push_native(line.text, &place, &mut event);
                 }
                 let (frame, used) = columns.finish(String::new());
                 coder = Some(used);

@@ -13,7 +13,6 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use foldhash::quality::SeedableRandomState;
-use kubescry::decode::decode_native;
 use kubescry::decode::record::records;
 use kubescry::detect::CompiledRules;
 use kubescry::frame::coder::CodedEvent;
@@ -132,10 +131,8 @@ fn ours(text: &str, rules: &CompiledRules) -> (usize, usize) {
         let mut columns = EventColumns::new(&hasher, last, "bench", recycled.take());
         let mut event = CodedEvent::default();
         for line in records(&chunk, head) {
-            if decode_native(line.text, columns.coder(), &mut event) {
-                let place = line.place(line.text, Origin::default());
-                columns.push(&event, line.text, &place);
-            }
+            let place = line.place(line.text, Origin::default());
+            columns.push_native(line.text, &place, &mut event);
         }
         let (frame, used) = columns.finish(head.to_owned());
         hits += rules.evaluate(&frame).len();

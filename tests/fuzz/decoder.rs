@@ -6,7 +6,9 @@ use foldhash::quality::SeedableRandomState;
 use kubescry::decode::event::Span;
 use kubescry::decode::{decode, decode_native, text_of};
 use kubescry::frame::coder::CodedEvent;
-use kubescry::frame::{Coder, Column, ColumnType, EventColumns, EventFrame, Place, Vocabulary};
+use kubescry::frame::{
+    Coder, Column, ColumnType, EventColumns, EventFrame, EventText, Place, Vocabulary,
+};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -14,17 +16,25 @@ fuzz_target!(|data: &[u8]| {
     // The API server never writes a blank in front, so that leads to the general path.
     let spaced = format!(" {text}");
     let mut coder = Coder::new(&Vocabulary::new());
-    // First the pieces of the event are read, then they are known by their text.
-    for _ in 0..2 {
-        let (native, used) = framed(coder, text, |text, coder, event| {
-            decode_native(text, coder, event)
+    // First the pieces of the event are read, then they are known by their text, then the whole line is.
+    for _ in 0..4 {
+        let (native, used) = framed(coder, text, |columns, event| {
+            let place = Place {
+                text: EventText::InChunk(0),
+                ..Place::default()
+            };
+            columns.push_native(text, &place, event)
         });
-        let (general, used) = framed(used, &spaced, |text, coder, event| {
+        let (general, used) = framed(used, text, |columns, event| {
             assert!(
-                !decode_native(text, coder, event),
+                !decode_native(&spaced, columns.coder(), event),
                 "the general path is meant"
             );
-            decode(text, coder, event).is_ok()
+            let is_event = decode(&spaced, columns.coder(), event).is_ok();
+            if is_event {
+                columns.push(event, &spaced, &Place::default());
+            }
+            is_event
         });
         coder = used;
         if let Some(native) = native {
@@ -38,17 +48,14 @@ fuzz_target!(|data: &[u8]| {
 fn framed<'a>(
     coder: Coder,
     text: &'a str,
-    read: impl FnOnce(&'a str, &mut Coder, &mut CodedEvent<'a>) -> bool,
+    push: impl FnOnce(&mut EventColumns<'_>, &mut CodedEvent<'a>) -> bool,
 ) -> (Option<EventFrame>, Coder) {
     let hasher = SeedableRandomState::default();
     let mut columns = EventColumns::new(&hasher, coder, "fuzz", None);
     let mut event = CodedEvent::default();
-    let is_read = read(text, columns.coder(), &mut event);
-    if is_read {
-        columns.push(&event, text, &Place::default());
-    }
-    let (frame, coder) = columns.finish(String::new());
-    (is_read.then_some(frame), coder)
+    let is_event = push(&mut columns, &mut event);
+    let (frame, coder) = columns.finish(text.to_owned());
+    (is_event.then_some(frame), coder)
 }
 
 fn compare(native: &EventFrame, general: &EventFrame) {

@@ -3,7 +3,8 @@
 use crate::detect::field::{Field, Region};
 use crate::detect::leaf::{Leaf, LeafTest};
 use crate::detect::value::{Scalar, Values};
-use crate::detect::view::{Derived, is_uuid};
+use crate::detect::view::Derived;
+use crate::frame::coder::is_uuid;
 use crate::frame::{Column, EventFrame};
 
 /// What a row has, as bits.
@@ -98,6 +99,8 @@ pub(super) fn of_row(frame: &EventFrame, row_idx: usize, asked: Presence) -> Pre
         memchr::memchr(b'?', frame.text(Column::RequestUri, row_idx).as_bytes()).is_some()
     });
     note(MASTERS, &|| frame.is_masters(row_idx));
-    note(UUID, &|| is_uuid(frame.text(Column::AuditId, row_idx)));
+    note(UUID, &|| {
+        is_uuid(frame.text(Column::AuditId, row_idx).as_bytes())
+    });
     presence
 }

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use aho_corasick::AhoCorasick;
 use chrono::NaiveDate;
 use foldhash::quality::SeedableRandomState;
-use kubescry::decode::decode_native;
 use kubescry::decode::record::records;
 use kubescry::detect::request::Stage;
 use kubescry::frame::coder::CodedEvent;
@@ -145,8 +144,8 @@ impl Writer {
         let mut columns = EventColumns::new(hasher, coder, "audit.log", self.recycled.take());
         let mut event = CodedEvent::default();
         for line in records(&chunk, text) {
-            if self.left > 0 && decode_native(line.text, columns.coder(), &mut event) {
-                columns.push(&event, line.text, &line.place(line.text, Origin::default()));
+            let place = line.place(line.text, Origin::default());
+            if self.left > 0 && columns.push_native(line.text, &place, &mut event) {
                 self.left -= 1;
             }
             self.line += 1;

@@ -1,0 +1,386 @@
+//! Templates: what lines have in common that differ in their audit ID and their two times only.
+//!
+//! Components ask the same again and again, so most lines of a log at level Metadata are such a repetition. One that is
+//! is recognised by comparing bytes, which is much cheaper than reading it, and its row is that of the line before but
+//! for the three values. What follows from all of a row but these three, others keep by [`Template::id`].
+
+use std::hash::{BuildHasher, Hasher};
+
+use foldhash::fast::SeedableRandomState;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::coder::{Pinned, is_uuid};
+use super::pieces::OWN;
+use super::{RowDetail, TEXTS, TextSpan};
+use crate::decode::event::Span;
+use crate::decode::time::Clock;
+
+/// Templates that a coder keeps; a power of two.
+const SLOTS: usize = if cfg!(test) { 64 } else { 8192 };
+
+/// Longest line that is kept, so that templates stay under 40 MiB.
+const LONGEST: usize = 4096;
+
+/// Where the audit ID has ended in every line, however its level is called.
+const HEAD: usize = 120;
+
+/// How much of a line behind that is hashed, and how much at its end, where annotations are.
+const HASHED: usize = 256;
+const HASHED_END: usize = 80;
+
+/// What the times take up in a line without annotations, and more: so far from the end nothing is hashed with the
+/// beginning.
+const TAIL: usize = 160;
+
+/// What stands between the values of the two times.
+const BETWEEN: &[u8; 20] = b"\",\"stageTimestamp\":\"";
+
+const TIME: usize = "2026-11-22T05:01:02.123456Z".len();
+const ID: usize = 36;
+
+/// How often another line of the same hash may take the place of one; each of the same line makes up for one.
+const STRIKES: u8 = 8;
+
+/// Where a line has the values that may differ.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Holes {
+    id_at: usize,
+    received_at: usize,
+}
+
+impl Holes {
+    /// Finds them in a line as the API server writes it, with `requestReceivedTimestamp` at `received_at`; `None` if one
+    /// of them does not look as usual.
+    pub(super) fn of(line: &str, audit_id: Span, received_at: usize) -> Option<Self> {
+        let holes = Self {
+            id_at: audit_id.start as usize,
+            received_at,
+        };
+        let line = line.as_bytes();
+        let is_usual = (1..=HEAD - ID).contains(&holes.id_at)
+            && audit_id.length as usize == ID
+            && received_at > HEAD
+            && line.get(received_at + TIME..holes.staged_at())? == BETWEEN
+            && line.get(holes.staged_at() + TIME)? == &b'"'
+            && is_uuid(&line[holes.id_at..holes.id_at + ID]);
+        let mut clock = Clock::default();
+        (is_usual && holes.times(line, &mut clock).is_some()).then_some(holes)
+    }
+
+    fn staged_at(self) -> usize {
+        self.received_at + TIME + BETWEEN.len()
+    }
+
+    /// Returns what stands around them.
+    fn fixed(self, line: &[u8]) -> [&[u8]; 3] {
+        [
+            &line[..self.id_at],
+            &line[self.id_at + ID..self.received_at],
+            &line[self.staged_at() + TIME..],
+        ]
+    }
+
+    fn times(self, line: &[u8], clock: &mut Clock) -> Option<[i64; 2]> {
+        let mut time = |at: usize| clock.parse(line[at..].first_chunk()?);
+        Some([time(self.received_at)?, time(self.staged_at())?])
+    }
+
+    /// Hashes what stands around them.
+    pub(super) fn fingerprint(self, line: &str) -> [u64; 3] {
+        self.fixed(line.as_bytes()).map(xxh3_64)
+    }
+
+    /// Hashes a line by the hashes of what stands around them.
+    pub(super) fn content(self, line: &str, fingerprint: [u64; 3]) -> u64 {
+        let line = line.as_bytes();
+        let mut bytes = [0; 3 * 8 + ID + 2 * TIME];
+        let (fixed, rest) = bytes.split_at_mut(3 * 8);
+        for (place, hash) in fixed.chunks_exact_mut(8).zip(fingerprint) {
+            place.copy_from_slice(&hash.to_le_bytes());
+        }
+        let (id, times) = rest.split_at_mut(ID);
+        id.copy_from_slice(&line[self.id_at..][..ID]);
+        times[..TIME].copy_from_slice(&line[self.received_at..][..TIME]);
+        times[TIME..].copy_from_slice(&line[self.staged_at()..][..TIME]);
+        xxh3_64(&bytes)
+    }
+}
+
+/// What the rows of a line have in common.
+pub(super) struct Template {
+    /// No other template of the run has it; counts from 1.
+    pub(super) id: u64,
+    pub(super) holes: Holes,
+    pub(super) fingerprint: [u64; 3],
+    pub(super) own: [u32; OWN.len()],
+    pub(super) pieces: Pinned,
+    /// By [`TEXTS`]: those that stand in the record, relative to it, and those that the frame of the chunk at hand keeps.
+    pub(super) texts: [TextSpan; TEXTS.len()],
+    /// Texts that were written with escapes, so that a frame has to keep them, with their places in `texts`.
+    pub(super) kept: Box<[(usize, Box<str>)]>,
+    pub(super) detail: RowDetail,
+}
+
+/// What is known of a line.
+pub(super) enum Seen<'t> {
+    /// It is of a template, and has these times, received and stage time.
+    Known(&'t mut Template, [i64; 2]),
+    /// One like it was there before: it is worth being kept, under this key.
+    Twice(u64),
+    /// It was not, or is not worth it.
+    Once,
+}
+
+/// The templates of one thread: a two-way associative cache.
+pub(super) struct Templates {
+    slots: Box<[Slot]>,
+    /// By slot: the key of the last line that was of no template, for a line that never comes again costs no template.
+    doors: Box<[u64]>,
+    hasher: SeedableRandomState,
+}
+
+/// What is compared stands here, so that nothing has to wait for the template itself.
+#[derive(Default)]
+struct Slot {
+    key: u64,
+    strikes: u8,
+    holes: Holes,
+    line: Box<[u8]>,
+    template: Option<Box<Template>>,
+}
+
+impl Slot {
+    /// Returns the two times of a line, if it is of the template here.
+    fn times(&self, line: &[u8], clock: &mut Clock) -> Option<[i64; 2]> {
+        let Holes { id_at, received_at } = self.holes;
+        let is_it = line.len() == self.line.len()
+            && self.holes.fixed(line) == self.holes.fixed(&self.line)
+            && line[received_at + TIME..self.holes.staged_at()] == *BETWEEN
+            && is_uuid(&line[id_at..id_at + ID]);
+        is_it.then(|| self.holes.times(line, clock))?
+    }
+}
+
+impl Templates {
+    pub(super) fn new() -> Self {
+        Self {
+            slots: (0..SLOTS).map(|_| Slot::default()).collect(),
+            doors: vec![0; SLOTS].into(),
+            // Random, so that nobody can write lines that push each other out.
+            hasher: if cfg!(test) {
+                SeedableRandomState::fixed()
+            } else {
+                SeedableRandomState::random()
+            },
+        }
+    }
+
+    /// Says what is known of a line.
+    pub(super) fn find(&mut self, line: &[u8], clock: &mut Clock) -> Seen<'_> {
+        if !(HEAD + TAIL..=LONGEST).contains(&line.len()) {
+            return Seen::Once;
+        }
+        let key = self.key(line);
+        let first = place(key);
+        let (mut found, mut strikes) = (None, None);
+        for at in [first, first ^ 1] {
+            let slot = &mut self.slots[at];
+            if slot.key != key || slot.line.is_empty() {
+                continue;
+            }
+            if let Some(times) = slot.times(line, clock) {
+                slot.strikes = slot.strikes.saturating_sub(1);
+                found = Some((at, times));
+                break;
+            }
+            slot.strikes = slot.strikes.saturating_add(1);
+            strikes = strikes.max(Some(slot.strikes));
+        }
+        if let Some((at, times)) = found {
+            let template = self.slots[at].template.as_mut();
+            return Seen::Known(template.expect("it was just found"), times);
+        }
+        let was_there = match strikes {
+            Some(strikes) => strikes < STRIKES,
+            None => std::mem::replace(&mut self.doors[first], key) == key,
+        };
+        if was_there {
+            Seen::Twice(key)
+        } else {
+            Seen::Once
+        }
+    }
+
+    /// Keeps the template of a line with that key.
+    pub(super) fn insert(&mut self, key: u64, line: &str, template: Template) {
+        let first = place(key);
+        let strikes = |slot: &Slot| if slot.key == key { slot.strikes } else { 0 };
+        let strikes = strikes(&self.slots[first]).max(strikes(&self.slots[first ^ 1]));
+        self.slots.swap(first, first ^ 1);
+        self.slots[first] = Slot {
+            key,
+            strikes,
+            holes: template.holes,
+            line: line.as_bytes().into(),
+            template: Some(Box::new(template)),
+        };
+    }
+
+    /// Hashes what hardly two kinds of lines have in common.
+    fn key(&self, line: &[u8]) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_usize(line.len());
+        hasher.write(&line[HEAD..(HEAD + HASHED).min(line.len() - TAIL)]);
+        // What ends with a time has no annotations.
+        if !line.ends_with(b"Z\"}") {
+            hasher.write(&line[line.len() - HASHED_END..]);
+        }
+        hasher.finish()
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the low bits are meant")]
+fn place(key: u64) -> usize {
+    key as usize % SLOTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::coder::CodedEvent;
+    use crate::frame::reading::Reading;
+    use crate::frame::{Coder, Column, EventFrame, Vocabulary};
+
+    /// A watch with escapes in its URI, a refused login, which has no annotations, and a deletion by somebody else's name,
+    /// as kube-apiserver 1.36 wrote them.
+    const LINES: [&str; 3] = [
+        r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"5d0c6a1e-07a4-4a1c-9d6e-0b6c1f3a2b4d","stage":"ResponseComplete","requestURI":"/api/v1/secrets?limit=500\u0026watch=1","verb":"watch","user":{"username":"system:node:a","groups":["system:nodes"],"extra":{"authentication.kubernetes.io/credential-id":["X509SHA256=ab"]}},"sourceIPs":["203.0.113.7","127.0.66.10"],"userAgent":"curl/7.88.1","objectRef":{"resource":"secrets","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":200},"requestReceivedTimestamp":"2026-11-22T04:55:27.649211Z","stageTimestamp":"2026-11-22T04:55:27.650970Z","annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"RBAC: allowed by ClusterRoleBinding \"b\""}}"#,
+        r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"0d6cba12-30b5-4ff6-8a4f-5a2c93d1e0f7","stage":"ResponseStarted","requestURI":"/api/v1/namespaces/default/secrets","verb":"list","user":{},"sourceIPs":["203.0.113.7"],"userAgent":"curl/7.88.1","objectRef":{"resource":"secrets","namespace":"default","apiVersion":"v1"},"responseStatus":{"metadata":{},"status":"Failure","message":"Unauthorized","reason":"Unauthorized","code":401},"requestReceivedTimestamp":"2026-11-22T04:55:28.649211Z","stageTimestamp":"2026-11-22T04:55:28.650970Z"}"#,
+        r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"RequestResponse","auditID":"9f3e5a70-6d0f-4b38-8f3a-7e1f0c4b2a19","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/dev/serviceaccounts/a","verb":"delete","user":{"username":"bob","groups":["dev","system:authenticated"]},"impersonatedUser":{"username":"x"},"sourceIPs":["127.0.2.12"],"userAgent":"kubectl","objectRef":{"resource":"serviceaccounts","namespace":"dev","name":"a","apiVersion":"v1"},"responseStatus":{"metadata":{},"status":"Success","details":{"name":"a","kind":"serviceaccounts","uid":"u-1"},"code":200},"requestObject":{"kind":"DeleteOptions","a":[1,{"b":"}\""}]},"responseObject":{},"requestReceivedTimestamp":"2026-11-22T04:55:29.649211Z","stageTimestamp":"2026-11-22T04:55:29.650970Z","annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"RBAC: allowed by ClusterRoleBinding \"b\""}}"#,
+    ];
+
+    /// Returns a line with other values where those of one template differ.
+    fn later(line: &str, round: usize) -> String {
+        let hole = line.find("auditID\":\"").unwrap() + 10;
+        let id = format!("{round:08x}{}", &line[hole + 8..hole + ID]);
+        let line = format!("{}{id}{}", &line[..hole], &line[hole + ID..]);
+        let seconds = |second: usize| format!("T04:55:{second:02}.");
+        (27..30).fold(line, |line, second| {
+            line.replace(&seconds(second), &seconds(second + round))
+        })
+    }
+
+    fn templates(frame: &EventFrame) -> Vec<u64> {
+        let rows = 0..frame.height();
+        rows.map(|row_idx| frame.detail(row_idx).template).collect()
+    }
+
+    fn assert_same(one: &EventFrame, other: &EventFrame) {
+        let polars = |frame: &EventFrame| frame.to_polars(Column::ALL);
+        assert!(
+            polars(one).equals_missing(&polars(other)),
+            "{:?}\n{:?}",
+            polars(one),
+            polars(other)
+        );
+        for row_idx in 0..one.height() {
+            let details = [one, other].map(|frame| {
+                let detail = frame.detail(row_idx);
+                (
+                    frame.record(row_idx).to_owned(),
+                    [detail.request_object, detail.response_object],
+                    [detail.annotations, detail.extra],
+                    [detail.request, detail.content],
+                    frame.has_other_annotations(row_idx),
+                )
+            });
+            assert_eq!(details[0], details[1]);
+        }
+    }
+
+    #[test]
+    fn lines_of_a_template_are_read_as_all_others() {
+        let vocabulary = Vocabulary::new();
+        let [mut known, mut read] = [(); 2].map(|()| Reading::new(&vocabulary));
+        let mut seen = Vec::new();
+        // Chunk after chunk, with one in which nothing of it stands.
+        for chunk in [0..3, 3..7, 7..7, 7..9] {
+            let rounds = chunk.flat_map(|round| LINES.map(|line| later(line, round)));
+            let lines: Vec<String> = rounds.collect();
+            let frame = known.chunk(&lines, true);
+            assert_eq!(frame.height(), lines.len());
+            assert_same(&frame, &read.chunk(&lines, false));
+            seen.extend(templates(&frame));
+        }
+        let (first, rest) = seen.split_at(LINES.len());
+        assert_eq!(first, [0; 3], "once is no repetition");
+        let ids = &rest[..3];
+        assert!(rest.chunks(3).all(|chunk| chunk == ids), "{rest:?}");
+        assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+    }
+
+    #[test]
+    fn no_line_is_of_a_template_that_differs_in_anything_else() {
+        let vocabulary = Vocabulary::new();
+        let [mut known, mut read] = [(); 2].map(|()| Reading::new(&vocabulary));
+        for line in LINES {
+            let first: Vec<String> = (0..3).map(|round| later(line, round)).collect();
+            let frame = known.chunk(&first, true);
+            assert_ne!(templates(&frame)[2], 0);
+            for at in 0..line.len() {
+                let flips = b"\"\\{}[],:0 fZ".iter().map(|&byte| {
+                    let mut bytes = line.as_bytes().to_vec();
+                    bytes[at] = byte;
+                    String::from_utf8(bytes).unwrap()
+                });
+                let lines: Vec<String> = flips.collect();
+                // What is no event any more is in neither frame.
+                let native = known.chunk(&lines, true);
+                let general = read.chunk(&lines, false);
+                let kept: Vec<&str> = (0..native.height()).map(|at| native.record(at)).collect();
+                let taken = lines.iter().filter(|line| kept.contains(&line.as_str()));
+                let taken: Vec<&String> = taken.collect();
+                assert!(native.height() <= general.height());
+                assert_same(&native, &read.chunk(&taken, false));
+            }
+        }
+    }
+
+    #[test]
+    fn lines_that_differ_in_what_is_not_hashed_do_not_wear_the_cache_out() {
+        let mut templates = Templates::new();
+        let mut clock = Clock::default();
+        let line = |user: usize| {
+            let line = later(LINES[0], 1);
+            line.replace("203.0.113.7\"", &format!("203.0.113.{user:02}\""))
+                .replace(
+                    "/api/v1/secrets",
+                    &format!("/api/v1/secrets{}", "x".repeat(300)),
+                )
+        };
+        let mut kept = 0;
+        for round in 0..400 {
+            let line = line(round % 90);
+            if let Seen::Twice(key) = templates.find(line.as_bytes(), &mut clock) {
+                kept += 1;
+                let audit_id = Span {
+                    start: u32::try_from(line.find("auditID\":\"").unwrap()).unwrap() + 10,
+                    length: 36,
+                };
+                let holes = Holes::of(&line, audit_id, line.find("2026-").unwrap());
+                let template = Template {
+                    id: 1,
+                    holes: holes.unwrap(),
+                    fingerprint: [0; 3],
+                    own: [0; OWN.len()],
+                    pieces: Coder::new(&Vocabulary::new()).pin(&CodedEvent::default()),
+                    texts: [TextSpan::default(); TEXTS.len()],
+                    kept: Box::default(),
+                    detail: RowDetail::default(),
+                };
+                templates.insert(key, &line, template);
+            }
+        }
+        assert!((2..40).contains(&kept), "{kept}");
+    }
+}
