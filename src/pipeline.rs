@@ -56,9 +56,12 @@ pub use session::Session;
 /// works, nodes report every five minutes.
 pub const GAP_US: i64 = 15 * 60 * 1_000_000;
 
-/// How much of compressed files may be decompressed ahead, in all. About half of a file as kube-apiserver
-/// rotates them, so that all cores have work while the files of a set follow each other.
-const AHEAD_BYTES: usize = 64 << 20;
+/// How much of compressed files may be decompressed ahead, in all, for each thread: a decompressor gives way to those
+/// who work on what it has, and what waits longer has left the caches.
+const AHEAD_BYTES: usize = 4 << 20;
+
+/// How many threads that counts for at most, so that memory is bounded on any machine.
+const AHEAD_THREADS: usize = 16;
 
 /// How many lines that are not events the summary names.
 pub const NAMED_REJECTS: usize = 20;

@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex};
 
 use super::merge::Merge;
 use super::{
-    AHEAD_BYTES, Hold, Inbox, Job, MemoryError, Notes, Options, Reader, Recycled, Scan, ScanError,
-    Worker, engine, lock, memory, merge_in_order,
+    AHEAD_BYTES, AHEAD_THREADS, Hold, Inbox, Job, MemoryError, Notes, Options, Reader, Recycled,
+    Scan, ScanError, Worker, engine, lock, memory, merge_in_order,
 };
 use crate::detect::CompiledRules;
 use crate::detect::engine::Outcome;
@@ -166,7 +166,10 @@ impl<'r> Session<'r> {
         monitor.set_total(discovery.total_bytes());
         let read = ReadOptions {
             read_bytes: monitor.read_bytes.clone(),
-            ahead_bytes: if threads > 1 { AHEAD_BYTES } else { 0 },
+            ahead_bytes: match threads {
+                1 => 0,
+                more => AHEAD_BYTES * more.min(AHEAD_THREADS),
+            },
             ..options.read.clone()
         };
         let reader = Mutex::new(Reader::new(&discovery.files, &read, hold));
