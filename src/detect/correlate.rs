@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::analytics::{Context, Draft, counted, lasting};
 use super::engine::{key, position, summary};
 use super::request::Request;
-use super::tally::Tally;
+use super::tally::{Tally, Trace};
 use super::tree::Tree;
 use super::view;
 use crate::finding::Finding;
@@ -34,6 +34,18 @@ const BASES_MAX: usize = 64;
 pub(super) struct Correlation {
     /// Its index in the set.
     pub(super) rule: usize,
+    terms: Terms,
+    /// Of requests in the order of the log, and of those that never ended and so come behind it, in theirs.
+    windows: [HashMap<Box<[u32]>, Window>; 2],
+    /// Requests without a value to group by, or to measure.
+    n_ungrouped: u64,
+}
+
+remembers!(Correlation: [windows, n_ungrouped], anew [rule, terms]);
+
+/// What it says.
+#[derive(Clone)]
+struct Terms {
     /// The rules it looks at, in the order it names them.
     bases: Vec<u32>,
     /// By base: the columns to group by.
@@ -42,16 +54,7 @@ pub(super) struct Correlation {
     values: Vec<Vec<Source>>,
     timespan_us: i64,
     condition: Condition,
-    /// Of requests in the order of the log, and of those that never ended and so come behind it, in theirs.
-    windows: [HashMap<Box<[u32]>, Window>; 2],
-    /// Requests without a value to group by, or to measure.
-    n_ungrouped: u64,
 }
-
-remembers!(
-    Correlation: [windows, n_ungrouped],
-    anew [rule, bases, group_by, values, timespan_us, condition]
-);
 
 /// What has to hold in a window.
 #[derive(Clone)]
@@ -119,7 +122,7 @@ struct Entry {
     /// In millionths.
     figure: i64,
     /// Gone once it is in an episode.
-    request: Option<Request<'static>>,
+    trace: Option<Trace<'static>>,
 }
 
 impl Correlation {
@@ -164,8 +167,7 @@ impl Correlation {
                 .map(|name| source(meta, &field_of(name, base)?));
             sources.collect::<Result<_, RuleError>>()
         });
-        Ok(Self {
-            rule: index,
+        let terms = Terms {
             bases: bases.collect::<Result<_, RuleError>>()?,
             group_by: group_by.collect::<Result<_, RuleError>>()?,
             values: values.collect::<Result<_, RuleError>>()?,
@@ -174,6 +176,10 @@ impl Correlation {
                 .clamp(0, i64::MAX / 2_000_000)
                 * 1_000_000,
             condition,
+        };
+        Ok(Self {
+            rule: index,
+            terms,
             windows: [HashMap::new(), HashMap::new()],
             n_ungrouped: 0,
         })
@@ -181,7 +187,7 @@ impl Correlation {
 
     /// Returns the rules it looks at.
     pub(super) fn bases(&self) -> &[u32] {
-        &self.bases
+        &self.terms.bases
     }
 
     /// Takes in that the rules `matched` hit a request; returns whether an episode began with it.
@@ -193,14 +199,16 @@ impl Correlation {
         context: &Context<'_>,
     ) -> bool {
         let order = usize::from(!in_order);
-        let hit = self.bases.iter().enumerate();
-        let hit = hit.filter(|(_, base)| matched.contains(base));
+        let terms = &self.terms;
         let mut has_begun = false;
         // Rules that group by the same columns are one event; aliases may part them.
         let mut seen: Vec<(Box<[u32]>, Entry)> = Vec::new();
-        for (position, _) in hit {
-            let group = key(request, &self.group_by[position], context.vocabulary);
-            let entry = self.entry(position, request, context.vocabulary);
+        for (position, _) in (0..)
+            .zip(&terms.bases)
+            .filter(|(_, base)| matched.contains(base))
+        {
+            let group = key(request, &terms.group_by[position], context.vocabulary);
+            let entry = terms.entry(position, request, context.vocabulary);
             let (Some(entry), false) = (entry, group.contains(&NULL)) else {
                 self.n_ungrouped += 1;
                 continue;
@@ -211,21 +219,150 @@ impl Correlation {
             }
         }
         for (group, entry) in seen {
-            let mut window = self.windows[order].remove(&group).unwrap_or_default();
-            has_begun |= if let Condition::Expression(tree) = &self.condition {
+            let window = self.windows[order].entry(group).or_default();
+            has_begun |= if let Condition::Expression(tree) = &terms.condition {
                 window.recent.push_back(Entry {
-                    request: Some(request.to_owned()),
+                    trace: Some(Trace::of(request).into_owned()),
                     ..entry
                 });
-                window.judge(tree, Some(request.ts), self.timespan_us, context)
+                window.judge(tree, Some(request.ts), terms.timespan_us, context)
             } else {
-                self.slide(&mut window, entry, request, context)
+                terms.slide(window, entry, request, context)
             };
-            self.windows[order].insert(group, window);
         }
         has_begun
     }
 
+    /// Returns whether an episode of this correlation holds all of a session of its base rule.
+    pub(super) fn says(&self, rule: u32, columns: &[Column], key: &[u32], session: &Tally) -> bool {
+        let Some(position) = self.terms.bases.iter().position(|base| *base == rule) else {
+            return false;
+        };
+        let part = |column: &Column| {
+            let at = columns.iter().position(|other| other == column)?;
+            Some(key[at])
+        };
+        let group: Option<Box<[u32]>> = self.terms.group_by[position].iter().map(part).collect();
+        let holds = |Episode { tally, .. }: &Episode| {
+            tally.first <= session.first && session.last <= tally.last
+        };
+        group.is_some_and(|group| {
+            let windows = self
+                .windows
+                .iter()
+                .filter_map(|windows| windows.get(&group));
+            windows.flat_map(|window| &window.episodes).any(holds)
+        })
+    }
+
+    /// Forgets what no window can hold any more that ends at `before` or later; of requests that never ended, at
+    /// `unfinished_before` or later.
+    pub(super) fn forget(&mut self, before: i64, unfinished_before: i64) {
+        if matches!(self.terms.condition, Condition::Expression(_)) {
+            // Windows of these are judged when they are over, not when they are full.
+            return;
+        }
+        for (windows, before) in self.windows.iter_mut().zip([before, unfinished_before]) {
+            let from = before.saturating_sub(self.terms.timespan_us);
+            windows.retain(|_, window| {
+                while window.recent.front().is_some_and(|entry| entry.ts < from) {
+                    let entry = window.recent.pop_front().expect("not empty");
+                    window.forget(&self.terms.condition, &entry);
+                }
+                !(window.recent.is_empty() && window.episodes.is_empty())
+            });
+        }
+    }
+
+    /// Forgets the episodes that ended before a time.
+    pub(super) fn forget_episodes(&mut self, before: i64) {
+        for windows in &mut self.windows {
+            for window in windows.values_mut() {
+                window
+                    .episodes
+                    .retain(|episode| episode.tally.last >= before);
+            }
+        }
+    }
+
+    /// Judges the windows that the end of the log ends.
+    pub(super) fn end(&mut self, context: &Context<'_>) {
+        if let Condition::Expression(tree) = &self.terms.condition {
+            for window in self.windows.iter_mut().flat_map(HashMap::values_mut) {
+                window.judge(tree, None, self.terms.timespan_us, context);
+            }
+        }
+    }
+
+    /// Says how many requests were in no group, if any.
+    pub(super) fn note(&self, meta: &RuleMeta) -> Option<String> {
+        (self.n_ungrouped > 0).then(|| {
+            format!(
+                "`{}` left out {} without a value to group by or to measure",
+                meta.name,
+                counted(self.n_ungrouped, "request"),
+            )
+        })
+    }
+
+    pub(super) fn findings(
+        self,
+        meta: &RuleMeta,
+        vocabulary: &Vocabulary,
+        findings: &mut Vec<Finding>,
+    ) {
+        let what = match self
+            .terms
+            .values
+            .first()
+            .and_then(|sources| sources.first())
+        {
+            Some(Source::Column(column)) => column.name(),
+            Some(Source::Seconds) => "session.seconds",
+            None => "requests",
+        };
+        let within = lasting(self.terms.timespan_us);
+        for (key, window) in self.windows.into_iter().flatten() {
+            for Episode { tally, most } in &window.episodes {
+                let texts: Vec<String> = key
+                    .iter()
+                    .map(|&code| vocabulary.text(code).to_owned())
+                    .collect();
+                let mut draft = Draft::new(meta, texts.clone(), tally);
+                draft.summary = summary(meta, tally, vocabulary);
+                draft.why = self.terms.group_by[0]
+                    .iter()
+                    .zip(&texts)
+                    .map(|(column, text)| format!("{} = {text}", column.name()))
+                    .collect();
+                draft.why.push(match &self.terms.condition {
+                    Condition::Requests(_) => {
+                        format!("requests within {within} = up to {most}")
+                    }
+                    Condition::Values(_) => {
+                        format!("distinct {what} within {within} = up to {most}")
+                    }
+                    Condition::Measure(..) => {
+                        format!("the measure of {what} within {within} is met")
+                    }
+                    Condition::Rules(_) => {
+                        let all = self.terms.bases.len();
+                        format!("{most} of its {all} rules hit within {within}")
+                    }
+                    Condition::Sequence => {
+                        format!("its rules hit one after the other within {within}")
+                    }
+                    Condition::Expression(_) => {
+                        format!("its condition on rules holds within {within}")
+                    }
+                });
+                findings.push(draft.finish(vocabulary));
+            }
+        }
+    }
+}
+
+impl Terms {
     /// Returns the request as an entry, without itself; `None` if it lacks a value.
     fn entry(
         &self,
@@ -238,7 +375,7 @@ impl Correlation {
             bases: 1 << position,
             value: 0,
             figure: 0,
-            request: None,
+            trace: None,
         };
         let sources = &self.values[position];
         if matches!(self.condition, Condition::Measure(..)) {
@@ -288,7 +425,7 @@ impl Correlation {
             .episodes
             .last()
             .is_some_and(|episode| episode.tally.last >= from);
-        entry.request = (!running).then(|| request.to_owned());
+        entry.trace = (!running).then(|| Trace::of(request).into_owned());
         window.recent.push_back(entry);
         let measure = self.measure(window);
         if running {
@@ -303,8 +440,8 @@ impl Correlation {
         let mut tally = Tally::empty();
         for (at, entry) in window.recent.iter_mut().enumerate() {
             let is_part = chain.as_ref().is_none_or(|chain| chain.contains(&at));
-            if let Some(request) = entry.request.take_if(|_| is_part) {
-                tally.add(&request, vocabulary, evidence_limit);
+            if let Some(trace) = entry.trace.take_if(|_| is_part) {
+                tally.add_trace(trace, vocabulary, evidence_limit);
             }
         }
         let most = measure;
@@ -343,129 +480,6 @@ impl Correlation {
             .iter()
             .all(|&(operator, limit)| holds(measure, operator, i128::from(limit) * scale))
             .then_some(None)
-    }
-
-    /// Returns whether an episode of this correlation holds all of a session of its base rule.
-    pub(super) fn says(&self, rule: u32, columns: &[Column], key: &[u32], session: &Tally) -> bool {
-        let Some(position) = self.bases.iter().position(|base| *base == rule) else {
-            return false;
-        };
-        let part = |column: &Column| {
-            let at = columns.iter().position(|other| other == column)?;
-            Some(key[at])
-        };
-        let group: Option<Box<[u32]>> = self.group_by[position].iter().map(part).collect();
-        let holds = |Episode { tally, .. }: &Episode| {
-            tally.first <= session.first && session.last <= tally.last
-        };
-        group.is_some_and(|group| {
-            let windows = self
-                .windows
-                .iter()
-                .filter_map(|windows| windows.get(&group));
-            windows.flat_map(|window| &window.episodes).any(holds)
-        })
-    }
-
-    /// Forgets what no window can hold any more that ends at `before` or later; of requests that never ended, at
-    /// `unfinished_before` or later.
-    pub(super) fn forget(&mut self, before: i64, unfinished_before: i64) {
-        if matches!(self.condition, Condition::Expression(_)) {
-            // Windows of these are judged when they are over, not when they are full.
-            return;
-        }
-        for (windows, before) in self.windows.iter_mut().zip([before, unfinished_before]) {
-            let from = before.saturating_sub(self.timespan_us);
-            windows.retain(|_, window| {
-                while window.recent.front().is_some_and(|entry| entry.ts < from) {
-                    let entry = window.recent.pop_front().expect("not empty");
-                    window.forget(&self.condition, &entry);
-                }
-                !(window.recent.is_empty() && window.episodes.is_empty())
-            });
-        }
-    }
-
-    /// Forgets the episodes that ended before a time.
-    pub(super) fn forget_episodes(&mut self, before: i64) {
-        for windows in &mut self.windows {
-            for window in windows.values_mut() {
-                window
-                    .episodes
-                    .retain(|episode| episode.tally.last >= before);
-            }
-        }
-    }
-
-    /// Judges the windows that the end of the log ends.
-    pub(super) fn end(&mut self, context: &Context<'_>) {
-        if let Condition::Expression(tree) = &self.condition {
-            for window in self.windows.iter_mut().flat_map(HashMap::values_mut) {
-                window.judge(tree, None, self.timespan_us, context);
-            }
-        }
-    }
-
-    /// Says how many requests were in no group, if any.
-    pub(super) fn note(&self, meta: &RuleMeta) -> Option<String> {
-        (self.n_ungrouped > 0).then(|| {
-            format!(
-                "`{}` left out {} without a value to group by or to measure",
-                meta.name,
-                counted(self.n_ungrouped, "request"),
-            )
-        })
-    }
-
-    pub(super) fn findings(
-        self,
-        meta: &RuleMeta,
-        vocabulary: &Vocabulary,
-        findings: &mut Vec<Finding>,
-    ) {
-        let what = match self.values.first().and_then(|sources| sources.first()) {
-            Some(Source::Column(column)) => column.name(),
-            Some(Source::Seconds) => "session.seconds",
-            None => "requests",
-        };
-        let within = lasting(self.timespan_us);
-        for (key, window) in self.windows.into_iter().flatten() {
-            for Episode { tally, most } in &window.episodes {
-                let texts: Vec<String> = key
-                    .iter()
-                    .map(|&code| vocabulary.text(code).to_owned())
-                    .collect();
-                let mut draft = Draft::new(meta, texts.clone(), tally);
-                draft.summary = summary(meta, tally, vocabulary);
-                draft.why = self.group_by[0]
-                    .iter()
-                    .zip(&texts)
-                    .map(|(column, text)| format!("{} = {text}", column.name()))
-                    .collect();
-                draft.why.push(match &self.condition {
-                    Condition::Requests(_) => {
-                        format!("requests within {within} = up to {most}")
-                    }
-                    Condition::Values(_) => {
-                        format!("distinct {what} within {within} = up to {most}")
-                    }
-                    Condition::Measure(..) => {
-                        format!("the measure of {what} within {within} is met")
-                    }
-                    Condition::Rules(_) => {
-                        let all = self.bases.len();
-                        format!("{most} of its {all} rules hit within {within}")
-                    }
-                    Condition::Sequence => {
-                        format!("its rules hit one after the other within {within}")
-                    }
-                    Condition::Expression(_) => {
-                        format!("its condition on rules holds within {within}")
-                    }
-                });
-                findings.push(draft.finish(vocabulary));
-            }
-        }
     }
 }
 
@@ -710,8 +724,8 @@ impl Window {
                 }
                 let episode = episode.expect("there is one now");
                 for entry in self.recent.iter_mut().take_while(|entry| entry.ts <= end) {
-                    if let Some(request) = entry.request.take() {
-                        episode.tally.add(&request, vocabulary, evidence_limit);
+                    if let Some(trace) = entry.trace.take() {
+                        episode.tally.add_trace(trace, vocabulary, evidence_limit);
                     }
                 }
             }

@@ -304,6 +304,8 @@ coded! {
     decision Decision;
     authz_reason AuthzReason;
     legacy_token LegacyToken;
+    stage_code Stage;
+    file File;
 }
 
 impl Request<'_> {
@@ -397,11 +399,9 @@ impl Request<'_> {
         let (line, offset, length) = self.place();
         Evidence {
             audit_id: self.audit_id().to_owned(),
-            stage: vocabulary
-                .text(self.coded(position(Column::Stage)))
-                .to_owned(),
+            stage: vocabulary.text(self.stage_code()).to_owned(),
             ts: Timestamp(self.ts),
-            file: vocabulary.text(self.coded(position(Column::File))).into(),
+            file: vocabulary.text(self.file()).into(),
             line,
             offset,
             length,
@@ -413,8 +413,8 @@ impl Request<'_> {
         Sighting {
             ts: self.ts,
             audit_id: self.audit_id().into(),
-            stage: self.coded(position(Column::Stage)),
-            file: self.coded(position(Column::File)),
+            stage: self.stage_code(),
+            file: self.file(),
             place: self.place(),
         }
     }

@@ -85,7 +85,8 @@ impl Seen {
     pub(super) fn new(window: usize) -> Self {
         Self {
             window,
-            known: Known::InOrder(VecDeque::new()),
+            // All of it at once: pages that are never reached cost nothing, growing copies those that are.
+            known: Known::InOrder(VecDeque::with_capacity(window)),
         }
     }
 

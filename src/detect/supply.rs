@@ -107,15 +107,16 @@ impl Supply {
     }
 
     fn add(&mut self, kind: Kind, count: u64) {
+        if let Some(known) = self.kinds.get_mut(&kind) {
+            *known += count;
+            return;
+        }
         self.stages.extend(kind.code(Column::Stage));
         self.levels.extend(kind.code(Column::Level));
-        let has_room = self.kinds.len() < KINDS;
-        match self.kinds.get_mut(&kind) {
-            Some(known) => *known += count,
-            None if has_room => {
-                self.kinds.insert(kind, count);
-            }
-            None => self.is_cut = true,
+        if self.kinds.len() < KINDS {
+            self.kinds.insert(kind, count);
+        } else {
+            self.is_cut = true;
         }
     }
 

@@ -3,16 +3,17 @@
 //! A session is a run of requests of one group with no pause longer than its gap. Sessions are the
 //! same whatever order the requests come in.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::request::{Request, Sighting};
 use super::view::argv;
 use crate::finding::{Actor, Evidence, Origin, Target, Timestamp};
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
-use crate::report::clean::redact_command;
+use crate::report::clean::{redact, redact_command};
 
 /// How many distinct addresses, agents and objects a session names; it counts all.
 const NAMED: usize = 64;
@@ -53,6 +54,89 @@ pub struct Tally {
     names: BTreeSet<Box<str>>,
     unnamed: bool,
     commands: BTreeSet<Box<str>>,
+}
+
+/// What a tally takes of a request: kept while it is open whether the request is part of any.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Trace<'a> {
+    /// Stage time.
+    pub ts: i64,
+    code: u32,
+    username: u32,
+    impersonated: u32,
+    credential: u32,
+    kind: u32,
+    peer: u32,
+    agent: u32,
+    verb: u32,
+    resource: u32,
+    subresource: u32,
+    namespace: u32,
+    reason: u32,
+    #[serde(serialize_with = "redacted")]
+    name: Cow<'a, str>,
+    /// Of exec and attach, without secrets.
+    command: Option<Box<str>>,
+    stage: u32,
+    file: u32,
+    #[serde(serialize_with = "redacted")]
+    audit_id: Cow<'a, str>,
+    place: (u64, u64, u32),
+}
+
+/// What is remembered is written to disk: secrets go first.
+fn redacted<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    redact(text).serialize(serializer)
+}
+
+impl<'a> Trace<'a> {
+    /// Takes it from a request.
+    pub fn of(request: &'a Request<'_>) -> Self {
+        let is_exec = request.subresource() == known::EXEC;
+        Self {
+            ts: request.ts,
+            code: request.code,
+            username: request.username(),
+            impersonated: request.imp_username(),
+            credential: request.credential(),
+            kind: request.identity_kind(),
+            peer: request.peer_ip(),
+            agent: request.user_agent(),
+            verb: request.verb(),
+            resource: request.resource(),
+            subresource: request.subresource(),
+            namespace: request.namespace(),
+            reason: request.authz_reason(),
+            name: request.name().into(),
+            command: is_exec.then(|| redact_command(&argv(request.request_uri())).into()),
+            stage: request.stage_code(),
+            file: request.file(),
+            audit_id: request.audit_id().into(),
+            place: request.place(),
+        }
+    }
+
+    /// Returns it free of the request.
+    pub fn into_owned(self) -> Trace<'static> {
+        Trace {
+            name: Cow::Owned(self.name.into_owned()),
+            audit_id: Cow::Owned(self.audit_id.into_owned()),
+            ..self
+        }
+    }
+
+    fn evidence(&self, vocabulary: &Vocabulary) -> Evidence {
+        let (line, offset, length) = self.place;
+        Evidence {
+            audit_id: self.audit_id.clone().into_owned(),
+            stage: vocabulary.text(self.stage).to_owned(),
+            ts: Timestamp(self.ts),
+            file: vocabulary.text(self.file).into(),
+            line,
+            offset,
+            length,
+        }
+    }
 }
 
 /// Distinct codes in order of appearance, null included.
@@ -104,36 +188,40 @@ impl Tally {
 
     /// Adds one request.
     pub fn add(&mut self, request: &Request<'_>, vocabulary: &Vocabulary, evidence_limit: usize) {
-        self.first = self.first.min(request.ts);
-        self.last = self.last.max(request.ts);
+        self.add_trace(Trace::of(request), vocabulary, evidence_limit);
+    }
+
+    /// Adds one request by what was kept of it.
+    pub fn add_trace(&mut self, trace: Trace<'_>, vocabulary: &Vocabulary, evidence_limit: usize) {
+        self.first = self.first.min(trace.ts);
+        self.last = self.last.max(trace.ts);
         self.count += 1;
-        self.succeeded += u64::from(request.succeeded());
-        self.refused += u64::from(request.code == 401 || request.code == 403);
-        self.writes += u64::from(is_write(vocabulary.text(request.verb())));
+        self.succeeded += u64::from((100..400).contains(&trace.code));
+        self.refused += u64::from(trace.code == 401 || trace.code == 403);
+        self.writes += u64::from(is_write(vocabulary.text(trace.verb)));
         if self.evidence.len() < evidence_limit {
-            self.evidence.push(request.evidence(vocabulary));
+            self.evidence.push(trace.evidence(vocabulary));
         }
-        self.usernames.add(request.username());
-        self.impersonated.add(request.imp_username());
-        self.credentials.add(request.credential());
-        self.kinds.add(request.identity_kind());
-        self.peers.add(request.peer_ip());
-        self.agents.add(request.user_agent());
-        self.verbs.add(request.verb());
-        self.resources.add(request.resource());
-        self.subresources.add(request.subresource());
-        self.namespaces.add(request.namespace());
-        self.reasons.add(request.authz_reason());
-        if request.subresource() == known::EXEC && self.commands.len() < COMMANDS {
-            // What is remembered is written to disk: secrets go first.
-            let command = redact_command(&argv(request.request_uri()));
-            self.commands.insert(command.into());
+        self.usernames.add(trace.username);
+        self.impersonated.add(trace.impersonated);
+        self.credentials.add(trace.credential);
+        self.kinds.add(trace.kind);
+        self.peers.add(trace.peer);
+        self.agents.add(trace.agent);
+        self.verbs.add(trace.verb);
+        self.resources.add(trace.resource);
+        self.subresources.add(trace.subresource);
+        self.namespaces.add(trace.namespace);
+        self.reasons.add(trace.reason);
+        if let Some(command) = trace.command
+            && self.commands.len() < COMMANDS
+        {
+            self.commands.insert(command);
         }
-        let name = request.name();
-        if name.is_empty() {
+        if trace.name.is_empty() {
             self.unnamed = true;
-        } else if self.names.len() < NAMED && !self.names.contains(name) {
-            self.names.insert(name.into());
+        } else if self.names.len() < NAMED && !self.names.contains(&*trace.name) {
+            self.names.insert(trace.name.into());
         }
     }
 

@@ -16,7 +16,7 @@ use super::address::are_neighbours;
 use super::{Context, Draft, counted, lasting, listed};
 use crate::credential::Ledger;
 use crate::detect::request::Request;
-use crate::detect::tally::Tally;
+use crate::detect::tally::{Tally, Trace};
 use crate::finding::{Confidence, Finding, Severity};
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
@@ -61,7 +61,7 @@ struct Holders {
     peers: Vec<Peer>,
     at: usize,
     /// The last window's requests; kept once there is a second address.
-    recent: VecDeque<Request<'static>>,
+    recent: VecDeque<Trace<'static>>,
     returns: VecDeque<i64>,
     most_returns: usize,
     returned_home: u64,
@@ -197,11 +197,11 @@ impl SharedCredential {
         {
             holders.recent.pop_front();
         }
-        holders.recent.push_back(request.to_owned());
+        holders.recent.push_back(Trace::of(request).into_owned());
         if holders.returns.len() >= settings.least_returns {
             let mut episode = Tally::empty();
-            for request in holders.recent.drain(..) {
-                episode.add(&request, vocabulary, evidence_limit);
+            for trace in holders.recent.drain(..) {
+                episode.add_trace(trace, vocabulary, evidence_limit);
             }
             holders.episodes.push(episode);
         }
