@@ -4,6 +4,7 @@
 //! emulator, and what colors and sequences were used from the bytes. Processes are looked at as Linux tells of them.
 
 mod tty;
+mod typing;
 
 use std::fs::File;
 use std::io::Write;
