@@ -303,7 +303,10 @@ impl Turn<'_> {
     fn tick(&mut self) -> bool {
         let position = self.monitor.position();
         let store = self.desk.usage();
-        let is_new = self.app.reading.position != Some(position) || self.app.reading.usage != store;
+        let reading = &self.app.reading;
+        let is_new = reading.position != Some(position)
+            || reading.usage != store
+            || reading.is_behind(now());
         if is_new {
             self.desk.progressed(position);
             // Progress asks for rows at most, and never ends anything.
