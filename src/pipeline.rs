@@ -151,13 +151,41 @@ pub struct Scan {
     pub was_stopped: bool,
 }
 
+/// Up to which time rows may be merged: chunks to come start later.
+#[derive(Debug, Clone, Copy)]
+struct Horizon {
+    /// The time of the lane that is least far.
+    ts: i64,
+    /// Which one that is. What comes of it comes behind its rows in any case: they have to wait for the others only.
+    lane: Option<u32>,
+    /// The time of the one behind it.
+    of_others: i64,
+}
+
+impl Horizon {
+    /// No chunk is to come that a row would have to wait for.
+    const END: Self = Self {
+        ts: i64::MAX,
+        lane: None,
+        of_others: i64::MAX,
+    };
+
+    /// Returns the time for the rows of a lane.
+    fn of(self, lane: u32) -> i64 {
+        if self.lane == Some(lane) {
+            self.of_others
+        } else {
+            self.ts
+        }
+    }
+}
+
 /// A piece of work.
 struct Job {
     /// Place in the order of reading, from 0.
     sequence: u64,
     lane: u32,
-    /// Rows before this time may be merged: all chunks to come start later.
-    horizon: i64,
+    horizon: Horizon,
     /// `None` behind the last chunk, if there is something to note.
     chunk: Option<Chunk>,
     notes: Notes,
@@ -166,7 +194,7 @@ struct Job {
 /// The same, done.
 struct Done {
     lane: u32,
-    horizon: i64,
+    horizon: Horizon,
     batch: Option<Batch>,
     notes: Notes,
 }
@@ -211,6 +239,10 @@ impl Inbox {
         let done = self.waiting.remove(&self.next)?;
         self.next += 1;
         Some(done)
+    }
+
+    fn has_next(&self) -> bool {
+        self.waiting.contains_key(&self.next)
     }
 }
 
@@ -343,8 +375,19 @@ fn merge_in_order(merge: &Mutex<&mut Merge<'_>>, inbox: &Mutex<Inbox>, wait: boo
     loop {
         // Taken out first, so that the inbox is free while the batch is merged.
         let next = lock(inbox).take_next();
-        let Some(done) = next else { return };
-        guard.take(done);
+        if let Some(done) = next {
+            guard.take(done);
+            continue;
+        }
+        drop(guard);
+        // Who came with the next one meanwhile found this thread at it and went on; on a pipe, nobody may come for long.
+        if !lock(inbox).has_next() {
+            return;
+        }
+        guard = match merge.try_lock() {
+            Ok(guard) => guard,
+            Err(_) => return,
+        };
     }
 }
 

@@ -12,6 +12,7 @@ pub mod coder;
 pub mod columns;
 mod count;
 mod data_frame;
+mod join;
 mod memo;
 pub mod pieces;
 #[cfg(test)]

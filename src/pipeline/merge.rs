@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::ingest::Gathering;
 use super::preview::{Due, Preview};
-use super::{Batch, Done, Monitor, NAMED_REJECTS, Options, Recycled, Scan};
+use super::{Batch, Done, Horizon, Monitor, NAMED_REJECTS, Options, Recycled, Scan};
 use crate::detect::engine::{Engine, Outcome};
 use crate::detect::feed::{Fed, Reach};
 use crate::detect::fold::{Fold, KeptHit, Open};
@@ -156,7 +156,7 @@ impl<'r> Merge<'r> {
 
     /// Merges what is left of a run.
     pub(super) fn end(&mut self) {
-        self.merge_until(i64::MAX);
+        self.merge_until(Horizon::END);
     }
 
     /// Takes in what is next in reading order, and merges what nothing later can come before.
@@ -197,10 +197,21 @@ impl<'r> Merge<'r> {
         };
         let lane = self.runs_lanes[&done.lane];
         self.lanes.entry(lane).or_default().push_back(started);
-        self.merge_until(done.horizon);
+        self.merge_until(Horizon {
+            lane: done.horizon.lane.map(|lane| self.runs_lanes[&lane]),
+            ..done.horizon
+        });
         for folded in self.fold.overdue() {
             self.engine.observe(&folded);
         }
+        if let Some((_, due)) = &mut self.preview {
+            due.note();
+        }
+        self.tell();
+    }
+
+    /// Says what would be found if the log ended here, if somebody wants to know and it is time for it.
+    pub(super) fn tell(&mut self) {
         if self.preview.as_ref().is_some_and(|(_, due)| due.is_now()) {
             let began = Instant::now();
             let outcome = self.preview();
@@ -261,7 +272,7 @@ impl<'r> Merge<'r> {
         }
     }
 
-    fn merge_until(&mut self, horizon: i64) {
+    fn merge_until(&mut self, horizon: Horizon) {
         loop {
             let mut heads: Vec<(i64, u32)> = self
                 .lanes
@@ -272,6 +283,7 @@ impl<'r> Merge<'r> {
             let Some(&(ts, lane)) = heads.first() else {
                 break;
             };
+            let horizon = horizon.of(lane);
             if ts >= horizon && horizon != i64::MAX {
                 break;
             }

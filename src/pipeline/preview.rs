@@ -37,20 +37,36 @@ const FIRST: Duration = Duration::from_millis(300);
 /// How many times as long as a preview took the next one waits, so that all of them cost little beside reading.
 const WAIT: u32 = 20;
 
+/// How often is looked whether a preview is due, while nothing comes that could tell of it.
+pub(super) const TICK: Duration = Duration::from_millis(100);
+
 /// When the next preview is due.
-pub(super) struct Due(Instant);
+pub(super) struct Due {
+    at: Instant,
+    /// Whether there is something that the last one did not tell.
+    has_news: bool,
+}
 
 impl Due {
     pub(super) fn start() -> Self {
-        Self(Instant::now() + FIRST)
+        Self {
+            at: Instant::now() + FIRST,
+            has_news: false,
+        }
+    }
+
+    /// Notes that there is something to tell.
+    pub(super) fn note(&mut self) {
+        self.has_news = true;
     }
 
     pub(super) fn is_now(&self) -> bool {
-        Instant::now() >= self.0
+        self.has_news && Instant::now() >= self.at
     }
 
     /// Puts the next one off, by how long this one took since `began`.
     pub(super) fn put_off(&mut self, began: Instant) {
-        self.0 = Instant::now() + (began.elapsed() * WAIT).max(FIRST * 3);
+        self.has_news = false;
+        self.at = Instant::now() + (began.elapsed() * WAIT).max(FIRST * 3);
     }
 }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
-use super::{Hold, Job};
+use super::{Hold, Horizon, Job};
 use crate::decode::peek_time;
 use crate::source::chunk::ChunkReader;
 use crate::source::open::open;
@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
     pub(super) fn next(&mut self, buffer: Vec<u8>) -> Option<Job> {
         let (lane, chunk, horizon) = if self.lanes.len() == 1 {
             let next = self.next_chunk(0, buffer);
-            (0, next.map(|next| self.hand_out(next)), i64::MAX)
+            (0, next.map(|next| self.hand_out(next)), Horizon::END)
         } else {
             self.next_of_lanes(buffer)
         };
@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
         self.sequence += 1;
         Some(Job {
             sequence,
-            lane: u32::try_from(lane).expect("fewer than 2^32 lanes"),
+            lane: number(lane),
             horizon,
             chunk,
             notes,
@@ -124,7 +124,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Returns the next chunk of the lane that is least far, the lane, and how far all have come then.
-    fn next_of_lanes(&mut self, mut buffer: Vec<u8>) -> (usize, Option<Chunk>, i64) {
+    fn next_of_lanes(&mut self, mut buffer: Vec<u8>) -> (usize, Option<Chunk>, Horizon) {
         while let Some(Reverse((reached, lane))) = self.order.pop() {
             // Opened only now: a thousand lanes need not be a thousand open files.
             let chunk = match self.lanes[lane].next.take() {
@@ -133,15 +133,36 @@ impl<'a> Reader<'a> {
             };
             let Some(chunk) = chunk else { continue };
             let chunk = self.hand_out(chunk);
-            if let Some(next) = self.next_chunk(lane, buffer) {
+            if self.may_wait(&chunk) {
+                // The others go on up to here, and it is asked for more when they have come as far.
+                let ts = peek_time(&chunk.data).unwrap_or(reached).max(reached);
+                self.order.push(Reverse((ts, lane)));
+            } else if let Some(next) = self.next_chunk(lane, buffer) {
                 let ts = peek_time(&next.0.data).unwrap_or(reached).max(reached);
                 self.lanes[lane].next = Some(next);
                 self.order.push(Reverse((ts, lane)));
             }
-            let horizon = self.order.peek().map_or(i64::MAX, |Reverse((ts, _))| *ts);
-            return (lane, Some(chunk), horizon);
+            return (lane, Some(chunk), self.horizon());
         }
-        (0, None, i64::MAX)
+        (0, None, Horizon::END)
+    }
+
+    /// Returns how far all lanes have come.
+    fn horizon(&self) -> Horizon {
+        let Some(&Reverse((ts, lane))) = self.order.peek() else {
+            return Horizon::END;
+        };
+        let others = self.order.iter().filter(|Reverse((_, it))| *it != lane);
+        Horizon {
+            ts,
+            lane: Some(number(lane)),
+            of_others: others.map(|Reverse((ts, _))| *ts).min().unwrap_or(i64::MAX),
+        }
+    }
+
+    /// Whether nobody knows when there will be more behind a chunk.
+    fn may_wait(&self, chunk: &Chunk) -> bool {
+        self.options.patience.is_some() && self.files[chunk.file as usize].is_pipe()
     }
 
     /// Notes that a chunk is taken over.
@@ -239,4 +260,8 @@ impl<'a> Reader<'a> {
         let extension = path.and_then(|path| path.extension());
         extension.is_some_and(|extension| extension == "gz" || extension == "zst")
     }
+}
+
+fn number(lane: usize) -> u32 {
+    u32::try_from(lane).expect("fewer than 2^32 lanes")
 }

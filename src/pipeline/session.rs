@@ -10,12 +10,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 
 use super::merge::Merge;
+use super::preview::TICK;
 use super::{
-    AHEAD_BYTES, AHEAD_THREADS, Hold, Inbox, Job, MemoryError, Notes, Options, Reader, Recycled,
-    Scan, ScanError, Worker, engine, lock, memory, merge_in_order,
+    AHEAD_BYTES, AHEAD_THREADS, Hold, Horizon, Inbox, Job, MemoryError, Notes, Options, Reader,
+    Recycled, Scan, ScanError, Worker, engine, lock, memory, merge_in_order,
 };
 use crate::detect::CompiledRules;
 use crate::detect::engine::Outcome;
@@ -175,7 +177,7 @@ impl<'r> Session<'r> {
         let reader = Mutex::new(Reader::new(&discovery.files, &read, hold));
         let inbox = Mutex::new(Inbox::default());
         let merge = Mutex::new(&mut self.merge);
-        pool.broadcast(|_| {
+        let work = |_: rayon::BroadcastContext<'_>| {
             while !monitor.is_stopped() {
                 let buffer = lock(&self.recycled.buffers).pop().unwrap_or_default();
                 let Some(job) = lock(&reader).next(buffer) else {
@@ -190,6 +192,22 @@ impl<'r> Session<'r> {
                 };
                 merge_in_order(&merge, &inbox, waiting > threads * 2);
             }
+        };
+        std::thread::scope(|scope| {
+            let (is_over, over) = channel::<()>();
+            if options.preview.is_some() {
+                // While all wait for a pipe, somebody has to tell what came of it.
+                let merge = &merge;
+                scope.spawn(move || {
+                    while over.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                        if let Ok(mut merge) = merge.try_lock() {
+                            merge.tell();
+                        }
+                    }
+                });
+            }
+            pool.broadcast(work);
+            drop(is_over);
         });
         while let Some(done) = lock(&inbox).take_next() {
             self.merge.take(done);
@@ -214,7 +232,7 @@ impl<'r> Session<'r> {
         self.merge.take(worker.work(Job {
             sequence: 0,
             lane: 0,
-            horizon: i64::MAX,
+            horizon: Horizon::END,
             chunk: Some(Chunk {
                 line: 1,
                 data: text.as_bytes().to_vec(),

@@ -1,11 +1,32 @@
-//! Decompression on a thread of its own, ahead of whoever reads.
+//! Reading on a thread of its own, ahead of whoever reads: to decompress meanwhile, or to wait for a pipe.
 
 use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// Bytes handed over at a time.
 const BLOCK_BYTES: usize = 256 << 10;
+
+/// Blocks that are read ahead of a pipe, which holds less than one of them (pipe(7)).
+const PIPE_BLOCKS: usize = 16;
+
+/// It is time to go on with what was read: more may come, but not soon.
+///
+/// Not [`io::ErrorKind::WouldBlock`], which a pipe gives that somebody else has set so, and for which nobody waits.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing more for now")]
+pub(super) struct Pause;
+
+impl Pause {
+    /// Whether a reader's error is this one.
+    pub(super) fn is(error: &io::Error) -> bool {
+        let inner = error.get_ref();
+        inner
+            .and_then(|inner| inner.downcast_ref::<Self>())
+            .is_some()
+    }
+}
 
 /// Reads what a thread has read ahead.
 pub(super) struct Ahead {
@@ -14,6 +35,14 @@ pub(super) struct Ahead {
     used: Sender<Vec<u8>>,
     block: Vec<u8>,
     at: usize,
+    patience: Option<Patience>,
+}
+
+/// How long who has got something waits for more.
+struct Patience {
+    most: Duration,
+    /// When the first was handed out of what nobody was told to go on with.
+    since: Option<Instant>,
 }
 
 impl Ahead {
@@ -23,16 +52,38 @@ impl Ahead {
     ///
     /// # Errors
     /// When no thread can be had.
-    pub(super) fn start(mut reader: Box<dyn Read + Send>, most_bytes: usize) -> io::Result<Self> {
-        let (sender, blocks) = sync_channel((most_bytes / BLOCK_BYTES).max(1));
+    pub(super) fn start(reader: Box<dyn Read + Send>, most_bytes: usize) -> io::Result<Self> {
+        Self::spawn(reader, (most_bytes / BLOCK_BYTES).max(1), BLOCK_BYTES, None)
+    }
+
+    /// Starts a thread that reads what may be written slowly, and hands out what has come.
+    ///
+    /// Once this has gone on for as long as `most`, reading gives [`Pause`] as an error: it is time to go on with what
+    /// there is. Who reads nevertheless waits for more, however long it takes.
+    ///
+    /// # Errors
+    /// When no thread can be had.
+    pub(super) fn of_pipe(reader: Box<dyn Read + Send>, most: Duration) -> io::Result<Self> {
+        let patience = Patience { most, since: None };
+        Self::spawn(reader, PIPE_BLOCKS, 1, Some(patience))
+    }
+
+    /// Starts the thread; a block is handed over when it holds `enough` bytes.
+    fn spawn(
+        mut reader: Box<dyn Read + Send>,
+        n_blocks: usize,
+        enough: usize,
+        patience: Option<Patience>,
+    ) -> io::Result<Self> {
+        let (sender, blocks) = sync_channel(n_blocks);
         let (used, free) = channel::<Vec<u8>>();
         let read = move || {
             loop {
                 let mut block = free.try_recv().unwrap_or_default();
                 block.resize(BLOCK_BYTES, 0);
-                let (filled, error) = fill(&mut reader, &mut block);
+                let (filled, error) = fill(&mut reader, &mut block, enough);
                 block.truncate(filled);
-                let is_end = filled < BLOCK_BYTES;
+                let is_end = filled < enough;
                 // Who reads may have had enough.
                 let is_gone = filled > 0 && sender.send(Ok(block)).is_err();
                 if is_gone || is_end {
@@ -44,21 +95,46 @@ impl Ahead {
             }
         };
         thread::Builder::new()
-            .name("decompress".to_owned())
+            .name("read ahead".to_owned())
             .spawn(read)?;
         Ok(Self {
             blocks,
             used,
             block: Vec::new(),
             at: 0,
+            patience,
         })
+    }
+
+    /// Returns the next block, or `None` at the end.
+    fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let since = self.patience.as_ref().and_then(|patience| {
+            let since = patience.since?;
+            Some(patience.most.saturating_sub(since.elapsed()))
+        });
+        let next = match since {
+            None => (self.blocks.recv()).map_err(|_gone| RecvTimeoutError::Disconnected),
+            // It would still give what is there.
+            Some(Duration::ZERO) => Err(RecvTimeoutError::Timeout),
+            Some(left) => self.blocks.recv_timeout(left),
+        };
+        let (next, since) = match next {
+            Ok(block) => (block.map(Some), Some(Instant::now())),
+            // A thread that is gone has sent all there was.
+            Err(RecvTimeoutError::Disconnected) => (Ok(None), None),
+            Err(RecvTimeoutError::Timeout) => (Err(io::Error::other(Pause)), None),
+        };
+        if let Some(patience) = &mut self.patience {
+            patience.since = since.map(|now| patience.since.unwrap_or(now));
+        }
+        next
     }
 }
 
-/// Reads until `block` is full, the data ends or the reader fails.
-fn fill(reader: &mut impl Read, block: &mut [u8]) -> (usize, Option<io::Error>) {
+/// Reads until `block` holds `enough` bytes, the data ends or the reader fails.
+fn fill(reader: &mut impl Read, block: &mut [u8], enough: usize) -> (usize, Option<io::Error>) {
     let mut filled = 0;
-    while filled < block.len() {
+    while filled < enough {
         match reader.read(&mut block[filled..]) {
             Ok(0) => break,
             Ok(n_read) => filled += n_read,
@@ -72,11 +148,10 @@ fn fill(reader: &mut impl Read, block: &mut [u8]) -> (usize, Option<io::Error>) 
 impl Read for Ahead {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.at == self.block.len() {
-            // A thread that is gone has sent all there was.
-            let Ok(block) = self.blocks.recv() else {
+            let Some(block) = self.next()? else {
                 return Ok(0);
             };
-            let empty = std::mem::replace(&mut self.block, block?);
+            let empty = std::mem::replace(&mut self.block, block);
             // The thread may be at its end.
             let _ = self.used.send(empty);
             self.at = 0;
@@ -89,6 +164,8 @@ impl Read for Ahead {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     /// Gives `data`, then fails.
@@ -117,6 +194,35 @@ mod tests {
             ahead.read_to_end(&mut read).unwrap();
             assert_eq!(read, data, "{length}");
         }
+    }
+
+    #[test]
+    fn a_pipe_is_read_as_it_is_written() {
+        let (mut reader, mut writer) = io::pipe().unwrap();
+        let patience = Duration::from_millis(50);
+        let mut ahead = Ahead::of_pipe(Box::new(reader.try_clone().unwrap()), patience).unwrap();
+        let mut buffer = [0; 100];
+        for text in ["one", "another"] {
+            writer.write_all(text.as_bytes()).unwrap();
+            // Who has nothing waits for as long as it takes.
+            let length = ahead.read(&mut buffer).unwrap();
+            assert_eq!(&buffer[..length], text.as_bytes());
+            assert!(Pause::is(&ahead.read(&mut buffer).unwrap_err()));
+        }
+        // Who is never quiet does not keep what has come for himself.
+        let noise = std::thread::spawn(move || while writer.write_all(b"noise").is_ok() {});
+        let error = loop {
+            match ahead.read(&mut buffer) {
+                Ok(length) => assert_ne!(length, 0),
+                Err(error) => break error,
+            }
+        };
+        assert!(Pause::is(&error));
+        drop(ahead);
+        // The thread may be at a block that it cannot hand over.
+        let _ = reader.read(&mut buffer);
+        drop(reader);
+        noise.join().unwrap();
     }
 
     #[test]

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use memchr::{memchr_iter, memrchr};
 
+use super::ahead::Pause;
 use super::content::Content;
 use super::documents::{Documents, Passed};
 use super::lines::Parts;
@@ -204,11 +205,17 @@ impl ChunkReader {
     fn next_lines(&mut self, mut window: Window) -> Option<Chunk> {
         loop {
             self.fill(&mut window, self.target);
-            if window.filled == 0 {
+            if window.filled == 0 && self.ended {
                 return None;
             }
             if self.oversize.len() >= OVERSIZE_MAX {
                 return Some(self.deliver(window, 0));
+            }
+            if window.filled < self.target && !self.ended {
+                match self.whole_lines(&window.data[..window.filled]) {
+                    0 => continue,
+                    end => return Some(self.deliver(window, end)),
+                }
             }
             if window.filled < self.target {
                 let end = if self.is_growing {
@@ -363,7 +370,7 @@ impl ChunkReader {
         Window { data, filled }
     }
 
-    /// Reads until `limit` bytes are in hand or the reader ended or failed.
+    /// Reads until `limit` bytes are in hand, the reader ended or failed, or asks to go on with what there is.
     fn fill(&mut self, window: &mut Window, limit: usize) {
         if window.data.len() < limit && !self.ended {
             window.data.resize(limit, 0);
@@ -373,6 +380,7 @@ impl ChunkReader {
                 Ok(0) => self.ended = true,
                 Ok(n) => window.filled += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if Pause::is(&error) => return,
                 Err(error) => {
                     self.ended = true;
                     self.error = Some(error);

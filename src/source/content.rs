@@ -2,6 +2,9 @@
 
 use std::io::{self, Read};
 
+use super::ahead::Pause;
+use super::framing::Framing;
+
 /// How far into a file the look ahead goes.
 pub const HEAD_BYTES: usize = 64 << 10;
 
@@ -21,9 +24,13 @@ impl Content {
     /// Takes the content of `reader`, and looks ahead.
     ///
     /// A byte order mark at the start is removed. When the first 64 KiB have `\r` but no `\n`, every
-    /// `\r` is turned into `\n`; no offset changes.
+    /// `\r` is turned into `\n`; no offset changes. Of what is still written, less is looked at if that is enough to tell
+    /// what all 64 KiB would: how slowly they come must not matter.
     pub fn new(reader: Box<dyn Read + Send>) -> Self {
         let mut reader = Headed::new(reader, HEAD_BYTES);
+        while reader.is_waiting() && !Framing::is_sure(reader.head()) {
+            reader.look(HEAD_BYTES);
+        }
         let mark = if reader.head.starts_with(MARK) {
             MARK.len()
         } else {
@@ -100,21 +107,29 @@ pub(super) struct Headed<R> {
 }
 
 impl<R: Read> Headed<R> {
-    pub(super) fn new(mut rest: R, bytes: usize) -> Self {
-        let mut head = Vec::with_capacity(bytes);
-        // `read_to_end` keeps what it read before an error, and goes on after an interruption.
-        let error = rest
-            .by_ref()
-            .take(bytes as u64)
-            .read_to_end(&mut head)
-            .err();
-        Self {
-            ended: head.len() < bytes,
-            head,
+    pub(super) fn new(rest: R, bytes: usize) -> Self {
+        let mut headed = Self {
+            head: Vec::with_capacity(bytes),
             at: 0,
-            error,
+            ended: false,
+            error: None,
             rest,
-        }
+        };
+        headed.look(bytes);
+        headed
+    }
+
+    /// Looks at the first `bytes`, as far as they are there. Nothing has been read yet.
+    fn look(&mut self, bytes: usize) {
+        let rest = self.rest.by_ref().take((bytes - self.head.len()) as u64);
+        // `read_to_end` keeps what it read before an error, and goes on after an interruption.
+        self.error = { rest }.read_to_end(&mut self.head).err();
+        self.ended = self.head.len() < bytes && !self.is_waiting();
+    }
+
+    /// Whether more may come than what is there by now.
+    fn is_waiting(&self) -> bool {
+        self.error.as_ref().is_some_and(Pause::is)
     }
 
     /// What of the head has not been read.

@@ -69,6 +69,8 @@ pub(super) enum Shape {
     Line,
     /// More or less than a line.
     Document,
+    /// Longer than the text.
+    Unfinished,
     /// Not JSON.
     Damaged,
 }
@@ -207,7 +209,7 @@ impl Documents {
                 None if is_all && memchr(b'\n', text.trim_ascii_end()).is_none() => {
                     return Shape::Damaged;
                 }
-                None => return Shape::Document,
+                None => return Shape::Unfinished,
             }
         }
     }

@@ -6,7 +6,7 @@
 //! the bytes looked at. Documents framing reads all of these, JSON lines included; lines are faster
 //! and lose less to damage, so they come first where both would do.
 
-use memchr::memchr_iter;
+use memchr::{memchr_iter, memrchr};
 
 use super::documents::{Documents, Shape};
 use super::lines::runtime_line;
@@ -36,24 +36,36 @@ impl Framing {
     ///
     /// What is not known for anything else is lines.
     pub fn detect(head: &[u8], is_all: bool) -> Self {
+        Self::guess(head, is_all).0
+    }
+
+    /// Says whether the first bytes of a file tell its framing, whatever follows them.
+    pub(super) fn is_sure(head: &[u8]) -> bool {
+        let lines = memrchr(b'\n', head).map_or(0, |last| last + 1);
+        Self::guess(&head[..lines], false).1
+    }
+
+    /// Returns the framing, and whether more bytes could not tell another one.
+    fn guess(head: &[u8], is_all: bool) -> (Self, bool) {
         let lines = || lines(head).filter(|(_, line)| !trim(line).is_empty());
         if lines().next().is_some_and(|(_, line)| is_header(line)) {
-            return Self::Csv;
+            return (Self::Csv, true);
         }
         for (start, line) in lines().take(LINES_MAX) {
             if runtime_line(trim(line)).is_some() {
-                return Self::Partial;
+                return (Self::Partial, true);
             }
             if !matches!(trim(line), [b'{' | b'[', ..]) {
                 continue;
             }
             match Documents::shape(&head[start..], is_all) {
-                Shape::Line => return Self::Lines,
-                Shape::Document => return Self::Documents,
+                Shape::Line => return (Self::Lines, true),
+                Shape::Document => return (Self::Documents, true),
+                Shape::Unfinished => return (Self::Documents, false),
                 Shape::Damaged => {}
             }
         }
-        Self::Lines
+        (Self::Lines, lines().count() >= LINES_MAX)
     }
 }
 

@@ -31,6 +31,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,9 @@ pub struct ReadOptions {
     pub framing: Option<Framing>,
     /// How much of a compressed file may be decompressed ahead, by a thread of its own; 0 is none.
     pub ahead_bytes: usize,
+    /// How long records from standard input may wait for those behind them; `None` is until a chunk is full. Records
+    /// do not depend on it.
+    pub patience: Option<Duration>,
     /// Where the bytes that are read from files are counted, as they stand there.
     pub read_bytes: Arc<AtomicU64>,
 }
@@ -66,6 +70,7 @@ impl Default for ReadOptions {
             max_decompressed_bytes: 64 << 30,
             framing: None,
             ahead_bytes: 0,
+            patience: None,
             read_bytes: Arc::default(),
         }
     }
@@ -121,6 +126,11 @@ impl PartialEq for Piece {
 impl Eq for Piece {}
 
 impl InputFile {
+    /// Returns whether it may be written for as long as it is read: it is no file that ends somewhere.
+    pub(crate) fn is_pipe(&self) -> bool {
+        self.path.is_none()
+    }
+
     /// Names the log that the file is a piece of: what the files of a lane have in common, in any run.
     pub fn log(&self) -> String {
         let Some(path) = &self.path else {

@@ -46,7 +46,14 @@ pub fn open(file: &InputFile, options: &ReadOptions) -> Result<Content, SourceEr
         (None, None) => Box::new(io::stdin()),
         (None, Some(path)) => Box::new(open_file(path, &file.name)?),
     };
-    unpack(reader, &file.name, options)
+    match options.patience.filter(|_| file.is_pipe()) {
+        None => unpack(reader, &file.name, options),
+        Some(patience) => {
+            let (layer, _) = layers(reader, &file.name, options)?;
+            let ahead = Ahead::of_pipe(in_utf8(layer).0, patience);
+            content_of(ahead, &file.name)
+        }
+    }
 }
 
 /// Returns the content of `reader`, decompressed; `name` is the path as given.
@@ -61,13 +68,17 @@ pub fn unpack(
     let (layer, is_packed) = layers(reader, name, options)?;
     let (reader, _) = in_utf8(layer);
     if is_packed && options.ahead_bytes > 0 {
-        let ahead = Ahead::start(reader, options.ahead_bytes).map_err(|cause| {
-            let name = name.clone();
-            SourceError::Open { name, cause }
-        })?;
-        return Ok(Content::new(Box::new(ahead)));
+        return content_of(Ahead::start(reader, options.ahead_bytes), name);
     }
     Ok(Content::new(reader))
+}
+
+fn content_of(ahead: io::Result<Ahead>, name: &Arc<str>) -> Result<Content, SourceError> {
+    let ahead = ahead.map_err(|cause| {
+        let name = name.clone();
+        SourceError::Open { name, cause }
+    })?;
+    Ok(Content::new(Box::new(ahead)))
 }
 
 /// Opens a regular file to be read at places, whatever may be at its path later.

@@ -95,6 +95,17 @@ pub struct Limits {
     pub folder: Option<PathBuf>,
 }
 
+/// Rows up to which a segment is so small that it is joined with those before it: what a pipe gives that is quiet now and
+/// then. A segment costs about 1.2 KB of memory beside its rows, and a facet of it 0.8 us (token-reuse.log ten times,
+/// 40470 rows: 8.5 MB and 0.14 ms in 8 segments, 20 MB and 8.5 ms in 9321; debug build, 2026-11-26).
+const SMALL_ROWS: usize = 128;
+
+/// Rows that small segments are joined to, at most: about those of a chunk.
+const JOINED_ROWS: usize = 4096;
+
+/// Bytes that joined segments take, at most: events from standard input are kept as JSON, and some are long.
+const JOINED_BYTES: usize = 8 << 20;
+
 /// Kept events, growing while a log is read. Cloning it gives the same one.
 #[derive(Clone)]
 pub struct Store {
@@ -243,6 +254,9 @@ impl Store {
         let limit = self.limits.memory_bytes;
         let is_over = limit > 0 && inner.bytes > limit;
         drop(inner);
+        if height < SMALL_ROWS {
+            self.join_small();
+        }
         if is_over && let Err(error) = self.spill(limit / 2) {
             self.lock().error.get_or_insert(error);
         }
@@ -296,6 +310,33 @@ impl Store {
             inner.segments = segments.into_iter().map(Arc::new).collect();
         }
         Ok(store)
+    }
+
+    /// Joins the last segments as long as none is much larger than the one behind it: so a row is copied as often as its
+    /// segment doubles, and few segments can double still. Numbers of rows stay what they are, and so do snapshots.
+    /// Nobody else pushes.
+    fn join_small(&self) {
+        loop {
+            let (before, last) = {
+                let inner = self.lock();
+                let [.., before, last] = &inner.segments[inner.spilled..] else {
+                    return;
+                };
+                (Arc::clone(before), Arc::clone(last))
+            };
+            let bytes = before.bytes() + last.bytes();
+            let is_small = before.height() + last.height() <= JOINED_ROWS && bytes <= JOINED_BYTES;
+            if !is_small || before.height() > 2 * last.height() {
+                return;
+            }
+            let Some(joined) = before.joined(&last) else {
+                return;
+            };
+            let mut inner = self.lock();
+            let behind = inner.segments.len() - 2;
+            inner.bytes = inner.bytes.saturating_sub(bytes) + joined.bytes();
+            inner.segments.splice(behind.., [Arc::new(joined)]);
+        }
     }
 
     /// Writes the oldest segments to files until at most `target` bytes are left in memory. Nobody else pushes.

@@ -72,6 +72,42 @@ impl Segment {
         }
     }
 
+    /// Returns the rows of both, if both are in memory and of one file. Rows of `next` follow these.
+    pub(super) fn joined(&self, next: &Self) -> Option<Self> {
+        let (
+            Body::Memory { frame, gists },
+            Body::Memory {
+                frame: next_frame,
+                gists: next_gists,
+            },
+        ) = (&self.body, &next.body)
+        else {
+            return None;
+        };
+        if frame.height() == 0 || frame.code(Column::File, 0) != next_frame.code(Column::File, 0) {
+            return None;
+        }
+        let next_gists = next_gists.iter();
+        let next_gists = next_gists.map(|(row, gist)| (row + self.height, gist.clone()));
+        let gists = gists.iter().cloned().chain(next_gists).collect();
+        let segment = Self::new(self.first, frame.joined(next_frame), gists);
+        segment.take_over([self, next]);
+        Some(segment)
+    }
+
+    /// Takes over what the rows of others are, which are rows of this one, too.
+    pub(super) fn take_over<'s>(&self, others: impl IntoIterator<Item = &'s Self>) {
+        for other in others {
+            let first = (other.first - self.first) as usize;
+            for row_idx in 0..other.height() {
+                if other.is(Rows::Events, row_idx) {
+                    self.set_event(first + row_idx);
+                }
+                self.set_request(first + row_idx, other.is(Rows::Requests, row_idx));
+            }
+        }
+    }
+
     /// Returns the number behind that of its last row.
     pub fn end(&self) -> Row {
         self.first + self.height

@@ -83,15 +83,7 @@ pub(super) fn write(
         .expect("columns of one height with their own names");
     write_frame(&mut frame, &path)?;
     let segment = Segment::in_file(first, end - first, path);
-    for old in segments {
-        for row_idx in 0..old.height() {
-            let at = (old.first - first) as usize + row_idx;
-            if old.is(Rows::Events, row_idx) {
-                segment.set_event(at);
-            }
-            segment.set_request(at, old.is(Rows::Requests, row_idx));
-        }
-    }
+    segment.take_over(segments.iter().map(|segment| &**segment));
     Ok(segment)
 }
 

@@ -1,6 +1,7 @@
 //! Filters, facets, histograms and orders of recorded logs, held against plain code that looks at one row after another;
 //! in memory, in files, and out of a folder that was saved.
 
+mod join;
 mod laws;
 mod log;
 

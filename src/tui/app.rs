@@ -606,6 +606,22 @@ pub struct Reading {
     pub note: Option<String>,
     /// Events when rows were last asked for.
     pub events_shown: u64,
+    /// When that was, in microseconds.
+    pub shown_at: i64,
+}
+
+/// How long new events wait for others before rows are asked for again, in microseconds, and how much longer for each
+/// event that there is: a filter of a million takes some hundredths of a second.
+const WAIT_US: i64 = 1_000_000;
+const WAIT_US_BY_EVENT: i64 = 1;
+
+impl Reading {
+    /// Returns whether there are events that are not shown and have waited for others long enough.
+    pub fn is_behind(&self, now: i64) -> bool {
+        let events = i64::try_from(self.events_shown).unwrap_or(i64::MAX);
+        let wait = WAIT_US.saturating_add(events.saturating_mul(WAIT_US_BY_EVENT));
+        self.usage.rows > self.events_shown && now.saturating_sub(self.shown_at) >= wait
+    }
 }
 
 /// The state.

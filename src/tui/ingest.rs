@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
 use super::clock::now;
 use super::results::Results;
@@ -22,6 +23,9 @@ use crate::store::{Limits, Store};
 
 /// Bytes of a chunk: larger than for a scan, so that filters have fewer segments to go through.
 const CHUNK_BYTES: usize = 4 << 20;
+
+/// How long events from a pipe wait for those behind them.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Evidence that a finding keeps.
 const EVIDENCE: usize = 1000;
@@ -195,6 +199,7 @@ pub fn read(plan: Plan, known: &Known, desk: &Arc<Desk>, events: &Sender<Event>)
         ..plan.pipeline
     };
     options.read.chunk_bytes = CHUNK_BYTES;
+    options.read.patience = Some(PATIENCE);
     if !has_old {
         let (desk, events) = (Arc::clone(desk), events.clone());
         options.preview = Some(Preview::new(move |outcome, summary| {

@@ -159,6 +159,8 @@ fn threads(desk: &Arc<Desk>, events: &Sender<Event>, queue: Receiver<Job>) {
         let (desk, queue, events) = (Arc::clone(desk), Arc::clone(&queue), events.clone());
         std::thread::spawn(move || desk.work(&queue, &events));
     }
+    #[cfg(unix)]
+    hang_up(events.clone());
     let keys = events.clone();
     std::thread::spawn(move || {
         while let Ok(event) = event::read() {
@@ -177,6 +179,27 @@ fn threads(desk: &Arc<Desk>, events: &Sender<Event>, queue: Receiver<Job>) {
         }
         // The terminal is gone, and without keys nobody could leave.
         let _ = keys.send(Event::Ended);
+    });
+}
+
+/// Waits until the terminal is gone, without which nobody could leave.
+///
+/// Its signal comes to those only whose session the terminal is of, and crossterm takes the end of a terminal for a
+/// read that gave nothing, which it tries again and again.
+#[cfg(unix)]
+fn hang_up(events: Sender<Event>) {
+    use std::os::fd::AsFd as _;
+
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    std::thread::spawn(move || {
+        let out = io::stdout();
+        // Asked for nothing, the system still tells of this.
+        let mut terminal = [PollFd::new(out.as_fd(), PollFlags::empty())];
+        while poll(&mut terminal, PollTimeout::NONE) == Err(nix::errno::Errno::EINTR) {}
+        let told = terminal[0].revents();
+        if told.is_some_and(|told| told.contains(PollFlags::POLLHUP)) {
+            let _ = events.send(Event::Ended);
+        }
     });
 }
 
@@ -280,7 +303,10 @@ impl Turn<'_> {
     fn tick(&mut self) -> bool {
         let position = self.monitor.position();
         let store = self.desk.usage();
-        let is_new = self.app.reading.position != Some(position) || self.app.reading.usage != store;
+        let reading = &self.app.reading;
+        let is_new = reading.position != Some(position)
+            || reading.usage != store
+            || reading.is_behind(now());
         if is_new {
             self.desk.progressed(position);
             // Progress asks for rows at most, and never ends anything.

@@ -1,6 +1,7 @@
 //! The terminal: taken over, and given back whatever happens.
 
 use std::io::{self, Stdout, Write, stdout};
+use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine as _;
@@ -30,7 +31,9 @@ static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// A terminal that is taken over. Dropping it gives it back.
 pub struct Screen {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// Never dropped: it would show the cursor, which is shown by then, and panics where the terminal is gone and takes
+    /// no complaint about that.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
     has_mouse: bool,
 }
 
@@ -54,7 +57,7 @@ impl Screen {
         }));
         let terminal = Terminal::new(CrosstermBackend::new(stdout()))?;
         let mut screen = Self {
-            terminal,
+            terminal: ManuallyDrop::new(terminal),
             has_mouse,
         };
         screen.enter()?;

@@ -3,7 +3,9 @@
 //! A test waits for what the screen shows, and never for time to pass. What the screen shows comes from a terminal
 //! emulator, and what colors and sequences were used from the bytes. Processes are looked at as Linux tells of them.
 
+mod pipe;
 mod tty;
+mod typing;
 
 use std::fs::File;
 use std::io::Write;

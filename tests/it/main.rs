@@ -13,6 +13,7 @@ mod ingest;
 mod json_texts;
 mod laws;
 mod oracle;
+mod pipe;
 mod queries;
 mod questions;
 mod reread;

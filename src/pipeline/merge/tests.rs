@@ -14,7 +14,7 @@ use crate::finding::incident::Incident;
 use crate::frame::Vocabulary;
 use crate::pipeline::merge::Merge;
 use crate::pipeline::reader::Notes;
-use crate::pipeline::{Job, Options, Recycled, Worker, engine};
+use crate::pipeline::{Horizon, Job, Options, Recycled, Worker, engine};
 use crate::rules::RuleSet;
 use crate::source::discover::discover;
 use crate::source::{Chunk, InputFile};
@@ -75,7 +75,7 @@ fn read(
         merge.take(worker.work(Job {
             sequence,
             lane: 0,
-            horizon: i64::MAX,
+            horizon: Horizon::END,
             chunk: Some(Chunk {
                 line,
                 offset,

@@ -104,3 +104,37 @@ fn container_logs_have_parts() {
     );
     check(r#"{"log":"{}\n","kubernetes":{}}"#, true, Framing::Lines);
 }
+
+#[test]
+fn what_is_told_by_the_first_lines_is_told_by_all() {
+    let pretty = "{\n  \"a\": 1\n}\n";
+    let texts = [
+        "$E\n$E\n",
+        "\n\n$E\r\n$E\r\n",
+        "{\"a\":\"b\n$E\n",
+        "{\"a\":[\n$E\n$E\n",
+        "[\n$E,\n$E\n]\n",
+        "$E $E\n",
+        "$L\n$E,\n$E]}\n",
+        "message\n$E\n",
+        "host,message\n1,2\n",
+        "x\n2026-11-22T05:10:25.6Z stderr P x\n",
+        pretty,
+    ];
+    for text in texts.map(|text| text.replace("$E", EVENT).replace("$L", LIST)) {
+        let text = text.as_bytes();
+        let mut is_sure = false;
+        for end in 0..=text.len() {
+            is_sure = Framing::is_sure(&text[..end]);
+            if is_sure {
+                let expected = Framing::detect(text, false);
+                assert_eq!(Framing::detect(&text[..end], false), expected);
+                assert_eq!(Framing::detect(text, true), expected);
+            }
+        }
+        assert!(is_sure, "{}", String::from_utf8_lossy(text));
+    }
+    // Lines of anything may stand before the first that tells.
+    assert!(!Framing::is_sure("text\n".repeat(LINES_MAX - 1).as_bytes()));
+    assert!(Framing::is_sure("text\n".repeat(LINES_MAX).as_bytes()));
+}

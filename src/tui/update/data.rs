@@ -38,12 +38,12 @@ pub(super) fn news(app: &mut App, news: News, effects: &mut Vec<Effect>) {
         News::Progress(position, usage) => {
             app.reading.position = Some(position);
             app.reading.usage = usage;
-            // Rows are asked for again when there are noticeably more of them.
-            let events = usage.rows;
-            if events > app.reading.events_shown + app.reading.events_shown / 10 + 1000
-                && !app.events.is_busy
-            {
+            // Rows are asked for again when there are noticeably more of them, or no more come.
+            let (events, shown) = (usage.rows, app.reading.events_shown);
+            let is_due = events > shown + shown / 10 + 1000 || app.reading.is_behind(app.now);
+            if is_due && !app.events.is_busy {
                 app.reading.events_shown = events;
+                app.reading.shown_at = app.now;
                 stale(app);
             }
         }
