@@ -17,7 +17,7 @@ use super::sink::{Alert, Run, SinkError, Sinks, redacted};
 use super::state::{Commit, Entry, Loaded, State, StateError, finding_key};
 use crate::detect::CompiledRules;
 use crate::finding::{Finding, Severity, Timestamp};
-use crate::pipeline::{self, Monitor, ScanError};
+use crate::pipeline::{self, Memory, Monitor, ScanError};
 use crate::rules::RuleSet;
 use crate::source::follow::{Cursor, Disk, Files, Links, Source};
 
@@ -278,7 +278,7 @@ struct Round {
     cursors: BTreeMap<String, Vec<Cursor>>,
     /// By cluster and id.
     known: BTreeMap<String, BTreeMap<String, Decided>>,
-    memory: Vec<(String, Vec<u8>)>,
+    memory: Vec<(String, Memory)>,
     changed: Vec<(String, String)>,
     forgotten: Vec<String>,
     alerts: Vec<(Alert, Audience)>,

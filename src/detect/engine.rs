@@ -111,7 +111,7 @@ impl HitGroup {
 }
 
 remembers!(
-    Engine<'_>: [
+    each Engine<'_>: [
         hits, withheld, excluded, ledger, deaths, fates, makers, lives, requests
     ],
     parts [
