@@ -113,19 +113,26 @@ impl Vocabulary {
     }
 
     /// Returns all texts in the order of their codes; no other thread may add one meanwhile.
-    ///
-    /// Here is the place to leave out those that nothing refers to any more: their codes would have to stay taken, as
-    /// what remembers codes holds them as plain numbers.
     pub(crate) fn texts(&self) -> Vec<&str> {
         let codes = 0..u32::try_from(self.mapping.num_cats_upper_bound()).unwrap_or(NULL);
         codes.map(|code| self.text(code)).collect()
     }
 
     /// Gives `texts` the codes that their order says; returns whether those were free, as they are in a new dictionary.
+    ///
+    /// Texts may have become equal where secrets were taken out: the later ones are numbered.
     pub(crate) fn recall<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> bool {
-        (0..)
-            .zip(texts)
-            .all(|(code, text)| !text.is_empty() && self.code(text) == code)
+        let is_new = self.mapping.num_cats_upper_bound() == KNOWN.len();
+        is_new
+            && (0..).zip(texts).all(|(code, text)| {
+                let numbered = (2_u32..).map(|number| Cow::Owned(format!("{text} ({number})")));
+                let mut texts = std::iter::once(Cow::Borrowed(text)).chain(numbered);
+                let found = texts.find_map(|text| {
+                    let found = self.code(&text);
+                    (found >= code).then_some(found)
+                });
+                found == Some(code)
+            })
     }
 
     /// Returns the elements of a list column's value.

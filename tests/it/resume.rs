@@ -614,6 +614,33 @@ fn what_is_spent_is_forgotten_and_a_death_never() {
     assert_eq!(found.severity, Severity::Critical);
 }
 
+#[test]
+fn texts_that_differ_in_their_secrets_only_are_recalled() {
+    let mut memory = None;
+    let mut story = Story::default();
+    for (second, agent) in (0..).zip([
+        "sync --password=hunter2",
+        "sync --password=hunter3",
+        "sync --password=hunter4",
+    ]) {
+        let client = Client {
+            agent,
+            ..person("dev", "10.9.0.1")
+        };
+        story.request(second * 1000, &client, "list", PODS, 200);
+    }
+    go_on(&mut memory, &story.lines());
+    let mut story = Story::default();
+    story.request(9000, &person("dev", "10.9.0.1"), "list", PODS, 200);
+    go_on(&mut memory, &story.lines());
+    go_on(&mut memory, &[]);
+    let memory = memory.unwrap();
+    for (name, part) in &memory {
+        let found = memchr::memmem::find(part, b"hunter");
+        assert_eq!(found, None, "{name}");
+    }
+}
+
 /// Says what is remembered of thirty days of which each has Pods, tokens and objects of its own, and how long it takes to
 /// take it up; run by hand:
 /// `cargo test --release --test it resume::memory_of_a_long_log -- --ignored --nocapture`.
