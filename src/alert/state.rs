@@ -157,18 +157,23 @@ impl Loaded {
 
     /// Returns what was decided, by cluster and id of the finding.
     pub(super) fn known(&self) -> BTreeMap<String, BTreeMap<String, Decided>> {
-        let mut known: BTreeMap<String, BTreeMap<String, Decided>> = BTreeMap::new();
-        for (key, json) in &self.findings {
-            if let (Some((cluster, id)), Some(decided)) =
-                (key.split_once('\0'), from_json(Some(json)))
-            {
-                known
-                    .entry(cluster.to_owned())
-                    .or_default()
-                    .insert(id.to_owned(), decided);
-            }
-        }
-        known
+        let keys = self
+            .findings
+            .iter()
+            .filter_map(|(key, _)| key.split_once('\0'));
+        let clusters: BTreeSet<&str> = keys.map(|(cluster, _)| cluster).collect();
+        let of_cluster = |cluster: &str| (cluster.to_owned(), self.known_of(cluster));
+        clusters.into_iter().map(of_cluster).collect()
+    }
+
+    /// Returns what was decided of one cluster, by id of the finding.
+    pub(super) fn known_of(&self, cluster: &str) -> BTreeMap<String, Decided> {
+        let of_cluster = self.findings.iter().filter_map(|(key, json)| {
+            let (of, id) = key.split_once('\0')?;
+            let decided = (of == cluster).then(|| from_json(Some(json)))??;
+            Some((id.to_owned(), decided))
+        });
+        of_cluster.collect()
     }
 }
 
