@@ -113,6 +113,9 @@ impl Vocabulary {
     }
 
     /// Returns all texts in the order of their codes; no other thread may add one meanwhile.
+    ///
+    /// Here is the place to leave out those that nothing refers to any more: their codes would have to stay taken, as
+    /// what remembers codes holds them as plain numbers.
     pub(crate) fn texts(&self) -> Vec<&str> {
         let codes = 0..u32::try_from(self.mapping.num_cats_upper_bound()).unwrap_or(NULL);
         codes.map(|code| self.text(code)).collect()

@@ -25,7 +25,7 @@ impl Encoder {
             self.bytes.push((value & 0x7f) as u8 | 0x80);
             value >>= 7;
         }
-        self.bytes.push(value as u8);
+        self.bytes.push(value.to_le_bytes()[0]);
     }
 
     fn text(&mut self, bytes: &[u8]) {
@@ -178,7 +178,7 @@ impl<'e> Serializer for &'e mut Encoder {
             self.bytes.push((value & 0x7f) as u8 | 0x80);
             value >>= 7;
         }
-        self.serialize_u8(value as u8)
+        self.serialize_u8(value.to_le_bytes()[0])
     }
 
     fn serialize_i128(self, value: i128) -> Result<(), Broken> {
