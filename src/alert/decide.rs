@@ -31,6 +31,13 @@ pub struct Decided {
     pub changed: Timestamp,
 }
 
+impl Decided {
+    /// Returns whether the finding is what it was last.
+    pub(super) fn is_as_before(&self, finding: &Finding) -> bool {
+        !self.is_gone && self.finding.says_the_same_as(finding)
+    }
+}
+
 /// A finding as it was when it was told, or was taken for the everyday.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
@@ -115,9 +122,9 @@ impl Decision {
 }
 
 /// Returns what has changed, in the order of `findings`; then, by id, what is no finding any more.
-pub fn decide(
+pub fn decide<'f>(
     known: &BTreeMap<String, Decided>,
-    findings: &[Finding],
+    findings: impl IntoIterator<Item = &'f Finding>,
     policy: &Policy,
 ) -> Vec<Decision> {
     let mut decisions = Vec::new();
@@ -169,7 +176,7 @@ fn first(finding: &Finding, policy: &Policy) -> Decision {
 }
 
 fn next(before: &Decided, finding: &Finding, policy: &Policy) -> Option<Decision> {
-    if !before.is_gone && is_same(&before.finding, finding) {
+    if before.is_as_before(finding) {
         let is_over = !before.is_resolved && policy.age_us(finding) >= policy.resolve_after_us;
         return is_over.then(|| resolved(before.clone(), policy));
     }
@@ -211,18 +218,12 @@ fn next(before: &Decided, finding: &Finding, policy: &Policy) -> Option<Decision
     })
 }
 
-/// Returns what a finding says, but for what ties it to others, which is another whenever there are others, and the places
-/// in the log: more of them mean a higher count.
+/// Returns what tells apart findings of which one does not [say the same](Finding::says_the_same_as) as the other.
 fn substance(finding: &Finding) -> String {
     let mut finding = finding.clone();
     finding.incident_id = None;
     finding.evidence.clear();
     serde_json::to_string(&finding).expect("findings are JSON")
-}
-
-fn is_same(before: &Finding, now: &Finding) -> bool {
-    (before.count, before.severity, before.last_seen) == (now.count, now.severity, now.last_seen)
-        && substance(before) == substance(now)
 }
 
 fn resolved(before: Decided, policy: &Policy) -> Decision {

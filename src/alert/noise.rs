@@ -1,5 +1,6 @@
 //! Noise control: what is not told although it was decided, and why.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::config::Silences;
@@ -20,7 +21,7 @@ const OUTAGE: &str = "unauthorized-storm";
 /// Holds back what is silenced, and keeps to the records what an outage explains; says how many of each.
 pub(super) fn hush(
     decisions: &mut [Decision],
-    findings: &[Finding],
+    findings: &[Cow<'_, Finding>],
     silences: &Silences,
     cluster: &str,
     now: Timestamp,
@@ -57,7 +58,7 @@ pub(super) fn hush(
 }
 
 /// Returns whether `finding` is one of refused logins, within the time of an outage.
-fn is_of_outage(finding: &Finding, findings: &[Finding]) -> bool {
+fn is_of_outage(finding: &Finding, findings: &[Cow<'_, Finding>]) -> bool {
     INHIBITED.contains(&finding.rule.name.as_str())
         && findings.iter().any(|outage| {
             outage.rule.name == OUTAGE

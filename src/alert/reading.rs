@@ -10,7 +10,7 @@ use crate::detect::engine::Outcome;
 use crate::detect::feed::Fed;
 use crate::finding::Timestamp;
 use crate::frame::Vocabulary;
-use crate::pipeline::{self, Hold, ScanError, Session, stage_time};
+use crate::pipeline::{self, Hold, Memory, Parts, ScanError, Session, stage_time};
 use crate::report::Summary;
 use crate::rules::RuleSet;
 use crate::source::discover::Discovery;
@@ -64,7 +64,7 @@ pub(super) struct News {
     pub(super) summary: Summary,
     pub(super) fed: Vec<Fed>,
     /// To be recalled by the next run.
-    pub(super) memory: Vec<u8>,
+    pub(super) memory: Memory,
     /// Whether what earlier runs remember was of no use.
     pub(super) is_anew: bool,
 }
@@ -74,7 +74,7 @@ impl<F: Files + 'static> Cluster<'_, F> {
     /// is something to read.
     pub(super) fn read<'r, E: From<ScanError>>(
         mut self,
-        memory: impl FnOnce() -> Result<Option<Vec<u8>>, String>,
+        memory: impl FnOnce() -> Result<Option<Parts>, String>,
         rules: impl FnOnce() -> Result<&'r (RuleSet, CompiledRules), E>,
     ) -> Result<Reading, E> {
         let mut reading = Reading {

@@ -1,5 +1,6 @@
 //! One run: read what is new, detect, decide, store, deliver.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use super::sink::{Alert, Run, SinkError, Sinks, redacted};
 use super::state::{Commit, Entry, Loaded, State, StateError, finding_key};
 use crate::detect::CompiledRules;
 use crate::finding::{Finding, Severity, Timestamp};
-use crate::pipeline::{self, Monitor, ScanError};
+use crate::pipeline::{self, Memory, Monitor, ScanError};
 use crate::rules::RuleSet;
 use crate::source::follow::{Cursor, Disk, Files, Links, Source};
 
@@ -168,6 +169,13 @@ impl<'a, F: Files + 'static> Runner<'a, F> {
         }
         let commit = round.commit(self.config);
         state.commit(&commit, loaded.runs + 1, now.0)?;
+        let mut kinds = self.config.sinks.iter().map(|sink| &sink.kind);
+        if kinds.any(|kind| matches!(kind, SinkKind::Prometheus { .. })) {
+            // Findings are counted in all clusters.
+            for (cluster, known) in loaded.known() {
+                round.known.entry(cluster).or_insert(known);
+            }
+        }
         match self.send(&mut round, &mut state, &mut sinks, began) {
             Err(error @ StateError::Damaged { .. }) => return Err(error.into()),
             // What the run has come to is stored, and said: it will not come to it again.
@@ -253,7 +261,7 @@ impl<'a, F: Files + 'static> Runner<'a, F> {
             if let Some(news) = reading.news {
                 let is_quiet = self.config.baseline.first_run == FirstRun::Quiet;
                 let baseline = (is_quiet && (is_first || news.is_anew)).then_some(BASELINE);
-                round.take(self.config, silences, &name, news, baseline);
+                round.take(loaded, self.config, silences, &name, news, baseline);
             }
         }
         Ok(round)
@@ -276,9 +284,9 @@ struct Round {
     totals: Totals,
     /// By cluster.
     cursors: BTreeMap<String, Vec<Cursor>>,
-    /// By cluster and id.
+    /// By cluster and id, of clusters with news: it is much to read where there is nothing to decide.
     known: BTreeMap<String, BTreeMap<String, Decided>>,
-    memory: Vec<(String, Vec<u8>)>,
+    memory: Vec<(String, Memory)>,
     changed: Vec<(String, String)>,
     forgotten: Vec<String>,
     alerts: Vec<(Alert, Audience)>,
@@ -295,7 +303,7 @@ impl Round {
             report: Report::default(),
             totals: loaded.totals(),
             cursors: loaded.cursors(),
-            known: loaded.known(),
+            known: BTreeMap::new(),
             memory: Vec::new(),
             changed: Vec::new(),
             forgotten: Vec::new(),
@@ -317,6 +325,7 @@ impl Round {
     /// Decides what the log of a cluster comes to.
     fn take(
         &mut self,
+        loaded: &Loaded,
         config: &Config,
         silences: &Silences,
         cluster: &str,
@@ -343,13 +352,20 @@ impl Round {
         let is_disabled = |finding: &Finding| {
             disabled.contains(&finding.rule.name) || disabled.contains(&finding.rule.id)
         };
-        let findings = news
-            .outcome
-            .findings
+        let found: Vec<&Finding> = (news.outcome.findings.iter())
+            .filter(|finding| !is_disabled(finding))
+            .collect();
+        let known = self.known.entry(cluster.to_owned());
+        let known = known.or_insert_with(|| loaded.known_of(cluster));
+        // From here on, nothing holds a secret: neither what is stored nor what is sent. Most findings are what they were,
+        // and that has none any more.
+        let findings = found
             .iter()
-            .filter(|finding| !is_disabled(finding));
-        // From here on, nothing holds a secret: neither what is stored nor what is sent.
-        let findings: Vec<Finding> = findings.map(redacted).collect();
+            .map(|&finding| match known.get(&finding.finding_id) {
+                Some(before) if before.is_as_before(finding) => Cow::Borrowed(&before.finding),
+                _ => Cow::Owned(redacted(finding)),
+            });
+        let findings: Vec<Cow<'_, Finding>> = findings.collect();
         let policy = decide::Policy {
             now: self.now,
             log_end: news.summary.totals.last.unwrap_or(Timestamp(0)),
@@ -358,8 +374,7 @@ impl Round {
             baseline,
             is_partial: news.is_anew,
         };
-        let known = self.known.entry(cluster.to_owned()).or_default();
-        let mut decisions = decide(known, &findings, &policy);
+        let mut decisions = decide(known, findings.iter().map(Cow::as_ref), &policy);
         let hushed = noise::hush(&mut decisions, &findings, silences, cluster, self.now);
         self.report.notes.extend(hushed);
         let summaries = noise::cap(
@@ -387,8 +402,7 @@ impl Round {
         }
         self.alerts
             .extend(summaries.into_iter().map(|alert| (alert, Audience::All)));
-        let present: std::collections::HashSet<&str> = findings
-            .iter()
+        let present: std::collections::HashSet<&str> = (found.iter())
             .map(|finding| finding.finding_id.as_str())
             .collect();
         let is_old = |id: &String, decided: &mut Decided| {

@@ -11,7 +11,7 @@
 //!
 //! The folder is for the owner alone (0700, files 0600), since the memory holds user names and addresses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 
 use super::decide::Decided;
 use super::figures::Totals;
+use crate::pipeline::{Memory, Parts};
 use crate::private;
 use crate::source::follow::Cursor;
 
@@ -46,8 +47,12 @@ const APPLICATION: i64 = 0x6b73_6379;
 /// How old the generation before may become, in microseconds: an hour, so that keeping it costs little.
 const GENERATION_US: i64 = 3_600_000_000;
 
-/// What stands before the name of a cluster in the name of what detection remembers of it.
+/// What stands before the name of a cluster in the name of what detection remembers of it. That of the head ([`Memory::HEAD`]) ends with
+/// the cluster, so that programs that know of no other part find it, and see that it is of another form.
 const MEMORY: &str = "memory:";
+
+/// The rows of what detection remembers of a cluster, by the name of the first.
+const OF_CLUSTER: &str = "name = ?1 OR (name > ?1 || char(0) AND name < ?1 || char(1))";
 
 /// How many alerts that were given up are kept.
 const DEAD_KEPT: i64 = 1000;
@@ -152,18 +157,23 @@ impl Loaded {
 
     /// Returns what was decided, by cluster and id of the finding.
     pub(super) fn known(&self) -> BTreeMap<String, BTreeMap<String, Decided>> {
-        let mut known: BTreeMap<String, BTreeMap<String, Decided>> = BTreeMap::new();
-        for (key, json) in &self.findings {
-            if let (Some((cluster, id)), Some(decided)) =
-                (key.split_once('\0'), from_json(Some(json)))
-            {
-                known
-                    .entry(cluster.to_owned())
-                    .or_default()
-                    .insert(id.to_owned(), decided);
-            }
-        }
-        known
+        let keys = self
+            .findings
+            .iter()
+            .filter_map(|(key, _)| key.split_once('\0'));
+        let clusters: BTreeSet<&str> = keys.map(|(cluster, _)| cluster).collect();
+        let of_cluster = |cluster: &str| (cluster.to_owned(), self.known_of(cluster));
+        clusters.into_iter().map(of_cluster).collect()
+    }
+
+    /// Returns what was decided of one cluster, by id of the finding.
+    pub(super) fn known_of(&self, cluster: &str) -> BTreeMap<String, Decided> {
+        let of_cluster = self.findings.iter().filter_map(|(key, json)| {
+            let (of, id) = key.split_once('\0')?;
+            let decided = (of == cluster).then(|| from_json(Some(json)))??;
+            Some((id.to_owned(), decided))
+        });
+        of_cluster.collect()
     }
 }
 
@@ -182,7 +192,7 @@ pub struct Commit {
     /// Where files were read to, as JSON.
     pub cursors: String,
     /// What detection remembers, by cluster; those that are not named are as before.
-    pub memory: Vec<(String, Vec<u8>)>,
+    pub memory: Vec<(String, Memory)>,
     /// Figures that never fall, as JSON.
     pub totals: String,
     /// Findings that are new or others now.
@@ -366,14 +376,24 @@ impl State {
     ///
     /// # Errors
     /// When it cannot be read, or is not what was written.
-    pub fn memory(&self, cluster: &str) -> Result<Option<Vec<u8>>, StateError> {
+    pub fn memory(&self, cluster: &str) -> Result<Option<Parts>, StateError> {
         let path = self.path();
-        let packed = part(&path, &self.connection, &format!("{MEMORY}{cluster}"))?;
-        packed
-            .map(|packed| {
-                zstd::decode_all(&*packed).map_err(|cause| damaged(&path, cause.to_string()))
-            })
-            .transpose()
+        let wrong = |cause| database_error(&path, cause);
+        let sql = format!("SELECT name, data, sum FROM parts WHERE {OF_CLUSTER}");
+        let mut statement = self.connection.prepare(&sql).map_err(wrong)?;
+        let rows = statement.query_map([format!("{MEMORY}{cluster}")], |row| {
+            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?))
+        });
+        let mut parts = Parts::new();
+        for row in rows.map_err(wrong)? {
+            let (name, packed, sum) = row.map_err(wrong)?;
+            let packed = verified(&path, &name, packed, sum)?;
+            let bytes = zstd::decode_all(&*packed)
+                .map_err(|cause| damaged(&path, format!("`{name}`: {cause}")))?;
+            let part = name.split_once('\0').map_or(Memory::HEAD, |(_, part)| part);
+            parts.insert(part.to_owned(), bytes);
+        }
+        Ok((!parts.is_empty()).then_some(parts))
     }
 
     /// Renames a state of which damage showed while it was in use, and if `with_previous` the one before, too; says what
@@ -577,9 +597,26 @@ fn write(transaction: &Transaction<'_>, commit: &Commit, runs: u64) -> rusqlite:
     part("runs", runs.to_string().as_bytes())?;
     part("totals", commit.totals.as_bytes())?;
     for (cluster, memory) in &commit.memory {
-        let packed = zstd::encode_all(memory.as_slice(), MEMORY_LEVEL)
-            .expect("nothing can fail between buffers");
-        part(&format!("{MEMORY}{cluster}"), &packed)?;
+        let head = format!("{MEMORY}{cluster}");
+        let mut gone: BTreeSet<String> = transaction
+            .prepare(&format!("SELECT name FROM parts WHERE {OF_CLUSTER}"))?
+            .query_map([&head], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        for (name, bytes) in memory.parts() {
+            let row = match name {
+                Memory::HEAD => head.clone(),
+                name => format!("{head}\0{name}"),
+            };
+            if let Some(bytes) = bytes {
+                let packed = zstd::bulk::compress(bytes, MEMORY_LEVEL)
+                    .expect("nothing can fail between buffers");
+                part(&row, &packed)?;
+            }
+            gone.remove(&row);
+        }
+        for row in gone {
+            transaction.execute("DELETE FROM parts WHERE name = ?1", [row])?;
+        }
     }
     for (id, json) in &commit.changed {
         transaction.execute(

@@ -3,6 +3,7 @@
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
+use super::Deaths;
 use crate::detect::request::{Request, Sighting};
 use crate::frame::{NULL, Vocabulary};
 
@@ -13,16 +14,47 @@ const PATHS: usize = 32;
 ///
 /// Memory: one entry per credential, one [`Use`] per address and agent it came from.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "Kept")]
 pub struct Ledger {
     entries: Vec<Entry>,
+    #[serde(skip)]
     by_credential: HashMap<u32, u32>,
+    #[serde(skip)]
     by_username: HashMap<u32, Vec<u32>>,
+    #[serde(skip)]
     by_pod: HashMap<u32, Vec<u32>>,
     /// Where an entry's use of an address and agent stands.
+    #[serde(skip)]
     by_use: HashMap<(u32, u32, u32), usize>,
-    /// Which entries came from an address with an agent: where a refused one may belong.
+    /// Which entries came from an address with an agent, in the order in which they did: where a refused one may belong.
     by_client: HashMap<(u32, u32), Vec<u32>>,
     usernames_by_peer: HashMap<u32, Vec<u32>>,
+}
+
+/// What of a ledger is written: the rest follows from the entries.
+#[derive(Deserialize)]
+struct Kept {
+    entries: Vec<Entry>,
+    by_client: HashMap<(u32, u32), Vec<u32>>,
+    usernames_by_peer: HashMap<u32, Vec<u32>>,
+}
+
+impl From<Kept> for Ledger {
+    fn from(kept: Kept) -> Self {
+        let Kept {
+            entries,
+            by_client,
+            usernames_by_peer,
+        } = kept;
+        let mut ledger = Self {
+            entries,
+            by_client,
+            usernames_by_peer,
+            ..Self::default()
+        };
+        ledger.index();
+        ledger
+    }
 }
 
 /// One credential; codes belong to the run's vocabulary, times are microseconds UTC.
@@ -143,6 +175,66 @@ impl Ledger {
             let key = path_key(request.path());
             if !used.paths.contains(&key) {
                 used.paths.push(key);
+            }
+        }
+    }
+
+    /// Forgets what was not used since `before` and can vouch for nothing any more: credentials that died before, whose
+    /// deaths are remembered elsewhere and for good, and tokens of Pods that were replaced by newer ones of the same Pod.
+    /// The latest entry of each user stays, since it says where that user is at home, and so do all credentials that
+    /// may yet die.
+    pub fn forget(&mut self, before: i64, deaths: &Deaths) {
+        if self.entries.iter().all(|entry| entry.last >= before) {
+            return;
+        }
+        let (mut of_user, mut of_pod) = (HashMap::new(), HashMap::new());
+        for entry in &self.entries {
+            let latest = of_user.entry(entry.username).or_insert(entry.last);
+            *latest = entry.last.max(*latest);
+            let latest = of_pod.entry(entry.token_pod_uid).or_insert(entry.last);
+            *latest = entry.last.max(*latest);
+        }
+        let is_over = |entry: &Entry| {
+            let is_spent = match deaths.of(entry.credential) {
+                Some((_, death)) => death.ts < before,
+                None => entry.token_pod_uid != NULL && entry.last < of_pod[&entry.token_pod_uid],
+            };
+            is_spent && entry.last < before && entry.last < of_user[&entry.username]
+        };
+        let mut numbers = Vec::with_capacity(self.entries.len());
+        let mut left = 0;
+        self.entries.retain(|entry| {
+            let stays = !is_over(entry);
+            numbers.push(stays.then_some(left));
+            left += u32::from(stays);
+            stays
+        });
+        self.by_client.retain(|_, indices| {
+            *indices = (indices.iter())
+                .filter_map(|&index| numbers[index as usize])
+                .collect();
+            !indices.is_empty()
+        });
+        self.index();
+    }
+
+    /// Makes anew what follows from the entries.
+    fn index(&mut self) {
+        self.by_credential.clear();
+        self.by_username.clear();
+        self.by_pod.clear();
+        self.by_use.clear();
+        self.by_credential.reserve(self.entries.len());
+        self.by_use.reserve(self.entries.len());
+        for (index, entry) in (0..).zip(&self.entries) {
+            self.by_credential.insert(entry.credential, index);
+            let of_user = self.by_username.entry(entry.username).or_default();
+            of_user.push(index);
+            if entry.token_pod != NULL {
+                self.by_pod.entry(entry.token_pod).or_default().push(index);
+            }
+            for (at, used) in entry.uses.iter().enumerate() {
+                self.by_use.insert((index, used.peer, used.agent), at);
             }
         }
     }

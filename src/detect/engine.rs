@@ -111,7 +111,7 @@ impl HitGroup {
 }
 
 remembers!(
-    Engine<'_>: [
+    each Engine<'_>: [
         hits, withheld, excluded, ledger, deaths, fates, makers, lives, requests
     ],
     parts [
@@ -287,6 +287,13 @@ impl<'r> Engine<'r> {
         self.withheld
             .retain(|_, group| group.sessions.forget(over_before));
         self.unauthorized.forget(over_before);
+        self.token_reuse.forget(over_before);
+        self.token_by_hand.forget(over_before);
+        self.custody.forget(over_before);
+        // What findings speak of that are remembered still was used within a day of what they tell.
+        let spent_before = over_before.saturating_sub(super::fold::LONGEST_WAIT_US);
+        self.ledger.forget(spent_before, &self.deaths);
+        self.shared_credential.forget(over_before, &self.ledger);
     }
 
     /// Takes in one request.

@@ -3,6 +3,9 @@
 //! A log is nearly in order, and a duplicate has the time of its original. So what is younger than all
 //! before it is new without a look; what is not is looked for among the records since its time. Only
 //! where that is far back (the same log given twice, one after the other) a hash set takes over.
+//!
+//! They are most of what is remembered of a large log, so they are written in blocks, of which a whole one is never
+//! written again.
 
 use std::collections::VecDeque;
 
@@ -14,10 +17,25 @@ use crate::memory::{Broken, Reader, Remember, Writer};
 /// How many records back the plain list is searched before a set takes over.
 const LOOK_BACK: usize = 4096;
 
+/// How many records a block has.
+const BLOCK: u64 = 1 << 15;
+
+/// Name of the part with the older generation.
+const OLD: &str = "seen.old";
+
+/// Name of the part with the younger generation.
+const YOUNG: &str = "seen.young";
+
 /// Content hashes of records; knows at least the last `window` of them.
 pub(super) struct Seen {
     window: usize,
     known: Known,
+    /// How many records in order have come and gone: the number of the first that is known.
+    gone: u64,
+    /// Below this number, records in order are in blocks that were read.
+    stored: u64,
+    /// Whether the older generation is the one that was read.
+    is_old_stored: bool,
 }
 
 enum Known {
@@ -30,55 +48,126 @@ enum Known {
     },
 }
 
-/// What is written: hashes as they stand, since they have no small numbers among them.
+/// What is written before the blocks or generations.
 #[derive(Serialize, Deserialize)]
-enum Written {
-    /// Of each record how much later it is than the one before it, and its hash.
-    InOrder(i64, Vec<(u64, [u8; 8])>),
-    Set {
-        young: Vec<[u8; 8]>,
-        old: Vec<[u8; 8]>,
-    },
+enum Form {
+    /// Numbers of the first record that is known, and of the one behind the last.
+    InOrder(u64, u64),
+    Set,
 }
 
+/// A block of records in order. Hashes are written as they stand, since they have no small numbers among them.
+#[derive(Serialize, Deserialize)]
+struct Block {
+    /// Number of the first record.
+    number: u64,
+    /// Time of the first record.
+    first: i64,
+    /// Of each record how much later it is than the one before it, and its hash.
+    records: Vec<(u64, [u8; 8])>,
+}
+
+impl Block {
+    fn of(number: u64, records: impl Iterator<Item = (i64, u64)>) -> Self {
+        let mut records = records.peekable();
+        let first = records.peek().map_or(0, |&(ts, _)| ts);
+        let mut before = first;
+        let records = records.map(|(ts, hash)| {
+            let later = ts.wrapping_sub(std::mem::replace(&mut before, ts));
+            (later.cast_unsigned(), hash.to_le_bytes())
+        });
+        Self {
+            number,
+            first,
+            records: records.collect(),
+        }
+    }
+
+    fn records(self) -> impl Iterator<Item = (i64, u64)> {
+        let mut before = self.first;
+        self.records.into_iter().map(move |(later, hash)| {
+            before = before.wrapping_add(later.cast_signed());
+            (before, u64::from_le_bytes(hash))
+        })
+    }
+
+    /// Returns the name of the part that a block is.
+    fn name(block: u64) -> String {
+        format!("seen.{block}")
+    }
+}
+
+/// What is known is in parts of their own, behind which the part that is under way does not go on.
 impl Remember for Seen {
     fn write(&self, memory: &mut Writer) {
-        let hashes = |set: &HashSet<u64>| set.iter().map(|hash| hash.to_le_bytes()).collect();
-        memory.put(&match &self.known {
+        match &self.known {
             Known::InOrder(records) => {
-                let first = records.front().map_or(0, |&(ts, _)| ts);
-                let mut before = first;
-                let records = records.iter().map(|&(ts, hash)| {
-                    let later = ts.wrapping_sub(std::mem::replace(&mut before, ts));
-                    (later.cast_unsigned(), hash.to_le_bytes())
-                });
-                Written::InOrder(first, records.collect())
+                let end = self.gone + records.len() as u64;
+                memory.put(&Form::InOrder(self.gone, end));
+                for block in self.gone / BLOCK..end.div_ceil(BLOCK) {
+                    let name = Block::name(block);
+                    if (block + 1) * BLOCK <= self.stored {
+                        memory.keep(name);
+                        continue;
+                    }
+                    memory.part(name);
+                    let from = self.gone.max(block * BLOCK);
+                    let to = end.min((block + 1) * BLOCK);
+                    let place = |number: u64| {
+                        usize::try_from(number - self.gone).expect("a place in a list")
+                    };
+                    let records = records.range(place(from)..place(to)).copied();
+                    memory.put(&Block::of(from, records));
+                }
             }
-            Known::Set { young, old } => Written::Set {
-                young: hashes(young),
-                old: hashes(old),
-            },
-        });
+            Known::Set { young, old } => {
+                memory.put(&Form::Set);
+                if self.is_old_stored {
+                    memory.keep(OLD);
+                } else {
+                    memory.part(OLD);
+                    memory.put(&hashes(old));
+                }
+                memory.part(YOUNG);
+                memory.put(&hashes(young));
+            }
+        }
     }
 
     fn read(&mut self, memory: &mut Reader<'_>) -> Result<(), Broken> {
-        let hashes = |list: Vec<[u8; 8]>| list.into_iter().map(u64::from_le_bytes).collect();
-        self.known = match memory.take()? {
-            Written::InOrder(first, records) => {
-                let mut before = first;
-                let records = records.into_iter().map(|(later, hash)| {
-                    before = before.wrapping_add(later.cast_signed());
-                    (before, u64::from_le_bytes(hash))
-                });
-                Known::InOrder(records.collect())
+        match memory.take()? {
+            Form::InOrder(gone, end) => {
+                let mut records = VecDeque::new();
+                let blocks = gone / BLOCK..end.div_ceil(BLOCK);
+                for number in blocks {
+                    memory.part(&Block::name(number))?;
+                    let block: Block = memory.take()?;
+                    let known = usize::try_from(gone.saturating_sub(block.number));
+                    records.extend(block.records().skip(known.unwrap_or(usize::MAX)));
+                }
+                if end.checked_sub(gone) != Some(records.len() as u64) {
+                    return Err(Broken::DeserializeUnexpectedEnd);
+                }
+                (self.gone, self.stored) = (gone, end / BLOCK * BLOCK);
+                self.known = Known::InOrder(records);
             }
-            Written::Set { young, old } => Known::Set {
-                young: hashes(young),
-                old: hashes(old),
-            },
-        };
+            Form::Set => {
+                let mut generation = |name| -> Result<HashSet<u64>, Broken> {
+                    memory.part(name)?;
+                    let hashes: Vec<[u8; 8]> = memory.take()?;
+                    Ok(hashes.into_iter().map(u64::from_le_bytes).collect())
+                };
+                let (old, young) = (generation(OLD)?, generation(YOUNG)?);
+                self.is_old_stored = true;
+                self.known = Known::Set { young, old };
+            }
+        }
         Ok(())
     }
+}
+
+fn hashes(set: &HashSet<u64>) -> Vec<[u8; 8]> {
+    set.iter().map(|hash| hash.to_le_bytes()).collect()
 }
 
 impl Seen {
@@ -87,6 +176,9 @@ impl Seen {
             window,
             // All of it at once: pages that are never reached cost nothing, growing copies those that are.
             known: Known::InOrder(VecDeque::with_capacity(window)),
+            gone: 0,
+            stored: 0,
+            is_old_stored: false,
         }
     }
 
@@ -108,6 +200,7 @@ impl Seen {
             if since.next().is_none() {
                 if records.len() >= self.window {
                     records.pop_front();
+                    self.gone += 1;
                 }
                 records.push_back((latest.max(ts), hash));
                 return true;
@@ -126,6 +219,7 @@ impl Seen {
             // The older one's room serves again: growing anew costs more than the look-ups.
             std::mem::swap(young, old);
             young.clear();
+            self.is_old_stored = false;
         }
         true
     }
@@ -134,6 +228,7 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::Parts;
 
     /// Inserts records of (time, hash); returns which were new.
     fn insert(seen: &mut Seen, records: impl IntoIterator<Item = (i64, u64)>) -> Vec<bool> {
@@ -177,15 +272,91 @@ mod tests {
             if twice {
                 insert(&mut old, log(-5));
             }
-            let mut memory = Writer::default();
-            old.write(&mut memory);
-            let bytes = memory.finish();
-            let mut new = Seen::new(1 << 20);
-            new.read(&mut Reader::new(&bytes)).unwrap();
+            let mut parts = Parts::new();
+            keep(&old, &mut parts);
+            let mut new = recalled(&parts, 1 << 20);
             assert_eq!(matches!(new.known, Known::Set { .. }), twice);
             assert!(insert(&mut new, log(-5)).iter().all(|&new| !new));
             assert!(insert(&mut new, log(9_000)).iter().all(|&new| new));
         }
+    }
+
+    /// Takes what a part of it has to be written of into `parts`; returns the names of those that were written.
+    fn keep(seen: &Seen, parts: &mut Parts) -> Vec<String> {
+        let mut memory = Writer::default();
+        memory.part("form");
+        seen.write(&mut memory);
+        let all = memory.finish();
+        parts.retain(|known, _| all.iter().any(|(name, _)| name == known));
+        let written = all.into_iter().filter_map(|(name, bytes)| {
+            let is_new = bytes.is_some();
+            match bytes {
+                Some(bytes) => drop(parts.insert(name.clone(), bytes)),
+                None => assert!(parts.contains_key(&name)),
+            }
+            (is_new && name != "form").then_some(name)
+        });
+        written.collect()
+    }
+
+    fn recalled(parts: &Parts, window: usize) -> Seen {
+        let mut memory = Reader::within(parts, &[]);
+        memory.part("form").unwrap();
+        let mut seen = Seen::new(window);
+        seen.read(&mut memory).unwrap();
+        assert!(memory.is_at_end());
+        seen
+    }
+
+    #[test]
+    fn what_is_whole_is_written_once() {
+        let (block, window) = (BLOCK.cast_signed(), 3 * BLOCK);
+        let log = |from: i64, to: i64| (from..to).map(|n| (n, n.cast_unsigned()));
+        let mut parts = Parts::new();
+        let window = usize::try_from(window).unwrap();
+        let mut all = Seen::new(window);
+        let mut at = 0;
+        for (to, expected) in [
+            (10, &["seen.0"][..]),
+            (block + 5, &["seen.0", "seen.1"]),
+            (block + 6, &["seen.1"]),
+            (2 * block, &["seen.1"]),
+            (2 * block, &[]),
+            (4 * block + 7, &["seen.2", "seen.3", "seen.4"]),
+            (4 * block + 8, &["seen.4"]),
+        ] {
+            let mut seen = match at {
+                0 => Seen::new(window),
+                _ => recalled(&parts, window),
+            };
+            insert(&mut all, log(at, to));
+            insert(&mut seen, log(at, to));
+            assert_eq!(keep(&seen, &mut parts), expected, "up to {to}");
+            at = to;
+        }
+        assert!(!parts.contains_key("seen.0"), "nobody knows it any more");
+        let seen = recalled(&parts, window);
+        let known = |seen: &Seen| match &seen.known {
+            Known::InOrder(records) => (seen.gone, records.clone()),
+            Known::Set { .. } => panic!("it was in order"),
+        };
+        assert_eq!(known(&seen), known(&all));
+    }
+
+    #[test]
+    fn the_older_generation_is_written_once() {
+        let log = || (0..9_000_u64).map(|n| (n.cast_signed(), n));
+        let mut seen = Seen::new(10_000);
+        insert(&mut seen, log());
+        insert(&mut seen, log());
+        let mut parts = Parts::new();
+        assert_eq!(keep(&seen, &mut parts), [OLD, YOUNG]);
+        let mut seen = recalled(&parts, 10_000);
+        insert(&mut seen, [(9, 1 << 50)]);
+        assert_eq!(keep(&seen, &mut parts), [YOUNG]);
+        let mut seen = recalled(&parts, 10_000);
+        insert(&mut seen, (0..10_000).map(|n| (9, 1 << 40 | n)));
+        assert_eq!(keep(&seen, &mut parts), [OLD, YOUNG]);
     }
 
     #[test]

@@ -293,6 +293,52 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Returns whether another finding says the same, but for what ties it to others, which is another whenever there are
+    /// others, and the places in the log: more of them mean a higher count.
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        let Self {
+            finding_id,
+            incident_id: _,
+            family,
+            severity,
+            confidence,
+            rule,
+            summary,
+            first_seen,
+            last_seen,
+            count,
+            actor,
+            source,
+            target,
+            attack,
+            why,
+            next_steps,
+            blind_spots,
+            evidence_total,
+            evidence: _,
+            ties: _,
+        } = self;
+        // What changes most comes first.
+        (
+            count,
+            last_seen,
+            first_seen,
+            severity,
+            confidence,
+            evidence_total,
+        ) == (
+            &other.count,
+            &other.last_seen,
+            &other.first_seen,
+            &other.severity,
+            &other.confidence,
+            &other.evidence_total,
+        ) && (finding_id, summary, why) == (&other.finding_id, &other.summary, &other.why)
+            && (actor, source, target) == (&other.actor, &other.source, &other.target)
+            && (family, rule, attack) == (&other.family, &other.rule, &other.attack)
+            && (next_steps, blind_spots) == (&other.next_steps, &other.blind_spots)
+    }
+
     /// Returns whether it is a step of somebody's, and not how things stand.
     pub fn is_step(&self) -> bool {
         self.severity > Severity::Informational && !self.ties.is_inventory

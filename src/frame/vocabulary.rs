@@ -125,10 +125,20 @@ impl Vocabulary {
     }
 
     /// Gives `texts` the codes that their order says; returns whether those were free, as they are in a new dictionary.
+    ///
+    /// Texts may have become equal where secrets were taken out: the later ones are numbered.
     pub(crate) fn recall<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> bool {
-        (0..)
-            .zip(texts)
-            .all(|(code, text)| !text.is_empty() && self.code(text) == code)
+        let is_new = self.mapping.num_cats_upper_bound() == KNOWN.len();
+        is_new
+            && (0..).zip(texts).all(|(code, text)| {
+                let numbered = (2_u32..).map(|number| Cow::Owned(format!("{text} ({number})")));
+                let mut texts = std::iter::once(Cow::Borrowed(text)).chain(numbered);
+                let found = texts.find_map(|text| {
+                    let found = self.code(&text);
+                    (found >= code).then_some(found)
+                });
+                found == Some(code)
+            })
     }
 
     /// Returns a number that nothing else has in frames of this dictionary; not 0.

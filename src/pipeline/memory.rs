@@ -1,36 +1,83 @@
 //! The form in which a session's memory is kept.
 //!
+//! It has parts, each with a name. Most of what is remembered is as it was after a run with little new, so only those parts
+//! are given out that have changed since the session was recalled; who keeps them puts them in the place of the old ones.
+//! One of them is the head:
+//!
 //! ```text
 //! magic     8  `kscrymem`
 //! version   4  of this form
 //! length    8  of the content
 //! checksum  8  XXH3 of version, length and content
-//! content      who made it and how, all texts of the dictionary, what is remembered
+//! content      who made it and how; of all other parts name, length and XXH3
 //! ```
 //!
-//! Numbers are little-endian, the content is postcard's. Codes are numbers of one dictionary, so its texts are written
-//! in their order, all of them: see [`Vocabulary::texts`]. No length is believed before the checksum says that the bytes
-//! are what was written. It finds damage, not malice: who can write a memory can write one that says anything.
+//! Numbers are little-endian, the content is postcard's, as are the other parts: the texts of the dictionary, and what is
+//! remembered. Codes are numbers of one dictionary, so its texts are written in their order, all of them: see
+//! [`Vocabulary::texts`]. No length is believed before the checksums say that the bytes are what was written. They find
+//! damage, not malice: who can write a memory can write one that says anything.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::merge::Merge;
 use super::{Options, ScanError};
 use crate::frame::Vocabulary;
-use crate::memory::{Broken, Reader, Remember as _, Writer};
+use crate::memory::{Broken, Part, Parts, Reader, Remember as _, Writer};
 use crate::report::clean::redact;
 
 /// What a memory begins with.
 const MAGIC: &[u8; 8] = b"kscrymem";
 
 /// The version of the form; a change of anything that is remembered makes a new one.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
+
+/// How many texts of the dictionary are a part.
+const TEXTS: usize = 4096;
 
 /// Bytes before the content.
 const HEADER_BYTES: usize = 28;
+
+/// What a session remembers, as far as it is not what it was recalled from.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    parts: Vec<Part>,
+}
+
+impl Memory {
+    /// Name of the part that says what the others are.
+    pub const HEAD: &str = "head";
+
+    /// Returns all parts by name, with their bytes unless they are those of the memory that the session was recalled from.
+    pub fn parts(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
+        let parts = self.parts.iter();
+        parts.map(|(name, bytes)| (&**name, bytes.as_deref()))
+    }
+
+    /// Makes `kept`, the memory that the session was recalled from, what is remembered now.
+    pub fn update(self, kept: &mut Parts) {
+        let mut before = std::mem::take(kept);
+        for (name, bytes) in self.parts {
+            if let Some(bytes) = bytes.or_else(|| before.remove(&name)) {
+                kept.insert(name, bytes);
+            }
+        }
+    }
+}
+
+/// Of each part but the head its length and checksum.
+type Table = BTreeMap<String, (u64, [u8; 8])>;
+
+/// What is known of the memory that a session was recalled from.
+#[derive(Default)]
+pub(super) struct Recalled {
+    table: Table,
+    /// How many texts of the dictionary are from there.
+    n_texts: usize,
+}
 
 /// Why a memory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -120,36 +167,73 @@ impl Setup {
     }
 }
 
-/// Writes a memory of about `expected` bytes.
+/// Writes what is not as in the memory that the session was recalled from.
 pub(super) fn write(
     made_by: &str,
     options: &Options,
     vocabulary: &Vocabulary,
     seed: u64,
     merge: &Merge<'_>,
-    expected: usize,
-) -> Vec<u8> {
-    let mut head = Vec::with_capacity(expected + expected / 8);
-    head.resize(HEADER_BYTES, 0);
-    let mut writer = Writer::behind(head);
+    recalled: &Recalled,
+) -> Memory {
+    let mut writer = Writer::default();
+    let texts = vocabulary.texts();
+    for (block, texts) in texts.chunks(TEXTS).enumerate() {
+        writer.part(texts_name(block));
+        let texts = (block * TEXTS..).zip(texts).map(|(code, text)| {
+            // What is written is kept on disk: secrets in texts go first. What comes from there has none.
+            if code < recalled.n_texts {
+                Cow::Borrowed(*text)
+            } else {
+                redact(text)
+            }
+        });
+        writer.put(&texts.collect::<Vec<_>>());
+    }
+    merge.engine.write(&mut writer);
+    writer.part("fold");
+    merge.fold.write(&mut writer);
+    writer.part("account");
+    merge.account.write(&mut writer);
+    let mut parts = writer.finish();
+    let mut table = Table::new();
+    for (name, bytes) in &mut parts {
+        let known = recalled.table.get(name);
+        let digest = bytes.as_deref().map(digest).or(known.copied());
+        let digest = digest.expect("what is not written was read");
+        if known == Some(&digest) {
+            *bytes = None;
+        }
+        table.insert(name.clone(), digest);
+    }
+    let mut writer = Writer::default();
+    writer.part(Memory::HEAD);
     writer.put(made_by);
     writer.put(&Setup::of(options));
-    // What is written is kept on disk: secrets in texts go first.
-    let texts = vocabulary.texts();
-    let texts: Vec<Cow<'_, str>> = texts.iter().map(|text| redact(text)).collect();
-    writer.put(&texts);
     writer.put(&seed);
-    merge.engine.write(&mut writer);
-    merge.fold.write(&mut writer);
-    merge.account.write(&mut writer);
-    let mut bytes = writer.finish();
-    let (head, content) = bytes.split_at_mut(HEADER_BYTES);
+    writer.put(&(texts.len() as u64));
+    writer.put(&table);
+    for (name, content) in writer.finish() {
+        parts.push((name, content.map(|content| with_header(&content))));
+    }
+    Memory { parts }
+}
+
+/// Returns the name of a part with texts.
+fn texts_name(block: usize) -> String {
+    format!("texts.{block}")
+}
+
+fn digest(bytes: &[u8]) -> (u64, [u8; 8]) {
+    (bytes.len() as u64, xxh3_64(bytes).to_le_bytes())
+}
+
+fn with_header(content: &[u8]) -> Vec<u8> {
     let length = (content.len() as u64).to_le_bytes();
     let version = VERSION.to_le_bytes();
     let checksum = checksum(&version, &length, content).to_le_bytes();
-    let parts: [&[u8]; 4] = [MAGIC, &version, &length, &checksum];
-    head.copy_from_slice(&parts.concat());
-    bytes
+    let parts: [&[u8]; 5] = [MAGIC, &version, &length, &checksum, content];
+    parts.concat()
 }
 
 fn checksum(version: &[u8], length: &[u8], content: &[u8]) -> u64 {
@@ -160,8 +244,9 @@ fn checksum(version: &[u8], length: &[u8], content: &[u8]) -> u64 {
     hash.digest()
 }
 
-/// Returns the content of a memory that was made by `made_by`, behind the name of who made it.
-pub(super) fn open<'m>(memory: &'m [u8], made_by: &str) -> Result<Reader<'m>, MemoryError> {
+/// Returns the head of a memory that was made by `made_by`, behind the name of who made it.
+pub(super) fn open<'m>(parts: &'m Parts, made_by: &str) -> Result<Reader<'m>, MemoryError> {
+    let memory = parts.get(Memory::HEAD).map_or(&[][..], Vec::as_slice);
     let begun = memory.len().min(MAGIC.len());
     if begun == 0 || memory[..begun] != MAGIC[..begun] {
         return Err(MemoryError::Foreign);
@@ -185,7 +270,7 @@ pub(super) fn open<'m>(memory: &'m [u8], made_by: &str) -> Result<Reader<'m>, Me
     if version != VERSION {
         return Err(MemoryError::Version { found: version });
     }
-    let mut reader = Reader::new(content);
+    let mut reader = Reader::within(parts, content);
     let by: String = reader.take()?;
     if by != made_by {
         return Err(MemoryError::OtherRules {
@@ -196,28 +281,56 @@ pub(super) fn open<'m>(memory: &'m [u8], made_by: &str) -> Result<Reader<'m>, Me
     Ok(reader)
 }
 
-/// Reads what must be known before anything else: whether the options are the same, the dictionary, and the seed.
+/// Reads what must be known before anything else: whether the options are the same and all `parts` are there, the
+/// dictionary, and the seed.
 pub(super) fn start<'m>(
     mut content: Reader<'m>,
+    parts: &Parts,
     options: &Options,
     vocabulary: &Vocabulary,
-) -> Result<(Reader<'m>, u64), MemoryError> {
+) -> Result<(Reader<'m>, u64, Recalled), MemoryError> {
     let setup: Setup = content.take()?;
     if let Some(what) = setup.difference(&Setup::of(options)) {
         return Err(MemoryError::OtherOptions { what });
     }
-    let texts: Vec<String> = content.take()?;
-    if !vocabulary.recall(texts.iter().map(String::as_str)) {
+    let seed = content.take()?;
+    let n_texts: u64 = content.take()?;
+    let table: Table = content.take()?;
+    for (name, expected) in &table {
+        let bytes = parts.get(name).map_or(&[][..], Vec::as_slice);
+        let (found, expected_bytes) = (bytes.len() as u64, expected.0);
+        if found < expected_bytes || !parts.contains_key(name) {
+            let expected = expected_bytes;
+            return Err(MemoryError::Cut { found, expected });
+        }
+        if digest(bytes) != *expected {
+            return Err(MemoryError::Damaged);
+        }
+    }
+    let mut texts: Vec<&str> = Vec::new();
+    let mut block = 0;
+    while (texts.len() as u64) < n_texts {
+        content.part(&texts_name(block))?;
+        let of_block: Vec<&str> = content.take()?;
+        if of_block.is_empty() {
+            return Err(Broken::DeserializeUnexpectedEnd.into());
+        }
+        texts.extend(of_block);
+        block += 1;
+    }
+    let n_texts = texts.len();
+    if !vocabulary.recall(texts) {
         return Err(MemoryError::UsedVocabulary);
     }
-    let seed = content.take()?;
-    Ok((content, seed))
+    Ok((content, seed, Recalled { table, n_texts }))
 }
 
 /// Reads the rest.
 pub(super) fn read(mut content: Reader<'_>, merge: &mut Merge<'_>) -> Result<(), MemoryError> {
     merge.engine.read(&mut content)?;
+    content.part("fold")?;
     merge.fold.read(&mut content)?;
+    content.part("account")?;
     merge.account.read(&mut content)?;
     if !content.is_at_end() {
         return Err(Broken::DeserializeUnexpectedEnd.into());

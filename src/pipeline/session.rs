@@ -13,11 +13,12 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 
+use super::memory::Recalled;
 use super::merge::Merge;
 use super::preview::TICK;
 use super::{
-    AHEAD_BYTES, AHEAD_THREADS, Hold, Horizon, Inbox, Job, MemoryError, Notes, Options, Reader,
-    Recycled, Scan, ScanError, Worker, engine, lock, memory, merge_in_order,
+    AHEAD_BYTES, AHEAD_THREADS, Hold, Horizon, Inbox, Job, Memory, MemoryError, Notes, Options,
+    Parts, Reader, Recycled, Scan, ScanError, Worker, engine, lock, memory, merge_in_order,
 };
 use crate::detect::CompiledRules;
 use crate::detect::engine::Outcome;
@@ -40,8 +41,8 @@ pub struct Session<'r> {
     /// Seed of the keys under which the stages of a request meet.
     seed: u64,
     merge: Merge<'r>,
-    /// Bytes of the memory that it was recalled from.
-    recalled: usize,
+    /// The memory that it was recalled from.
+    recalled: Recalled,
 }
 
 impl<'r> Session<'r> {
@@ -64,7 +65,7 @@ impl<'r> Session<'r> {
             compiled,
             vocabulary,
             recycled,
-            recalled: 0,
+            recalled: Recalled::default(),
             seed: std::hash::RandomState::new().build_hasher().finish(),
         })
     }
@@ -78,14 +79,14 @@ impl<'r> Session<'r> {
         rules: &'r RuleSet,
         compiled: &'r CompiledRules,
         vocabulary: &'r Vocabulary,
-        memory: &[u8],
+        memory: &Parts,
     ) -> Result<Self, MemoryError> {
         let content = memory::open(memory, &rules.fingerprint())?;
         // First of all: the engine looks up codes.
-        let (content, seed) = memory::start(content, options, vocabulary)?;
+        let (content, seed, recalled) = memory::start(content, memory, options, vocabulary)?;
         let mut session = Self::new(options, rules, compiled, vocabulary)?;
         session.seed = seed;
-        session.recalled = memory.len();
+        session.recalled = recalled;
         memory::read(content, &mut session.merge)?;
         Ok(session)
     }
@@ -96,18 +97,19 @@ impl<'r> Session<'r> {
         self.merge.forget(lateness_us);
     }
 
-    /// Returns all that is remembered, to be read by [`Self::recall`].
+    /// Returns all that is remembered, to be read by [`Self::recall`], but for the parts that are still what the session
+    /// was recalled from.
     ///
     /// It holds names, addresses and paths of the log, and the seed that keeps others from crafting requests that are
     /// taken for one: whoever may not read the log must not read it either.
-    pub fn memory(&self) -> Vec<u8> {
+    pub fn memory(&self) -> Memory {
         memory::write(
             &self.rules.fingerprint(),
             &self.options,
             self.vocabulary,
             self.seed,
             &self.merge,
-            self.recalled,
+            &self.recalled,
         )
     }
 

@@ -378,6 +378,45 @@ fn silences_hold_back_until_they_end() {
 }
 
 #[test]
+fn what_is_remembered_as_before_is_not_written_again() {
+    let lines = log("tests/logs/v1.36-realistic-token-reuse.log.zst");
+    let watched = Watched::telling_all();
+    let path = watched.logs().join("audit.log");
+    let state = watched.folder.path().join("state/state.sqlite");
+    // A row that is written again has another number.
+    let rows = || -> BTreeMap<String, i64> {
+        let state = rusqlite::Connection::open(&state).unwrap();
+        let sql = "SELECT name, rowid FROM parts WHERE name LIKE 'memory:%'";
+        let mut statement = state.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+        rows.unwrap().map(Result::unwrap).collect()
+    };
+    let (last, others) = lines.split_last().unwrap();
+    fs::write(&path, others.concat()).unwrap();
+    watched.run();
+    let before = rows();
+    fs::write(&path, [&others.concat()[..], last].concat()).unwrap();
+    watched.run();
+    let after = rows();
+    let part = |name: &str| {
+        let name = match name {
+            "head" => "memory:c".to_owned(),
+            name => format!("memory:c\0{name}"),
+        };
+        (before[&name], after[&name])
+    };
+    for name in ["head", "fold", "lives", "seen.0"] {
+        assert_ne!(part(name).0, part(name).1, "{name}");
+    }
+    for name in ["deaths", "token_reuse"] {
+        assert_eq!(part(name).0, part(name).1, "{name}");
+    }
+    watched.run();
+    assert_eq!(rows(), after, "nothing is new");
+    assert_told("parts", &watched.told(), &scanned_lines(&lines));
+}
+
+#[test]
 fn new_rules_start_anew_and_repeat_nothing() {
     let lines = log("tests/logs/v1.36-realistic-token-reuse.log.zst");
     let watched = Watched::telling_all();

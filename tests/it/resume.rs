@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use kubescry::detect::CompiledRules;
+use kubescry::finding::{Finding, Severity};
 use kubescry::frame::Vocabulary;
-use kubescry::pipeline::{MemoryError, Options, Session, scan};
+use kubescry::pipeline::{Memory, MemoryError, Options, Parts, Session, scan};
 use kubescry::rules::{RuleBody, RuleSet};
 use kubescry::source::Start;
 use kubescry::source::discover::discover;
-use xxhash_rust::xxh3::Xxh3;
+use serde_json::json;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use crate::stories::{Client, PODS, SECRETS, Story, person, pod};
 use crate::support::{RULES, options, read, root};
 
 /// Numbers that look random and are the same every time.
@@ -53,6 +56,10 @@ fn said(outcome: &kubescry::detect::engine::Outcome, summary: &kubescry::report:
     lines.push(format!("{:?} {:?}", outcome.notes, outcome.blind));
     lines.push(format!("{:?} {}", outcome.excluded, outcome.requests));
     (lines, text(serde_json::to_string(summary)))
+}
+
+fn n_bytes(memory: &Parts) -> usize {
+    memory.values().map(Vec::len).sum()
 }
 
 /// Says where two outcomes differ, if they do.
@@ -111,10 +118,10 @@ impl Growing {
 
     /// Reads it in runs, of which each ends where `ends` says of each file; returns what is said in the end, and the
     /// last memory.
-    fn in_runs(&self, ends: &[Vec<usize>]) -> (Said, Vec<u8>) {
+    fn in_runs(&self, ends: &[Vec<usize>]) -> (Said, Parts) {
         let (rules, compiled) = &*RULES;
         let mut reached = vec![Start::default(); self.files.len()];
-        let mut memory: Option<Vec<u8>> = None;
+        let mut memory: Option<Parts> = None;
         let mut last = None;
         for (run, ends) in ends.iter().enumerate() {
             let paths: Vec<PathBuf> = (0..)
@@ -151,7 +158,7 @@ impl Growing {
             if run % 3 == 1 {
                 drop(session.outcome());
             }
-            memory = Some(session.memory());
+            session.memory().update(memory.get_or_insert_default());
             let (outcome, summary) = session.outcome();
             last = Some(said(&outcome, &summary));
         }
@@ -159,7 +166,7 @@ impl Growing {
     }
 
     /// Cuts the only file at places and compares.
-    fn check(&self, case: &str, cuts: &[usize]) -> Vec<u8> {
+    fn check(&self, case: &str, cuts: &[usize]) -> Parts {
         let whole = self.whole();
         let text = &self.files[0].1;
         let ends: Vec<Vec<usize>> = cuts.iter().map(|&cut| vec![cut]).collect();
@@ -242,7 +249,7 @@ fn a_log_in_runs_comes_to_what_one_scan_says() {
             "{name}: {} events, {} runs, {} kB of memory, {:?}",
             lines.len(),
             cuts.len() + 1,
-            memory.len() / 1000,
+            n_bytes(&memory) / 1000,
             began.elapsed()
         );
     }
@@ -359,63 +366,130 @@ fn a_memory_that_is_not_what_was_written_is_refused() {
     let half = log.files[0].1.len() / 2;
     let (_, memory) = log.in_runs(&[vec![half]]);
     let (rules, compiled) = &*RULES;
-    let recall = |memory: &[u8]| {
+    let recall = |memory: &Parts| {
         let options = with_credentials(&[]);
         let vocabulary = Vocabulary::new();
         Session::recall(&options, rules, compiled, &vocabulary, memory).map(drop)
     };
+    let with = |name: &str, bytes: Vec<u8>| {
+        let mut parts = memory.clone();
+        parts.insert(name.to_owned(), bytes);
+        parts
+    };
     recall(&memory).unwrap();
-    let sampled = || (0..memory.len()).filter(|at| *at < 64 || at % 997 == 0);
-    for at in sampled() {
-        let mut flipped = memory.clone();
-        flipped[at] ^= 1 << (at % 8);
-        let error = recall(&flipped).unwrap_err();
+    assert!(memory.len() > 20 && memory.contains_key(Memory::HEAD));
+    for (name, part) in &memory {
+        let sampled = || (0..part.len()).filter(|at| *at < 64 || at % 997 == 0);
+        for at in sampled() {
+            let mut flipped = part.clone();
+            flipped[at] ^= 1 << (at % 8);
+            let error = recall(&with(name, flipped)).unwrap_err();
+            assert!(
+                matches!(
+                    error,
+                    MemoryError::Foreign | MemoryError::Damaged | MemoryError::Cut { .. }
+                ),
+                "{name}, {at}: {error}"
+            );
+            let error = recall(&with(name, part[..at].to_vec())).unwrap_err();
+            assert!(
+                matches!(error, MemoryError::Cut { .. }) || (name == Memory::HEAD && at == 0),
+                "{name}, {at}: {error}"
+            );
+        }
+        let longer = [&part[..], b"x"].concat();
+        assert!(matches!(
+            recall(&with(name, longer)),
+            Err(MemoryError::Damaged)
+        ));
+        let mut without = memory.clone();
+        without.remove(name);
+        let error = recall(&without).unwrap_err();
         assert!(
-            matches!(
-                error,
-                MemoryError::Foreign | MemoryError::Damaged | MemoryError::Cut { .. }
-            ),
-            "{at}: {error}"
-        );
-        let error = recall(&memory[..at]).unwrap_err();
-        assert!(
-            matches!(error, MemoryError::Cut { .. }) || at == 0,
-            "{at}: {error}"
+            matches!(error, MemoryError::Cut { .. } | MemoryError::Foreign),
+            "{name}: {error}"
         );
     }
     assert!(matches!(
-        recall(&[&memory[..], b"x"].concat()),
-        Err(MemoryError::Damaged)
-    ));
-    assert!(matches!(
-        recall(b"{\"kind\":\"Event\"}"),
+        recall(&with(Memory::HEAD, b"{\"kind\":\"Event\"}".to_vec())),
         Err(MemoryError::Foreign)
     ));
-    // Damage that the checksum hides: whatever comes of it, no panic and no end of memory.
-    let forge = |mut memory: Vec<u8>| {
-        let length = (memory.len() as u64 - 28).to_le_bytes();
-        memory[12..20].copy_from_slice(&length);
+    // Damage that the checksums hide: whatever comes of it, no panic and no end of memory.
+    let forge_head = |mut head: Vec<u8>| {
+        let length = (head.len() as u64 - 28).to_le_bytes();
+        head[12..20].copy_from_slice(&length);
         let mut hash = Xxh3::new();
-        hash.update(&memory[8..20]);
-        hash.update(&memory[28..]);
-        memory[20..28].copy_from_slice(&hash.digest().to_le_bytes());
-        memory
+        hash.update(&head[8..20]);
+        hash.update(&head[28..]);
+        head[20..28].copy_from_slice(&hash.digest().to_le_bytes());
+        head
     };
-    let mut newer = memory.clone();
+    let forge = |name: &str, part: Vec<u8>| {
+        if name == Memory::HEAD {
+            return with(name, forge_head(part));
+        }
+        let mut head = memory[Memory::HEAD].clone();
+        let known = xxh3_64(&memory[name]).to_le_bytes();
+        let at = memchr::memmem::find(&head, &known).unwrap();
+        head[at..at + 8].copy_from_slice(&xxh3_64(&part).to_le_bytes());
+        let mut parts = with(name, part);
+        parts.insert(Memory::HEAD.to_owned(), forge_head(head));
+        parts
+    };
+    let mut newer = memory[Memory::HEAD].clone();
     newer[8] += 1;
-    let error = recall(&forge(newer)).unwrap_err();
+    let error = recall(&forge(Memory::HEAD, newer)).unwrap_err();
     assert!(
-        matches!(error, MemoryError::Version { found: 3 }),
+        matches!(error, MemoryError::Version { found: 4 }),
         "{error}"
     );
     let mut n_refused = 0;
-    for at in (28..memory.len()).step_by(memory.len() / 150) {
-        let mut flipped = memory.clone();
-        flipped[at] = 0xff;
-        n_refused += usize::from(recall(&forge(flipped)).is_err());
-        recall(&forge(memory[..at].to_vec())).unwrap_err();
+    for (name, part) in &memory {
+        let from = if name == Memory::HEAD { 28 } else { 0 };
+        for at in (from..part.len()).step_by(1 + part.len() / 20) {
+            let mut flipped = part.clone();
+            flipped[at] = 0xff;
+            n_refused += usize::from(recall(&forge(name, flipped)).is_err());
+            // The rest is of the same length, so that it is looked at.
+            let mut moved = part[at..].to_vec();
+            moved.extend_from_slice(&part[..at]);
+            n_refused += usize::from(recall(&forge(name, moved)).is_err());
+        }
     }
     assert!(n_refused > 0);
+}
+
+#[test]
+fn a_memory_gives_out_what_has_changed() {
+    let (rules, compiled) = &*RULES;
+    let log = Growing::new([("audit.log", sample())]);
+    let all = log.files[0].1.len();
+    let (_, memory) = log.in_runs(&[vec![all]]);
+    let options = with_credentials(&[]);
+    let vocabulary = Vocabulary::new();
+    let session = Session::recall(&options, rules, compiled, &vocabulary, &memory).unwrap();
+    let mut changed: Vec<String> = (session.memory().parts())
+        .filter(|(_, bytes)| bytes.is_some())
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    changed.sort_unstable();
+    // Sets have no order, so what has some looks like another one.
+    let sets = [
+        Memory::HEAD,
+        "account",
+        "mass_deletion",
+        "new_behaviour",
+        "rates",
+        "shared_credential",
+    ];
+    let others: Vec<&String> = (changed.iter())
+        .filter(|name| !sets.contains(&name.as_str()))
+        .collect();
+    assert!(others.is_empty(), "{changed:?}");
+    let mut same = memory.clone();
+    session.memory().update(&mut same);
+    let names = |parts: &Parts| parts.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&same), names(&memory));
 }
 
 #[test]
@@ -457,56 +531,145 @@ fn a_memory_of_other_rules_or_options_is_refused() {
     assert!(matches!(error, MemoryError::UsedVocabulary), "{error}");
 }
 
-/// Says how memory grows with a log; run by hand, in a release build:
-/// `cargo test --release --test it resume::memory_of_a_long_log -- --ignored --nocapture`.
-#[test]
-#[ignore = "reads a million events"]
-fn memory_of_a_long_log() {
-    let text = String::from_utf8(read(
-        &root().join("tests/logs/v1.36-realistic-shared-credentials.log.zst"),
-    ))
-    .unwrap();
-    let lines = text.lines().count();
-    let date = regex::Regex::new(r"\b20\d\d-\d\d-\d\dT").unwrap();
+/// Goes on with a log for as long as `alert` would; returns what is found in the end.
+fn go_on(memory: &mut Option<Parts>, lines: &[u8]) -> Vec<Finding> {
+    let (rules, compiled) = &*RULES;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
+    fs::write(&path, lines).unwrap();
     let options = Options {
         evidence_limit: 20,
-        ..with_credentials(&[])
+        ..options(&[])
     };
-    let (rules, compiled) = &*RULES;
-    let mut memory: Option<Vec<u8>> = None;
-    let mut from = Start::default();
-    let mut file = fs::File::create(&path).unwrap();
-    for day in 0..(1_000_000 / lines).max(1) {
-        let (month, day_of_month) = (1 + day / 28, 1 + day % 28);
-        let (year, month) = (2027 + (month - 1) / 12, 1 + (month - 1) % 12);
-        let shifted = date.replace_all(&text, format!("{year}-{month:02}-{day_of_month:02}T"));
-        std::io::Write::write_all(&mut file, shifted.as_bytes()).unwrap();
-        if !(day + 1).is_power_of_two() && (day + 2) * lines <= 1_000_000 {
-            continue;
+    let vocabulary = Vocabulary::new();
+    let mut session = match memory {
+        Some(memory) => Session::recall(&options, rules, compiled, &vocabulary, memory),
+        None => Ok(Session::new(&options, rules, compiled, &vocabulary).unwrap()),
+    }
+    .unwrap();
+    session.run(discover(&[path])).unwrap();
+    let found = session.outcome().0.findings;
+    session.forget(600_000_000);
+    session.memory().update(memory.get_or_insert_default());
+    found
+}
+
+const DAY_MS: u64 = 86_400_000;
+
+/// Returns the day's work of two Pods, each with a token an hour, of which the first Pod is there every day.
+fn day_of_pods(day: u64) -> Story {
+    let mut story = Story::default();
+    let mut clients: Vec<(u64, Client)> = Vec::new();
+    for hour in 0..24 {
+        for (name, uid) in [("web-0".to_owned(), 0), (format!("web-{day}"), day)] {
+            let mut client = pod("web", &name, "10.1.0.7");
+            let extra = &mut client.user["extra"];
+            extra["authentication.kubernetes.io/credential-id"][0] =
+                json!(format!("JTI={day}-{hour}-{uid}"));
+            clients.push(((day * 24 + hour) * 3_600_000 + uid, client));
         }
-        let vocabulary = Vocabulary::new();
-        let began = Instant::now();
-        let mut session = match &memory {
-            Some(memory) => {
-                Session::recall(&options, rules, compiled, &vocabulary, memory).unwrap()
-            }
-            None => Session::new(&options, rules, compiled, &vocabulary).unwrap(),
+    }
+    for (at, client) in &clients {
+        story.request(*at, client, "list", PODS, 200);
+    }
+    let path = format!("/api/v1/namespaces/prod/pods/web-{day}");
+    let kubelet = person("system:node:n1", "10.0.0.1");
+    story.request((day + 1) * DAY_MS - 1, &kubelet, "delete", &path, 200);
+    story
+}
+
+#[test]
+fn what_is_spent_is_forgotten_and_a_death_never() {
+    let mut memory = None;
+    let mut holder = pod("ci", "unused", "10.1.0.9");
+    holder.user["extra"] = json!({"authentication.kubernetes.io/credential-id": ["JTI=kept-back"]});
+    let mut story = Story::default();
+    for second in 0..9 {
+        story.request(second * 1000, &holder, "list", PODS, 200);
+    }
+    let account = "/api/v1/namespaces/prod/serviceaccounts/ci";
+    story.request(60_000, &person("dev", "10.9.0.1"), "delete", account, 200);
+    go_on(&mut memory, &story.lines());
+    let mut sizes = Vec::new();
+    for day in 1..100 {
+        go_on(&mut memory, &day_of_pods(day).lines());
+        if day % 33 == 0 {
+            sizes.push(memory.as_ref().unwrap()["ledger"].len());
+        }
+    }
+    assert!(
+        sizes[2] * 10 < sizes[0] * 11,
+        "the ledger grows without end: {sizes:?}"
+    );
+    let mut story = Story::default();
+    for second in 0..9 {
+        story.request(100 * DAY_MS + second * 1000, &holder, "list", SECRETS, 200);
+    }
+    let found = go_on(&mut memory, &story.lines());
+    let reused = |found: &Finding| {
+        let key = found.actor.credential_id.as_deref();
+        found.rule.name == "token-reuse-after-deletion" && key == Some("JTI=kept-back")
+    };
+    let found = found.iter().find(|found| reused(found)).unwrap();
+    assert_eq!(found.severity, Severity::Critical);
+}
+
+#[test]
+fn texts_that_differ_in_their_secrets_only_are_recalled() {
+    let mut memory = None;
+    let mut story = Story::default();
+    for (second, agent) in (0..).zip([
+        "sync --password=hunter2",
+        "sync --password=hunter3",
+        "sync --password=hunter4",
+    ]) {
+        let client = Client {
+            agent,
+            ..person("dev", "10.9.0.1")
         };
-        let recalled = began.elapsed();
-        let mut files = discover(std::slice::from_ref(&path));
-        files.files[0].from = from;
-        from = session.run(files).unwrap()[0];
+        story.request(second * 1000, &client, "list", PODS, 200);
+    }
+    go_on(&mut memory, &story.lines());
+    let mut story = Story::default();
+    story.request(9000, &person("dev", "10.9.0.1"), "list", PODS, 200);
+    go_on(&mut memory, &story.lines());
+    go_on(&mut memory, &[]);
+    let memory = memory.unwrap();
+    for (name, part) in &memory {
+        let found = memchr::memmem::find(part, b"hunter");
+        assert_eq!(found, None, "{name}");
+    }
+}
+
+/// Says what is remembered of thirty days of which each has Pods, tokens and objects of its own, and how long it takes to
+/// take it up; run by hand:
+/// `cargo test --release --test it resume::memory_of_a_long_log -- --ignored --nocapture`.
+#[test]
+#[ignore = "reads thirty days"]
+fn memory_of_a_long_log() {
+    let name = "tests/logs/v1.36-realistic-token-reuse.log.zst";
+    let text = String::from_utf8(read(&root().join(name))).unwrap();
+    let date = regex::Regex::new(r"\b20\d\d-\d\d-\d\dT").unwrap();
+    let id = regex::Regex::new(r"[0-9a-f]{8}(-[0-9a-f]{4}-[0-9a-f]{4}-)").unwrap();
+    let mut memory: Option<Parts> = None;
+    for day in 1..=30_u32 {
+        let of_day = date.replace_all(&text, format!("2027-04-{day:02}T"));
+        let of_day = id.replace_all(&of_day, |found: &regex::Captures<'_>| {
+            let first = u32::from_str_radix(&found[0][..8], 16).unwrap();
+            format!("{:08x}{}", first ^ (day << 24), &found[1])
+        });
         let began = Instant::now();
-        let bytes = session.memory();
-        let written = began.elapsed();
-        println!(
-            "{} events: {} kB of memory, recalled in {recalled:?}, written in {written:?}, {} findings",
-            (day + 1) * lines,
-            bytes.len() / 1000,
-            session.outcome().0.findings.len(),
-        );
-        memory = Some(bytes);
+        let found = go_on(&mut memory, of_day.as_bytes()).len();
+        let (all, took) = (n_bytes(memory.as_ref().unwrap()) / 1000, began.elapsed());
+        println!("day {day}: {all} kB of memory, {found} findings, {took:?}");
+    }
+    let began = Instant::now();
+    go_on(&mut memory, &[]);
+    println!("nothing more: {:?}", began.elapsed());
+    let memory = memory.unwrap();
+    let mut parts: Vec<(usize, &String)> = memory.iter().map(|(n, part)| (part.len(), n)).collect();
+    parts.sort_unstable();
+    for (bytes, name) in parts.into_iter().rev().take(20) {
+        println!("{bytes:>9} {name}");
     }
 }

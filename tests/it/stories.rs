@@ -145,18 +145,20 @@ impl Story {
         self.scan().outcome.incidents
     }
 
-    fn scan(mut self) -> Scan {
+    /// Returns the log as it is written.
+    pub(crate) fn lines(mut self) -> Vec<u8> {
         self.events.sort_by_key(|(millis, _)| *millis);
-        let lines: Vec<String> = self
-            .events
-            .iter()
-            .map(|(_, event)| event.to_string())
-            .collect();
+        let lines = self.events.iter().map(|(_, event)| format!("{event}\n"));
+        lines.collect::<String>().into_bytes()
+    }
+
+    fn scan(self) -> Scan {
+        let n_events = self.events.len() as u64;
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("audit.log");
-        std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+        std::fs::write(&path, self.lines()).unwrap();
         let scan = run(&options(&[&path]));
-        assert_eq!(scan.summary.totals.events, self.events.len() as u64);
+        assert_eq!(scan.summary.totals.events, n_events);
         scan
     }
 

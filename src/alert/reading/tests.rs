@@ -48,7 +48,7 @@ struct Logs<'r> {
     folder: tempfile::TempDir,
     rules: &'r (RuleSet, CompiledRules),
     cursors: Vec<Cursor>,
-    memory: Option<Vec<u8>>,
+    memory: Option<Parts>,
     /// What they came to, and how many events.
     findings: Vec<Finding>,
     n_events: u64,
@@ -100,7 +100,7 @@ impl<'r> Logs<'r> {
         self.cursors = reading.cursors;
         if let Some(news) = reading.news {
             assert!(!news.is_anew);
-            self.memory = Some(news.memory);
+            news.memory.update(self.memory.get_or_insert_default());
             self.findings = news.outcome.findings;
             self.n_events = news.summary.totals.events;
         }

@@ -4,8 +4,9 @@
 //! and clusters are few, findings are not.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::text::{plain, prometheus_label};
@@ -39,24 +40,29 @@ impl Sink for Prometheus {
 }
 
 /// Replaces `path` with `text`, readable by all, as the collector runs as somebody else.
-fn replace(path: &std::path::Path, text: &str) -> std::io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or_else(|| std::path::Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(".kubescry-")
-        .tempfile_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.as_file()
-            .set_permissions(std::fs::Permissions::from_mode(0o644))?;
+///
+/// The new file has one name until it is whole, so that what a run leaves that is killed meanwhile goes with the next:
+/// runs of one state are one at a time.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let next = path.with_file_name(format!(".kubescry-{name}"));
+    match fs::remove_file(&next) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
     }
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    let write = || {
+        // Whatever stands there now is somebody else's, and may be a link.
+        let mut file = File::create_new(&next)?;
+        file.write_all(text.as_bytes())?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            file.set_permissions(fs::Permissions::from_mode(0o644))?;
+        }
+        file.sync_all()?;
+        fs::rename(&next, path)
+    };
+    write().inspect_err(|_| drop(fs::remove_file(&next)))
 }
 
 /// Returns the metrics in the Prometheus text format 0.0.4.
@@ -296,7 +302,17 @@ mod tests {
             path: path.clone(),
         };
         sink.finish(&Metrics::default()).unwrap();
+        // A run was killed while it wrote, and somebody put a link there.
+        let left = folder.path().join(".kubescry-kubescry.prom");
+        fs::write(&left, "# HEL").unwrap();
         sink.finish(&Metrics::default()).unwrap();
+        #[cfg(unix)]
+        {
+            let elsewhere = tempfile::NamedTempFile::new().unwrap();
+            std::os::unix::fs::symlink(elsewhere.path(), &left).unwrap();
+            sink.finish(&Metrics::default()).unwrap();
+            assert_eq!(elsewhere.path().metadata().unwrap().len(), 0);
+        }
         assert!(
             std::fs::read_to_string(&path)
                 .unwrap()

@@ -76,6 +76,12 @@ impl Concurrency {
         })
     }
 
+    /// Forgets the pairs of which nothing is new since `before`.
+    pub fn forget(&mut self, before: i64) {
+        self.overlaps
+            .retain(|_, overlaps| overlaps.open.last >= before);
+    }
+
     /// Takes in a request whose credential was accepted and that is over; the ledger holds it already.
     pub fn observe(&mut self, request: &Request<'_>, context: &Context<'_>, ledger: &Ledger) {
         // Only what was open for long can tell, and that is little.

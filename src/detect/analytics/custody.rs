@@ -65,6 +65,13 @@ impl Custody {
         })
     }
 
+    /// Forgets what ended before a time and cannot go on.
+    pub fn forget(&mut self, before: i64) {
+        self.minted.forget(before);
+        self.concurrency.forget(before);
+        self.old_uid.forget(before);
+    }
+
     /// Takes in one request; the ledger holds it already, the deaths do not.
     pub fn observe(
         &mut self,

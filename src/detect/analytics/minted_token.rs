@@ -75,6 +75,10 @@ const FOLLOWED: usize = 512;
 /// How many addresses of one token are told apart.
 const PLACES: usize = 64;
 
+/// How long a token lives if nobody says: the API server extends those of Pods to a year (kubernetes/kubernetes
+/// `pkg/serviceaccount/claims.go`, `ExpirationExtensionSeconds`), and gives others less unless asked.
+const LIFE_SECONDS: u64 = 365 * 86_400;
+
 /// How many lines an inventory has.
 const LINES: usize = 20;
 
@@ -144,6 +148,36 @@ impl MintedToken {
             seconds: lifetime(body),
             request: Tally::new(request, vocabulary, evidence_limit),
             uses: Vec::new(),
+        });
+    }
+
+    /// Forgets minters of which nothing is new since `before`, with all their tokens, if those have expired: one by one
+    /// would change since when a minter is told of.
+    pub fn forget(&mut self, before: i64) {
+        let mints = &self.mints;
+        self.minters.retain(|_, minter| {
+            let mut own = minter.mints.iter().map(|&index| &mints[index]);
+            minter.tally.last >= before || own.any(|mint| mint.reaches(before))
+        });
+        let mut numbers = Vec::with_capacity(self.mints.len());
+        let mut left = 0;
+        self.mints.retain(|mint| {
+            let stays = self.minters.contains_key(&mint.by);
+            numbers.push(stays.then_some(left));
+            left += usize::from(stays);
+            stays
+        });
+        if left == numbers.len() {
+            return;
+        }
+        for minter in self.minters.values_mut() {
+            let indices = minter.mints.iter();
+            minter.mints = indices.filter_map(|&index| numbers[index]).collect();
+        }
+        self.by_credential.retain(|_, index| {
+            let number = numbers[*index];
+            *index = number.unwrap_or_default();
+            number.is_some()
         });
     }
 
@@ -421,6 +455,16 @@ struct Stray<'m> {
 }
 
 impl Mint {
+    /// Returns whether the token was used since `before`, or may still be good then.
+    fn reaches(&self, before: i64) -> bool {
+        let life = self
+            .seconds
+            .unwrap_or(LIFE_SECONDS)
+            .saturating_mul(1_000_000);
+        self.ts.saturating_add_unsigned(life) >= before
+            || self.uses.iter().any(|(_, tally)| tally.last >= before)
+    }
+
     /// Says when, for whom, how long, and where it was used.
     fn line(&self, vocabulary: &Vocabulary) -> String {
         let lifetime = self.seconds.map_or(String::new(), |seconds| {

@@ -38,6 +38,11 @@ impl OldUid {
         })
     }
 
+    /// Forgets the uses that ended before a time.
+    pub fn forget(&mut self, before: i64) {
+        self.uses.retain(|_, tally| tally.last >= before);
+    }
+
     /// Takes in a request whose credential was accepted.
     pub fn observe(&mut self, request: &Request<'_>, context: &Context<'_>, deaths: &Deaths) {
         let Some((_, death)) = deaths.of_uid(request.user_uid()) else {

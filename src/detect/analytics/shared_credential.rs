@@ -111,6 +111,14 @@ impl SharedCredential {
         })
     }
 
+    /// Forgets what ended before a time, and the credentials that the ledger has forgotten.
+    pub fn forget(&mut self, before: i64, ledger: &Ledger) {
+        self.holders.retain(|&credential, holders| {
+            holders.episodes.retain(|episode| episode.last >= before);
+            ledger.entry(credential).is_some()
+        });
+    }
+
     /// Takes in one request whose credential was accepted.
     pub fn observe(&mut self, request: &Request<'_>, context: &Context<'_>) {
         let Context {

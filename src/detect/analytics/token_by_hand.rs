@@ -62,6 +62,14 @@ impl TokenByHand {
         })
     }
 
+    /// Forgets the tokens that were not used since `before`.
+    pub fn forget(&mut self, before: i64) {
+        self.tokens.retain(|_, token| {
+            let by_hand = token.by_hand.as_ref().map(|tally| tally.last);
+            token.last_by_program.max(by_hand.unwrap_or(i64::MIN)) >= before
+        });
+    }
+
     /// Takes in one request of an authenticated client.
     pub fn observe(&mut self, request: &Request<'_>, context: &Context<'_>) {
         let Context {

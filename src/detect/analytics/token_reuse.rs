@@ -94,6 +94,18 @@ impl TokenReuse {
         })
     }
 
+    /// Forgets what ended before a time; the deaths stay, and what comes after them later begins again.
+    pub fn forget(&mut self, before: i64) {
+        self.after.retain(|_, after| {
+            let mut tallies = [&after.served, &after.refused].into_iter().flatten();
+            tallies.any(|tally| tally.last >= before)
+        });
+        self.waiting.retain(|_, keys| {
+            keys.retain(|key| self.after.contains_key(key));
+            !keys.is_empty()
+        });
+    }
+
     /// Takes in one request; returns whether it is a refusal tied to a dead credential.
     pub fn observe(
         &mut self,

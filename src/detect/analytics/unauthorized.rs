@@ -104,6 +104,7 @@ impl Unauthorized {
     /// Forgets the sessions that ended before a time.
     pub fn forget(&mut self, before: i64) {
         self.closed.retain(|session| session.tally.last >= before);
+        self.open.retain(|_, session| session.tally.last >= before);
     }
 
     /// Reads the parameters.

@@ -344,7 +344,7 @@ fn secrets_are_nowhere() {
     for part in parts {
         unpacked.push(zstd::decode_all(&*part.unwrap()).unwrap());
     }
-    assert_eq!(unpacked.len(), 1);
+    assert!(unpacked.len() > 20);
     texts.extend(unpacked);
     for text in texts {
         for secret in [SECRET, signing, "cGxhbnRlZC00NzExLXNlY3JldA"] {
