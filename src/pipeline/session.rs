@@ -199,12 +199,14 @@ impl<'r> Session<'r> {
             let (is_over, over) = channel::<()>();
             if options.preview.is_some() {
                 // While all wait for a pipe, somebody has to tell what came of it.
-                let merge = &merge;
+                let (merge, inbox) = (&merge, &inbox);
                 scope.spawn(move || {
                     while over.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                         if let Ok(mut merge) = merge.try_lock() {
                             merge.tell();
                         }
+                        // Who came with a batch meanwhile found this thread at it and went on.
+                        merge_in_order(merge, inbox, false);
                     }
                 });
             }
