@@ -219,6 +219,9 @@ impl Chunk<'_> {
     /// Returns what is known of the rules for a row by its template, and its class.
     pub(super) fn verdict(&mut self, row_idx: usize) -> Option<(&Verdict, &Class)> {
         let id = self.frame.detail(row_idx).template;
+        if id == 0 {
+            return None;
+        }
         let around = self.around(row_idx);
         let Classes {
             templates,
@@ -227,7 +230,7 @@ impl Chunk<'_> {
             ..
         } = &*self.classes;
         let template = &templates[place(id)];
-        if id == 0 || template.id != id || template.around != around {
+        if template.id != id || template.around != around {
             return None;
         }
         let verdict = &verdicts[template.verdict as usize];
@@ -236,7 +239,12 @@ impl Chunk<'_> {
 
     /// Keeps for the template of a row, if it has one, which rules held at it; of those in `class`, its number, that rows
     /// decide, each row will.
-    pub(super) fn learn(&mut self, row_idx: usize, class: u32, mut hits: Vec<(u32, u64)>) {
+    pub(super) fn learn(
+        &mut self,
+        row_idx: usize,
+        class: u32,
+        hits: impl Iterator<Item = (u32, u64)>,
+    ) {
         let id = self.frame.detail(row_idx).template;
         if id == 0 {
             return;
@@ -251,7 +259,7 @@ impl Chunk<'_> {
         let of_row = (0..).zip(&all[class as usize].open);
         let of_row = of_row.filter(|(_, open)| open.is_of_row);
         let (open, rules): (Vec<u32>, Vec<u32>) = of_row.map(|(at, open)| (at, open.rule)).unzip();
-        hits.retain(|(rule, _)| !rules.contains(rule));
+        let hits: Vec<_> = hits.filter(|(rule, _)| !rules.contains(rule)).collect();
         let verdict = if hits.is_empty() && open.is_empty() {
             0
         } else {

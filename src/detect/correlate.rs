@@ -222,7 +222,7 @@ impl Correlation {
             let window = self.windows[order].entry(group).or_default();
             has_begun |= if let Condition::Expression(tree) = &terms.condition {
                 window.recent.push_back(Entry {
-                    trace: Some(Trace::of(request).into_owned()),
+                    trace: Some(Trace::kept(request)),
                     ..entry
                 });
                 window.judge(tree, Some(request.ts), terms.timespan_us, context)
@@ -425,7 +425,7 @@ impl Terms {
             .episodes
             .last()
             .is_some_and(|episode| episode.tally.last >= from);
-        entry.trace = (!running).then(|| Trace::of(request).into_owned());
+        entry.trace = (!running).then(|| Trace::kept(request));
         window.recent.push_back(entry);
         let measure = self.measure(window);
         if running {

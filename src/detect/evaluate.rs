@@ -45,37 +45,59 @@ impl CompiledRules {
         let mut chunk = scratch.classes.start(self, frame);
         for row_idx in 0..frame.height() {
             let first = hits.len();
-            let row_number = u32::try_from(row_idx).expect("a chunk has fewer than 2^32 rows");
-            let hit = |(rule, held_by)| Hit {
-                row_idx: row_number,
-                rule,
-                held_by,
-            };
             if let Some((verdict, class)) = chunk.verdict(row_idx) {
-                hits.extend(verdict.hits.iter().copied().map(hit));
-                if !verdict.open.is_empty() {
-                    let mut row = Row::new(self, frame, row_idx, &mut scratch.memo);
-                    let open = verdict.open.iter().map(|&at| &class.open[at as usize]);
-                    let decided = open.filter_map(|open| open.decide(&mut row));
-                    hits.extend(decided.map(hit));
-                    hits[first..].sort_unstable();
-                }
+                let open = verdict.open.iter().map(|&at| &class.open[at as usize]);
+                self.add(
+                    frame,
+                    row_idx,
+                    &verdict.hits,
+                    open,
+                    &mut scratch.memo,
+                    &mut hits,
+                );
                 continue;
             }
             let (number, class) = chunk.class(row_idx);
-            hits.extend(class.sure.iter().copied().map(hit));
-            if !class.open.is_empty() {
-                let mut row = Row::new(self, frame, row_idx, &mut scratch.memo);
-                let decided = class.open.iter().filter_map(|open| open.decide(&mut row));
-                hits.extend(decided.map(hit));
-                hits[first..].sort_unstable();
-            }
+            let open = class.open.iter();
+            self.add(
+                frame,
+                row_idx,
+                &class.sure,
+                open,
+                &mut scratch.memo,
+                &mut hits,
+            );
             let held = hits[first..].iter().map(|hit| (hit.rule, hit.held_by));
-            chunk.learn(row_idx, number, held.collect());
+            chunk.learn(row_idx, number, held);
         }
         let mut pool = self.scratch.lock().expect("no thread panics in here");
         pool.push(scratch);
         hits
+    }
+
+    /// Adds the hits of a row: those that are sure, and those of open rules that it decides.
+    fn add<'o>(
+        &self,
+        frame: &EventFrame,
+        row_idx: usize,
+        sure: &[(u32, u64)],
+        open: impl ExactSizeIterator<Item = &'o Open>,
+        memo: &mut Memo,
+        hits: &mut Hits,
+    ) {
+        let first = hits.len();
+        let row_number = u32::try_from(row_idx).expect("a chunk has fewer than 2^32 rows");
+        let hit = |(rule, held_by)| Hit {
+            row_idx: row_number,
+            rule,
+            held_by,
+        };
+        hits.extend(sure.iter().copied().map(hit));
+        if open.len() > 0 {
+            let mut row = Row::new(self, frame, row_idx, memo);
+            hits.extend(open.filter_map(|open| open.decide(&mut row)).map(hit));
+            hits[first..].sort_unstable();
+        }
     }
 
     /// Returns scratch space for frames with that vocabulary: codes mean nothing in another one.

@@ -72,17 +72,33 @@ pub struct Sighting {
 impl Sighting {
     /// Returns the place in the form of findings.
     pub fn evidence(&self, vocabulary: &Vocabulary) -> Evidence {
-        let (line, offset, length) = self.place;
-        Evidence {
-            audit_id: self.audit_id.to_string(),
-            stage: vocabulary.text(self.stage).to_owned(),
-            ts: Timestamp(self.ts),
-            file: vocabulary.text(self.file).into(),
-            line,
-            offset,
-            length,
-        }
+        let codes = [self.stage, self.file];
+        evidence(&self.audit_id, codes, self.ts, self.place, vocabulary)
     }
+}
+
+/// Returns a place in the log, line, offset and length, in the form of findings.
+pub(super) fn evidence(
+    audit_id: &str,
+    [stage, file]: [u32; 2],
+    ts: i64,
+    (line, offset, length): (u64, u64, u32),
+    vocabulary: &Vocabulary,
+) -> Evidence {
+    Evidence {
+        audit_id: audit_id.to_owned(),
+        stage: vocabulary.text(stage).to_owned(),
+        ts: Timestamp(ts),
+        file: vocabulary.text(file).into(),
+        line,
+        offset,
+        length,
+    }
+}
+
+/// Returns whether a status says that the server did what it was asked.
+pub(super) fn is_success(code: u32) -> bool {
+    (100..400).contains(&code)
 }
 
 /// The coded columns: requests carry all of them.
@@ -385,7 +401,7 @@ impl Request<'_> {
 
     /// Returns whether the server did what it was asked.
     pub fn succeeded(&self) -> bool {
-        (100..400).contains(&self.code)
+        is_success(self.code)
     }
 
     /// Returns whether a credential was presented and accepted, whatever came after; anonymous requests
@@ -396,16 +412,8 @@ impl Request<'_> {
 
     /// Returns where the log says so.
     pub fn evidence(&self, vocabulary: &Vocabulary) -> Evidence {
-        let (line, offset, length) = self.place();
-        Evidence {
-            audit_id: self.audit_id().to_owned(),
-            stage: vocabulary.text(self.stage_code()).to_owned(),
-            ts: Timestamp(self.ts),
-            file: vocabulary.text(self.file()).into(),
-            line,
-            offset,
-            length,
-        }
+        let codes = [self.stage_code(), self.file()];
+        evidence(self.audit_id(), codes, self.ts, self.place(), vocabulary)
     }
 
     /// Returns where the log says so, to be kept for long.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::request::{Request, Sighting};
+use super::request::{Request, Sighting, evidence, is_success};
 use super::view::argv;
 use crate::finding::{Actor, Evidence, Origin, Target, Timestamp};
 use crate::frame::vocabulary::known;
@@ -75,7 +75,7 @@ pub struct Trace<'a> {
     reason: u32,
     #[serde(serialize_with = "redacted")]
     name: Cow<'a, str>,
-    /// Of exec and attach, without secrets.
+    /// Of exec, without secrets.
     command: Option<Box<str>>,
     stage: u32,
     file: u32,
@@ -90,9 +90,19 @@ fn redacted<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error>
 }
 
 impl<'a> Trace<'a> {
-    /// Takes it from a request.
-    pub fn of(request: &'a Request<'_>) -> Self {
-        let is_exec = request.subresource() == known::EXEC;
+    /// Takes it from a request, to be kept.
+    pub fn kept(request: &Request<'_>) -> Trace<'static> {
+        let trace = Trace::of(request, true);
+        Trace {
+            name: Cow::Owned(trace.name.into_owned()),
+            audit_id: Cow::Owned(trace.audit_id.into_owned()),
+            ..trace
+        }
+    }
+
+    /// Takes it from a request; the command only if it is wanted, as taking secrets out of it is slow.
+    fn of(request: &'a Request<'_>, wants_command: bool) -> Self {
+        let is_exec = wants_command && request.subresource() == known::EXEC;
         Self {
             ts: request.ts,
             code: request.code,
@@ -116,26 +126,9 @@ impl<'a> Trace<'a> {
         }
     }
 
-    /// Returns it free of the request.
-    pub fn into_owned(self) -> Trace<'static> {
-        Trace {
-            name: Cow::Owned(self.name.into_owned()),
-            audit_id: Cow::Owned(self.audit_id.into_owned()),
-            ..self
-        }
-    }
-
     fn evidence(&self, vocabulary: &Vocabulary) -> Evidence {
-        let (line, offset, length) = self.place;
-        Evidence {
-            audit_id: self.audit_id.clone().into_owned(),
-            stage: vocabulary.text(self.stage).to_owned(),
-            ts: Timestamp(self.ts),
-            file: vocabulary.text(self.file).into(),
-            line,
-            offset,
-            length,
-        }
+        let codes = [self.stage, self.file];
+        evidence(&self.audit_id, codes, self.ts, self.place, vocabulary)
     }
 }
 
@@ -188,7 +181,12 @@ impl Tally {
 
     /// Adds one request.
     pub fn add(&mut self, request: &Request<'_>, vocabulary: &Vocabulary, evidence_limit: usize) {
-        self.add_trace(Trace::of(request), vocabulary, evidence_limit);
+        let wants_command = self.commands.len() < COMMANDS;
+        self.add_trace(
+            Trace::of(request, wants_command),
+            vocabulary,
+            evidence_limit,
+        );
     }
 
     /// Adds one request by what was kept of it.
@@ -196,7 +194,7 @@ impl Tally {
         self.first = self.first.min(trace.ts);
         self.last = self.last.max(trace.ts);
         self.count += 1;
-        self.succeeded += u64::from((100..400).contains(&trace.code));
+        self.succeeded += u64::from(is_success(trace.code));
         self.refused += u64::from(trace.code == 401 || trace.code == 403);
         self.writes += u64::from(is_write(vocabulary.text(trace.verb)));
         if self.evidence.len() < evidence_limit {

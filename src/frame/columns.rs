@@ -100,15 +100,20 @@ impl<'a> EventColumns<'a> {
         if !decode_native(text, &mut self.coder, event) {
             return false;
         }
-        self.push(event, text, place);
-        if let Some(key) = key {
-            self.learn(key, event, text);
+        let print = self.append(event, text, place);
+        if let (Some(key), Some(print)) = (key, print) {
+            self.learn(key, event, text, print);
         }
         true
     }
 
     /// Appends one event that was decoded from `text`.
     pub fn push(&mut self, event: &CodedEvent<'_>, text: &str, place: &Place<'_>) {
+        self.append(event, text, place);
+    }
+
+    /// Does so, and returns what tells the text from others like it, if it is as usual.
+    fn append(&mut self, event: &CodedEvent<'_>, text: &str, place: &Place<'_>) -> Option<Print> {
         let [credential_kind, credential] = self.coder.credential(event);
         let origin = self.origin(&place.origin);
         // In the order of `OWN`.
@@ -162,6 +167,7 @@ impl<'a> EventColumns<'a> {
             Cow::Borrowed(part) => TextSpan::of(part, text, start),
             Cow::Owned(owned) => frame.keep(owned),
         });
+        let print = holes(event, text).map(|holes| (holes, holes.fingerprint(text)));
         let detail = RowDetail {
             record: TextSpan::of(text, text, start),
             request_object: event.request_object,
@@ -170,13 +176,14 @@ impl<'a> EventColumns<'a> {
             extra: event.extra_span,
             template: 0,
             request,
-            content: match holes(event, text) {
-                Some(holes) => holes.content(text, holes.fingerprint(text)),
+            content: match print {
+                Some((holes, fingerprint)) => holes.content(text, fingerprint),
                 None => xxh3_64(text.as_bytes()),
             },
         };
         let times = [event.received, event.stage_time].map(Option::unwrap_or_default);
         frame.push(own, pieces, texts, times, place, detail);
+        print
     }
 
     /// Appends the event of `text` without reading it, if it is of a template.
@@ -229,10 +236,7 @@ impl<'a> EventColumns<'a> {
     }
 
     /// Keeps the last row, that of `event`, as a template.
-    fn learn(&mut self, key: u64, event: &CodedEvent<'_>, text: &str) {
-        let Some(holes) = holes(event, text) else {
-            return;
-        };
+    fn learn(&mut self, key: u64, event: &CodedEvent<'_>, text: &str, (holes, fingerprint): Print) {
         let frame = &mut self.frame;
         let row_idx = frame.height() - 1;
         let detail = frame.details[row_idx];
@@ -249,7 +253,7 @@ impl<'a> EventColumns<'a> {
         let template = Template {
             id,
             holes,
-            fingerprint: holes.fingerprint(text),
+            fingerprint,
             own: frame.own.each_ref().map(|codes| codes[row_idx]),
             pieces: self.coder.pin(event),
             texts,
@@ -293,6 +297,9 @@ enum Repeated {
     /// Nothing is known of it.
     No,
 }
+
+/// Where a text has what tells it from others like it, and the hashes of the rest.
+type Print = (Holes, [u64; 3]);
 
 /// Where [`OWN`] has the verb.
 const VERB: usize = {

@@ -294,13 +294,12 @@ impl<'e> Serializer for &'e mut Encoder {
 
     fn serialize_struct_variant(
         self,
-        _name: &'static str,
+        name: &'static str,
         index: u32,
-        _variant: &'static str,
-        _length: usize,
+        variant: &'static str,
+        length: usize,
     ) -> Result<Self, Broken> {
-        self.varint(u64::from(index));
-        Ok(self)
+        self.serialize_tuple_variant(name, index, variant, length)
     }
 
     fn is_human_readable(&self) -> bool {

@@ -205,7 +205,7 @@ impl SharedCredential {
         {
             holders.recent.pop_front();
         }
-        holders.recent.push_back(Trace::of(request).into_owned());
+        holders.recent.push_back(Trace::kept(request));
         if holders.returns.len() >= settings.least_returns {
             let mut episode = Tally::empty();
             for trace in holders.recent.drain(..) {
