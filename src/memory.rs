@@ -17,6 +17,8 @@ use serde::Serialize;
 
 use encode::Encoder;
 
+pub(crate) use encode::Bits;
+
 /// Says how a remembered value cannot be read.
 pub(crate) type Broken = postcard::Error;
 
@@ -48,6 +50,19 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
+    /// Starts to write what holds codes below `end`.
+    pub(crate) fn of_codes(end: u32) -> Self {
+        let mut writer = Self::default();
+        writer.encoder.codes = Bits::new(end);
+        writer
+    }
+
+    /// Returns which codes were written so far; a code is any number of 32 bits, so there may be some among them that
+    /// nothing refers to.
+    pub(crate) fn take_codes(&mut self) -> Bits {
+        std::mem::take(&mut self.encoder.codes)
+    }
+
     /// Begins a part, which ends where the next one begins.
     pub(crate) fn part(&mut self, name: impl Into<String>) {
         self.end();

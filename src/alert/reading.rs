@@ -133,7 +133,7 @@ impl<F: Files + 'static> Cluster<'_, F> {
         reading.cursors = found.plan.finish(done);
         let in_flight_since = Timestamp(self.now.0.saturating_sub(IN_FLIGHT_US));
         let (outcome, summary, fed) = session.outcome_of_live(in_flight_since);
-        session.forget(LATENESS_US);
+        session.forget(LATENESS_US, &outcome.findings);
         reading.missing.extend(summary.problems.iter().cloned());
         reading.news = Some(News {
             outcome,

@@ -5,6 +5,7 @@
 //! token that token. The API server remembers a good token for about ten seconds, so uses shortly after
 //! are served still.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use hashbrown::HashMap;
@@ -36,6 +37,11 @@ pub struct Death {
 }
 
 impl Death {
+    /// Returns whether a Pod died.
+    pub fn is_of_pod(&self) -> bool {
+        self.object.starts_with("pods ")
+    }
+
     /// Names what was deleted, as `ServiceAccount prod/web`.
     pub fn called(&self) -> String {
         let (resource, name) = self.object.split_once(' ').unwrap_or(("", &self.object));
@@ -55,8 +61,11 @@ impl Death {
 /// All deaths, and which credential died of which.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Deaths {
-    all: Vec<Death>,
-    by_object: HashMap<String, usize>,
+    /// By their numbers, which count up.
+    all: BTreeMap<usize, Death>,
+    next: usize,
+    /// By the hash of its name, as it stands in [`Death::object`].
+    by_object: HashMap<u64, usize>,
     by_credential: HashMap<u32, usize>,
     /// Of `ServiceAccount`s: uids are never given twice.
     by_uid: HashMap<u32, usize>,
@@ -91,10 +100,18 @@ impl Deaths {
     }
 
     fn note_creation(&mut self, subject: &Subject<'_>, vocabulary: &Vocabulary) {
-        let Some(&index) = self.by_object.get(&subject.to_string()) else {
+        let object = subject.to_string();
+        let Some(&index) = self.by_object.get(&name_key(&object)) else {
             return;
         };
-        self.all[index].recreated = true;
+        let Some(death) = self
+            .all
+            .get_mut(&index)
+            .filter(|death| death.object == object)
+        else {
+            return;
+        };
+        death.recreated = true;
         // What is known by the object's name only may be the new one from now on; a uid or token id is
         // never given twice.
         self.by_credential.retain(|&credential, &mut death| {
@@ -129,7 +146,8 @@ impl Deaths {
         if victims.is_empty() && uid == NULL {
             return;
         }
-        let index = self.all.len();
+        let index = self.next;
+        self.next += 1;
         if uid != NULL {
             self.by_uid.insert(uid, index);
         }
@@ -139,15 +157,16 @@ impl Deaths {
                 .extend(entries.map(|entry| (entry.user_uid, index)));
         }
         let object = subject.to_string();
-        self.all.push(Death {
-            object: object.clone(),
+        self.by_object.insert(name_key(&object), index);
+        let death = Death {
+            object,
             ts: request.ts,
             by: request.username(),
             recreated: false,
             is_gone: subject.resource != "pods"
                 || vocabulary.text(request.identity_kind()) == "node",
-        });
-        self.by_object.insert(object, index);
+        };
+        self.all.insert(index, death);
         for credential in victims {
             // A Pod is deleted twice, by whoever wants it gone and then by its kubelet; until the second
             // it may use its token. The last deletion counts.
@@ -159,7 +178,7 @@ impl Deaths {
     pub fn of(&self, credential: u32) -> Option<(usize, &Death)> {
         self.by_credential
             .get(&credential)
-            .map(|&index| (index, &self.all[index]))
+            .map(|&index| (index, &self.all[&index]))
     }
 
     /// Returns the deletion of the `ServiceAccount` with that uid, with the death's index.
@@ -169,7 +188,7 @@ impl Deaths {
         }
         self.by_uid
             .get(&uid)
-            .map(|&index| (index, &self.all[index]))
+            .map(|&index| (index, &self.all[&index]))
     }
 
     /// Takes back a death: the credential was accepted when it could not have been.
@@ -177,15 +196,33 @@ impl Deaths {
         self.by_credential.remove(&credential);
     }
 
+    /// Forgets Pods that died before a time, unless `is_needed` says of their death that it is; their tokens are refused for
+    /// good, and nobody is told whose they were. Everything else stays: what comes back after it can be known by its uid.
+    pub fn forget(&mut self, before: i64, is_needed: impl Fn(usize) -> bool) {
+        let n_before = self.all.len();
+        self.all
+            .retain(|&index, death| death.ts >= before || !death.is_of_pod() || is_needed(index));
+        if self.all.len() < n_before {
+            let all = &self.all;
+            self.by_object.retain(|_, index| all.contains_key(index));
+            self.by_credential
+                .retain(|_, index| all.contains_key(index));
+        }
+    }
+
     /// Returns the death of that index.
     pub fn get(&self, index: usize) -> &Death {
-        &self.all[index]
+        &self.all[&index]
     }
 
     /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
+}
+
+fn name_key(object: &str) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(object.as_bytes())
 }
 
 /// Returns whether a credential's key says no more than the name of its object, which may be given again.

@@ -1,6 +1,8 @@
 //! One entry per credential, in the order of first use.
 
-use hashbrown::HashMap;
+use std::collections::BTreeSet;
+
+use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::Deaths;
@@ -29,6 +31,8 @@ pub struct Ledger {
     /// Which entries came from an address with an agent, in the order in which they did: where a refused one may belong.
     by_client: HashMap<(u32, u32), Vec<u32>>,
     usernames_by_peer: HashMap<u32, Vec<u32>>,
+    /// By user: addresses of Pods whose tokens were forgotten.
+    former_places: HashMap<u32, BTreeSet<u32>>,
 }
 
 /// What of a ledger is written: the rest follows from the entries.
@@ -37,6 +41,7 @@ struct Kept {
     entries: Vec<Entry>,
     by_client: HashMap<(u32, u32), Vec<u32>>,
     usernames_by_peer: HashMap<u32, Vec<u32>>,
+    former_places: HashMap<u32, BTreeSet<u32>>,
 }
 
 impl From<Kept> for Ledger {
@@ -45,11 +50,13 @@ impl From<Kept> for Ledger {
             entries,
             by_client,
             usernames_by_peer,
+            former_places,
         } = kept;
         let mut ledger = Self {
             entries,
             by_client,
             usernames_by_peer,
+            former_places,
             ..Self::default()
         };
         ledger.index();
@@ -99,18 +106,62 @@ pub struct Use {
     pub count: u64,
     /// The request that came first.
     pub sighting: Sighting,
-    paths: Vec<u64>,
+    paths: Vec<u32>,
+}
+
+/// What is older is forgotten: times, in microseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Horizons {
+    /// Of tokens that were replaced.
+    pub replaced: i64,
+    /// Of tokens whose Pod is gone.
+    pub orphaned: i64,
+    /// Of all others.
+    pub over: i64,
+}
+
+impl Entry {
+    /// Takes in what a later token of the same Pod did.
+    fn absorb(&mut self, later: Self) {
+        self.first = self.first.min(later.first);
+        self.last = self.last.max(later.last);
+        self.count += later.count;
+        for used in later.uses {
+            let is_same = |known: &&mut Use| (known.peer, known.agent) == (used.peer, used.agent);
+            match self.uses.iter_mut().find(is_same) {
+                Some(known) => known.absorb(used),
+                None => self.uses.push(used),
+            }
+        }
+    }
 }
 
 impl Use {
+    fn absorb(&mut self, later: Self) {
+        self.first = self.first.min(later.first);
+        self.last = self.last.max(later.last);
+        self.last_received = self.last_received.max(later.last_received);
+        self.count += later.count;
+        for path in later.paths {
+            self.note(path);
+        }
+    }
+
+    fn note(&mut self, path: u32) {
+        if self.paths.len() < PATHS && !self.paths.contains(&path) {
+            self.paths.push(path);
+        }
+    }
+
     /// Returns whether the same path was served here before, as far as this use remembers.
     pub fn was_served(&self, path: &str) -> bool {
         self.paths.contains(&path_key(path))
     }
 }
 
-fn path_key(path: &str) -> u64 {
-    xxhash_rust::xxh3::xxh3_64(path.as_bytes())
+/// Returns half a hash: it is compared with [`PATHS`] others at most.
+fn path_key(path: &str) -> u32 {
+    (xxhash_rust::xxh3::xxh3_64(path.as_bytes()) >> 32) as u32
 }
 
 impl Ledger {
@@ -172,47 +223,88 @@ impl Ledger {
         used.last_received = used.last_received.max(request.received);
         used.count += 1;
         if used.paths.len() < PATHS && request.succeeded() {
-            let key = path_key(request.path());
-            if !used.paths.contains(&key) {
-                used.paths.push(key);
-            }
+            used.note(path_key(request.path()));
         }
     }
 
-    /// Forgets what was not used since `before` and can vouch for nothing any more: credentials that died before, whose
-    /// deaths are remembered elsewhere and for good, and tokens of Pods that were replaced by newer ones of the same Pod.
-    /// The latest entry of each user stays, since it says where that user is at home, and so do all credentials that
-    /// may yet die.
-    pub fn forget(&mut self, before: i64, deaths: &Deaths) {
-        if self.entries.iter().all(|entry| entry.last >= before) {
+    /// Forgets credentials that can vouch for nothing any more, but for those in `needed` and the latest of each user, which
+    /// says where that user is at home:
+    ///
+    /// - what was not used since `over` and died before, as deaths are remembered elsewhere, and tokens that are known by
+    ///   an id of their own, as they have expired;
+    /// - tokens of a Pod that were not used since `orphaned`, before which it was deleted;
+    /// - tokens of a Pod that were not used since `replaced`, while a newer one of that Pod was. What they did becomes part
+    ///   of the Pod's first token, so that it stays known where the Pod was.
+    pub fn forget(
+        &mut self,
+        Horizons {
+            replaced,
+            orphaned,
+            over,
+        }: Horizons,
+        deaths: &Deaths,
+        needed: &HashSet<u32>,
+        vocabulary: &Vocabulary,
+    ) {
+        if self.entries.iter().all(|entry| entry.last >= replaced) {
             return;
         }
-        let (mut of_user, mut of_pod) = (HashMap::new(), HashMap::new());
-        for entry in &self.entries {
+        let mut of_user = HashMap::new();
+        // Of each Pod the first token, and the last use of all.
+        let mut of_pod: HashMap<u32, (usize, i64)> = HashMap::new();
+        for (index, entry) in self.entries.iter().enumerate() {
             let latest = of_user.entry(entry.username).or_insert(entry.last);
             *latest = entry.last.max(*latest);
-            let latest = of_pod.entry(entry.token_pod_uid).or_insert(entry.last);
-            *latest = entry.last.max(*latest);
+            if entry.token_pod_uid != NULL {
+                let pod = of_pod
+                    .entry(entry.token_pod_uid)
+                    .or_insert((index, entry.last));
+                pod.1 = entry.last.max(pod.1);
+            }
         }
         let is_over = |entry: &Entry| {
-            let is_spent = match deaths.of(entry.credential) {
-                Some((_, death)) => death.ts < before,
-                None => entry.token_pod_uid != NULL && entry.last < of_pod[&entry.token_pod_uid],
+            let (end, before) = match deaths.of(entry.credential) {
+                Some((_, death)) if death.is_of_pod() => (death.ts, orphaned),
+                Some((_, death)) => (death.ts, over),
+                None if vocabulary.text(entry.credential).starts_with("JTI=") => (i64::MIN, over),
+                None => return false,
             };
-            is_spent && entry.last < before && entry.last < of_user[&entry.username]
+            end.max(entry.last) < before && entry.last < of_user[&entry.username]
         };
-        let mut numbers = Vec::with_capacity(self.entries.len());
-        let mut left = 0;
-        self.entries.retain(|entry| {
-            let stays = !is_over(entry);
-            numbers.push(stays.then_some(left));
-            left += u32::from(stays);
-            stays
-        });
+        let mut numbers: Vec<Option<usize>> = Vec::with_capacity(self.entries.len());
+        let mut left: Vec<Entry> = Vec::with_capacity(self.entries.len());
+        for entry in std::mem::take(&mut self.entries) {
+            let first = of_pod
+                .get(&entry.token_pod_uid)
+                .filter(|(_, latest)| entry.last < replaced.min(*latest))
+                .and_then(|&(first, _)| *numbers.get(first)?);
+            numbers.push(if needed.contains(&entry.credential) {
+                left.push(entry);
+                Some(left.len() - 1)
+            } else if is_over(&entry) {
+                if entry.token_pod_uid != NULL {
+                    let places = self.former_places.entry(entry.username).or_default();
+                    places.extend(entry.uses.iter().map(|used| used.peer));
+                }
+                None
+            } else if let Some(first) = first {
+                left[first].absorb(entry);
+                Some(first)
+            } else {
+                left.push(entry);
+                Some(left.len() - 1)
+            });
+        }
+        self.entries = left;
         self.by_client.retain(|_, indices| {
-            *indices = (indices.iter())
-                .filter_map(|&index| numbers[index as usize])
-                .collect();
+            let number = |index: &u32| u32::try_from(numbers[*index as usize]?).ok();
+            let mut kept: Vec<u32> = Vec::with_capacity(indices.len());
+            for number in indices.iter().filter_map(number) {
+                if !kept.contains(&number) {
+                    kept.push(number);
+                }
+            }
+            *indices = kept;
             !indices.is_empty()
         });
         self.index();
@@ -254,6 +346,15 @@ impl Ledger {
     /// Returns the entries of a user.
     pub fn of_username(&self, username: u32) -> impl Iterator<Item = &Entry> {
         self.at(self.by_username.get(&username))
+    }
+
+    /// Returns where Pods of a user were, of which no entry tells any more.
+    pub fn former_places(&self, username: u32) -> impl Iterator<Item = u32> {
+        self.former_places
+            .get(&username)
+            .into_iter()
+            .flatten()
+            .copied()
     }
 
     /// Returns the entries of tokens bound to a Pod of that name, in whatever namespace.

@@ -10,4 +10,4 @@ pub mod ledger;
 
 pub use death::{Death, Deaths};
 pub use fate::Fates;
-pub use ledger::{Entry, Ledger, Use};
+pub use ledger::{Entry, Horizons, Ledger, Use};

@@ -34,7 +34,7 @@ use super::makers::{self, Makers};
 use super::request::Request;
 use super::supply::Supply;
 use super::tally::{Sessions, Tally};
-use crate::credential::{Deaths, Fates, Ledger};
+use crate::credential::{Deaths, Fates, Horizons, Ledger};
 use crate::finding::credential::Credential;
 use crate::finding::incident::{self, Incident, Maker, SHARED_PEER_USERS, Surroundings};
 use crate::finding::{Excluded, Finding};
@@ -93,6 +93,14 @@ pub struct Engine<'r> {
 /// How long what has come to findings is remembered by who goes on and on, in microseconds of log time: what begins
 /// again after it is another finding.
 pub const KEPT_US: i64 = 30 * 86_400_000_000;
+
+/// How long a Pod's token is remembered by its id once the Pod uses a newer one, in microseconds of log time. It may be good for
+/// a year yet (kube-apiserver, `--service-account-extend-token-expiration`); where its Pod is at home stays known.
+const REPLACED_US: i64 = 12 * 3_600_000_000;
+
+/// How long the tokens of a Pod are remembered once it is gone, in microseconds of log time: API servers look for the Pod with
+/// each request (kubernetes/kubernetes `pkg/serviceaccount/claims.go`), so they are refused, without a name.
+const ORPHANED_US: i64 = 7 * 86_400_000_000;
 
 /// The hits of one rule in one group.
 #[derive(Clone, Serialize, Deserialize)]
@@ -275,7 +283,9 @@ impl<'r> Engine<'r> {
 
     /// Forgets what no request from `before` on has to do with, if those that wait for their end are answered within
     /// [`LONGEST_WAIT_US`](super::fold::LONGEST_WAIT_US).
-    pub fn forget(&mut self, before: i64) {
+    ///
+    /// `found` is what it came to so far: what findings speak of stays known.
+    pub fn forget(&mut self, before: i64, found: &[Finding]) {
         let unfinished_before = before.saturating_sub(super::fold::LONGEST_WAIT_US);
         let over_before = before.saturating_sub(KEPT_US);
         for correlation in &mut self.correlations {
@@ -288,12 +298,33 @@ impl<'r> Engine<'r> {
             .retain(|_, group| group.sessions.forget(over_before));
         self.unauthorized.forget(over_before);
         self.token_reuse.forget(over_before);
-        self.token_by_hand.forget(over_before);
+        let replaced = before.saturating_sub(REPLACED_US);
+        self.token_by_hand.forget(over_before, replaced);
         self.custody.forget(over_before);
-        // What findings speak of that are remembered still was used within a day of what they tell.
-        let spent_before = over_before.saturating_sub(super::fold::LONGEST_WAIT_US);
-        self.ledger.forget(spent_before, &self.deaths);
-        self.shared_credential.forget(over_before, &self.ledger);
+        let of_finding = |finding: &Finding| {
+            let credentials = finding.actor.credential_id.iter();
+            let credentials = credentials.chain(&finding.ties.credentials);
+            let codes = credentials.filter_map(|key| self.vocabulary.find(key));
+            codes.collect::<Vec<_>>()
+        };
+        let mut needed: HashSet<u32> = found.iter().flat_map(of_finding).collect();
+        needed.extend(self.token_reuse.credentials());
+        needed.extend(self.custody.credentials());
+        needed.extend(self.shared_credential.credentials());
+        // A request may have been open for a day before it shows in a finding.
+        let over = over_before.saturating_sub(super::fold::LONGEST_WAIT_US);
+        let listed = self.fates.is_some();
+        let is_needed = |death| listed || self.token_reuse.knows(death);
+        let horizons = Horizons {
+            replaced,
+            orphaned: before.saturating_sub(ORPHANED_US),
+            over,
+        };
+        self.ledger
+            .forget(horizons, &self.deaths, &needed, self.vocabulary);
+        self.deaths.forget(horizons.orphaned, is_needed);
+        self.shared_credential
+            .forget(over_before, replaced, &self.ledger);
     }
 
     /// Takes in one request.

@@ -103,7 +103,7 @@ impl CompiledRules {
     /// Returns scratch space for frames with that vocabulary: codes mean nothing in another one.
     fn take_scratch(&self, vocabulary: &Vocabulary) -> Scratch {
         let mut pool = self.scratch.lock().expect("no thread panics in here");
-        pool.retain(|scratch| scratch.classes.vocabulary().data_type() == vocabulary.data_type());
+        pool.retain(|scratch| scratch.classes.vocabulary().is(vocabulary));
         pool.pop().unwrap_or_else(|| Scratch {
             classes: Classes::new(self, vocabulary),
             memo: Memo::new(self.leaves.len()),

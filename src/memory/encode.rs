@@ -15,8 +15,33 @@ use super::Broken;
 #[derive(Default)]
 pub(super) struct Encoder {
     pub(super) bytes: Vec<u8>,
+    /// Which codes were written, of as many as there are bits.
+    pub(super) codes: Bits,
     /// Where entries are put in order; empty between maps.
     sorted: Vec<u8>,
+}
+
+/// Which of so many numbers.
+#[derive(Default)]
+pub(crate) struct Bits(Vec<u64>);
+
+impl Bits {
+    /// Returns none of at least `n`.
+    pub(crate) fn new(n: u32) -> Self {
+        Self(vec![0; (n as usize).div_ceil(64)])
+    }
+
+    fn set(&mut self, number: u32) {
+        if let Some(bits) = self.0.get_mut(number as usize / 64) {
+            *bits |= 1 << (number % 64);
+        }
+    }
+
+    /// Returns whether `number` is among them.
+    pub(crate) fn has(&self, number: u32) -> bool {
+        let bits = self.0.get(number as usize / 64);
+        bits.is_some_and(|bits| bits >> (number % 64) & 1 == 1)
+    }
 }
 
 impl Encoder {
@@ -150,8 +175,14 @@ impl<'e> Serializer for &'e mut Encoder {
 
     varints! {
         serialize_u16 u16;
-        serialize_u32 u32;
         serialize_u64 u64;
+    }
+
+    /// Codes are written as numbers of this type, and few other numbers are.
+    fn serialize_u32(self, value: u32) -> Result<(), Broken> {
+        self.codes.set(value);
+        self.varint(u64::from(value));
+        Ok(())
     }
 
     zigzags! {

@@ -13,8 +13,8 @@
 //! ```
 //!
 //! Numbers are little-endian, the content is postcard's, as are the other parts: the texts of the dictionary, and what is
-//! remembered. Codes are numbers of one dictionary, so its texts are written in their order, all of them: see
-//! [`Vocabulary::texts`]. No length is believed before the checksums say that the bytes are what was written. They find
+//! remembered. Codes are numbers of one dictionary, so its texts are written in their order, with an empty one for each to
+//! which nothing refers any more, and nothing for blocks of which no text is left. No length is believed before the checksums say that the bytes are what was written. They find
 //! damage, not malice: who can write a memory can write one that says anything.
 
 use std::borrow::Cow;
@@ -26,17 +26,23 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use super::merge::Merge;
 use super::{Options, ScanError};
 use crate::frame::Vocabulary;
-use crate::memory::{Broken, Part, Parts, Reader, Remember as _, Writer};
+use crate::memory::{Bits, Broken, Part, Parts, Reader, Remember as _, Writer};
 use crate::report::clean::redact;
 
 /// What a memory begins with.
 const MAGIC: &[u8; 8] = b"kscrymem";
 
 /// The version of the form; a change of anything that is remembered makes a new one.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// How many texts of the dictionary are a part.
-const TEXTS: usize = 4096;
+const TEXTS: u32 = 4096;
+
+/// Texts to which nothing refers are taken out once there are that many, and one to [`LIVE`] others: that writes blocks anew.
+const DEAD: u32 = 256;
+
+/// See [`DEAD`].
+const LIVE: u32 = 4;
 
 /// Bytes before the content.
 const HEADER_BYTES: usize = 28;
@@ -75,8 +81,8 @@ type Table = BTreeMap<String, (u64, [u8; 8])>;
 #[derive(Default)]
 pub(super) struct Recalled {
     table: Table,
-    /// How many texts of the dictionary are from there.
-    n_texts: usize,
+    /// How many codes of the dictionary are from there.
+    n_codes: u32,
 }
 
 /// Why a memory cannot be used.
@@ -176,25 +182,15 @@ pub(super) fn write(
     merge: &Merge<'_>,
     recalled: &Recalled,
 ) -> Memory {
-    let mut writer = Writer::default();
-    let texts = vocabulary.texts();
-    for (block, texts) in texts.chunks(TEXTS).enumerate() {
-        writer.part(texts_name(block));
-        let texts = (block * TEXTS..).zip(texts).map(|(code, text)| {
-            // What is written is kept on disk: secrets in texts go first. What comes from there has none.
-            if code < recalled.n_texts {
-                Cow::Borrowed(*text)
-            } else {
-                redact(text)
-            }
-        });
-        writer.put(&texts.collect::<Vec<_>>());
-    }
+    let end = vocabulary.end();
+    let mut writer = Writer::of_codes(end);
     merge.engine.write(&mut writer);
     writer.part("fold");
     merge.fold.write(&mut writer);
     writer.part("account");
     merge.account.write(&mut writer);
+    let codes = writer.take_codes();
+    write_texts(&mut writer, vocabulary, &codes, recalled);
     let mut parts = writer.finish();
     let mut table = Table::new();
     for (name, bytes) in &mut parts {
@@ -211,7 +207,7 @@ pub(super) fn write(
     writer.put(made_by);
     writer.put(&Setup::of(options));
     writer.put(&seed);
-    writer.put(&(texts.len() as u64));
+    writer.put(&end);
     writer.put(&table);
     for (name, content) in writer.finish() {
         parts.push((name, content.map(|content| with_header(&content))));
@@ -219,8 +215,39 @@ pub(super) fn write(
     Memory { parts }
 }
 
+/// Writes the texts of the dictionary, without those that `referred` lacks if they have become many.
+fn write_texts(writer: &mut Writer, vocabulary: &Vocabulary, referred: &Bits, recalled: &Recalled) {
+    let end = vocabulary.end();
+    let is_live = |code: u32| Vocabulary::is_known(code) || referred.has(code);
+    let n_texts = (0..end).filter(|&code| vocabulary.kept(code).is_some());
+    let (n_live, n_dead) = n_texts.fold((0, 0), |(live, dead), code| {
+        let is_live = u32::from(is_live(code));
+        (live + is_live, dead + 1 - is_live)
+    });
+    let takes_out = n_dead >= DEAD.max(n_live / LIVE);
+    for first in (0..end).step_by(TEXTS as usize) {
+        let of_block = first..end.min(first.saturating_add(TEXTS));
+        let texts = of_block.map(|code| {
+            let text = vocabulary.kept(code).unwrap_or_default();
+            if takes_out && !is_live(code) {
+                Cow::Borrowed("")
+            } else if code < recalled.n_codes {
+                Cow::Borrowed(text)
+            } else {
+                // What is written is kept on disk: secrets in texts go first. What comes from there has none.
+                redact(text)
+            }
+        });
+        let texts: Vec<_> = texts.collect();
+        if texts.iter().any(|text| !text.is_empty()) {
+            writer.part(texts_name(first / TEXTS));
+            writer.put(&texts);
+        }
+    }
+}
+
 /// Returns the name of a part with texts.
-fn texts_name(block: usize) -> String {
+fn texts_name(block: u32) -> String {
     format!("texts.{block}")
 }
 
@@ -294,7 +321,7 @@ pub(super) fn start<'m>(
         return Err(MemoryError::OtherOptions { what });
     }
     let seed = content.take()?;
-    let n_texts: u64 = content.take()?;
+    let n_codes: u32 = content.take()?;
     let table: Table = content.take()?;
     for (name, expected) in &table {
         let bytes = parts.get(name).map_or(&[][..], Vec::as_slice);
@@ -307,22 +334,22 @@ pub(super) fn start<'m>(
             return Err(MemoryError::Damaged);
         }
     }
-    let mut texts: Vec<&str> = Vec::new();
-    let mut block = 0;
-    while (texts.len() as u64) < n_texts {
-        content.part(&texts_name(block))?;
-        let of_block: Vec<&str> = content.take()?;
-        if of_block.is_empty() {
-            return Err(Broken::DeserializeUnexpectedEnd.into());
+    let mut texts: Vec<(u32, &str)> = Vec::new();
+    for block in 0..n_codes.div_ceil(TEXTS) {
+        let name = texts_name(block);
+        if !table.contains_key(&name) {
+            continue;
         }
-        texts.extend(of_block);
-        block += 1;
+        content.part(&name)?;
+        let of_block: Vec<&str> = content.take()?;
+        let codes = block.saturating_mul(TEXTS)..n_codes;
+        let of_block = codes.zip(of_block);
+        texts.extend(of_block.filter(|(_, text)| !text.is_empty()));
     }
-    let n_texts = texts.len();
-    if !vocabulary.recall(texts) {
+    if !vocabulary.recall(n_codes, texts) {
         return Err(MemoryError::UsedVocabulary);
     }
-    Ok((content, seed, Recalled { table, n_texts }))
+    Ok((content, seed, Recalled { table, n_codes }))
 }
 
 /// Reads the rest.

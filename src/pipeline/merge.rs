@@ -11,7 +11,7 @@ use crate::detect::engine::{Engine, Outcome};
 use crate::detect::feed::{Fed, Reach};
 use crate::detect::fold::{Fold, KeptHit, Open};
 use crate::detect::request::{RequestColumns, row_ts};
-use crate::finding::Timestamp;
+use crate::finding::{Finding, Timestamp};
 use crate::frame::Vocabulary;
 use crate::memory::remembers;
 use crate::report::{Counters, FileStats, Ingest, RejectLine, Summary};
@@ -145,13 +145,13 @@ impl<'r> Merge<'r> {
         reached
     }
 
-    /// Forgets what is of no use to requests that are at most `lateness_us` late.
-    pub(super) fn forget(&mut self, lateness_us: i64) {
+    /// Forgets what is of no use to requests that are at most `lateness_us` late, nor to what was found.
+    pub(super) fn forget(&mut self, lateness_us: i64, found: &[Finding]) {
         for folded in self.fold.sweep() {
             self.engine.observe(&folded);
         }
-        self.engine
-            .forget(self.fold.latest().saturating_sub(lateness_us));
+        let before = self.fold.latest().saturating_sub(lateness_us);
+        self.engine.forget(before, found);
     }
 
     /// Merges what is left of a run.

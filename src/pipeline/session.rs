@@ -24,7 +24,7 @@ use crate::detect::CompiledRules;
 use crate::detect::engine::Outcome;
 use crate::detect::feed::Fed;
 use crate::detect::watch::Watch;
-use crate::finding::Timestamp;
+use crate::finding::{Finding, Timestamp};
 use crate::frame::Vocabulary;
 use crate::report::Summary;
 use crate::rules::RuleSet;
@@ -92,9 +92,10 @@ impl<'r> Session<'r> {
     }
 
     /// Forgets what is of no use to requests that come at most `lateness_us` late, so that what is remembered does not grow
-    /// with the log. Requests that come later than that are seen by rules on single requests only.
-    pub fn forget(&mut self, lateness_us: i64) {
-        self.merge.forget(lateness_us);
+    /// with the log. Requests that come later than that are seen by rules on single requests only. `found` is what it came to
+    /// until now: what findings speak of stays known.
+    pub fn forget(&mut self, lateness_us: i64, found: &[Finding]) {
+        self.merge.forget(lateness_us, found);
     }
 
     /// Returns all that is remembered, to be read by [`Self::recall`], but for the parts that are still what the session

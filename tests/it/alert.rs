@@ -2,6 +2,7 @@
 //! told twice.
 
 mod faults;
+mod month;
 mod program;
 mod writer;
 #[cfg(target_os = "linux")]

@@ -440,7 +440,7 @@ fn a_memory_that_is_not_what_was_written_is_refused() {
     newer[8] += 1;
     let error = recall(&forge(Memory::HEAD, newer)).unwrap_err();
     assert!(
-        matches!(error, MemoryError::Version { found: 4 }),
+        matches!(error, MemoryError::Version { found: 5 }),
         "{error}"
     );
     let mut n_refused = 0;
@@ -549,7 +549,7 @@ fn go_on(memory: &mut Option<Parts>, lines: &[u8]) -> Vec<Finding> {
     .unwrap();
     session.run(discover(&[path])).unwrap();
     let found = session.outcome().0.findings;
-    session.forget(600_000_000);
+    session.forget(600_000_000, &found);
     session.memory().update(memory.get_or_insert_default());
     found
 }
@@ -590,9 +590,20 @@ fn what_is_spent_is_forgotten_and_a_death_never() {
     let account = "/api/v1/namespaces/prod/serviceaccounts/ci";
     story.request(60_000, &person("dev", "10.9.0.1"), "delete", account, 200);
     go_on(&mut memory, &story.lines());
+    let knows = |memory: &Option<Parts>, text: &str| {
+        let mut parts = memory.iter().flatten();
+        parts.any(|(_, part)| memchr::memmem::find(part, text.as_bytes()).is_some())
+    };
     let mut sizes = Vec::new();
     for day in 1..100 {
         go_on(&mut memory, &day_of_pods(day).lines());
+        // One of `web-0`, of which there is a newer one, and one of a Pod that is gone.
+        let both = ["JTI=7-12-0", "JTI=7-12-7"].map(|text| knows(&memory, text));
+        match day {
+            7 => assert_eq!(both, [true, true]),
+            40.. => assert_eq!(both, [false, false], "day {day}"),
+            _ => {}
+        }
         if day % 33 == 0 {
             sizes.push(memory.as_ref().unwrap()["ledger"].len());
         }
@@ -605,7 +616,21 @@ fn what_is_spent_is_forgotten_and_a_death_never() {
     for second in 0..9 {
         story.request(100 * DAY_MS + second * 1000, &holder, "list", SECRETS, 200);
     }
+    // A token that `web-0` had long ago, in the hand of somebody else, and the one it has now.
+    let mut old = pod("web", "web-0", "203.0.113.9");
+    let key = "authentication.kubernetes.io/credential-id";
+    old.user["extra"][key][0] = json!("JTI=7-12-0");
+    old.agent = "curl/8";
+    story.request(100 * DAY_MS + 20_000, &old, "list", SECRETS, 200);
+    let mut young = pod("web", "web-0", "10.1.0.7");
+    young.user["extra"][key][0] = json!("JTI=100-0-0");
+    story.request(100 * DAY_MS + 30_000, &young, "list", PODS, 200);
     let found = go_on(&mut memory, &story.lines());
+    let away: Vec<_> = (found.iter())
+        .filter(|found| found.rule.name == "pod-token-away")
+        .map(|found| (found.actor.credential_id.as_deref(), found.severity))
+        .collect();
+    assert_eq!(away, [(Some("JTI=7-12-0"), Severity::High)]);
     let reused = |found: &Finding| {
         let key = found.actor.credential_id.as_deref();
         found.rule.name == "token-reuse-after-deletion" && key == Some("JTI=kept-back")
@@ -638,38 +663,5 @@ fn texts_that_differ_in_their_secrets_only_are_recalled() {
     for (name, part) in &memory {
         let found = memchr::memmem::find(part, b"hunter");
         assert_eq!(found, None, "{name}");
-    }
-}
-
-/// Says what is remembered of thirty days of which each has Pods, tokens and objects of its own, and how long it takes to
-/// take it up; run by hand:
-/// `cargo test --release --test it resume::memory_of_a_long_log -- --ignored --nocapture`.
-#[test]
-#[ignore = "reads thirty days"]
-fn memory_of_a_long_log() {
-    let name = "tests/logs/v1.36-realistic-token-reuse.log.zst";
-    let text = String::from_utf8(read(&root().join(name))).unwrap();
-    let date = regex::Regex::new(r"\b20\d\d-\d\d-\d\dT").unwrap();
-    let id = regex::Regex::new(r"[0-9a-f]{8}(-[0-9a-f]{4}-[0-9a-f]{4}-)").unwrap();
-    let mut memory: Option<Parts> = None;
-    for day in 1..=30_u32 {
-        let of_day = date.replace_all(&text, format!("2027-04-{day:02}T"));
-        let of_day = id.replace_all(&of_day, |found: &regex::Captures<'_>| {
-            let first = u32::from_str_radix(&found[0][..8], 16).unwrap();
-            format!("{:08x}{}", first ^ (day << 24), &found[1])
-        });
-        let began = Instant::now();
-        let found = go_on(&mut memory, of_day.as_bytes()).len();
-        let (all, took) = (n_bytes(memory.as_ref().unwrap()) / 1000, began.elapsed());
-        println!("day {day}: {all} kB of memory, {found} findings, {took:?}");
-    }
-    let began = Instant::now();
-    go_on(&mut memory, &[]);
-    println!("nothing more: {:?}", began.elapsed());
-    let memory = memory.unwrap();
-    let mut parts: Vec<(usize, &String)> = memory.iter().map(|(n, part)| (part.len(), n)).collect();
-    parts.sort_unstable();
-    for (bytes, name) in parts.into_iter().rev().take(20) {
-        println!("{bytes:>9} {name}");
     }
 }

@@ -396,6 +396,70 @@ fn a_pods_token_elsewhere_is_stolen() {
     assert_eq!(found.source.ips, ["203.0.113.9"]);
 }
 
+/// Returns a Pod that has the token of that number, at an address.
+fn renewed(token: u64, ip: &'static str) -> Client {
+    let mut client = pod("web", "web-1", ip);
+    let extra = &mut client.user["extra"];
+    extra["authentication.kubernetes.io/credential-id"][0] = json!(format!("JTI=web-1-{token}"));
+    client
+}
+
+#[test]
+fn a_pods_new_token_belongs_where_the_pod_is() {
+    let mut story = Story::default();
+    for minute in 0..240 {
+        let client = renewed(minute / 60, "10.1.0.7");
+        story.request(minute * 60_000, &client, "list", PODS, 200);
+    }
+    let thief = Client {
+        agent: "curl/8",
+        ..renewed(77, "203.0.113.9")
+    };
+    story.request(7_000_000, &thief, "list", SECRETS, 200);
+    let found = story.raises("pod-token-away", Severity::High);
+    let key = found.actor.credential_id.as_deref();
+    assert_eq!(key, Some("JTI=web-1-77"));
+    assert_eq!(
+        (found.count, &*found.source.ips),
+        (1, &["203.0.113.9".to_owned()][..])
+    );
+}
+
+#[test]
+fn a_pod_that_moved_is_at_home_there() {
+    let mut story = Story::default();
+    for minute in 0..480 {
+        let ip = if minute < 200 {
+            "10.1.0.7"
+        } else {
+            "10.1.0.99"
+        };
+        let client = renewed(minute / 60, ip);
+        story.request(minute * 60_000, &client, "list", PODS, 200);
+    }
+    // One token was seen at both, and it is the program of the Pod.
+    let found = story.raises("pod-token-away", Severity::Low);
+    let key = found.actor.credential_id.as_deref();
+    assert_eq!((key, found.count), (Some("JTI=web-1-3"), 40));
+}
+
+#[test]
+fn a_pod_that_moves_between_two_tokens_is_told_of_once() {
+    let mut story = Story::default();
+    for minute in 0..480 {
+        let ip = if minute < 180 {
+            "10.1.0.7"
+        } else {
+            "10.1.0.99"
+        };
+        let client = renewed(minute / 60, ip);
+        story.request(minute * 60_000, &client, "list", PODS, 200);
+    }
+    let found = story.raises("pod-token-away", Severity::Low);
+    let key = found.actor.credential_id.as_deref();
+    assert_eq!((key, found.count), (Some("JTI=web-1-3"), 60));
+}
+
 #[test]
 fn a_renewed_certificate_is_no_second_one() {
     let mut story = Story::default();

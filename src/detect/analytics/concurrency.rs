@@ -82,6 +82,11 @@ impl Concurrency {
             .retain(|_, overlaps| overlaps.open.last >= before);
     }
 
+    /// Returns the credentials of all pairs.
+    pub fn credentials(&self) -> impl Iterator<Item = u32> {
+        self.overlaps.keys().map(|pair| pair.0)
+    }
+
     /// Takes in a request whose credential was accepted and that is over; the ledger holds it already.
     pub fn observe(&mut self, request: &Request<'_>, context: &Context<'_>, ledger: &Ledger) {
         // Only what was open for long can tell, and that is little.

@@ -72,6 +72,13 @@ impl Custody {
         self.old_uid.forget(before);
     }
 
+    /// Returns the credentials that findings may speak of.
+    pub fn credentials(&self) -> impl Iterator<Item = u32> {
+        self.minted
+            .credentials()
+            .chain(self.concurrency.credentials())
+    }
+
     /// Takes in one request; the ledger holds it already, the deaths do not.
     pub fn observe(
         &mut self,

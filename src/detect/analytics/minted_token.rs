@@ -151,6 +151,11 @@ impl MintedToken {
         });
     }
 
+    /// Returns the minted tokens that were used.
+    pub fn credentials(&self) -> impl Iterator<Item = u32> {
+        self.by_credential.keys().copied()
+    }
+
     /// Forgets minters of which nothing is new since `before`, with all their tokens, if those have expired: one by one
     /// would change since when a minter is told of.
     pub fn forget(&mut self, before: i64) {
@@ -315,7 +320,7 @@ impl MintedToken {
         if mint.uses.iter().all(|(peer, _)| *peer == mint.peer) {
             return None;
         }
-        let mut home = HashSet::new();
+        let mut home: HashSet<u32> = ledger.former_places(mint.account).collect();
         for entry in ledger.of_username(mint.account) {
             let is_minted = self.by_credential.contains_key(&entry.credential);
             // What was minted later, or by the same hand, must not vouch for itself.

@@ -30,13 +30,15 @@ pub struct SharedCredential {
     away: RuleMeta,
     settings: Settings,
     holders: HashMap<u32, Holders>,
+    /// Where Pods are at home, by their uid.
+    pods: HashMap<u32, Home>,
     /// Per user agent.
     platforms: HashMap<u32, u32>,
     /// Addresses that kubelets come from: Pods on the host's network share them.
     nodes: HashSet<u32>,
 }
 
-remembers!(SharedCredential: [holders, nodes], anew [sharing, away, settings, platforms]);
+remembers!(SharedCredential: [holders, pods, nodes], anew [sharing, away, settings, platforms]);
 
 #[derive(Clone)]
 struct Settings {
@@ -78,6 +80,63 @@ struct Peer {
     tally: Tally,
 }
 
+impl Peer {
+    fn new(code: u32, platform: u32, last: i64) -> Self {
+        Self {
+            code,
+            platform,
+            last,
+            tally: Tally::empty(),
+        }
+    }
+}
+
+/// How many programs of a Pod are known.
+const PROGRAMS: usize = 8;
+
+/// Where a Pod is at home: tokens that were never seen before belong there, too.
+#[derive(Clone, Serialize, Deserialize)]
+struct Home {
+    peer: u32,
+    /// The last request from there.
+    last: i64,
+    /// What the Pod runs.
+    agents: Vec<u32>,
+    /// Where a new token was first used since, and when: if the next one is, too, and nothing came from home meanwhile, the
+    /// Pod has moved.
+    moved: Option<(u32, i64)>,
+}
+
+impl Home {
+    fn new(peer: u32, ts: i64) -> Self {
+        Self {
+            peer,
+            last: ts,
+            agents: Vec::new(),
+            moved: None,
+        }
+    }
+
+    /// Takes in a request with a token of the Pod; returns where that token belongs if it `is_new`.
+    fn observe(&mut self, peer: u32, agent: u32, ts: i64, is_new: bool) -> u32 {
+        if peer != self.peer && is_new {
+            match self.moved {
+                Some((to, since)) if to == peer && self.last < since => {
+                    (self.peer, self.moved) = (peer, None);
+                }
+                _ => self.moved = Some((peer, ts)),
+            }
+        }
+        if peer == self.peer {
+            self.last = self.last.max(ts);
+            if self.agents.len() < PROGRAMS && !self.agents.contains(&agent) {
+                self.agents.push(agent);
+            }
+        }
+        self.peer
+    }
+}
+
 impl SharedCredential {
     /// Reads the parameters.
     ///
@@ -106,16 +165,34 @@ impl SharedCredential {
                 by_design: by_design.collect(),
             },
             holders: HashMap::new(),
+            pods: HashMap::new(),
             platforms: HashMap::new(),
             nodes: HashSet::new(),
         })
     }
 
-    /// Forgets what ended before a time, and the credentials that the ledger has forgotten.
-    pub fn forget(&mut self, before: i64, ledger: &Ledger) {
+    /// Returns the credentials that were used at several places.
+    pub fn credentials(&self) -> impl Iterator<Item = u32> {
+        let holders = self.holders.iter();
+        holders.filter_map(|(&credential, holders)| (holders.peers.len() > 1).then_some(credential))
+    }
+
+    /// Forgets what ended before a time, and the credentials and Pods that the ledger has forgotten.
+    pub fn forget(&mut self, before: i64, replaced: i64, ledger: &Ledger) {
+        let pods: HashSet<u32> = ledger
+            .entries()
+            .iter()
+            .map(|entry| entry.token_pod_uid)
+            .collect();
+        self.pods.retain(|uid, _| pods.contains(uid));
         self.holders.retain(|&credential, holders| {
             holders.episodes.retain(|episode| episode.last >= before);
-            ledger.entry(credential).is_some()
+            // One address is remembered by the ledger, and for the Pod.
+            let is_plain = holders.peers.len() == 1;
+            let entry = ledger.entry(credential);
+            entry.is_some_and(|entry| {
+                !is_plain || entry.token_pod_uid == NULL || entry.last >= replaced
+            })
         });
     }
 
@@ -140,6 +217,15 @@ impl SharedCredential {
             return;
         }
         let holders = self.holders.entry(request.credential()).or_default();
+        if request.token_pod_uid() != NULL {
+            let pod = self.pods.entry(request.token_pod_uid());
+            let pod = pod.or_insert_with(|| Home::new(peer, request.ts));
+            let is_new = holders.peers.is_empty();
+            let home = pod.observe(peer, request.user_agent(), request.ts, is_new);
+            if is_new && home != peer {
+                holders.peers.push(Peer::new(home, NULL, pod.last));
+            }
+        }
         let platform = *self
             .platforms
             .entry(request.user_agent())
@@ -157,12 +243,7 @@ impl SharedCredential {
         };
         let new = at.is_none();
         let at = at.unwrap_or_else(|| {
-            holders.peers.push(Peer {
-                code: peer,
-                platform,
-                last: request.ts,
-                tally: Tally::empty(),
-            });
+            holders.peers.push(Peer::new(peer, platform, request.ts));
             holders.peers.len() - 1
         });
         if holders.peers[at].platform == NULL {
@@ -348,7 +429,10 @@ impl SharedCredential {
             return;
         };
         let uses_at_home = entry.uses.iter().filter(|used| used.peer == home.code);
-        let home_agents: Vec<u32> = uses_at_home.map(|used| used.agent).collect();
+        let mut home_agents: Vec<u32> = uses_at_home.map(|used| used.agent).collect();
+        if let Some(pod) = self.pods.get(&entry.token_pod_uid) {
+            home_agents.extend(&pod.agents);
+        }
         // The same program, at one new address, and never back: the Pod's sandbox was made anew.
         let mut moved = others.len() == 1 && holders.returned_home == 0;
         let home = vocabulary.text(home.code);
@@ -386,7 +470,7 @@ impl SharedCredential {
         draft.why = vec![
             format!("credential = {key}"),
             format!("pod-uid = {}", vocabulary.text(entry.token_pod_uid)),
-            format!("first seen at {home}"),
+            format!("home = {home}"),
         ];
         if moved {
             draft.severity = Severity::Low;

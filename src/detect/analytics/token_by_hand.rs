@@ -62,11 +62,12 @@ impl TokenByHand {
         })
     }
 
-    /// Forgets the tokens that were not used since `before`.
-    pub fn forget(&mut self, before: i64) {
-        self.tokens.retain(|_, token| {
-            let by_hand = token.by_hand.as_ref().map(|tally| tally.last);
-            token.last_by_program.max(by_hand.unwrap_or(i64::MIN)) >= before
+    /// Forgets the tokens that were not used since `before`, and those of programs alone that were not used since `replaced`.
+    pub fn forget(&mut self, before: i64, replaced: i64) {
+        let of_program = replaced.saturating_sub(self.window_us);
+        self.tokens.retain(|_, token| match &token.by_hand {
+            Some(tally) => token.last_by_program.max(tally.last) >= before,
+            None => token.last_by_program >= of_program,
         });
     }
 

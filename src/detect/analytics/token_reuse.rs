@@ -106,6 +106,16 @@ impl TokenReuse {
         });
     }
 
+    /// Returns the credentials that findings may speak of.
+    pub fn credentials(&self) -> impl Iterator<Item = u32> {
+        self.after.keys().map(|key| key.0)
+    }
+
+    /// Returns whether something came after the death of that number.
+    pub fn knows(&self, death: usize) -> bool {
+        self.after.keys().any(|key| key.1 == death)
+    }
+
     /// Takes in one request; returns whether it is a refusal tied to a dead credential.
     pub fn observe(
         &mut self,
