@@ -168,7 +168,8 @@ impl Ledger {
     /// Enters one request whose credential was accepted.
     pub fn enter(&mut self, request: &Request<'_>) {
         let credential = request.credential();
-        let index = *self.by_credential.entry(credential).or_insert_with(|| {
+        let known = self.by_credential.get(&credential).copied();
+        let index = known.unwrap_or_else(|| {
             let index = u32::try_from(self.entries.len()).expect("fewer than 2^32 credentials");
             self.entries.push(Entry {
                 credential,
@@ -182,16 +183,7 @@ impl Ledger {
                 count: 0,
                 uses: Vec::new(),
             });
-            self.by_username
-                .entry(request.username())
-                .or_default()
-                .push(index);
-            if request.token_pod() != NULL {
-                self.by_pod
-                    .entry(request.token_pod())
-                    .or_default()
-                    .push(index);
-            }
+            self.refer(index);
             index
         });
         let entry = &mut self.entries[index as usize];
@@ -318,16 +310,22 @@ impl Ledger {
         self.by_use.clear();
         self.by_credential.reserve(self.entries.len());
         self.by_use.reserve(self.entries.len());
-        for (index, entry) in (0..).zip(&self.entries) {
-            self.by_credential.insert(entry.credential, index);
-            let of_user = self.by_username.entry(entry.username).or_default();
-            of_user.push(index);
-            if entry.token_pod != NULL {
-                self.by_pod.entry(entry.token_pod).or_default().push(index);
-            }
-            for (at, used) in entry.uses.iter().enumerate() {
-                self.by_use.insert((index, used.peer, used.agent), at);
-            }
+        for index in (0..).take(self.entries.len()) {
+            self.refer(index);
+        }
+    }
+
+    /// Makes an entry known by its credential, user and Pod, and by its uses.
+    fn refer(&mut self, index: u32) {
+        let entry = &self.entries[index as usize];
+        self.by_credential.insert(entry.credential, index);
+        let of_username = self.by_username.entry(entry.username).or_default();
+        of_username.push(index);
+        if entry.token_pod != NULL {
+            self.by_pod.entry(entry.token_pod).or_default().push(index);
+        }
+        for (at, used) in entry.uses.iter().enumerate() {
+            self.by_use.insert((index, used.peer, used.agent), at);
         }
     }
 

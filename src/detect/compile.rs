@@ -445,8 +445,11 @@ impl<'r> Compiler<'r> {
                 body,
             } => {
                 let field = resolve(name)?;
-                let test = LeafTest::Members(Members::compile(*quantifier, body, &self.terms)?);
                 let key = format!("{field:?} {quantifier} {body:?}");
+                if let Some(leaf) = self.known(&key) {
+                    return Ok(leaf);
+                }
+                let test = LeafTest::Members(Members::compile(*quantifier, body, &self.terms)?);
                 let values = format!("the conditions on its elements ({quantifier})");
                 Ok(self.leaf(key, name, field, test, values))
             }
@@ -480,10 +483,13 @@ impl<'r> Compiler<'r> {
             .values(&modifiers, &item.values)
             .map_err(problem)?;
         let tree = modifiers.combine(&values, |values| {
-            let test = LeafTest::Value(self.terms.matcher(&modifiers, values, is_column)?);
             // `all` and `neq` are in the tree, so that a leaf and its negation are one leaf.
             let kind = modifiers.alone();
             let key = format!("{field:?} {kind:?} {values:?}");
+            if let Some(leaf) = self.known(&key) {
+                return Ok(leaf);
+            }
+            let test = LeafTest::Value(self.terms.matcher(&modifiers, values, is_column)?);
             let shown: Vec<_> = values.iter().map(ToString::to_string).collect();
             Ok(self.leaf(key, name, field.clone(), test, shown.join(", ")))
         });
@@ -524,6 +530,11 @@ impl<'r> Compiler<'r> {
         } else {
             tree
         })
+    }
+
+    /// Returns the leaf of that key, if there is one: making its test anew would be the dearer part.
+    fn known(&self, key: &str) -> Option<Tree<u32>> {
+        self.by_key.get(key).map(|&leaf_idx| Tree::Test(leaf_idx))
     }
 
     fn leaf(

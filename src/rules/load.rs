@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use include_dir::{Dir, include_dir};
+use rayon::prelude::*;
 use walkdir::WalkDir;
 
-use super::{Rule, RuleError, RuleSet, analytic, list, sigma};
+use super::list::{self, List};
+use super::sigma::{self, SigmaFile};
+use super::{Rule, RuleError, RuleSet, analytic};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/queries");
 
@@ -20,6 +23,26 @@ struct RuleFile {
     /// Its path below `queries`, which says what it holds.
     below: String,
     text: String,
+}
+
+/// What a file holds.
+enum RuleText {
+    List(List),
+    Analytics(Vec<Rule>),
+    Sigma(SigmaFile),
+}
+
+impl RuleFile {
+    fn parse(&self) -> Result<RuleText, Vec<RuleError>> {
+        let Self { path, below, text } = self;
+        if below.starts_with("lists/") {
+            list::parse(path, text).map(RuleText::List)
+        } else if below.starts_with("analytics/") {
+            analytic::parse(path, text).map(RuleText::Analytics)
+        } else {
+            sigma::parse(path, text).map(RuleText::Sigma)
+        }
+    }
 }
 
 /// Rules of several folders, and all that is wrong with them.
@@ -119,19 +142,18 @@ impl RuleSet {
         let mut files: Vec<&RuleFile> = files.iter().collect();
         files.sort_by(|left, right| left.below.cmp(&right.below));
         let mut added = Self::default();
-        for RuleFile { path, below, text } in files {
-            let parsed = if below.starts_with("lists/") {
-                list::parse(path, text).map(|list| added.lists.push(list))
-            } else if below.starts_with("analytics/") {
-                analytic::parse(path, text).map(|rules| added.rules.extend(rules))
-            } else {
-                sigma::parse(path, text).map(|file| {
+        let parsed: Vec<_> = files.into_par_iter().map(RuleFile::parse).collect();
+        for file in parsed {
+            match file {
+                Ok(RuleText::List(list)) => added.lists.push(list),
+                Ok(RuleText::Analytics(rules)) => added.rules.extend(rules),
+                Ok(RuleText::Sigma(file)) => {
                     added.rules.extend(file.rules);
                     added.filters.extend(file.filters);
                     added.warnings.extend(file.warnings);
-                })
-            };
-            errors.extend(parsed.err().into_iter().flatten());
+                }
+                Err(problems) => errors.extend(problems),
+            }
         }
         let names: BTreeSet<&str> = added
             .rules
