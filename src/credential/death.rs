@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{Entry, Ledger};
@@ -196,12 +196,13 @@ impl Deaths {
         self.by_credential.remove(&credential);
     }
 
-    /// Forgets Pods that died before a time, unless `is_needed` says of their death that it is; their tokens are refused for
-    /// good, and nobody is told whose they were. Everything else stays: what comes back after it can be known by its uid.
-    pub fn forget(&mut self, before: i64, is_needed: impl Fn(usize) -> bool) {
+    /// Forgets the Pods that died before a time, but for deaths in `spoken_of`: their tokens are refused for good, and nobody is
+    /// told whose they were. Everything else stays: what comes back after it can be known by its uid.
+    pub fn forget(&mut self, before: i64, spoken_of: &HashSet<usize>) {
         let n_before = self.all.len();
-        self.all
-            .retain(|&index, death| death.ts >= before || !death.is_of_pod() || is_needed(index));
+        self.all.retain(|index, death| {
+            death.ts >= before || !death.is_of_pod() || spoken_of.contains(index)
+        });
         if self.all.len() < n_before {
             let all = &self.all;
             self.by_object.retain(|_, index| all.contains_key(index));

@@ -242,16 +242,18 @@ impl Ledger {
             return;
         }
         let mut of_user = HashMap::new();
-        // Of each Pod the first token, and the last use of all.
-        let mut of_pod: HashMap<u32, (usize, i64)> = HashMap::new();
+        // Of each Pod the first token that nobody needs as it is, and the last use of all.
+        let mut of_pod: HashMap<u32, (Option<usize>, i64)> = HashMap::new();
         for (index, entry) in self.entries.iter().enumerate() {
             let latest = of_user.entry(entry.username).or_insert(entry.last);
             *latest = entry.last.max(*latest);
             if entry.token_pod_uid != NULL {
-                let pod = of_pod
-                    .entry(entry.token_pod_uid)
-                    .or_insert((index, entry.last));
-                pod.1 = entry.last.max(pod.1);
+                let pod = of_pod.entry(entry.token_pod_uid);
+                let (first, latest) = pod.or_insert((None, entry.last));
+                *latest = entry.last.max(*latest);
+                if !needed.contains(&entry.credential) {
+                    first.get_or_insert(index);
+                }
             }
         }
         let is_over = |entry: &Entry| {
@@ -269,7 +271,7 @@ impl Ledger {
             let first = of_pod
                 .get(&entry.token_pod_uid)
                 .filter(|(_, latest)| entry.last < replaced.min(*latest))
-                .and_then(|&(first, _)| *numbers.get(first)?);
+                .and_then(|&(first, _)| *numbers.get(first?)?);
             numbers.push(if needed.contains(&entry.credential) {
                 left.push(entry);
                 Some(left.len() - 1)
@@ -287,16 +289,17 @@ impl Ledger {
                 Some(left.len() - 1)
             });
         }
+        let is_as_before = left.len() == numbers.len();
         self.entries = left;
+        if is_as_before {
+            return;
+        }
         self.by_client.retain(|_, indices| {
             let number = |index: &u32| u32::try_from(numbers[*index as usize]?).ok();
-            let mut kept: Vec<u32> = Vec::with_capacity(indices.len());
-            for number in indices.iter().filter_map(number) {
-                if !kept.contains(&number) {
-                    kept.push(number);
-                }
-            }
-            *indices = kept;
+            let mut known = HashSet::new();
+            *indices = (indices.iter().filter_map(number))
+                .filter(|number| known.insert(*number))
+                .collect();
             !indices.is_empty()
         });
         self.index();

@@ -313,8 +313,6 @@ impl<'r> Engine<'r> {
         needed.extend(self.shared_credential.credentials());
         // A request may have been open for a day before it shows in a finding.
         let over = over_before.saturating_sub(super::fold::LONGEST_WAIT_US);
-        let listed = self.fates.is_some();
-        let is_needed = |death| listed || self.token_reuse.knows(death);
         let horizons = Horizons {
             replaced,
             orphaned: before.saturating_sub(ORPHANED_US),
@@ -322,7 +320,11 @@ impl<'r> Engine<'r> {
         };
         self.ledger
             .forget(horizons, &self.deaths, &needed, self.vocabulary);
-        self.deaths.forget(horizons.orphaned, is_needed);
+        // The list of credentials speaks of all of them.
+        if self.fates.is_none() {
+            let spoken_of: HashSet<usize> = self.token_reuse.deaths().collect();
+            self.deaths.forget(horizons.orphaned, &spoken_of);
+        }
         self.shared_credential
             .forget(over_before, replaced, &self.ledger);
     }

@@ -111,9 +111,9 @@ impl TokenReuse {
         self.after.keys().map(|key| key.0)
     }
 
-    /// Returns whether something came after the death of that number.
-    pub fn knows(&self, death: usize) -> bool {
-        self.after.keys().any(|key| key.1 == death)
+    /// Returns the numbers of the deaths after which something came.
+    pub fn deaths(&self) -> impl Iterator<Item = usize> {
+        self.after.keys().map(|key| key.1)
     }
 
     /// Takes in one request; returns whether it is a refusal tied to a dead credential.
