@@ -25,6 +25,7 @@ mod memory;
 pub mod pipeline;
 mod private;
 pub mod query;
+pub mod redact;
 pub mod report;
 pub mod rules;
 pub mod source;

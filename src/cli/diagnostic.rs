@@ -18,7 +18,8 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
 
-use crate::report::clean::{clip, redact};
+use crate::redact::redact;
+use crate::report::clean::clip;
 
 /// Columns of a message before it is cut; more is a hostile file name, not an explanation.
 const COLUMNS_MAX: usize = 2000;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::finding::{Evidence, Timestamp};
 use crate::frame::vocabulary::known;
 use crate::frame::{Column, EventFrame, NULL, TEXTS, Vocabulary};
-use crate::report::clean::redact;
+use crate::redact::redact;
 
 /// How far a request got; later is more final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

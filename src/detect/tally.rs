@@ -13,7 +13,7 @@ use super::view::argv;
 use crate::finding::{Actor, Evidence, Origin, Target, Timestamp};
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
-use crate::report::clean::{redact, redact_command};
+use crate::redact::{redact, redact_command};
 
 /// How many distinct addresses, agents and objects a session names; it counts all.
 const NAMED: usize = 64;

@@ -27,7 +27,7 @@ use super::merge::Merge;
 use super::{Options, ScanError};
 use crate::frame::Vocabulary;
 use crate::memory::{Bits, Broken, Part, Parts, Reader, Remember as _, Writer};
-use crate::report::clean::redact;
+use crate::redact::redact;
 
 /// What a memory begins with.
 const MAGIC: &[u8; 8] = b"kscrymem";

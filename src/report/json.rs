@@ -10,10 +10,11 @@ use serde::Serialize;
 use serde_json::ser::Formatter;
 use serde_json::{Serializer, Value};
 
-use super::clean::{is_hidden, redact};
+use super::clean::is_hidden;
 use super::{Options, Stats, Summary, redacted, redacted_incident};
 use crate::finding::incident::Incident;
 use crate::finding::{Finding, SCHEMA};
+use crate::redact::redact;
 
 /// The name and version of the JSON contract of the whole report.
 const REPORT_SCHEMA: &str = "kubescry.report/1";

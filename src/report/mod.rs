@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::detect::feed::Reach;
 use crate::finding::incident::Incident;
 use crate::finding::{Evidence, Excluded, Finding, Severity, Timestamp};
+use crate::redact;
 pub use ingest::{ApiServer, Census, GAPS, Gap, Guess, Ingest};
 pub(crate) use json::write_line;
 pub use rows::{RowFormat, RowWriter, write_rows};
@@ -263,11 +264,11 @@ impl<'a> Stats<'a> {
 /// Returns `incident` without secrets.
 fn redacted_incident(incident: &Incident) -> Incident {
     let list = |list: &[String]| {
-        let texts = list.iter().map(|text| clean::redact(text).into_owned());
+        let texts = list.iter().map(|text| redact::redact(text).into_owned());
         texts.collect::<Vec<_>>()
     };
     Incident {
-        title: clean::redact(&incident.title).into_owned(),
+        title: redact::redact(&incident.title).into_owned(),
         actors: list(&incident.actors),
         credentials: list(&incident.credentials),
         source_ips: list(&incident.source_ips),
@@ -281,7 +282,7 @@ fn redacted_incident(incident: &Incident) -> Incident {
 /// Paths stay as given: they are not the log's text.
 fn redacted(finding: &Finding, n_evidence: usize) -> Finding {
     fn text(text: &str) -> String {
-        clean::redact(text).into_owned()
+        redact::redact(text).into_owned()
     }
     fn option(option: Option<&String>) -> Option<String> {
         option.map(|value| text(value))

@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use super::clean::{clean, clip, columns, redact, wrap};
+use super::clean::{clean, clip, columns, wrap};
+use crate::redact::redact;
 
 /// Narrowest layout; narrower terminals wrap it themselves.
 pub(super) const WIDTH_MIN: usize = 60;

@@ -6,8 +6,8 @@
 //! Taken out by where it stands: the values of `data` and `stringData` and the last applied
 //! configuration of secrets, alone or in lists and tables, and what a JSON patch writes into one; the
 //! tokens of `TokenRequest` and `TokenReview`; texts whose key, or whose `name` beside a `value`, is a
-//! telling one; what [`clean::redact_arguments`] finds in `command` and `args`. Taken out everywhere:
-//! what [`clean::redact`] finds in a single text. A text that is JSON itself, as in an envelope or an
+//! telling one; what [`redact::redact_arguments`] finds in `command` and `args`. Taken out everywhere:
+//! what [`redact::redact`] finds in a single text. A text that is JSON itself, as in an envelope or an
 //! annotation, is treated as JSON. Names, also those within `data`, stay.
 //!
 //! Whether something is a secret is told by the event (`objectRef`, the URI) and by the object (`kind`):
@@ -19,7 +19,7 @@ pub(crate) mod tokens;
 use std::borrow::Cow;
 use std::ops::{BitOr, BitOrAssign, Range};
 
-use super::clean::{self, REDACTED};
+use crate::redact::{self, REDACTED};
 use tokens::{Shape, Token, Tokens, text};
 
 /// JSON in a text in JSON, and so on, that is treated as such.
@@ -46,13 +46,13 @@ fn redacted(record: &str, known: Facts, nesting: u8) -> Cow<'_, str> {
         };
     }
     if known == Facts::default() && !names_secrets(record) {
-        return clean::redact(record);
+        return redact::redact(record);
     }
     // As far as it is JSON it is known what is secret; behind that, it may be the rest of one.
     let mut out = String::new();
     let mut rest = record;
     while let Some(start) = object_start(rest) {
-        out.push_str(&clean::redact(&rest[..start]));
+        out.push_str(&redact::redact(&rest[..start]));
         let part = Part::of(&rest[start..], known, nesting);
         let (taken, behind) = rest[start..].split_at(part.length);
         out.push_str(part.redacted.as_deref().unwrap_or(taken));
@@ -62,7 +62,7 @@ fn redacted(record: &str, known: Facts, nesting: u8) -> Cow<'_, str> {
         }
         rest = behind;
     }
-    out.push_str(&clean::redact(rest));
+    out.push_str(&redact::redact(rest));
     Cow::Owned(out)
 }
 
@@ -195,7 +195,7 @@ fn facts(json: &str) -> Vec<Facts> {
                     "requestURI" | "resourceName" => Facts::of_uri(&value()),
                     "objectRef.resource" => Facts::of_resource(&value()),
                     "objectRef.subresource" if value() == "token" => Facts::TOKEN,
-                    "name" if clean::is_telling(&value()) => Facts::NAMED,
+                    "name" if redact::is_telling(&value()) => Facts::NAMED,
                     _ => Facts::default(),
                 };
                 let event = frames.len().checked_sub(2).map(|event| frames[event].nth);
@@ -305,7 +305,7 @@ impl Frame {
             || (self.facts.has(Facts::TOKEN) && of_token())
         {
             Treatment::Hide
-        } else if clean::is_telling(key) || (key == "value" && self.facts.has(Facts::NAMED)) {
+        } else if redact::is_telling(key) || (key == "value" && self.facts.has(Facts::NAMED)) {
             Treatment::HideText
         } else if matches!(key, "command" | "args") {
             Treatment::Command
@@ -345,7 +345,7 @@ impl Redactor<'_> {
                     frame.next = frame.of_key(&key);
                 }
                 if key.len() >= KEY_BYTES_MIN {
-                    self.put(place, &key, &clean::redact(&key));
+                    self.put(place, &key, &redact::redact(&key));
                 }
             }
             Token::Text => {
@@ -388,7 +388,7 @@ impl Redactor<'_> {
             return;
         };
         let (places, argv): (Vec<_>, Vec<_>) = arguments.into_iter().unzip();
-        let redacted = clean::redact_arguments(&argv);
+        let redacted = redact::redact_arguments(&argv);
         for ((place, argument), redacted) in places.into_iter().zip(&argv).zip(&redacted) {
             self.put(place, argument, &self.searched(redacted));
         }
@@ -397,7 +397,7 @@ impl Redactor<'_> {
     /// Returns `value`, a text that may hold a secret, without it.
     fn searched<'t>(&self, value: &'t str) -> Cow<'t, str> {
         if object_start(value).is_none() {
-            return clean::redact(value);
+            return redact::redact(value);
         }
         let facts = self.frames.last().map_or(self.known, |it| it.facts);
         if self.nesting < NESTING_MAX {
@@ -405,7 +405,7 @@ impl Redactor<'_> {
         } else if names_secrets(value) || facts.inherited() != Facts::default() {
             Cow::Borrowed(REDACTED)
         } else {
-            clean::redact(value)
+            redact::redact(value)
         }
     }
 

@@ -8,8 +8,9 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 use serde_json::{Map, Value};
 
-use super::clean::{clip, columns, redact, safe};
+use super::clean::{clip, columns, safe};
 use crate::query::{Answer, Cell};
+use crate::redact::redact;
 
 /// How rows are printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

@@ -5,6 +5,7 @@
 
 use super::pivot::Pivot;
 use crate::finding::Severity;
+use crate::redact;
 use crate::report::clean;
 
 /// A page.
@@ -65,7 +66,7 @@ fn shown(text: &str) -> String {
         return clean::safe(text).into_owned();
     }
     // Secrets first: half of one is not known as such.
-    let text = clean::redact(text);
+    let text = redact::redact(text);
     let mut end = text.len().min(BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::redact;
 use crate::report::clean;
 
 /// Where a text that is too long loses what is too much.
@@ -45,7 +46,7 @@ pub fn fit_clean(text: &str, columns: usize, cut: Cut) -> Cow<'_, str> {
 
 /// Returns `text` for the clipboard: without secrets, its lines clean. What is pasted into a shell may hide nothing either.
 pub fn copied(text: &str) -> String {
-    let text = clean::redact(text);
+    let text = redact::redact(text);
     let lines: Vec<Cow<'_, str>> = text.lines().map(clean::clean).collect();
     lines.join("\n")
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::text::{MAX_TEXT_BYTES, head, plain};
 use super::{Alert, Event};
 use crate::finding::{Confidence, Severity, Timestamp};
-use crate::report::clean::redact;
+use crate::redact::redact;
 
 /// The version of the schema that the objects follow.
 const VERSION: &str = "1.8.0";

@@ -6,7 +6,8 @@
 use serde_json::Value;
 
 use crate::finding::Finding;
-use crate::report::clean::{clean, redact};
+use crate::redact::redact;
+use crate::report::clean::clean;
 
 /// Bytes of one text in a JSON object that goes to a target with a limit; longer ones are cut with `…`.
 pub const MAX_TEXT_BYTES: usize = 8 * 1024;

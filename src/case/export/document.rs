@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::Report;
 use crate::case::{Bookmark, Note, State, Subject};
 use crate::finding::{Finding, Severity, Timestamp};
+use crate::redact;
 use crate::report::clean;
 use crate::report::{Counters, Summary};
 
@@ -21,7 +22,7 @@ impl Text {
 
     /// Returns each line of `text` by itself: in what the investigator wrote, lines mean something.
     fn lines(text: &str) -> Vec<Self> {
-        let text = clean::redact(text);
+        let text = redact::redact(text);
         let lines = text.trim_end().lines();
         lines.map(Self::of).collect()
     }

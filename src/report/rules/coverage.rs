@@ -7,8 +7,8 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::detect::feed::{Fed, Reach, Verdict};
+use crate::redact::redact;
 use crate::report::WIDTH_DEFAULT;
-use crate::report::clean::redact;
 use crate::report::json::write_line;
 use crate::report::page::Page;
 

@@ -7,8 +7,9 @@ use std::io::{self, Write};
 use crate::detect::outline::{Exclusion, Explanation};
 use crate::detect::trace::{Found, Trace};
 use crate::frame::{Column, ColumnType, EventFrame};
+use crate::redact::{redact, redact_command};
 use crate::report::WIDTH_DEFAULT;
-use crate::report::clean::{clip, redact, redact_command, safe};
+use crate::report::clean::{clip, safe};
 use crate::report::page::Page;
 use crate::rules::RuleMeta;
 

@@ -1,0 +1,309 @@
+//! Secrets in log text: recognised by their shape, or by the name that stands before them.
+//!
+//! Comes in: any text of a log. Goes out: the same with [`REDACTED`] where a secret was. Output, what is kept on disk and what
+//! is sent all pass here.
+//! Promised: linear time, and a second pass changes nothing.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex, RegexSet};
+
+/// Stands where a secret was.
+pub const REDACTED: &str = "[redacted]";
+
+/// Name parts that tell a secret, for use inside patterns that ignore case.
+macro_rules! telling {
+    () => {
+        "(?:token|passw(?:or)?d|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key)"
+    };
+}
+
+/// Returns `text` with `[redacted]` in place of what looks like a credential.
+///
+/// Taken out: PEM blocks (their base64 form, too), JSON web tokens, bearer and basic credentials,
+/// bootstrap tokens, passwords in URLs, cloud keys and tokens, and the values of query parameters,
+/// flags, variables, JSON keys and exec arguments with a telling name; the name stays.
+pub fn redact(text: &str) -> Cow<'_, str> {
+    static PATTERNS: LazyLock<Vec<Regex>> =
+        LazyLock::new(|| SECRETS.iter().map(|(_, text)| pattern(text)).collect());
+    static ANY: LazyLock<RegexSet> = LazyLock::new(|| {
+        RegexSet::new(SECRETS.iter().map(|(_, text)| text)).expect("patterns are constant")
+    });
+    let mut text = Cow::Borrowed(text);
+    // One look decides which patterns run: most text has no secret, and a replacement makes none.
+    for idx in ANY.matches(&text) {
+        let replaced = match SECRETS[idx].0 {
+            Kind::Command => redact_commands(&PATTERNS[idx], &text),
+            kind => {
+                PATTERNS[idx].replace_all(&text, |found: &Captures<'_>| replacement(kind, found))
+            }
+        };
+        if let Cow::Owned(replaced) = replaced {
+            text = Cow::Owned(replaced);
+        }
+    }
+    text
+}
+
+/// Returns a command line without secrets, its arguments joined by blanks.
+///
+/// They are redacted as arguments of a request: a flag and its value are two of them.
+pub fn redact_command(argv: &[String]) -> String {
+    redact(&redact_query(argv).join(" ")).into_owned()
+}
+
+/// Returns the arguments of a command without secrets, as many as there were.
+///
+/// A flag and its value are two of them, as in [`redact_command`].
+pub fn redact_arguments(argv: &[String]) -> Vec<String> {
+    let redacted = redact_query(argv);
+    // What spans arguments, as a key in PEM may, took some of them with it.
+    if redacted.len() != argv.len() {
+        return vec![REDACTED.to_owned(); argv.len()];
+    }
+    let arguments = redacted
+        .iter()
+        .map(|argument| redact(argument).into_owned());
+    arguments.collect()
+}
+
+/// Returns whether the name of a parameter, variable or member tells that its value is a secret.
+pub fn is_telling(name: &str) -> bool {
+    static NAME: LazyLock<Regex> =
+        LazyLock::new(|| pattern(concat!("(?i)^[a-z0-9_.-]*", telling!(), "$")));
+    NAME.is_match(name)
+}
+
+fn redact_query(argv: &[String]) -> Vec<String> {
+    let mut query = form_urlencoded::Serializer::new("?".to_owned());
+    for argument in argv {
+        query.append_pair("command", argument);
+    }
+    let query = query.finish();
+    let redacted = redact(&query);
+    let arguments = form_urlencoded::parse(redacted.trim_start_matches('?').as_bytes());
+    arguments.map(|(_, value)| value.into_owned()).collect()
+}
+
+/// What may exempt a match of a pattern.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Nothing.
+    Plain,
+    /// `bearer token` and the like in a sentence.
+    Bearer,
+    /// Names of `Event` objects have the shape of bootstrap tokens.
+    Bootstrap,
+    /// A `command` parameter: only parts of it are secret.
+    Command,
+}
+
+/// A word of a script inside a request URI: up to a blank, a quote or a separator, encoded or not.
+macro_rules! encoded_word {
+    () => {
+        concat!(
+            r#"(?:[^\s"'+;|%]|%(?:0[0-8BCEF]|1[0-9A-F]|2[134589A-F]|3[0-9AC-F]"#,
+            "|[4-6][0-9A-F]|7[0-9ABD-F]|[89A-F][0-9A-F]))+"
+        )
+    };
+}
+
+/// Secrets by shape. `keep` and `after` stay; word boundaries are ASCII, so that matching is linear
+/// in one pass of an automaton whatever the text.
+const SECRETS: &[(Kind, &str)] = &[
+    (
+        Kind::Plain,
+        r"(?s)-----BEGIN[ +%A-Z0-9]{1,60}-----.*?(?:-----END[ +%A-Z0-9]{1,60}-----|\z)",
+    ),
+    (Kind::Plain, r"LS0tLS1CRUdJTi[A-Za-z0-9+/=_-]*"),
+    (Kind::Command, r"(?P<keep>[?&]command=)(?P<value>[^&\s]*)"),
+    (
+        Kind::Plain,
+        r"eyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_.-]*",
+    ),
+    (
+        Kind::Bearer,
+        r"(?i)(?P<keep>bearer(?:\s+|\+|%20))(?P<value>[A-Za-z0-9._~+/=-]+)",
+    ),
+    (
+        Kind::Plain,
+        r"(?i)(?P<keep>authorization(?::|=|%3A)\s*basic\s+)[A-Za-z0-9+/=_-]+",
+    ),
+    (
+        Kind::Plain,
+        r"(?P<keep>base64url\.bearer\.authorization\.k8s\.io\.)[A-Za-z0-9_-]+",
+    ),
+    (
+        Kind::Bootstrap,
+        r"(?P<keep>^|[^A-Za-z0-9_.-]|%[0-9A-Fa-f]{2})[a-z0-9]{6}\.(?P<value>[a-z0-9]{16})(?-u:\b)",
+    ),
+    (
+        Kind::Plain,
+        r#"(?ix)(?P<keep>(?:^|[?&;,\s"'(])
+            (?:access_token|id_token|refresh_token|token|password|passwd|secret|client_secret
+              |client_assertion|api_?key|x-amz-signature|x-amz-security-token|x-amz-credential)=)
+            [^&\s"'\#;]+"#,
+    ),
+    (Kind::Plain, r#"(?i)(?P<keep>[?&]code=)[^&\s"'#;]+"#),
+    (
+        Kind::Plain,
+        concat!(
+            r"(?i)(?P<keep>(?-u:\B)--?(?:[a-z0-9]+-)*",
+            telling!(),
+            r#"(?:=|%3D|\s+|%20|\+))(?:"[^"]*"|'[^']*'|[^\s&"']+)"#
+        ),
+    ),
+    (
+        Kind::Plain,
+        concat!(
+            r"(?P<keep>(?-u:\b)[A-Z0-9_]*",
+            r"(?:TOKEN|PASSWORD|PASSWD|SECRET|API_?KEY|ACCESS_KEY|PRIVATE_KEY)[A-Z0-9_]*=)",
+            r#"(?:"[^"]*"|'[^']*'|[^\s&;|"']+)"#
+        ),
+    ),
+    (
+        Kind::Plain,
+        concat!(
+            r#"(?i)(?P<keep>"[a-z0-9_.-]*"#,
+            telling!(),
+            r#""\s*:\s*")(?:[^"\\]|\\.)+(?P<after>"|\z)?"#
+        ),
+    ),
+    (
+        Kind::Plain,
+        r"(?P<keep>(?-u:\b)(?:mysql|mariadb|sshpass)[a-z]*\s(?:[^&]*?\s)?-p)\s?\S+",
+    ),
+    (
+        Kind::Plain,
+        r#"(?P<keep>(?-u:\B)(?:-u|--(?:proxy-)?user)[=\s]\s*["']?[A-Za-z0-9_.@-]+:)[^\s"'&;|]+"#,
+    ),
+    (Kind::Plain, r"(?P<keep>://[^/\s:@]+:)[^/\s@]+(?P<after>@)"),
+    (Kind::Plain, r"(?-u:\b)(?:AKIA|ASIA)[A-Z0-9]{16}(?-u:\b)"),
+    (Kind::Plain, r"(?P<keep>(?-u:\b)k8s-aws-v1\.)[A-Za-z0-9_-]+"),
+    (
+        Kind::Plain,
+        r"(?-u:\b)(?:ya29\.[A-Za-z0-9_-]{8,}|gh[pousr]_[A-Za-z0-9]{36,})",
+    ),
+];
+
+/// Compiles a constant pattern.
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("patterns are constant")
+}
+
+/// Returns what stands for `found` in the output.
+fn replacement(kind: Kind, found: &Captures<'_>) -> String {
+    const WORDS: [&str; 9] = [
+        "token",
+        "tokens",
+        "token.",
+        "tokens.",
+        "auth",
+        "authentication",
+        "authorization",
+        "credential",
+        "credentials",
+    ];
+    let value = found.name("value").map_or("", |value| value.as_str());
+    let exempt = match kind {
+        Kind::Plain | Kind::Command => false,
+        Kind::Bearer => WORDS.iter().any(|word| value.eq_ignore_ascii_case(word)),
+        // An event is named after its object and the nanoseconds since the epoch, in hex.
+        Kind::Bootstrap => {
+            value.bytes().all(|byte| byte.is_ascii_hexdigit())
+                && matches!(value.as_bytes()[..2], [b'1', b'5'..=b'9' | b'a'])
+        }
+    };
+    if exempt {
+        return found[0].to_owned();
+    }
+    let part = |name| found.name(name).map_or("", |part| part.as_str());
+    format!("{}{REDACTED}{}", part("keep"), part("after"))
+}
+
+/// Redacts exec arguments: `command=--password=x`, `command=--token&command=x`, `command=-px`, and
+/// assignments inside a script, percent-encoded or not.
+fn redact_commands<'a>(command: &Regex, text: &'a str) -> Cow<'a, str> {
+    static FLAG: LazyLock<Regex> =
+        LazyLock::new(|| pattern(concat!(r"(?i)^--?(?:[a-z0-9]+-)*", telling!(), "$")));
+    /// The flags of curl and its like that take `user:password`, and that value.
+    static USER: LazyLock<[Regex; 2]> = LazyLock::new(|| {
+        [
+            pattern("^(?:-u|--(?:proxy-)?user)$"),
+            pattern("^(?P<keep>[A-Za-z0-9_.@-]+(?::|%3A)).+$"),
+        ]
+    });
+    let [user_flag, user_password] = &*USER;
+    let mut user_follows = false;
+    let (mut value_follows, mut end) = (false, 0);
+    command.replace_all(text, |found: &Captures<'_>| {
+        let (keep, value) = (&found["keep"], &found["value"]);
+        let place = found.get(0).expect("group 0 is the match").range();
+        let is_value = value_follows && place.start == end && !value.is_empty();
+        let is_user = user_follows && place.start == end;
+        (value_follows, end) = (FLAG.is_match(value), place.end);
+        user_follows = user_flag.is_match(value);
+        if is_value {
+            format!("{keep}{REDACTED}")
+        } else if let Some(user) = user_password.captures(value).filter(|_| is_user) {
+            format!("{keep}{}{REDACTED}", &user["keep"])
+        } else {
+            format!("{keep}{}", redact_argument(value))
+        }
+    })
+}
+
+/// Redacts the secrets in one exec argument, percent-encoded as in a request URI.
+fn redact_argument(argument: &str) -> Cow<'_, str> {
+    /// Whole arguments: nothing of the value can be told from what follows it.
+    static WHOLE: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(concat!(
+            r"(?i)^(?P<keep>--?[a-z0-9_-]*",
+            telling!(),
+            r"[a-z0-9_-]*(?:=|%3D)).+$"
+        ))
+    });
+    /// Assignments and headers in a script: up to the closing quote, or to a blank or separator.
+    static INSIDE: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(concat!(
+            r"(?i)(?P<keep>[a-z0-9_.-]*",
+            telling!(),
+            r"[a-z0-9_.-]*(?:=|:|%3D|%3A)(?:%20|\+)*)",
+            r#"(?:%22.*?%22|%27.*?%27|".*?"|'.*?'|"#,
+            encoded_word!(),
+            ")"
+        ))
+    });
+    static USER: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(concat!(
+            r"(?P<keep>-(?:u|-(?:proxy-)?user)(?:=|%3D|%20|\+)+(?:%22|%27)?",
+            r"[A-Za-z0-9_.@-]+(?::|%3A))",
+            encoded_word!()
+        ))
+    });
+    static CLIENT: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"(?ix)(?P<keep>(?:mysql|mariadb|sshpass)[a-z]*(?:%20|\+)(?:.*?(?:%20|\+))?-p)
+                (?:%20|\+)?[^%+]+",
+        )
+    });
+    /// Flags of `find` and others that merely begin with `-p`.
+    const NO_PASSWORD: [&str; 8] = [
+        "-path", "-perm", "-port", "-print", "-print0", "-printf", "-prune", "-pv",
+    ];
+
+    if WHOLE.is_match(argument) {
+        return WHOLE.replace(argument, format!("${{keep}}{REDACTED}"));
+    }
+    if argument.len() > 2 && argument.starts_with("-p") && !NO_PASSWORD.contains(&argument) {
+        return Cow::Owned(format!("-p{REDACTED}"));
+    }
+    let replacement = format!("${{keep}}{REDACTED}");
+    let inside = INSIDE.replace_all(argument, &replacement);
+    let inside = USER.replace_all(&inside, &replacement);
+    Cow::Owned(CLIENT.replace_all(&inside, &replacement).into_owned())
+}
+
+#[cfg(test)]
+mod tests;

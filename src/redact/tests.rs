@@ -1,0 +1,146 @@
+//! What is a secret, and what only looks like one.
+
+use super::*;
+
+#[test]
+fn secrets_are_redacted() {
+    fn check(input: &str, expected: &str) {
+        let redacted = redact(input);
+        assert_eq!(redacted, expected);
+        assert_eq!(redact(&redacted), expected, "a second pass changes nothing");
+    }
+    let jwt = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlIn0.c2lnbmF0dXJl_-x";
+    check(jwt, REDACTED);
+    check(&format!("agent {jwt} x"), "agent [redacted] x");
+    check(
+        &format!("Authorization: Bearer {jwt}"),
+        "Authorization: Bearer [redacted]",
+    );
+    check("Bearer xxx", "Bearer [redacted]");
+    check(
+        "authorization%3A%20bearer%20abc.def",
+        "authorization%3A%20bearer%20[redacted]",
+    );
+    check(
+        "Authorization: Basic dXNlcjpwYXNz",
+        "Authorization: Basic [redacted]",
+    );
+    check(
+        "join --discovery abcdef.0123456789abcdef",
+        "join --discovery [redacted]",
+    );
+    check("a%3Dabcdef.0123456789abcdef", "a%3D[redacted]");
+    check(
+        "/x?access_token=abc&watch=true",
+        "/x?access_token=[redacted]&watch=true",
+    );
+    check("/x?watch=true&token=abc", "/x?watch=true&token=[redacted]");
+    check(
+        "/x?password=p%26q&secret=s",
+        "/x?password=[redacted]&secret=[redacted]",
+    );
+    check(
+        "/cb?code=abc&client_secret=d",
+        "/cb?code=[redacted]&client_secret=[redacted]",
+    );
+    check(
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY----- x",
+        "[redacted] x",
+    );
+    check("a -----BEGIN CERTIFICATE-----MIIEcut", "a [redacted]");
+    check("data LS0tLS1CRUdJTiBSU0EgUFJJ==", "data [redacted]");
+    check(
+        "mysql --password=hunter2 -h db",
+        "mysql --password=[redacted] -h db",
+    );
+    check("x --vault-token 's e c' y", "x --vault-token [redacted] y");
+    check("mysql -u root -phunter2", "mysql -u root -p[redacted]");
+    check(
+        "curl -u 'bob:hunter2' -H a:b http://x",
+        "curl -u 'bob:[redacted]' -H a:b http://x",
+    );
+    check("curl --user=bob:hunter2", "curl --user=bob:[redacted]");
+    check("DB_PASSWORD=hunter2 run", "DB_PASSWORD=[redacted] run");
+    check(
+        r#"{"dbPassword":"a\"b","x":"y"}"#,
+        r#"{"dbPassword":"[redacted]","x":"y"}"#,
+    );
+    check("key AKIAIOSFODNN7EXAMPLE.", "key [redacted].");
+    check("ASIAIOSFODNN7EXAMPLE", REDACTED);
+    check("k8s-aws-v1.aHR0cHM6Ly9z", "k8s-aws-v1.[redacted]");
+    check(
+        "https://bob:pw@registry.example/x",
+        "https://bob:[redacted]@registry.example/x",
+    );
+}
+
+#[test]
+fn exec_arguments_are_redacted() {
+    fn check(input: &str, expected: &str) {
+        let uri = |arguments| format!("/api/v1/namespaces/a/pods/b/exec?{arguments}&stdin=true");
+        assert_eq!(redact(&uri(input)), uri(expected));
+        assert_eq!(redact(&uri(expected)), uri(expected));
+    }
+    check("command=ls&command=-la", "command=ls&command=-la");
+    check(
+        "command=mysql&command=-phunter2",
+        "command=mysql&command=-p[redacted]",
+    );
+    check(
+        "command=find&command=-print0",
+        "command=find&command=-print0",
+    );
+    check(
+        "command=--password%3Da%26b",
+        "command=--password%3D[redacted]",
+    );
+    check(
+        "command=x&command=--token&command=abc",
+        "command=x&command=--token&command=[redacted]",
+    );
+    check(
+        "command=env&command=API_KEY%3Dabc",
+        "command=env&command=API_KEY%3D[redacted]",
+    );
+    check(
+        "command=sh&command=-c&command=export%20dbPassword%3D%27a%20b%27%3B%20curl%20evil",
+        "command=sh&command=-c&command=export%20dbPassword%3D[redacted]%3B%20curl%20evil",
+    );
+    check(
+        "command=curl&command=X-Vault-Token%3A+s.abc+http",
+        "command=curl&command=X-Vault-Token%3A+[redacted]+http",
+    );
+    check(
+        "command=mysql+-u+root+-phunter2",
+        "command=mysql+-u+root+-p[redacted]",
+    );
+    check(
+        "command=curl&command=-u&command=bob%3Ahunter2&command=http%3A%2F%2Fx",
+        "command=curl&command=-u&command=bob%3A[redacted]&command=http%3A%2F%2Fx",
+    );
+    check(
+        "command=sh&command=-c&command=curl+-u+bob:hunter2+http%3A%2F%2Fx",
+        "command=sh&command=-c&command=curl+-u+bob:[redacted]+http%3A%2F%2Fx",
+    );
+}
+
+#[test]
+fn harmless_text_is_kept() {
+    fn check(input: &str) {
+        assert!(
+            matches!(redact(input), Cow::Borrowed(_)) || redact(input) == input,
+            "{input}"
+        );
+    }
+    check("system:serviceaccount:kube-system:token-cleaner");
+    check("sort -u a b: c");
+    check("bearer token used from two addresses");
+    check("code = 403 after code=401");
+    check("JTI=0c1f2a3b-0000-4000-8000-000000000000");
+    check("X509SHA256=9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08");
+    check("node01.18a3b4c5d6e7f809");
+    check("fieldSelector=type%3Dkubernetes.io%2Fservice-account-token");
+    check("secrets \u{2192} 12 tokens in kube-system");
+    check("kubectl/v1.31.0 (linux/amd64) kubernetes/9edcffc");
+    check("/api/v1/namespaces/ci/serviceaccounts/builder/token?timeout=30s");
+}
