@@ -440,6 +440,10 @@ pub struct AnswerScreen {
     pub grid: Grid,
     /// Of rows on their way.
     pub ticket: Ticket,
+    /// Whether the next match is wanted, and if so before the cursor.
+    pub seeks: Option<bool>,
+    /// Of the next match.
+    pub seek_ticket: Ticket,
     /// What went wrong.
     pub error: Option<String>,
 }
@@ -888,6 +892,15 @@ impl App {
         match self.screen() {
             Screen::Answer(screen) => Some(screen),
             Screen::Tab(Tab::Sql) => self.sql.answer.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Returns the answer that is shown, to change it.
+    pub fn answer_mut(&mut self) -> Option<&mut AnswerScreen> {
+        match self.stack.last_mut()? {
+            Screen::Answer(screen) => Some(screen),
+            Screen::Tab(Tab::Sql) => self.sql.answer.as_mut(),
             _ => None,
         }
     }

@@ -482,7 +482,6 @@ pub(super) fn searched_lines(app: &App) -> Vec<String> {
             }
             _ => app.facet_names().into_iter().map(str::to_owned).collect(),
         },
-        Screen::Answer(_) | Screen::Tab(Tab::Sql) => answer::lines(app),
         _ => page::lines(app),
     }
 }

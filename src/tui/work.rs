@@ -97,6 +97,17 @@ pub enum Task {
         /// The pattern.
         pattern: Regex,
     },
+    /// The next row of an answer that a pattern matches, round the end.
+    Seek {
+        /// The answer.
+        answer: Box<Answer>,
+        /// The pattern.
+        pattern: Regex,
+        /// The row before the first that is looked at.
+        from: usize,
+        /// Whether rows before it are looked at first.
+        backward: bool,
+    },
     /// Rows over time.
     Histogram {
         /// The filter.
@@ -165,6 +176,8 @@ pub enum Outcome {
     Rows(Arc<[Row]>, Option<usize>),
     /// Places, sorted.
     Matches(Vec<u32>),
+    /// A row of an answer, if one was found.
+    Found(Option<usize>),
     /// Rows over time.
     Histogram(Histogram),
     /// Values.

@@ -14,7 +14,7 @@ use super::json::Tree;
 use super::pivot::Place;
 use super::results::Results;
 use super::update::Event;
-use super::view::answer::best_widths;
+use super::view::answer::{best_widths, line};
 use super::work::{Done, Job, Outcome, Task};
 use crate::decode::{Wanted, unwrap};
 use crate::frame::Column;
@@ -187,6 +187,30 @@ impl Desk {
                 filter.tests.push(Test::Search(pattern));
                 let found = filter.apply(&self.snapshot(), stop).map_err(words)?;
                 found.map(|found| Outcome::Matches(places(&rows, &found)))
+            }
+            Task::Seek {
+                answer,
+                pattern,
+                from,
+                backward,
+            } => {
+                let count = answer.height();
+                let order = (1..=count).map(|step| {
+                    if backward {
+                        (from + count - step) % count
+                    } else {
+                        (from + step) % count
+                    }
+                });
+                for row in order {
+                    if stop.load(Ordering::Relaxed) {
+                        return Ok(None);
+                    }
+                    if pattern.is_match(&line(&answer.row(row))) {
+                        return Ok(Some(Outcome::Found(Some(row))));
+                    }
+                }
+                Some(Outcome::Found(None))
             }
             Task::Histogram {
                 filter,

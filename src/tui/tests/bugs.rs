@@ -239,3 +239,31 @@ fn a_bookmark_does_not_cut_the_date() {
     wide.keys("4m");
     wide.shows("*2026-11-22 04:55:27.650Z");
 }
+
+/// The whole of an answer was made into text for each search, by the thread that draws.
+#[test]
+fn an_answer_is_searched_by_the_worker() {
+    let mut play = play();
+    play.keys("8SELECT verb FROM requests ORDER BY stage_ts<C-r>");
+    let rows = |play: &Play| {
+        let answer = play.app.answer().unwrap().answer.as_ref().unwrap();
+        let is_list = |row_idx: &usize| answer.row(*row_idx)[0].show() == "list";
+        (0..answer.height()).filter(is_list).collect::<Vec<_>>()
+    };
+    let lists = rows(&play);
+    assert!(lists.len() > 2, "{lists:?}");
+    let at = |play: &Play| play.app.answer().unwrap().grid.row;
+    play.keys("/^list$<Enter>");
+    let first = lists.iter().find(|row| **row > 0).unwrap();
+    assert_eq!(at(&play), *first);
+    play.keys("N");
+    let last = lists.iter().rev().find(|row| **row != *first).unwrap();
+    assert_eq!(at(&play), if lists[0] < *first { lists[0] } else { *last });
+    // What comes when nobody waits for it any more moves nothing.
+    play.held = Some(Vec::new());
+    play.keys("n/no such verb<Enter>");
+    assert_eq!(play.held.as_ref().unwrap().len(), 2);
+    play.release(|_| 0);
+    play.shows("no match of /no such verb/");
+    assert_eq!(at(&play), if lists[0] < *first { lists[0] } else { *last });
+}

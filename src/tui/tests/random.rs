@@ -117,6 +117,7 @@ fn step(play: &mut Play, log: &Log, dice: &mut Dice) -> String {
                     Ok(Outcome::Rows([9, 2, 1].into(), Some(2))),
                     Ok(Outcome::Cells(4, vec![Vec::new()])),
                     Ok(Outcome::Matches(vec![0, 400])),
+                    Ok(Outcome::Found(Some(1_000_000))),
                     Err("too late".to_owned()),
                 ];
                 let place = dice.below(outcomes.len());

@@ -810,6 +810,13 @@ fn to_next_match(app: &mut App, by: i32) {
         }
         return;
     }
+    if let Some(screen) = app.answer_mut() {
+        if screen.answer.is_some() {
+            screen.seeks = Some(by < 0);
+            app.message = Some("searching".to_owned());
+        }
+        return;
+    }
     let lines = view::searched_lines(app);
     let Some(grid) = grid_mut(app) else { return };
     let count = lines.len();
@@ -824,13 +831,15 @@ fn to_next_match(app: &mut App, by: i32) {
     let found = order.into_iter().find(|&row| pattern.is_match(&lines[row]));
     match found {
         Some(row) => grid.row = row,
-        None => {
-            app.message = Some(format!(
-                "no match of /{}/",
-                crate::report::clean::safe(pattern.as_str())
-            ));
-        }
+        None => say_no_match(app),
     }
+}
+
+/// Says that the pattern that was searched for is nowhere.
+pub(super) fn say_no_match(app: &mut App) {
+    let pattern = app.search.as_ref().map_or("", |pattern| pattern.as_str());
+    let pattern = crate::report::clean::safe(pattern);
+    app.message = Some(format!("no match of /{pattern}/"));
 }
 
 /// To the next match among the rows; `is_first` also takes the one under the cursor.

@@ -115,6 +115,8 @@ fn empty() -> AnswerScreen {
         lacks: Vec::new(),
         grid: Grid::default(),
         ticket: Ticket::default(),
+        seeks: None,
+        seek_ticket: Ticket::default(),
         error: None,
     }
 }

@@ -181,6 +181,17 @@ pub(super) fn done(app: &mut App, done: Done) {
         if let Some(screen) = &mut app.sql.answer {
             settle_answer(screen, result);
         }
+    } else if let Some(screen) = app.answer_mut().filter(|screen| is(&screen.seek_ticket)) {
+        screen.seek_ticket = Ticket::default();
+        match result {
+            Ok(Outcome::Found(Some(row))) => {
+                screen.grid.row = row;
+                app.message = None;
+            }
+            Ok(Outcome::Found(None)) => super::act::say_no_match(app),
+            Err(cause) => app.message = Some(cause),
+            Ok(_) => {}
+        }
     } else if let Some(json) = app.events.json.as_mut().filter(|json| is(&json.ticket)) {
         settle_record(json, result);
     } else {
@@ -237,6 +248,7 @@ fn settle_answer(screen: &mut AnswerScreen, result: Result<Outcome, String>) {
             lacks,
         }) => {
             screen.answer = Some(answer);
+            screen.seek_ticket = Ticket::default();
             screen.best_widths = best_widths;
             screen.sql = sql;
             screen.lacks = lacks;
@@ -317,7 +329,31 @@ pub(super) fn ask(app: &mut App, effects: &mut Vec<Effect>) {
             }
         }
         Screen::Page(_) => ask_page(app, effects),
+        Screen::Answer(_) | Screen::Tab(Tab::Sql) => ask_answer(app, effects),
         _ => {}
+    }
+}
+
+fn ask_answer(app: &mut App, effects: &mut Vec<Effect>) {
+    let Some(pattern) = app.search.clone() else {
+        return;
+    };
+    let Some(screen) = app.answer_mut() else {
+        return;
+    };
+    if let (Some(backward), Some(answer)) = (screen.seeks, &screen.answer) {
+        let task = Task::Seek {
+            answer: answer.clone(),
+            pattern,
+            from: screen.grid.row,
+            backward,
+        };
+        screen.seeks = None;
+        let (ticket, job) = app.tickets.issue(task);
+        if let Some(screen) = app.answer_mut() {
+            screen.seek_ticket = ticket;
+        }
+        effects.push(Effect::Work(job));
     }
 }
 

@@ -227,17 +227,8 @@ pub fn row_text(app: &App) -> String {
     row.unwrap_or_default()
 }
 
-fn line(row: &[crate::query::Cell]) -> String {
+/// Returns a row as a search looks at it.
+pub fn line(row: &[crate::query::Cell]) -> String {
     let cells: Vec<String> = row.iter().map(crate::query::Cell::show).collect();
     cells.join("  ")
-}
-
-/// Returns the lines that a search looks at.
-pub fn lines(app: &App) -> Vec<String> {
-    let answer = app.answer().and_then(|screen| screen.answer.as_ref());
-    answer.map_or(Vec::new(), |answer| {
-        (0..answer.height())
-            .map(|row_idx| line(&answer.row(row_idx)))
-            .collect()
-    })
 }
