@@ -572,6 +572,13 @@ fn day_of_pods(day: u64) -> Story {
     for (at, client) in &clients {
         story.request(*at, client, "list", PODS, 200);
     }
+    // Somebody who logs in each day, and goes from the office home.
+    for (hour, ip) in [(9, "10.9.0.7"), (19, "198.51.100.7")] {
+        let mut client = person("anna", ip);
+        let extra = &mut client.user["extra"];
+        extra["authentication.kubernetes.io/credential-id"][0] = json!(format!("JTI=anna-{day}."));
+        story.request((day * 24 + hour) * 3_600_000, &client, "list", PODS, 200);
+    }
     let path = format!("/api/v1/namespaces/prod/pods/web-{day}");
     let kubelet = person("system:node:n1", "10.0.0.1");
     story.request((day + 1) * DAY_MS - 1, &kubelet, "delete", &path, 200);
@@ -597,11 +604,12 @@ fn what_is_spent_is_forgotten_and_a_death_never() {
     let mut sizes = Vec::new();
     for day in 1..100 {
         go_on(&mut memory, &day_of_pods(day).lines());
-        // One of `web-0`, of which there is a newer one, and one of a Pod that is gone.
-        let both = ["JTI=7-12-0", "JTI=7-12-7"].map(|text| knows(&memory, text));
+        // Of `web-0`, of which there is a newer one; of a Pod that is gone; of a login that is over.
+        let tokens = ["JTI=7-12-0", "JTI=7-12-7", "JTI=anna-7."];
+        let tokens = tokens.map(|text| knows(&memory, text));
         match day {
-            7 => assert_eq!(both, [true, true]),
-            40.. => assert_eq!(both, [false, false], "day {day}"),
+            7 => assert_eq!(tokens, [true; 3]),
+            50.. => assert_eq!(tokens, [false; 3], "day {day}"),
             _ => {}
         }
         if day % 33 == 0 {

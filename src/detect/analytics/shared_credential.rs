@@ -102,8 +102,8 @@ struct Home {
     last: i64,
     /// What the Pod runs.
     agents: Vec<u32>,
-    /// Where a new token was first used since, and when: if the next one is, too, and nothing came from home meanwhile, the
-    /// Pod has moved.
+    /// Where a new token was first used since, and when: if the next one is, too, by a program of the Pod, and nothing came
+    /// from home meanwhile, the Pod has moved.
     moved: Option<(u32, i64)>,
 }
 
@@ -121,7 +121,9 @@ impl Home {
     fn observe(&mut self, peer: u32, agent: u32, ts: i64, is_new: bool) -> u32 {
         if peer != self.peer && is_new {
             match self.moved {
-                Some((to, since)) if to == peer && self.last < since => {
+                Some((to, since))
+                    if to == peer && self.last < since && self.agents.contains(&agent) =>
+                {
                     (self.peer, self.moved) = (peer, None);
                 }
                 _ => self.moved = Some((peer, ts)),
@@ -177,7 +179,8 @@ impl SharedCredential {
         holders.filter_map(|(&credential, holders)| (holders.peers.len() > 1).then_some(credential))
     }
 
-    /// Forgets what ended before a time, and the credentials and Pods that the ledger has forgotten.
+    /// Forgets what ended before a time, Pods that the ledger has forgotten, and tokens of Pods that were at one address and not
+    /// used since `replaced`.
     pub fn forget(&mut self, before: i64, replaced: i64, ledger: &Ledger) {
         let pods: HashSet<u32> = ledger
             .entries()
@@ -187,12 +190,11 @@ impl SharedCredential {
         self.pods.retain(|uid, _| pods.contains(uid));
         self.holders.retain(|&credential, holders| {
             holders.episodes.retain(|episode| episode.last >= before);
-            // One address is remembered by the ledger, and for the Pod.
-            let is_plain = holders.peers.len() == 1;
-            let entry = ledger.entry(credential);
-            entry.is_some_and(|entry| {
-                !is_plain || entry.token_pod_uid == NULL || entry.last >= replaced
-            })
+            // Where the tokens of a Pod belong is known without them.
+            let is_of_pod = (ledger.entry(credential))
+                .is_none_or(|entry| entry.token_pod_uid != NULL && entry.last < replaced);
+            let last = holders.peers.iter().map(|peer| peer.last).max();
+            last >= Some(before) && (holders.peers.len() > 1 || !is_of_pod)
         });
     }
 
