@@ -1,7 +1,7 @@
 //! A month of a cluster: what is remembered must not follow the length of the log.
 //!
 //! The cluster is small here. `KUBESCRY_FAULTS=full cargo test --release --test it alert::month -- --nocapture` has one with
-//! ten million events a day: half an hour, and a gigabyte for the log.
+//! ten million events a day: half an hour, and two gigabytes for its logs.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
