@@ -196,12 +196,12 @@ impl Deaths {
         self.by_credential.remove(&credential);
     }
 
-    /// Forgets the Pods that died before a time, but for deaths in `spoken_of`: their tokens are refused for good, and nobody is
+    /// Forgets the Pods that died before a time, but for deaths in `needed`: their tokens are refused for good, and nobody is
     /// told whose they were. Everything else stays: what comes back after it can be known by its uid.
-    pub fn forget(&mut self, before: i64, spoken_of: &HashSet<usize>) {
+    pub fn forget(&mut self, before: i64, needed: &HashSet<usize>) {
         let n_before = self.all.len();
         self.all.retain(|index, death| {
-            death.ts >= before || !death.is_of_pod() || spoken_of.contains(index)
+            death.ts >= before || !death.is_of_pod() || needed.contains(index)
         });
         if self.all.len() < n_before {
             let all = &self.all;

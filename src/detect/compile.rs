@@ -446,12 +446,11 @@ impl<'r> Compiler<'r> {
             } => {
                 let field = resolve(name)?;
                 let key = format!("{field:?} {quantifier} {body:?}");
-                if let Some(leaf) = self.known(&key) {
-                    return Ok(leaf);
-                }
-                let test = LeafTest::Members(Members::compile(*quantifier, body, &self.terms)?);
-                let values = format!("the conditions on its elements ({quantifier})");
-                Ok(self.leaf(key, name, field, test, values))
+                self.leaf(key, name, &field, |terms| {
+                    let test = LeafTest::Members(Members::compile(*quantifier, body, terms)?);
+                    let values = format!("the conditions on its elements ({quantifier})");
+                    Ok((test, values))
+                })
             }
             Detection::Conditional { .. } => {
                 Err("a condition within a detection is for array blocks only"
@@ -486,12 +485,11 @@ impl<'r> Compiler<'r> {
             // `all` and `neq` are in the tree, so that a leaf and its negation are one leaf.
             let kind = modifiers.alone();
             let key = format!("{field:?} {kind:?} {values:?}");
-            if let Some(leaf) = self.known(&key) {
-                return Ok(leaf);
-            }
-            let test = LeafTest::Value(self.terms.matcher(&modifiers, values, is_column)?);
-            let shown: Vec<_> = values.iter().map(ToString::to_string).collect();
-            Ok(self.leaf(key, name, field.clone(), test, shown.join(", ")))
+            self.leaf(key, name, &field, |terms| {
+                let test = LeafTest::Value(terms.matcher(&modifiers, values, is_column)?);
+                let shown: Vec<_> = values.iter().map(ToString::to_string).collect();
+                Ok((test, shown.join(", ")))
+            })
         });
         tree.map_err(problem)
     }
@@ -510,16 +508,14 @@ impl<'r> Compiler<'r> {
         let parts = others.into_iter().map(|(other_name, other)| {
             let kind = modifiers.alone();
             let key = format!("{field:?} {kind:?} {other:?}");
-            let test = LeafTest::Related(kind, other);
-            self.leaf(
-                key,
-                name,
-                field.clone(),
-                test,
-                format!("field {other_name}"),
-            )
+            self.leaf(key, name, field, |_| {
+                Ok((
+                    LeafTest::Related(kind, other),
+                    format!("field {other_name}"),
+                ))
+            })
         });
-        let parts = parts.collect();
+        let parts = parts.collect::<Result<_, Problem>>()?;
         let tree = if modifiers.all {
             Tree::and(parts)
         } else {
@@ -532,37 +528,32 @@ impl<'r> Compiler<'r> {
         })
     }
 
-    /// Returns the leaf of that key, if there is one: making its test anew would be the dearer part.
-    fn known(&self, key: &str) -> Option<Tree<u32>> {
-        self.by_key.get(key).map(|&leaf_idx| Tree::Test(leaf_idx))
-    }
-
-    fn leaf(
+    /// Returns the leaf of that key; `make` returns its test and its values in words, if there is none yet.
+    fn leaf<E>(
         &mut self,
         key: String,
         name: &str,
-        field: Field,
-        test: LeafTest,
-        values: String,
-    ) -> Tree<u32> {
-        let leaves = &mut self.leaves;
-        let leaf_idx = *self.by_key.entry(key).or_insert_with(|| {
-            let place = Place::of(&field, &test);
-            let prefilter = match &test {
-                LeafTest::Value(_) | LeafTest::Members(_) => field.mark(),
-                LeafTest::Related(..) => None,
-            };
-            let prefilter = prefilter.map(|mark| Finder::new(mark).into_owned());
-            leaves.push(Leaf {
-                name: name.to_owned(),
-                field,
-                test,
-                values,
-                place,
-                prefilter,
-            });
-            u32::try_from(leaves.len() - 1).expect("fewer than 2^32 tests")
+        field: &Field,
+        make: impl FnOnce(&Terms<'r>) -> Result<(LeafTest, String), E>,
+    ) -> Result<Tree<u32>, E> {
+        if let Some(&leaf_idx) = self.by_key.get(&key) {
+            return Ok(Tree::Test(leaf_idx));
+        }
+        let (test, values) = make(&self.terms)?;
+        let prefilter = match &test {
+            LeafTest::Value(_) | LeafTest::Members(_) => field.mark(),
+            LeafTest::Related(..) => None,
+        };
+        let leaf_idx = u32::try_from(self.leaves.len()).expect("fewer than 2^32 tests");
+        self.leaves.push(Leaf {
+            name: name.to_owned(),
+            field: field.clone(),
+            place: Place::of(field, &test),
+            test,
+            values,
+            prefilter: prefilter.map(|mark| Finder::new(mark).into_owned()),
         });
-        Tree::Test(leaf_idx)
+        self.by_key.insert(key, leaf_idx);
+        Ok(Tree::Test(leaf_idx))
     }
 }

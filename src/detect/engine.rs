@@ -301,16 +301,7 @@ impl<'r> Engine<'r> {
         let replaced = before.saturating_sub(REPLACED_US);
         self.token_by_hand.forget(over_before, replaced);
         self.custody.forget(over_before);
-        let of_finding = |finding: &Finding| {
-            let credentials = finding.actor.credential_id.iter();
-            let credentials = credentials.chain(&finding.ties.credentials);
-            let codes = credentials.filter_map(|key| self.vocabulary.find(key));
-            codes.collect::<Vec<_>>()
-        };
-        let mut needed: HashSet<u32> = found.iter().flat_map(of_finding).collect();
-        needed.extend(self.token_reuse.credentials());
-        needed.extend(self.custody.credentials());
-        needed.extend(self.shared_credential.credentials());
+        let needed = self.spoken_of(found);
         // A request may have been open for a day before it shows in a finding.
         let over = over_before.saturating_sub(super::fold::LONGEST_WAIT_US);
         let horizons = Horizons {
@@ -322,11 +313,24 @@ impl<'r> Engine<'r> {
             .forget(horizons, &self.deaths, &needed, self.vocabulary);
         // The list of credentials speaks of all of them.
         if self.fates.is_none() {
-            let spoken_of: HashSet<usize> = self.token_reuse.deaths().collect();
-            self.deaths.forget(horizons.orphaned, &spoken_of);
+            let needed: HashSet<usize> = self.token_reuse.deaths().collect();
+            self.deaths.forget(horizons.orphaned, &needed);
         }
         self.shared_credential
             .forget(over_before, replaced, &self.ledger);
+    }
+
+    /// Returns the credentials that findings speak of, those to come included.
+    fn spoken_of(&self, found: &[Finding]) -> HashSet<u32> {
+        let keys = found.iter().flat_map(|finding| {
+            let key = finding.actor.credential_id.iter();
+            key.chain(&finding.ties.credentials)
+        });
+        keys.filter_map(|key| self.vocabulary.find(key))
+            .chain(self.token_reuse.credentials())
+            .chain(self.custody.credentials())
+            .chain(self.shared_credential.credentials())
+            .collect()
     }
 
     /// Takes in one request.

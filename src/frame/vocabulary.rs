@@ -143,13 +143,17 @@ impl Vocabulary {
             .mapping
             .insert_cat(text)
             .expect("fewer than 2^32 distinct texts");
+        self.code_of(number)
+    }
+
+    /// Returns the code that stands for a number of the mapping.
+    fn code_of(&self, number: u32) -> u32 {
         self.past.get().map_or(number, |past| past.code(number))
     }
 
     /// Returns the code of `text`, if it has one.
     pub fn find(&self, text: &str) -> Option<u32> {
-        let number = self.mapping.get_cat(text)?;
-        Some(self.past.get().map_or(number, |past| past.code(number)))
+        Some(self.code_of(self.mapping.get_cat(text)?))
     }
 
     /// Returns the text of `code`; null is the empty text.
@@ -173,8 +177,7 @@ impl Vocabulary {
 
     /// Returns the number behind the last code that was given; no other thread may add a text meanwhile.
     pub(crate) fn end(&self) -> u32 {
-        let numbers = u32::try_from(self.mapping.num_cats_upper_bound()).unwrap_or(NULL);
-        self.past.get().map_or(numbers, |past| past.code(numbers))
+        self.code_of(u32::try_from(self.mapping.num_cats_upper_bound()).unwrap_or(NULL))
     }
 
     /// Gives `texts` their codes, which are in order, and no text the other codes before `end`; returns whether that could

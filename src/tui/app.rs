@@ -12,7 +12,7 @@ use super::cells::{Cells, RowCells};
 use super::chips::{Chips, SHOWN};
 use super::clock::Clock;
 use super::document::Document;
-use super::grid::Grid;
+use super::grid::{Direction, Grid};
 use super::json::Tree;
 use super::pivot::{Pivot, Place};
 use super::results::Results;
@@ -440,8 +440,8 @@ pub struct AnswerScreen {
     pub grid: Grid,
     /// Of rows on their way.
     pub ticket: Ticket,
-    /// Whether the next match is wanted, and if so before the cursor.
-    pub seeks: Option<bool>,
+    /// Which way the next match is wanted, if it is.
+    pub seeks: Option<Direction>,
     /// Of the next match.
     pub seek_ticket: Ticket,
     /// What went wrong.

@@ -11,6 +11,25 @@ pub struct Grid {
     pub top: usize,
 }
 
+/// Which way is searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// To the end, then from the beginning.
+    Forward,
+    /// To the beginning, then from the end.
+    Backward,
+}
+
+impl Direction {
+    /// Returns all of `n` places in the order in which they are looked at: that of the cursor comes last.
+    pub fn round(self, from: usize, n: usize) -> impl Iterator<Item = usize> {
+        (1..=n).map(move |step| match self {
+            Self::Forward => (from + step) % n,
+            Self::Backward => (from + n - step) % n,
+        })
+    }
+}
+
 impl Grid {
     /// Moves the cursor by rows.
     pub fn step(&mut self, by: i64) {

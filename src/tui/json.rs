@@ -17,6 +17,7 @@ use std::ops::Range;
 
 use regex::Regex;
 
+use super::grid::Direction;
 use crate::report::clean::{clean, clip};
 use crate::report::record::redacted_record;
 use crate::report::record::tokens::{Malformed, Shape, Token, Tokens, chars, text};
@@ -90,15 +91,6 @@ pub struct Line<'a> {
     pub value: Value<'a>,
     /// Where it stands, as `user.extra["authentication.kubernetes.io/credential-id"][0]`; clean.
     pub path: String,
-}
-
-/// Which way is searched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// To the end, then from the beginning.
-    Forward,
-    /// To the beginning, then from the end.
-    Backward,
 }
 
 /// A document and what of it is folded. Lines are counted from 0, folded ones not at all.
@@ -243,15 +235,8 @@ impl Tree {
     /// and looks at `from` last.
     pub fn find(&mut self, pattern: &Regex, from: usize, direction: Direction) -> Option<usize> {
         let from = *self.shown.get(from).or(self.shown.last())?;
-        let found = match direction {
-            Direction::Forward => (from + 1..self.nodes.len())
-                .chain(0..=from)
-                .find(|&at| self.is_match(pattern, at)),
-            Direction::Backward => (0..from)
-                .rev()
-                .chain((from..self.nodes.len()).rev())
-                .find(|&at| self.is_match(pattern, at)),
-        }?;
+        let mut order = direction.round(from, self.nodes.len());
+        let found = order.find(|&at| self.is_match(pattern, at))?;
         let mut outer = self.nodes[found].parent;
         while let Some(at) = outer {
             self.nodes[at].is_folded = false;

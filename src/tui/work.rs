@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use regex::Regex;
 
 use super::document::Document;
+use super::grid::Direction;
 use super::json::Tree;
 use super::pivot::{Pivot, Place};
 use crate::query::Answer;
@@ -103,10 +104,10 @@ pub enum Task {
         answer: Box<Answer>,
         /// The pattern.
         pattern: Regex,
-        /// The row before the first that is looked at.
+        /// The row of the cursor, which is looked at last.
         from: usize,
-        /// Whether rows before it are looked at first.
-        backward: bool,
+        /// Which way.
+        direction: Direction,
     },
     /// Rows over time.
     Histogram {

@@ -192,17 +192,9 @@ impl Desk {
                 answer,
                 pattern,
                 from,
-                backward,
+                direction,
             } => {
-                let count = answer.height();
-                let order = (1..=count).map(|step| {
-                    if backward {
-                        (from + count - step) % count
-                    } else {
-                        (from + step) % count
-                    }
-                });
-                for row in order {
+                for row in direction.round(from, answer.height()) {
                     if stop.load(Ordering::Relaxed) {
                         return Ok(None);
                     }

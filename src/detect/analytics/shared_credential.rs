@@ -190,11 +190,12 @@ impl SharedCredential {
         self.pods.retain(|uid, _| pods.contains(uid));
         self.holders.retain(|&credential, holders| {
             holders.episodes.retain(|episode| episode.last >= before);
-            // Where the tokens of a Pod belong is known without them.
-            let is_of_pod = (ledger.entry(credential))
-                .is_none_or(|entry| entry.token_pod_uid != NULL && entry.last < replaced);
             let last = holders.peers.iter().map(|peer| peer.last).max();
-            last >= Some(before) && (holders.peers.len() > 1 || !is_of_pod)
+            // Where the tokens of a Pod belong is known without them.
+            let entry = ledger.entry(credential);
+            let is_wanted =
+                entry.is_some_and(|entry| entry.token_pod_uid == NULL || entry.last >= replaced);
+            last >= Some(before) && (holders.peers.len() > 1 || is_wanted)
         });
     }
 

@@ -7,8 +7,7 @@ use super::super::app::{
 use super::super::aspect::Aspect;
 use super::super::cells::Cells;
 use super::super::chips::Ask;
-use super::super::grid::Grid;
-use super::super::json::Direction;
+use super::super::grid::{Direction, Grid};
 use super::super::keymap::Action;
 use super::super::pivot::{Object, Pivot};
 use super::super::view;
@@ -794,12 +793,12 @@ fn to_next_match(app: &mut App, by: i32) {
     if app.context() == Context::Timeline {
         return search(app);
     }
+    let direction = if by > 0 {
+        Direction::Forward
+    } else {
+        Direction::Backward
+    };
     if app.context() == Context::Json {
-        let direction = if by > 0 {
-            Direction::Forward
-        } else {
-            Direction::Backward
-        };
         let found = json_mut(app).and_then(|json| {
             let from = json.grid.row;
             json.tree.as_mut()?.find(&pattern, from, direction)
@@ -812,24 +811,15 @@ fn to_next_match(app: &mut App, by: i32) {
     }
     if let Some(screen) = app.answer_mut() {
         if screen.answer.is_some() {
-            screen.seeks = Some(by < 0);
+            screen.seeks = Some(direction);
             app.message = Some("searching".to_owned());
         }
         return;
     }
     let lines = view::searched_lines(app);
     let Some(grid) = grid_mut(app) else { return };
-    let count = lines.len();
-    let here = grid.row;
-    let order = (1..=count).map(|step| {
-        if by > 0 {
-            (here + step) % count
-        } else {
-            (here + count - step % count) % count
-        }
-    });
-    let found = order.into_iter().find(|&row| pattern.is_match(&lines[row]));
-    match found {
+    let mut order = direction.round(grid.row, lines.len());
+    match order.find(|&row| pattern.is_match(&lines[row])) {
         Some(row) => grid.row = row,
         None => say_no_match(app),
     }

@@ -341,12 +341,12 @@ fn ask_answer(app: &mut App, effects: &mut Vec<Effect>) {
     let Some(screen) = app.answer_mut() else {
         return;
     };
-    if let (Some(backward), Some(answer)) = (screen.seeks, &screen.answer) {
+    if let (Some(direction), Some(answer)) = (screen.seeks, &screen.answer) {
         let task = Task::Seek {
             answer: answer.clone(),
             pattern,
             from: screen.grid.row,
-            backward,
+            direction,
         };
         screen.seeks = None;
         let (ticket, job) = app.tickets.issue(task);

@@ -136,6 +136,11 @@ fn certificate(username: &str, group: &str, address: String, agent: &str) -> Cli
     }
 }
 
+/// Returns what makes the Pods of Deployments and Jobs, and takes them away.
+fn controller() -> Client {
+    account("kube-system", "replicaset-controller", None, 17)
+}
+
 /// A Pod, which is made anew with each version.
 struct Pod {
     namespace: String,
@@ -403,7 +408,7 @@ impl Cluster {
 
     fn make(&mut self, log: &mut Vec<u8>, at: u64, pod: &Pod) {
         let address = "10.0.0.1".to_owned();
-        let controller = account("kube-system", "replicaset-controller", None, 17);
+        let controller = controller();
         let scheduler = certificate("system:kube-scheduler", "system:kube", address, "scheduler");
         let kubelet = self.node(pod.node);
         let namespace = &*pod.namespace;
@@ -436,25 +441,11 @@ impl Cluster {
     }
 
     fn unmake(&mut self, log: &mut Vec<u8>, at: u64, pod: &Pod) {
-        let controller = account("kube-system", "replicaset-controller", None, 17);
-        let kubelet = self.node(pod.node);
-        let namespace = &*pod.namespace;
-        self.write(
-            log,
-            at,
-            &controller,
-            "delete",
-            ("pods", namespace, &pod.name),
-            200,
-        );
-        self.write(
-            log,
-            at,
-            &kubelet,
-            "delete",
-            ("pods", namespace, &pod.name),
-            200,
-        );
+        // Whoever wants it gone, and then its kubelet.
+        for client in [controller(), self.node(pod.node)] {
+            let gone = ("pods", &*pod.namespace, &*pod.name);
+            self.write(log, at, &client, "delete", gone, 200);
+        }
     }
 
     /// A Job's Pod comes, asks twice, and is deleted.
