@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, params};
 use serde::de::DeserializeOwned;
 
+mod memory;
+
 use super::decide::Decided;
 use super::figures::Totals;
 use crate::pipeline::{Memory, Parts};
@@ -47,18 +49,8 @@ const APPLICATION: i64 = 0x6b73_6379;
 /// How old the generation before may become, in microseconds: an hour, so that keeping it costs little.
 const GENERATION_US: i64 = 3_600_000_000;
 
-/// What stands before the name of a cluster in the name of what detection remembers of it. That of the head ([`Memory::HEAD`]) ends with
-/// the cluster, so that programs that know of no other part find it, and see that it is of another form.
-const MEMORY: &str = "memory:";
-
-/// The rows of what detection remembers of a cluster, by the name of the first.
-const OF_CLUSTER: &str = "name = ?1 OR (name > ?1 || char(0) AND name < ?1 || char(1))";
-
 /// How many alerts that were given up are kept.
 const DEAD_KEPT: i64 = 1000;
-
-/// How hard memory is compressed (zstd): the fastest.
-const MEMORY_LEVEL: i32 = 1;
 
 /// How often a lock that is waited for is tried.
 const STEP: Duration = Duration::from_millis(100);
@@ -377,23 +369,7 @@ impl State {
     /// # Errors
     /// When it cannot be read, or is not what was written.
     pub fn memory(&self, cluster: &str) -> Result<Option<Parts>, StateError> {
-        let path = self.path();
-        let wrong = |cause| database_error(&path, cause);
-        let sql = format!("SELECT name, data, sum FROM parts WHERE {OF_CLUSTER}");
-        let mut statement = self.connection.prepare(&sql).map_err(wrong)?;
-        let rows = statement.query_map([format!("{MEMORY}{cluster}")], |row| {
-            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?))
-        });
-        let mut parts = Parts::new();
-        for row in rows.map_err(wrong)? {
-            let (name, packed, sum) = row.map_err(wrong)?;
-            let packed = verified(&path, &name, packed, sum)?;
-            let bytes = zstd::decode_all(&*packed)
-                .map_err(|cause| damaged(&path, format!("`{name}`: {cause}")))?;
-            let part = name.split_once('\0').map_or(Memory::HEAD, |(_, part)| part);
-            parts.insert(part.to_owned(), bytes);
-        }
-        Ok((!parts.is_empty()).then_some(parts))
+        memory::read(&self.path(), &self.connection, cluster)
     }
 
     /// Renames a state of which damage showed while it was in use, and if `with_previous` the one before, too; says what
@@ -597,26 +573,7 @@ fn write(transaction: &Transaction<'_>, commit: &Commit, runs: u64) -> rusqlite:
     part("runs", runs.to_string().as_bytes())?;
     part("totals", commit.totals.as_bytes())?;
     for (cluster, memory) in &commit.memory {
-        let head = format!("{MEMORY}{cluster}");
-        let mut gone: BTreeSet<String> = transaction
-            .prepare(&format!("SELECT name FROM parts WHERE {OF_CLUSTER}"))?
-            .query_map([&head], |row| row.get(0))?
-            .collect::<Result<_, _>>()?;
-        for (name, bytes) in memory.parts() {
-            let row = match name {
-                Memory::HEAD => head.clone(),
-                name => format!("{head}\0{name}"),
-            };
-            if let Some(bytes) = bytes {
-                let packed = zstd::bulk::compress(bytes, MEMORY_LEVEL)
-                    .expect("nothing can fail between buffers");
-                part(&row, &packed)?;
-            }
-            gone.remove(&row);
-        }
-        for row in gone {
-            transaction.execute("DELETE FROM parts WHERE name = ?1", [row])?;
-        }
+        memory::write(transaction, cluster, memory.parts())?;
     }
     for (id, json) in &commit.changed {
         transaction.execute(

@@ -68,21 +68,31 @@ impl Encoder {
     fn sort(&mut self, starts: &[usize]) {
         let Some(&first) = starts.first() else { return };
         let ends = starts[1..].iter().copied().chain([self.bytes.len()]);
-        let mut entries: Vec<&[u8]> = starts
+        // Most differ in what a comparison of numbers sees.
+        let mut entries: Vec<(u64, &[u8])> = starts
             .iter()
             .zip(ends)
             .map(|(&start, end)| &self.bytes[start..end])
+            .map(|entry| (beginning(entry), entry))
             .collect();
         if entries.is_sorted() {
             return;
         }
         entries.sort_unstable();
         self.sorted.clear();
-        for entry in entries {
+        for (_, entry) in entries {
             self.sorted.extend_from_slice(entry);
         }
         self.bytes[first..].copy_from_slice(&self.sorted);
     }
+}
+
+/// Returns the first eight bytes as the number that has their order.
+fn beginning(bytes: &[u8]) -> u64 {
+    let mut first = [0; 8];
+    let length = bytes.len().min(8);
+    first[..length].copy_from_slice(&bytes[..length]);
+    u64::from_be_bytes(first)
 }
 
 /// Writes a map, whose entries start at these places.
