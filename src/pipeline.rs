@@ -34,7 +34,7 @@ use crate::decode::record::{Opened, Opener, Record, records};
 use crate::decode::{decode, text_of};
 use crate::detect::engine::{Engine, Outcome};
 use crate::detect::feed::Fed;
-use crate::detect::supply::Supply;
+use crate::detect::supply::Portion;
 use crate::detect::watch::Watch;
 use crate::detect::{CompiledRules, Hits};
 use crate::frame::coder::CodedEvent;
@@ -205,7 +205,7 @@ struct Batch {
     file: u32,
     frame: EventFrame,
     hits: Hits,
-    supply: Supply,
+    offers: Portion,
     found: Found,
     bytes: u64,
     /// What bodies say, if events are kept.
@@ -482,8 +482,8 @@ impl<'a> Worker<'a> {
             Hits::default()
         };
         let open = self.columns & !self.filled.load(Ordering::Relaxed);
-        let supply = Supply::of(&frame, open);
-        self.filled.fetch_or(supply.filled(), Ordering::Relaxed);
+        let offers = Portion::of(&frame, open);
+        self.filled.fetch_or(offers.filled(), Ordering::Relaxed);
         if let Some(watch) = self.watch {
             watch.note(&frame);
         }
@@ -497,7 +497,7 @@ impl<'a> Worker<'a> {
             gists,
             frame,
             hits,
-            supply,
+            offers,
             found: desk.found,
             bytes,
         }

@@ -49,7 +49,9 @@ pub(super) fn decode<'a>(
         event.user_agent = cursor.word(Word::UserAgent, coder)?;
     }
     if cursor.has(b",\"objectRef\":") {
+        let start = cursor.at;
         (event.object, event.name, event.object_uid) = cursor.coded_object(coder)?;
+        event.object_version = version_of(line.get(start..cursor.at)?).shifted(start);
     }
     if cursor.has(b",\"responseStatus\":") {
         let status = cursor.status()?;
@@ -75,6 +77,16 @@ pub(super) fn decode<'a>(
     }
     cursor.literal(b"}")?;
     (cursor.at == line.len()).then_some(())
+}
+
+/// Returns where the `resourceVersion` stands in an `objectRef`, which has nothing but strings; none if it has escapes.
+fn version_of(object: &str) -> Span {
+    const KEY: &str = "\"resourceVersion\":\"";
+    // Within a string, its quotes would be escaped.
+    let version = memchr::memmem::find(object.as_bytes(), KEY.as_bytes())
+        .and_then(|at| object[at + KEY.len()..].split_once('"'))
+        .map_or("", |(version, _)| version);
+    Span::within(version, object)
 }
 
 /// Resolves the escapes of a JSON string (RFC 8259, section 7), given without its quotes; `None` for what

@@ -25,8 +25,9 @@ fn resolved<'a>(mut event: CodedEvent<'a>, coder: &Coder) -> Resolved<'a> {
 fn fast<'a>(line: &'a str, coder: &mut Coder) -> Option<Resolved<'a>> {
     let mut event = CodedEvent::default();
     fast::decode(line, coder, &mut event)?;
-    // The general path has no need of it.
+    // The general path has no need of them.
     event.received_at = 0;
+    event.object_version = event::Span::default();
     Some(resolved(event, coder))
 }
 

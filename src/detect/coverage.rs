@@ -2,7 +2,7 @@
 
 use super::analytics::Draft;
 use super::request::{Request, Stage};
-use super::supply::Supply;
+use super::supply::{Portion, Supply};
 use super::tally::Tally;
 use crate::finding::Finding;
 use crate::frame::vocabulary::known;
@@ -78,8 +78,8 @@ impl Coverage {
     }
 
     /// Takes in what the events of one chunk have to offer.
-    pub fn note(&mut self, supply: Supply) {
-        self.supply.merge(supply);
+    pub fn note(&mut self, portion: Portion) {
+        self.supply.take(portion);
     }
 
     /// Returns what the log has to offer.

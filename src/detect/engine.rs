@@ -32,7 +32,7 @@ use super::feed::{Fed, Judge};
 use super::fold::{Folded, Hits};
 use super::makers::{self, Makers};
 use super::request::Request;
-use super::supply::Supply;
+use super::supply::Portion;
 use super::tally::{Sessions, Tally};
 use crate::credential::{Deaths, Fates, Horizons, Ledger};
 use crate::finding::credential::Credential;
@@ -271,8 +271,8 @@ impl<'r> Engine<'r> {
     }
 
     /// Notes what the events of a frame can tell at all.
-    pub fn note_coverage(&mut self, supply: Supply) {
-        self.coverage.note(supply);
+    pub fn note_coverage(&mut self, portion: Portion) {
+        self.coverage.note(portion);
     }
 
     /// Says which rules the log can feed; `unseen` are fields in bodies that no event has, if somebody looked.

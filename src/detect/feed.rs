@@ -487,6 +487,7 @@ fn objects_of(detection: &Detection, names: &mut BTreeSet<String>) {
 mod tests {
     use super::*;
     use crate::detect::sample;
+    use crate::detect::supply::Portion;
     use crate::detect::watch::Watch;
 
     /// Returns what `events` mean to a rule.
@@ -500,7 +501,8 @@ mod tests {
         let frame = sample::frame_of("a.log", &events.join("\n")).unwrap();
         let watch = Watch::new(&compiled);
         watch.note(&frame);
-        let supply = Supply::of(&frame, compiled.columns(&rules));
+        let mut supply = Supply::default();
+        supply.take(Portion::of(&frame, compiled.columns(&rules)));
         let unseen = watch.unseen();
         let judge = Judge::new(&rules, &compiled, frame.vocabulary(), &supply, &unseen);
         judge.judge().remove(0).verdict

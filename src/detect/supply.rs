@@ -69,41 +69,18 @@ fn bit(column: Column) -> u64 {
     1 << (column as u64)
 }
 
-/// Returns a set of columns, as [`Supply::filled`] gives them.
+/// Returns a set of columns, as [`Portion::filled`] gives them.
 pub fn set_of(columns: impl IntoIterator<Item = Column>) -> u64 {
     columns.into_iter().fold(0, |set, column| set | bit(column))
 }
 
 impl Supply {
-    /// Counts the events of a chunk; of the columns, those in `wanted` are looked at.
-    pub fn of(frame: &EventFrame, wanted: u64) -> Self {
-        let mut supply = Self::default();
-        let kinds = (0..frame.height()).map(|row_idx| {
-            let detail = frame.detail(row_idx);
-            let kind = Kind {
-                codes: KIND.map(|column| frame.code(column, row_idx)),
-                has_request: !detail.request_object.is_empty(),
-                has_response: !detail.response_object.is_empty(),
-            };
-            (kind.number(), kind)
-        });
-        count(kinds, |kind, count| supply.add(kind, count));
-        let wanted = Column::ALL
-            .iter()
-            .filter(|column| wanted & bit(**column) != 0);
-        supply.filled = set_of(wanted.copied().filter(|column| is_filled(frame, *column)));
-        supply
-    }
-
-    /// Adds what another part of the log has to offer.
-    pub fn merge(&mut self, other: Self) {
-        for (kind, count) in other.kinds {
+    /// Adds what a chunk has to offer.
+    pub fn take(&mut self, portion: Portion) {
+        for (kind, count) in portion.kinds {
             self.add(kind, count);
         }
-        self.stages.extend(other.stages);
-        self.levels.extend(other.levels);
-        self.filled |= other.filled;
-        self.is_cut |= other.is_cut;
+        self.filled |= portion.filled;
     }
 
     fn add(&mut self, kind: Kind, count: u64) {
@@ -130,11 +107,6 @@ impl Supply {
         self.is_cut
     }
 
-    /// Returns the columns that some event fills, of those that were looked at.
-    pub fn filled(&self) -> u64 {
-        self.filled
-    }
-
     /// Returns whether some event fills a column that was looked at.
     pub fn fills(&self, column: Column) -> bool {
         self.filled & bit(column) != 0
@@ -150,6 +122,41 @@ impl Supply {
     pub fn has_bodies(&self) -> bool {
         let levels = [known::REQUEST, known::REQUEST_RESPONSE];
         levels.iter().any(|level| self.levels.contains(level))
+    }
+}
+
+/// What a chunk has to offer.
+#[derive(Debug, Default)]
+pub struct Portion {
+    /// Some of them more than once.
+    kinds: Vec<(Kind, u64)>,
+    filled: u64,
+}
+
+impl Portion {
+    /// Counts the events of a chunk; of the columns, those in `wanted` are looked at.
+    pub fn of(frame: &EventFrame, wanted: u64) -> Self {
+        let rows = (0..frame.height()).map(|row_idx| {
+            let detail = frame.detail(row_idx);
+            let kind = Kind {
+                codes: KIND.map(|column| frame.code(column, row_idx)),
+                has_request: !detail.request_object.is_empty(),
+                has_response: !detail.response_object.is_empty(),
+            };
+            (kind.number(), kind)
+        });
+        let mut kinds = Vec::new();
+        count(rows, |kind, count| kinds.push((kind, count)));
+        let wanted = Column::ALL
+            .iter()
+            .filter(|column| wanted & bit(**column) != 0);
+        let filled = set_of(wanted.copied().filter(|column| is_filled(frame, *column)));
+        Self { kinds, filled }
+    }
+
+    /// Returns the columns that some event fills, of those that were looked at.
+    pub fn filled(&self) -> u64 {
+        self.filled
     }
 }
 
@@ -192,7 +199,9 @@ mod tests {
         let supply = |lines: &[String]| {
             let frame = sample::frame_of("a.log", &lines.join("\n")).unwrap();
             let wanted = set_of([Column::Verb, Column::Decision]);
-            (Supply::of(&frame, wanted), frame.vocabulary().clone())
+            let mut supply = Supply::default();
+            supply.take(Portion::of(&frame, wanted));
+            (supply, frame.vocabulary().clone())
         };
         let (known, vocabulary) = supply(&lines);
         assert!(!known.is_cut() && known.fills(Column::Verb) && !known.fills(Column::Decision));

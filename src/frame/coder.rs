@@ -50,6 +50,8 @@ pub struct CodedEvent<'a> {
     pub(crate) stage_time: Option<i64>,
     /// Where the first of them stands in the record, of what the API server wrote.
     pub(crate) received_at: usize,
+    /// `objectRef.resourceVersion` in the record, likewise.
+    pub(crate) object_version: Span,
 }
 
 impl Default for CodedEvent<'_> {
@@ -81,6 +83,7 @@ impl Default for CodedEvent<'_> {
             received: None,
             stage_time: None,
             received_at: 0,
+            object_version: Span::default(),
         }
     }
 }

@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::coder::{CodedEvent, Coder};
 use super::pieces::{OWN, position};
-use super::template::{Holes, Seen, Template};
+use super::template::{Fingerprint, Holes, Seen, Template};
 use super::{Column, EventFrame, KEPT, RowDetail, TextSpan};
 use crate::decode::decode_native;
 use crate::decode::event::Span;
@@ -299,7 +299,7 @@ enum Repeated {
 }
 
 /// Where a text has what tells it from others like it, and the hashes of the rest.
-type Print = (Holes, [u64; 3]);
+type Print = (Holes, Fingerprint);
 
 /// Where [`OWN`] has the verb.
 const VERB: usize = {
@@ -335,5 +335,6 @@ fn holes(event: &CodedEvent<'_>, text: &str) -> Option<Holes> {
     let Cow::Borrowed(audit_id) = event.audit_id else {
         return None;
     };
-    Holes::of(text, Span::within(audit_id, text), event.received_at)
+    let audit_id = Span::within(audit_id, text);
+    Holes::of(text, audit_id, event.object_version, event.received_at)
 }

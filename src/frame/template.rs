@@ -1,8 +1,9 @@
-//! Templates: what lines have in common that differ in their audit ID and their two times only.
+//! Templates: what lines have in common that differ in their audit ID, their two times and the version of their object only.
 //!
 //! Components ask the same again and again, so most lines of a log at level Metadata are such a repetition. One that is
 //! is recognised by comparing bytes, which is much cheaper than reading it, and its row is that of the line before but
-//! for the three values. What follows from all of a row but these three, others keep by [`Template::id`].
+//! for audit ID and times; the `resourceVersion` of an object, which each update raises, is in no column. What follows from
+//! all of a row but these values, others keep by [`Template::id`].
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -38,6 +39,9 @@ const BETWEEN: &[u8; 20] = b"\",\"stageTimestamp\":\"";
 const TIME: usize = "2026-11-22T05:01:02.123456Z".len();
 const ID: usize = 36;
 
+/// Longest version: digits of a number of 64 bits (kubernetes/kubernetes `storage/api_object_versioner.go`).
+const VERSION_MAX: usize = 20;
+
 /// How often another line of the same hash may take the place of one; each of the same line makes up for one.
 const STRIKES: u8 = 8;
 
@@ -45,24 +49,48 @@ const STRIKES: u8 = 8;
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Holes {
     id_at: usize,
+    /// Where `resourceVersion` of the object stands, before the times and maybe empty, and where it ends.
+    version_at: usize,
+    version_end: usize,
     received_at: usize,
 }
 
 impl Holes {
-    /// Finds them in a line as the API server writes it, with `requestReceivedTimestamp` at `received_at`; `None` if one
-    /// of them does not look as usual.
-    pub(super) fn of(line: &str, audit_id: Span, received_at: usize) -> Option<Self> {
-        let holes = Self {
-            id_at: audit_id.start as usize,
-            received_at,
-        };
+    /// Finds them in a line as the API server writes it, with `requestReceivedTimestamp` at `received_at` and `version`, if
+    /// it has one, before that; `None` if one of the others does not look as usual.
+    pub(super) fn of(
+        line: &str,
+        audit_id: Span,
+        version: Span,
+        received_at: usize,
+    ) -> Option<Self> {
+        let id_at = audit_id.start as usize;
         let line = line.as_bytes();
-        let is_usual = (1..=HEAD - ID).contains(&holes.id_at)
+        let is_usual = (1..=HEAD - ID).contains(&id_at)
             && audit_id.length as usize == ID
             && received_at > HEAD
+            && is_uuid(&line[id_at..id_at + ID]);
+        let (at, end) = (
+            version.start as usize,
+            (version.start + version.length) as usize,
+        );
+        let has_version = (HEAD..received_at).contains(&at)
+            && (at + 1..=at + VERSION_MAX).contains(&end)
+            && line[at..end].iter().all(u8::is_ascii_digit);
+        let (version_at, version_end) = if has_version {
+            (at, end)
+        } else {
+            (received_at, received_at)
+        };
+        let holes = Self {
+            id_at,
+            version_at,
+            version_end,
+            received_at,
+        };
+        let is_usual = is_usual
             && line.get(received_at + TIME..holes.staged_at())? == BETWEEN
-            && line.get(holes.staged_at() + TIME)? == &b'"'
-            && is_uuid(&line[holes.id_at..holes.id_at + ID]);
+            && line.get(holes.staged_at() + TIME)? == &b'"';
         let mut clock = Clock::default();
         (is_usual && holes.times(line, &mut clock).is_some()).then_some(holes)
     }
@@ -72,12 +100,17 @@ impl Holes {
     }
 
     /// Returns what stands around them.
-    fn fixed(self, line: &[u8]) -> [&[u8]; 3] {
+    fn fixed(self, line: &[u8]) -> [&[u8]; 4] {
         [
             &line[..self.id_at],
-            &line[self.id_at + ID..self.received_at],
+            &line[self.id_at + ID..self.version_at],
+            &line[self.version_end..self.received_at],
             &line[self.staged_at() + TIME..],
         ]
+    }
+
+    fn version(self, line: &[u8]) -> &[u8] {
+        &line[self.version_at..self.version_end]
     }
 
     fn times(self, line: &[u8], clock: &mut Clock) -> Option<[i64; 2]> {
@@ -86,32 +119,39 @@ impl Holes {
     }
 
     /// Hashes what stands around them.
-    pub(super) fn fingerprint(self, line: &str) -> [u64; 3] {
+    pub(super) fn fingerprint(self, line: &str) -> Fingerprint {
         self.fixed(line.as_bytes()).map(xxh3_64)
     }
 
     /// Hashes a line by the hashes of what stands around them.
-    pub(super) fn content(self, line: &str, fingerprint: [u64; 3]) -> u64 {
+    pub(super) fn content(self, line: &str, fingerprint: Fingerprint) -> u64 {
+        const TIMES: usize = FIXED + ID;
+        const VERSION: usize = TIMES + 2 * TIME;
         let line = line.as_bytes();
-        let mut bytes = [0; 3 * 8 + ID + 2 * TIME];
-        let (fixed, rest) = bytes.split_at_mut(3 * 8);
-        for (place, hash) in fixed.chunks_exact_mut(8).zip(fingerprint) {
+        let version = self.version(line);
+        let mut bytes = [0; VERSION + VERSION_MAX];
+        for (place, hash) in bytes.chunks_exact_mut(8).zip(fingerprint) {
             place.copy_from_slice(&hash.to_le_bytes());
         }
-        let (id, times) = rest.split_at_mut(ID);
-        id.copy_from_slice(&line[self.id_at..][..ID]);
-        times[..TIME].copy_from_slice(&line[self.received_at..][..TIME]);
-        times[TIME..].copy_from_slice(&line[self.staged_at()..][..TIME]);
-        xxh3_64(&bytes)
+        bytes[FIXED..][..ID].copy_from_slice(&line[self.id_at..][..ID]);
+        bytes[TIMES..][..TIME].copy_from_slice(&line[self.received_at..][..TIME]);
+        bytes[TIMES + TIME..][..TIME].copy_from_slice(&line[self.staged_at()..][..TIME]);
+        bytes[VERSION..][..version.len()].copy_from_slice(version);
+        xxh3_64(&bytes[..VERSION + version.len()])
     }
 }
+
+/// Hashes of what stands around the holes of a line.
+pub(super) type Fingerprint = [u64; 4];
+
+const FIXED: usize = size_of::<Fingerprint>();
 
 /// What the rows of a line have in common.
 pub(super) struct Template {
     /// No other template of the run has it; counts from 1.
     pub(super) id: u64,
     pub(super) holes: Holes,
-    pub(super) fingerprint: [u64; 3],
+    pub(super) fingerprint: Fingerprint,
     pub(super) own: [u32; OWN.len()],
     pub(super) pieces: Pinned,
     /// By [`TEXTS`]: those that stand in the record, relative to it, and those that the frame of the chunk at hand keeps.
@@ -152,11 +192,14 @@ struct Slot {
 impl Slot {
     /// Returns the two times of a line, if it is of the template here.
     fn times(&self, line: &[u8], clock: &mut Clock) -> Option<[i64; 2]> {
-        let Holes { id_at, received_at } = self.holes;
+        let Holes {
+            id_at, received_at, ..
+        } = self.holes;
         let is_it = line.len() == self.line.len()
             && self.holes.fixed(line) == self.holes.fixed(&self.line)
             && line[received_at + TIME..self.holes.staged_at()] == *BETWEEN
-            && is_uuid(&line[id_at..id_at + ID]);
+            && is_uuid(&line[id_at..id_at + ID])
+            && self.holes.version(line).iter().all(u8::is_ascii_digit);
         is_it.then(|| self.holes.times(line, clock))?
     }
 }
@@ -251,12 +294,13 @@ mod tests {
     use crate::frame::reading::Reading;
     use crate::frame::{Coder, Column, EventFrame, Vocabulary};
 
-    /// A watch with escapes in its URI, a refused login, which has no annotations, and a deletion by somebody else's name,
-    /// as kube-apiserver 1.36 wrote them.
-    const LINES: [&str; 3] = [
+    /// A watch with escapes in its URI, a refused login, which has no annotations, a deletion by somebody else's name, and an
+    /// update, which says the version of its object, as kube-apiserver 1.36 wrote them.
+    const LINES: [&str; 4] = [
         r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"5d0c6a1e-07a4-4a1c-9d6e-0b6c1f3a2b4d","stage":"ResponseComplete","requestURI":"/api/v1/secrets?limit=500\u0026watch=1","verb":"watch","user":{"username":"system:node:a","groups":["system:nodes"],"extra":{"authentication.kubernetes.io/credential-id":["X509SHA256=ab"]}},"sourceIPs":["203.0.113.7","127.0.66.10"],"userAgent":"curl/7.88.1","objectRef":{"resource":"secrets","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":200},"requestReceivedTimestamp":"2026-11-22T04:55:27.649211Z","stageTimestamp":"2026-11-22T04:55:27.650970Z","annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"RBAC: allowed by ClusterRoleBinding \"b\""}}"#,
         r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"0d6cba12-30b5-4ff6-8a4f-5a2c93d1e0f7","stage":"ResponseStarted","requestURI":"/api/v1/namespaces/default/secrets","verb":"list","user":{},"sourceIPs":["203.0.113.7"],"userAgent":"curl/7.88.1","objectRef":{"resource":"secrets","namespace":"default","apiVersion":"v1"},"responseStatus":{"metadata":{},"status":"Failure","message":"Unauthorized","reason":"Unauthorized","code":401},"requestReceivedTimestamp":"2026-11-22T04:55:28.649211Z","stageTimestamp":"2026-11-22T04:55:28.650970Z"}"#,
         r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"RequestResponse","auditID":"9f3e5a70-6d0f-4b38-8f3a-7e1f0c4b2a19","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/dev/serviceaccounts/a","verb":"delete","user":{"username":"bob","groups":["dev","system:authenticated"]},"impersonatedUser":{"username":"x"},"sourceIPs":["127.0.2.12"],"userAgent":"kubectl","objectRef":{"resource":"serviceaccounts","namespace":"dev","name":"a","apiVersion":"v1"},"responseStatus":{"metadata":{},"status":"Success","details":{"name":"a","kind":"serviceaccounts","uid":"u-1"},"code":200},"requestObject":{"kind":"DeleteOptions","a":[1,{"b":"}\""}]},"responseObject":{},"requestReceivedTimestamp":"2026-11-22T04:55:29.649211Z","stageTimestamp":"2026-11-22T04:55:29.650970Z","annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"RBAC: allowed by ClusterRoleBinding \"b\""}}"#,
+        r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"2b1d7f8e-9c40-4d0a-8d15-6a0e4c7b9f31","stage":"ResponseComplete","requestURI":"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/node-1?timeout=10s","verb":"update","user":{"username":"system:node:node-1","groups":["system:nodes","system:authenticated"],"extra":{"authentication.kubernetes.io/credential-id":["X509SHA256=cd"]}},"sourceIPs":["203.0.113.8"],"userAgent":"kubelet/v1.36.2 (linux/amd64) kubernetes/8e16b12","objectRef":{"resource":"leases","namespace":"kube-node-lease","name":"node-1","uid":"6a0b1c44-3d55-4b7e-9a50-0c1d2e3f4a5b","apiGroup":"coordination.k8s.io","apiVersion":"v1","resourceVersion":"915410"},"responseStatus":{"metadata":{},"code":200},"requestReceivedTimestamp":"2026-11-22T04:55:28.649211Z","stageTimestamp":"2026-11-22T04:55:28.650970Z","annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":""}}"#,
     ];
 
     /// Returns a line with other values where those of one template differ.
@@ -264,6 +308,7 @@ mod tests {
         let hole = line.find("auditID\":\"").unwrap() + 10;
         let id = format!("{round:08x}{}", &line[hole + 8..hole + ID]);
         let line = format!("{}{id}{}", &line[..hole], &line[hole + ID..]);
+        let line = line.replace(":\"915410\"", &format!(":\"{}\"", 915_410 + round));
         let seconds = |second: usize| format!("T04:55:{second:02}.");
         (27..30).fold(line, |line, second| {
             line.replace(&seconds(second), &seconds(second + round))
@@ -313,9 +358,12 @@ mod tests {
             seen.extend(templates(&frame));
         }
         let (first, rest) = seen.split_at(LINES.len());
-        assert_eq!(first, [0; 3], "once is no repetition");
-        let ids = &rest[..3];
-        assert!(rest.chunks(3).all(|chunk| chunk == ids), "{rest:?}");
+        assert_eq!(first, [0; LINES.len()], "once is no repetition");
+        let ids = &rest[..LINES.len()];
+        assert!(
+            rest.chunks(LINES.len()).all(|chunk| chunk == ids),
+            "{rest:?}"
+        );
         assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
     }
 
@@ -367,11 +415,12 @@ mod tests {
                     start: u32::try_from(line.find("auditID\":\"").unwrap()).unwrap() + 10,
                     length: 36,
                 };
-                let holes = Holes::of(&line, audit_id, line.find("2026-").unwrap());
+                let received_at = line.find("2026-").unwrap();
+                let holes = Holes::of(&line, audit_id, Span::default(), received_at);
                 let template = Template {
                     id: 1,
                     holes: holes.unwrap(),
-                    fingerprint: [0; 3],
+                    fingerprint: Fingerprint::default(),
                     own: [0; OWN.len()],
                     pieces: Coder::new(&Vocabulary::new()).pin(&CodedEvent::default()),
                     texts: [TextSpan::default(); TEXTS.len()],

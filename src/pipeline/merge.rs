@@ -187,7 +187,7 @@ impl<'r> Merge<'r> {
         account.gathering.frame(&batch.frame);
         account.events += batch.frame.height() as u64;
         account.monitor.note(account.events, self.engine.groups());
-        self.engine.note_coverage(std::mem::take(&mut batch.supply));
+        self.engine.note_coverage(std::mem::take(&mut batch.offers));
         let started = Started {
             batch,
             row: 0,
