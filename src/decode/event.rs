@@ -144,6 +144,8 @@ pub struct ObjectRef<'a> {
     pub api_version: Text<'a>,
     /// `subresource`
     pub subresource: Text<'a>,
+    /// `resourceVersion`
+    pub resource_version: Text<'a>,
 }
 
 /// `responseStatus`, a `metav1.Status`.

@@ -49,9 +49,11 @@ pub(super) fn decode<'a>(
         event.user_agent = cursor.word(Word::UserAgent, coder)?;
     }
     if cursor.has(b",\"objectRef\":") {
-        let start = cursor.at;
-        (event.object, event.name, event.object_uid) = cursor.coded_object(coder)?;
-        event.object_version = version_of(line.get(start..cursor.at)?).shifted(start);
+        (
+            event.object,
+            [event.name, event.object_uid],
+            event.object_version,
+        ) = cursor.coded_object(coder)?;
     }
     if cursor.has(b",\"responseStatus\":") {
         let status = cursor.status()?;
@@ -77,16 +79,6 @@ pub(super) fn decode<'a>(
     }
     cursor.literal(b"}")?;
     (cursor.at == line.len()).then_some(())
-}
-
-/// Returns where the `resourceVersion` stands in an `objectRef`, which has nothing but strings; none if it has escapes.
-fn version_of(object: &str) -> Span {
-    const KEY: &str = "\"resourceVersion\":\"";
-    // Within a string, its quotes would be escaped.
-    let version = memchr::memmem::find(object.as_bytes(), KEY.as_bytes())
-        .and_then(|at| object[at + KEY.len()..].split_once('"'))
-        .map_or("", |(version, _)| version);
-    Span::within(version, object)
 }
 
 /// Resolves the escapes of a JSON string (RFC 8259, section 7), given without its quotes; `None` for what
@@ -204,19 +196,24 @@ impl<'a> Cursor<'a> {
         Some((coder.user(json, &user, extra), extra.shifted(start)))
     }
 
-    /// Reads an object reference: the number of a piece, name and uid.
-    fn coded_object(&mut self, coder: &mut Coder) -> Option<(u32, Text<'a>, Text<'a>)> {
+    /// Reads an object reference: the number of a piece, name and uid, and where its version stands in the line.
+    fn coded_object(&mut self, coder: &mut Coder) -> Option<(u32, [Text<'a>; 2], Span)> {
         let start = self.at;
         if let Some(guess) = self.guess(b'}')
-            && let Some((number, spans)) = coder.known_object(guess)
+            && let Some((number, [name, uid, version])) = coder.known_object(guess)
         {
             self.at += guess.len();
-            let [name, uid] = spans.map(|span| Cow::Borrowed(span.slice(guess)));
-            return Some((number, name, uid));
+            let texts = [name, uid].map(|span| Cow::Borrowed(span.slice(guess)));
+            return Some((number, texts, version.shifted(start)));
         }
         let object = self.object_ref()?;
         let json = self.line.get(start..self.at)?;
-        Some((coder.object(json, &object), object.name, object.uid))
+        let number = coder.object(json, &object);
+        let version = match object.resource_version {
+            Cow::Borrowed(version) => Span::within(version, self.line),
+            Cow::Owned(_) => Span::default(),
+        };
+        Some((number, [object.name, object.uid], version))
     }
 
     /// Reads the annotations, which are the last of an event: the number of a piece and the issued
@@ -391,10 +388,7 @@ impl<'a> Cursor<'a> {
                 "apiGroup" => &mut object.api_group,
                 "apiVersion" => &mut object.api_version,
                 "subresource" => &mut object.subresource,
-                "resourceVersion" => {
-                    cursor.string()?;
-                    return Some(());
-                }
+                "resourceVersion" => &mut object.resource_version,
                 _ => return None,
             };
             *field = cursor.string()?;

@@ -129,6 +129,7 @@ fn object_ref(raw: &RawValue) -> Option<ObjectRef<'_>> {
         "apiGroup" => object.api_group = loose(value),
         "apiVersion" => object.api_version = loose(value),
         "subresource" => object.subresource = loose(value),
+        "resourceVersion" => object.resource_version = loose(value),
         _ => {}
     })
     .then_some(object)

@@ -88,12 +88,14 @@ impl Default for CodedEvent<'_> {
     }
 }
 
+/// Where texts of a piece stand in it that are no part of its columns, as many as it has.
+type Spans = [Span; 3];
+
 /// A piece that was seen before.
 #[derive(Debug, Clone, Copy)]
 struct Known<const N: usize> {
     codes: [u32; N],
-    /// Where its other texts stand, relative to its start.
-    spans: [Span; 2],
+    spans: Spans,
     /// The chunk that it was last seen in, and its number there.
     chunk: u32,
     number: u32,
@@ -103,7 +105,7 @@ impl<const N: usize> Default for Known<N> {
     fn default() -> Self {
         Self {
             codes: [NULL; N],
-            spans: [Span::default(); 2],
+            spans: Spans::default(),
             chunk: 0,
             number: 0,
         }
@@ -172,7 +174,7 @@ impl<const N: usize> Pieces<N> {
     }
 
     /// Returns the number of the piece that `json` spells, and its spans, if it is known.
-    fn find(&mut self, json: &str, chunk: u32) -> Option<(u32, [Span; 2])> {
+    fn find(&mut self, json: &str, chunk: u32) -> Option<(u32, Spans)> {
         let (place, known) = self.memo.get(json)?;
         if known.chunk != chunk {
             known.chunk = chunk;
@@ -183,7 +185,7 @@ impl<const N: usize> Pieces<N> {
     }
 
     /// Adds a piece and remembers it; returns its number.
-    fn learn(&mut self, json: &str, codes: [u32; N], spans: [Span; 2], chunk: u32) -> u32 {
+    fn learn(&mut self, json: &str, codes: [u32; N], spans: Spans, chunk: u32) -> u32 {
         let number = self.table.add(codes);
         let known = Known {
             codes,
@@ -445,34 +447,35 @@ impl Coder {
     pub(crate) fn addresses(&mut self, json: &str) -> u32 {
         let codes = self.address_codes(json);
         self.addresses
-            .learn(json, codes, [Span::default(); 2], self.chunk)
+            .learn(json, codes, Spans::default(), self.chunk)
     }
 
     /// Returns the number of a `user` by its JSON text, and where its `extra` stands in that, if it is known.
     pub(crate) fn known_user(&mut self, json: &str) -> Option<(u32, Span)> {
-        let (number, [extra, _]) = self.users.find(json, self.chunk)?;
+        let (number, [extra, ..]) = self.users.find(json, self.chunk)?;
         Some((number, extra))
     }
 
     /// Codes the `user` that `json` spells, and remembers it; `extra` is where its `extra` stands in that.
     pub(crate) fn user(&mut self, json: &str, user: &User<'_>, extra: Span) -> u32 {
         let codes = self.user_codes(user);
-        let spans = [extra, Span::default()];
+        let spans = [extra, Span::default(), Span::default()];
         self.users.learn(json, codes, spans, self.chunk)
     }
 
-    /// Returns the number of an `objectRef` by its JSON text, and where `name` and `uid` stand, if it is
+    /// Returns the number of an `objectRef` by its JSON text, and where `name`, `uid` and `resourceVersion` stand, if it is
     /// known.
-    pub(crate) fn known_object(&mut self, json: &str) -> Option<(u32, [Span; 2])> {
+    pub(crate) fn known_object(&mut self, json: &str) -> Option<(u32, Spans)> {
         self.objects.find(json, self.chunk)
     }
 
-    /// Codes the `objectRef` that `json` spells, and remembers it unless name or uid have escapes.
+    /// Codes the `objectRef` that `json` spells, and remembers it unless one of these texts has escapes.
     pub(crate) fn object(&mut self, json: &str, object: &ObjectRef<'_>) -> u32 {
         let codes = self.object_codes(object);
-        match (as_written(&object.name), as_written(&object.uid)) {
-            (Some(name), Some(uid)) => {
-                let spans = [Span::within(name, json), Span::within(uid, json)];
+        let texts = [&object.name, &object.uid, &object.resource_version].map(as_written);
+        match texts {
+            [Some(name), Some(uid), Some(version)] => {
+                let spans = [name, uid, version].map(|text| Span::within(text, json));
                 self.objects.learn(json, codes, spans, self.chunk)
             }
             _ => self.objects.add(codes),
@@ -482,7 +485,7 @@ impl Coder {
     /// Returns the number of `annotations` by their JSON text, and where the issued credential stands, if
     /// they are known.
     pub(crate) fn known_annotations(&mut self, json: &str) -> Option<(u32, Span)> {
-        let (number, [issued, _]) = self.annotations.find(json, self.chunk)?;
+        let (number, [issued, ..]) = self.annotations.find(json, self.chunk)?;
         Some((number, issued))
     }
 
@@ -492,7 +495,7 @@ impl Coder {
         let codes = self.annotation_codes(annotations);
         match as_written(&annotations.issued_credential_id) {
             Some(issued) => {
-                let spans = [Span::within(issued, json), Span::default()];
+                let spans = [Span::within(issued, json), Span::default(), Span::default()];
                 self.annotations.learn(json, codes, spans, self.chunk)
             }
             None => self.annotations.add(codes),
