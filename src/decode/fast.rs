@@ -63,10 +63,10 @@ pub(super) fn decode<'a>(
         event.details_uid = status.details_uid;
     }
     if cursor.has(b",\"requestObject\":") {
-        event.request_object = cursor.body()?;
+        event.request_object = cursor.body(coder)?;
     }
     if cursor.has(b",\"responseObject\":") {
-        event.response_object = cursor.body()?;
+        event.response_object = cursor.body(coder)?;
     }
     cursor.literal(b",\"requestReceivedTimestamp\":")?;
     event.received_at = cursor.at + 1;
@@ -281,8 +281,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads a body; `null` is none.
-    fn body(&mut self) -> Option<Span> {
-        Some(match self.raw()? {
+    fn body(&mut self, coder: &mut Coder) -> Option<Span> {
+        let start = self.at;
+        self.at = skip::body(self.line.as_bytes(), start, &mut coder.bodies)?;
+        Some(match self.line.get(start..self.at)? {
             "null" => Span::default(),
             raw => Span::of(raw, self.line),
         })

@@ -9,6 +9,7 @@
 //! stages; a failed authentication only one, `ResponseStarted`, with an empty `user`; the client may
 //! choose `auditID` and all of `sourceIPs` but the last.
 
+pub(crate) mod bodies;
 pub mod envelope;
 pub mod event;
 mod fast;

@@ -2,27 +2,60 @@
 //!
 //! Bodies are most of a log at the higher audit levels, and few rules look at them. `None` is for what is
 //! no JSON, and for what this does not take on though it may be JSON: white space between tokens, and
-//! more than 64 containers open around a value. The general path decides about both.
+//! more than [`DEEPEST`] containers open around a value. The general path decides about both.
 
 use wide::u8x16;
 
+use super::bodies::Bodies;
+
+/// Most containers that may be open.
+const DEEPEST: usize = 64;
+
+/// Containers in as many others are looked for among those that were skipped before: those of the objects in a list, and
+/// of what is in them.
+const KNOWN_DEPTHS: usize = 8;
+
 /// Returns the end of the value that starts at `at`.
-pub(super) fn value(bytes: &[u8], mut at: usize) -> Option<usize> {
+pub(super) fn value(bytes: &[u8], at: usize) -> Option<usize> {
+    skip(bytes, at, None)
+}
+
+/// Returns the end of the body that starts at `at`, parts of which `bodies` may know and learn.
+pub(super) fn body(bytes: &[u8], at: usize, bodies: &mut Bodies) -> Option<usize> {
+    skip(bytes, at, Some(bodies))
+}
+
+#[inline]
+fn skip(bytes: &[u8], mut at: usize, mut bodies: Option<&mut Bodies>) -> Option<usize> {
     // One bit per open container, the innermost lowest: 1 is an object.
-    let (mut kinds, mut depth) = (0_u64, 0_u32);
+    let (mut kinds, mut depth, mut deepest) = (0_u64, 0, 0);
+    // Where those are open that may be kept.
+    let mut starts = [0; KNOWN_DEPTHS];
     loop {
         match *bytes.get(at)? {
             open @ (b'{' | b'[') => {
                 let is_object = open == b'{';
-                at += 1;
-                if *bytes.get(at)? == open + 2 {
-                    at += 1; // `}` and `]` stand two behind their openers.
+                let may_be_known = depth < KNOWN_DEPTHS;
+                let bodies = bodies.as_deref().filter(|_| may_be_known);
+                if *bytes.get(at + 1)? == open + 2 {
+                    at += 2; // `}` and `]` stand two behind their openers.
+                } else if let Some((length, levels)) =
+                    bodies.and_then(|bodies| bodies.find(&bytes[at..]))
+                    && depth + levels <= DEEPEST
+                {
+                    at += length;
+                    deepest = deepest.max(depth + levels);
                 } else {
-                    if depth == 64 {
+                    if depth == DEEPEST {
                         return None;
                     }
+                    if may_be_known {
+                        starts[depth] = at;
+                    }
+                    at += 1;
                     kinds = kinds << 1 | u64::from(is_object);
                     depth += 1;
+                    deepest = deepest.max(depth);
                     if is_object {
                         at = key(bytes, at)?;
                     }
@@ -56,6 +89,9 @@ pub(super) fn value(bytes: &[u8], mut at: usize) -> Option<usize> {
             at += 1;
             kinds >>= 1;
             depth -= 1;
+            if let (Some(bodies), Some(start)) = (&mut bodies, starts.get(depth)) {
+                bodies.keep(&bytes[*start..at], deepest - depth);
+            }
         }
     }
 }
@@ -231,5 +267,49 @@ mod tests {
         let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
         assert_eq!(value(deep(65).as_bytes(), 0), Some(130));
         assert_eq!(value(deep(66).as_bytes(), 0), None);
+    }
+
+    /// What is known changes nothing: not of the text that it was learned from, nor of one that differs in a byte.
+    #[test]
+    fn bodies_end_where_they_do_without_what_is_known() {
+        let labels =
+            |n: usize| format!(r#"{{"app":"web-{n}","tier":"front","note":"a \"b\" \u00e9 c"}}"#);
+        let deep = "[".repeat(40) + &"]".repeat(40);
+        let element = |n: usize| {
+            let labels = labels(n % 2);
+            format!(
+                r#"{{"metadata":{{"name":"web","labels":{labels},"generation":{n}}},"spec":{{"containers":[{{"name":"c","image":"registry.example/web:1","args":["a","b",null,true,-1.5e3]}}],"deep":{deep}}}}}"#
+            )
+        };
+        let list = |range: std::ops::Range<usize>| {
+            let elements: Vec<String> = range.map(element).collect();
+            format!(r#"{{"kind":"List","items":[{}]}}"#, elements.join(","))
+        };
+        let mut bodies = Bodies::new();
+        for text in [list(0..3), list(1..5), list(0..3)] {
+            let end = body(text.as_bytes(), 0, &mut bodies);
+            assert_eq!(end, Some(text.len()));
+        }
+        let known = bodies.find(list(0..3).as_bytes());
+        assert_eq!(known, Some((list(0..3).len(), 43)));
+        let text = list(0..2);
+        for at in 0..text.len() {
+            for byte in *b"\"\\{}[],:0 t\n" {
+                let mut bytes = text.as_bytes().to_vec();
+                bytes[at] = byte;
+                assert_eq!(
+                    body(&bytes, 0, &mut bodies),
+                    value(&bytes, 0),
+                    "{at} {byte}"
+                );
+            }
+        }
+        // What is known counts as what it is where it stands.
+        let text = element(0);
+        for around in 0..DEEPEST {
+            let nested = "[".repeat(around) + &text + &"]".repeat(around);
+            let end = body(nested.as_bytes(), 0, &mut bodies);
+            assert_eq!(end, value(nested.as_bytes(), 0), "{around}");
+        }
     }
 }

@@ -12,6 +12,7 @@ use super::memo::Memo;
 use super::pieces::{ADDRESSES, ANNOTATION_CODES, OBJECT, ORIGIN, Table, USER};
 use super::template::{Seen, Template, Templates};
 use super::vocabulary::{NULL, Vocabulary, known, parse_list};
+use crate::decode::bodies::Bodies;
 use crate::decode::event::{Annotations, Event, ObjectRef, Span, Text, User};
 use crate::decode::time::Clock;
 
@@ -228,6 +229,7 @@ pub struct Coder {
     annotations: Pieces<ANNOTATION_CODES>,
     legacy_keys: HashMap<[u32; 4], u32>,
     templates: Templates,
+    pub(crate) bodies: Bodies,
     pub(crate) clock: Clock,
     /// The chunk that the tables are of.
     chunk: u32,
@@ -296,6 +298,7 @@ impl Coder {
             annotations: Pieces::new(),
             legacy_keys: HashMap::new(),
             templates: Templates::new(),
+            bodies: Bodies::new(),
             clock: Clock::default(),
             chunk: 0,
         }
