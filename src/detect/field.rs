@@ -8,7 +8,7 @@
 use crate::frame::{Column, ColumnType};
 use crate::rules::words::closest;
 
-use super::path::{Path, PathError};
+use super::path::{Path, PathError, Paths};
 use super::view::Derived;
 
 /// Where a field is.
@@ -17,7 +17,7 @@ pub enum Field {
     /// A column of the frame.
     Column(Column),
     /// Paths into one region of the record; the field's values are those of all of them.
-    Body(Region, Vec<Path>),
+    Body(Region, Paths),
     /// A value that follows from columns.
     Derived(Derived),
     /// The record's raw text: keywords.
@@ -177,7 +177,7 @@ impl Field {
         ];
         for (keys, region) in regions {
             if let Some(below) = path.below(keys) {
-                return Ok(Self::Body(region, vec![below]));
+                return Ok(Self::Body(region, vec![below].into()));
             }
         }
         if let Some(paths) = pod_paths(name) {
@@ -191,7 +191,7 @@ impl Field {
             .is_some_and(|joined| WHOLE.contains(&joined.as_str()))
             || OPEN.iter().any(|keys| path.below(keys).is_some());
         if is_known {
-            Ok(Self::Body(Region::Whole, vec![path]))
+            Ok(Self::Body(Region::Whole, vec![path].into()))
         } else {
             Err(unknown(name))
         }
@@ -246,7 +246,7 @@ fn element(name: &str) -> Option<Derived> {
 }
 
 /// Returns the paths of a name that stands for several places in a workload.
-fn pod_paths(name: &str) -> Option<Vec<Path>> {
+fn pod_paths(name: &str) -> Option<Paths> {
     let below = |prefix: &str| {
         name.strip_prefix(prefix)
             .filter(|rest| rest.is_empty() || rest.starts_with(['.', '[', '\\']))
@@ -271,7 +271,8 @@ fn pod_paths(name: &str) -> Option<Vec<Path>> {
             .flat_map(|spec| CONTAINERS.map(|list| format!("{spec}.{list}")));
         lists.map(|list| format!("{list}{rest}")).collect()
     };
-    places.iter().map(|place| Path::parse(place).ok()).collect()
+    let paths: Option<Vec<Path>> = places.iter().map(|place| Path::parse(place).ok()).collect();
+    Some(paths?.into())
 }
 
 fn wrong_path(name: &str, error: PathError) -> FieldError {

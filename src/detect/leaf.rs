@@ -91,7 +91,7 @@ impl Leaf {
     pub(super) fn keep(&self, keys: &mut Keys) {
         let keep = |field: &Field, keys: &mut Keys| {
             if let Field::Body(_, paths) = field {
-                for path in paths {
+                for path in &**paths {
                     path.keep(keys);
                 }
             }

@@ -6,6 +6,7 @@
 //! counts. Exact keys are written `["a.b"]`, `['a.b']`, `"a.b"` or `a\.b`.
 
 use std::fmt;
+use std::ops::{Deref, Range};
 
 use super::json::{Json, Keys};
 
@@ -256,6 +257,81 @@ impl Path {
     }
 }
 
+/// Paths to the values of one field.
+///
+/// Many begin alike, as those to the containers of what makes Pods, and go there together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Paths {
+    all: Vec<Path>,
+    /// By path: how many steps it begins with that the path before does, too.
+    shared: Vec<usize>,
+}
+
+impl From<Vec<Path>> for Paths {
+    fn from(all: Vec<Path>) -> Self {
+        let shared = all.windows(2).map(|pair| {
+            let [before, path] = [&pair[0], &pair[1]];
+            let steps = before.steps.iter().zip(&path.steps);
+            let is_same = |(one, other): &(&Step, &Step)| {
+                let keys = (before.key(one), path.key(other));
+                keys.0.is_some() && keys.0 == keys.1
+            };
+            steps.take_while(is_same).count()
+        });
+        let shared = [0].into_iter().chain(shared).collect();
+        Self { all, shared }
+    }
+}
+
+impl Deref for Paths {
+    type Target = [Path];
+
+    fn deref(&self) -> &[Path] {
+        &self.all
+    }
+}
+
+impl Paths {
+    /// Appends to `found` every value at the paths, path by path.
+    pub fn find<'v, 'a>(&self, value: &'v Json<'a>, found: &mut Vec<&'v Json<'a>>) {
+        self.walk(0..self.all.len(), 0, value, found);
+    }
+
+    /// Follows paths that have come to `value` together, by so many steps.
+    fn walk<'v, 'a>(
+        &self,
+        mut paths: Range<usize>,
+        n_steps: usize,
+        value: &'v Json<'a>,
+        found: &mut Vec<&'v Json<'a>>,
+    ) {
+        let object = match value {
+            Json::Object(object) if paths.len() > 1 && !object.has_dots() => object,
+            // What is found of one path comes before what is found of the next.
+            _ => {
+                for path in &self.all[paths] {
+                    path.walk(&path.steps[n_steps..], value, found);
+                }
+                return;
+            }
+        };
+        while let Some(first) = paths.next() {
+            let path = &self.all[first];
+            let mut others = paths.clone();
+            let end = others.find(|&at| self.shared[at] <= n_steps);
+            paths.start = end.unwrap_or(paths.end);
+            match path.steps.get(n_steps) {
+                None => found.push(value),
+                Some(step) => {
+                    if let Some(value) = path.key(step).and_then(|key| object.get(key)) {
+                        self.walk(first..paths.start, n_steps + 1, value, found);
+                    }
+                }
+            }
+        }
+    }
+}
+
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, step) in self.steps.iter().enumerate() {
@@ -326,6 +402,37 @@ mod tests {
         check("c[9].i", &value, &[]);
         check(r"c\[*\].i", &value, &[json!("a"), json!("b")]);
         check("n.i", &value, &[json!("z")]);
+    }
+
+    #[test]
+    fn paths_that_begin_alike_find_what_each_does() {
+        let names = [
+            "a.b", "a.b.c", "a.b.d", "a.e", "a", "f[0].b", "f[0].c", "'a'.b", "a.e.b", "a.e",
+        ];
+        let all: Vec<Path> = names
+            .iter()
+            .map(|name| Path::parse(name).unwrap())
+            .collect();
+        let paths = Paths::from(all.clone());
+        assert_eq!(paths.shared, [0, 2, 2, 1, 1, 0, 1, 0, 1, 2]);
+        let values = [
+            json!({"a": {"b": {"c": 1, "d": [2]}, "e": 3}, "f": [{"b": 4, "c": 5}]}),
+            json!({"a": [{"b": {"c": 1}, "e": 2}, {"b": 3, "e": {"b": 4}}], "f": {"b": 5}}),
+            json!({"a": {"b.c": 1, "b": {"c": 2, "d": 3}, "e": [4, {"b": 5}]}, "a.b": {"d": 6}}),
+            json!([{"a": {"b": 1}}, 2]),
+            json!(null),
+        ];
+        for value in values {
+            let text = value.to_string();
+            let json = Json::parse(&text, &Keys::all());
+            let (mut found, mut expected) = (Vec::new(), Vec::new());
+            paths.find(&json, &mut found);
+            for path in &all {
+                path.find(&json, &mut expected);
+            }
+            assert_eq!(found, expected, "{text}");
+            assert!(!expected.is_empty() || value.is_null());
+        }
     }
 
     #[test]

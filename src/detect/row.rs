@@ -8,6 +8,7 @@ use super::compile::CompiledRules;
 use super::field::{Field, Region};
 use super::json::Json;
 use super::leaf::{Leaf, LeafTest, Place};
+use super::path::Paths;
 use super::value::{Number, Scalar, Values};
 use super::view;
 use crate::frame::{Column, ColumnType, EventFrame, NULL, Vocabulary};
@@ -178,7 +179,7 @@ impl<'p, 'e> Row<'p, 'e> {
                 view::object(verb, raw, response, &self.rules.keys)
             }
             Region::Subjects | Region::Csr => {
-                self.parse(&Field::Body(Region::Object, Vec::new()));
+                self.parse(&Field::Body(Region::Object, Paths::default()));
                 let object = self.regions[Region::Object as usize].as_ref();
                 let object = object.expect("it was just parsed");
                 if *region == Region::Csr {
@@ -201,9 +202,7 @@ impl<'p, 'e> Row<'p, 'e> {
                 let value = self.regions[*region as usize].as_ref();
                 // A view of nothing is no value, not even null.
                 if let Some(value) = value.filter(|value| !(region.is_view() && value.is_null())) {
-                    for path in paths {
-                        path.find(value, &mut found);
-                    }
+                    paths.find(value, &mut found);
                 }
                 Values::Found(found)
             }
