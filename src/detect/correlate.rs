@@ -39,9 +39,11 @@ pub(super) struct Correlation {
     windows: [HashMap<Box<[u32]>, Window>; 2],
     /// Requests without a value to group by, or to measure.
     n_ungrouped: u64,
+    /// The groups of the request at hand: room that serves again.
+    groups: Vec<(Box<[u32]>, Entry)>,
 }
 
-remembers!(Correlation: [windows, n_ungrouped], anew [rule, terms]);
+remembers!(Correlation: [windows, n_ungrouped], anew [rule, terms, groups]);
 
 /// What it says.
 #[derive(Clone)]
@@ -182,6 +184,7 @@ impl Correlation {
             terms,
             windows: [HashMap::new(), HashMap::new()],
             n_ungrouped: 0,
+            groups: Vec::new(),
         })
     }
 
@@ -202,7 +205,6 @@ impl Correlation {
         let terms = &self.terms;
         let mut has_begun = false;
         // Rules that group by the same columns are one event; aliases may part them.
-        let mut seen: Vec<(Box<[u32]>, Entry)> = Vec::new();
         for (position, _) in (0..)
             .zip(&terms.bases)
             .filter(|(_, base)| matched.contains(base))
@@ -213,12 +215,12 @@ impl Correlation {
                 self.n_ungrouped += 1;
                 continue;
             };
-            match seen.iter_mut().find(|(other, _)| *other == group) {
+            match self.groups.iter_mut().find(|(other, _)| *other == group) {
                 Some((_, known)) => known.bases |= entry.bases,
-                None => seen.push((group, entry)),
+                None => self.groups.push((group, entry)),
             }
         }
-        for (group, entry) in seen {
+        for (group, entry) in self.groups.drain(..) {
             let window = self.windows[order].entry(group).or_default();
             has_begun |= if let Condition::Expression(tree) = &terms.condition {
                 window.recent.push_back(Entry {

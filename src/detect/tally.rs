@@ -40,21 +40,33 @@ pub struct Tally {
     pub writes: u64,
     /// The earliest requests' places in the log, at most as many as asked for, in log order.
     pub evidence: Vec<Evidence>,
-    usernames: Codes,
-    impersonated: Codes,
-    credentials: Codes,
-    kinds: Codes,
-    peers: Codes,
-    agents: Codes,
-    verbs: Codes,
-    resources: Codes,
-    subresources: Codes,
-    namespaces: Codes,
-    reasons: Codes,
+    /// By [`Of`].
+    codes: [Codes; N_CODES],
+    /// What the last request had of them, and whether it changed something: many are as the one before.
+    #[serde(skip)]
+    last_codes: Option<([u32; N_CODES], bool)>,
     names: BTreeSet<Box<str>>,
     unnamed: bool,
     commands: BTreeSet<Box<str>>,
 }
+
+/// What is said of requests by code.
+#[derive(Clone, Copy)]
+enum Of {
+    Username,
+    Impersonated,
+    Credential,
+    Kind,
+    Peer,
+    Agent,
+    Verb,
+    Resource,
+    Subresource,
+    Namespace,
+    Reason,
+}
+
+const N_CODES: usize = Of::Reason as usize + 1;
 
 /// What a tally takes of a request: kept while it is open whether the request is part of any.
 #[derive(Clone, Serialize, Deserialize)]
@@ -62,17 +74,8 @@ pub struct Trace<'a> {
     /// Stage time.
     pub ts: i64,
     code: u32,
-    username: u32,
-    impersonated: u32,
-    credential: u32,
-    kind: u32,
-    peer: u32,
-    agent: u32,
-    verb: u32,
-    resource: u32,
-    subresource: u32,
-    namespace: u32,
-    reason: u32,
+    /// By [`Of`].
+    codes: [u32; N_CODES],
     #[serde(serialize_with = "redacted")]
     name: Cow<'a, str>,
     /// Of exec, without secrets.
@@ -106,17 +109,20 @@ impl<'a> Trace<'a> {
         Self {
             ts: request.ts,
             code: request.code,
-            username: request.username(),
-            impersonated: request.imp_username(),
-            credential: request.credential(),
-            kind: request.identity_kind(),
-            peer: request.peer_ip(),
-            agent: request.user_agent(),
-            verb: request.verb(),
-            resource: request.resource(),
-            subresource: request.subresource(),
-            namespace: request.namespace(),
-            reason: request.authz_reason(),
+            // In the order of `Of`.
+            codes: [
+                request.username(),
+                request.imp_username(),
+                request.credential(),
+                request.identity_kind(),
+                request.peer_ip(),
+                request.user_agent(),
+                request.verb(),
+                request.resource(),
+                request.subresource(),
+                request.namespace(),
+                request.authz_reason(),
+            ],
             name: request.name().into(),
             command: is_exec.then(|| redact_command(&argv(request.request_uri())).into()),
             stage: request.stage_code(),
@@ -196,21 +202,10 @@ impl Tally {
         self.count += 1;
         self.succeeded += u64::from(is_success(trace.code));
         self.refused += u64::from(trace.code == 401 || trace.code == 403);
-        self.writes += u64::from(is_write(vocabulary.text(trace.verb)));
+        self.writes += u64::from(self.add_codes(trace.codes, vocabulary));
         if self.evidence.len() < evidence_limit {
             self.evidence.push(trace.evidence(vocabulary));
         }
-        self.usernames.add(trace.username);
-        self.impersonated.add(trace.impersonated);
-        self.credentials.add(trace.credential);
-        self.kinds.add(trace.kind);
-        self.peers.add(trace.peer);
-        self.agents.add(trace.agent);
-        self.verbs.add(trace.verb);
-        self.resources.add(trace.resource);
-        self.subresources.add(trace.subresource);
-        self.namespaces.add(trace.namespace);
-        self.reasons.add(trace.reason);
         if let Some(command) = trace.command
             && self.commands.len() < COMMANDS
         {
@@ -221,6 +216,25 @@ impl Tally {
         } else if self.names.len() < NAMED && !self.names.contains(&*trace.name) {
             self.names.insert(trace.name.into());
         }
+    }
+
+    /// Adds the codes of a request; returns whether it changed something.
+    fn add_codes(&mut self, codes: [u32; N_CODES], vocabulary: &Vocabulary) -> bool {
+        if let Some((last, is_write)) = self.last_codes
+            && last == codes
+        {
+            return is_write;
+        }
+        for (known, code) in self.codes.iter_mut().zip(codes) {
+            known.add(code);
+        }
+        let is_write = is_write(vocabulary.text(codes[Of::Verb as usize]));
+        self.last_codes = Some((codes, is_write));
+        is_write
+    }
+
+    fn of(&self, what: Of) -> &Codes {
+        &self.codes[what as usize]
     }
 
     /// Adds single requests of which no more is known than their place.
@@ -252,20 +266,7 @@ impl Tally {
         self.evidence.extend(other.evidence);
         self.evidence.sort_by_key(|evidence| evidence.ts);
         self.evidence.truncate(evidence_limit);
-        let pairs = [
-            (&mut self.usernames, other.usernames),
-            (&mut self.impersonated, other.impersonated),
-            (&mut self.credentials, other.credentials),
-            (&mut self.kinds, other.kinds),
-            (&mut self.peers, other.peers),
-            (&mut self.agents, other.agents),
-            (&mut self.verbs, other.verbs),
-            (&mut self.resources, other.resources),
-            (&mut self.subresources, other.subresources),
-            (&mut self.namespaces, other.namespaces),
-            (&mut self.reasons, other.reasons),
-        ];
-        for (mine, theirs) in pairs {
+        for (mine, theirs) in self.codes.iter_mut().zip(other.codes) {
             theirs.0.into_iter().for_each(|code| mine.add(code));
         }
         self.unnamed |= other.unnamed;
@@ -282,10 +283,10 @@ impl Tally {
     /// Returns who it was, as far as it was one.
     pub fn actor(&self, vocabulary: &Vocabulary) -> Actor {
         Actor {
-            username: self.usernames.only(vocabulary),
-            kind: self.kinds.only(vocabulary),
-            credential_id: self.credentials.only(vocabulary),
-            impersonated: self.impersonated.only(vocabulary),
+            username: self.of(Of::Username).only(vocabulary),
+            kind: self.of(Of::Kind).only(vocabulary),
+            credential_id: self.of(Of::Credential).only(vocabulary),
+            impersonated: self.of(Of::Impersonated).only(vocabulary),
         }
     }
 
@@ -293,43 +294,43 @@ impl Tally {
     pub fn origin(&self, vocabulary: &Vocabulary) -> Origin {
         Origin {
             ips: self.peers(vocabulary),
-            user_agents: self.agents.texts(vocabulary),
+            user_agents: self.of(Of::Agent).texts(vocabulary),
         }
     }
 
     /// Returns the addresses, sorted.
     pub fn peers(&self, vocabulary: &Vocabulary) -> Vec<String> {
-        self.peers.texts(vocabulary)
+        self.of(Of::Peer).texts(vocabulary)
     }
 
     /// Returns the resources, sorted.
     pub fn resources(&self, vocabulary: &Vocabulary) -> Vec<String> {
-        self.resources.texts(vocabulary)
+        self.of(Of::Resource).texts(vocabulary)
     }
 
     /// Returns the verbs, sorted.
     pub fn verbs(&self, vocabulary: &Vocabulary) -> Vec<String> {
-        self.verbs.texts(vocabulary)
+        self.of(Of::Verb).texts(vocabulary)
     }
 
     /// Returns the user names, sorted.
     pub fn usernames(&self, vocabulary: &Vocabulary) -> Vec<String> {
-        self.usernames.texts(vocabulary)
+        self.of(Of::Username).texts(vocabulary)
     }
 
     /// Returns the keys of the credentials, sorted.
     pub fn credentials(&self, vocabulary: &Vocabulary) -> Vec<String> {
-        self.credentials.texts(vocabulary)
+        self.of(Of::Credential).texts(vocabulary)
     }
 
     /// Returns the impersonated names, sorted.
     pub fn impersonated(&self, vocabulary: &Vocabulary) -> Vec<String> {
-        self.impersonated.texts(vocabulary)
+        self.of(Of::Impersonated).texts(vocabulary)
     }
 
     /// Returns the authorizer's reasons, sorted.
     pub fn authz_reasons(&self, vocabulary: &Vocabulary) -> Vec<String> {
-        self.reasons.texts(vocabulary)
+        self.of(Of::Reason).texts(vocabulary)
     }
 
     /// Returns the names of objects, sorted.
@@ -339,12 +340,12 @@ impl Tally {
 
     /// Returns the namespaces, sorted.
     pub fn namespaces(&self, vocabulary: &Vocabulary) -> Vec<String> {
-        self.namespaces.texts(vocabulary)
+        self.of(Of::Namespace).texts(vocabulary)
     }
 
     /// Returns the user agents, sorted.
     pub fn agents(&self, vocabulary: &Vocabulary) -> Vec<String> {
-        self.agents.texts(vocabulary)
+        self.of(Of::Agent).texts(vocabulary)
     }
 
     /// Returns the commands of exec, sorted.
@@ -360,9 +361,9 @@ impl Tally {
             _ => None,
         };
         Target {
-            resource: self.resources.only(vocabulary),
-            subresource: self.subresources.only(vocabulary),
-            namespace: self.namespaces.only(vocabulary),
+            resource: self.of(Of::Resource).only(vocabulary),
+            subresource: self.of(Of::Subresource).only(vocabulary),
+            namespace: self.of(Of::Namespace).only(vocabulary),
             name,
         }
     }
