@@ -47,7 +47,8 @@ const ID: usize = 36;
 /// Longest version: digits of a number of 64 bits (kubernetes/kubernetes `storage/api_object_versioner.go`).
 const VERSION_MAX: usize = 20;
 
-/// How many more lines with the hash of one may be others than the same before all with that hash are hashed as a whole.
+/// How many lines may have the hash of another in vain, of which one that is the same makes up for one, before all with that
+/// hash are hashed as a whole.
 const STRIKES: u8 = 8;
 
 /// Where a line has the values that may differ.
