@@ -69,7 +69,8 @@ impl Leaf {
 }
 
 impl Leaf {
-    /// Returns whether it may differ between rows of one template: those that have all but audit ID and times in common.
+    /// Returns whether it may differ between rows of one template: those that have all but audit ID, times and the version of
+    /// their object in common.
     pub(super) fn is_of_row(&self) -> bool {
         let of_row = |field: &Field| match field {
             Field::Column(column) => {
