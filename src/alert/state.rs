@@ -11,6 +11,8 @@
 //!
 //! The folder is for the owner alone (0700, files 0600), since the memory holds user names and addresses.
 
+mod memory;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -19,8 +21,6 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, params};
 use serde::de::DeserializeOwned;
-
-mod memory;
 
 use super::decide::Decided;
 use super::figures::Totals;
@@ -331,12 +331,7 @@ impl State {
     /// # Errors
     /// When they cannot be written.
     pub fn keep_totals(&mut self, totals: &str) -> Result<(), StateError> {
-        let sql = "INSERT OR REPLACE INTO parts (name, data, sum) VALUES ('totals', ?1, ?2)";
-        let totals = totals.as_bytes();
-        let kept = self
-            .connection
-            .execute(sql, params![totals, checksum(totals)]);
-        kept.map(|_| ()).map_err(|cause| self.error(cause))
+        put_part(&self.connection, "totals", totals.as_bytes()).map_err(|cause| self.error(cause))
     }
 
     /// Copies the state as it is now to the generation before, if that has become old.
@@ -541,8 +536,8 @@ fn damaged(path: &Path, what: String) -> StateError {
 }
 
 /// Returns `data` if it is what was written under `name`.
-fn verified(path: &Path, name: &str, data: Vec<u8>, sum: i64) -> Result<Vec<u8>, StateError> {
-    if checksum(&data) == sum {
+fn verified<D: AsRef<[u8]>>(path: &Path, name: &str, data: D, sum: i64) -> Result<D, StateError> {
+    if checksum(data.as_ref()) == sum {
         Ok(data)
     } else {
         Err(damaged(path, format!("`{name}` has another checksum")))
@@ -562,16 +557,16 @@ fn part(path: &Path, connection: &Connection, name: &str) -> Result<Option<Vec<u
         .transpose()
 }
 
+fn put_part(connection: &Connection, name: &str, data: &[u8]) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO parts (name, data, sum) VALUES (?1, ?2, ?3)";
+    connection.execute(sql, params![name, data, checksum(data)])?;
+    Ok(())
+}
+
 fn write(transaction: &Transaction<'_>, commit: &Commit, runs: u64) -> rusqlite::Result<()> {
-    let part = |name: &str, data: &[u8]| {
-        transaction.execute(
-            "INSERT OR REPLACE INTO parts (name, data, sum) VALUES (?1, ?2, ?3)",
-            params![name, data, checksum(data)],
-        )
-    };
-    part("cursors", commit.cursors.as_bytes())?;
-    part("runs", runs.to_string().as_bytes())?;
-    part("totals", commit.totals.as_bytes())?;
+    put_part(transaction, "cursors", commit.cursors.as_bytes())?;
+    put_part(transaction, "runs", runs.to_string().as_bytes())?;
+    put_part(transaction, "totals", commit.totals.as_bytes())?;
     for (cluster, memory) in &commit.memory {
         memory::write(transaction, cluster, memory.parts())?;
     }

@@ -17,11 +17,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use fastcdc::v2020::FastCDC;
+use rusqlite::Connection;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, params};
-use xxhash_rust::xxh3::xxh3_64;
 
-use super::{StateError, checksum, damaged, database_error};
+use super::{StateError, checksum, damaged, database_error, put_part, verified};
 use crate::pipeline::{Memory, Parts};
 
 /// The rows of a cluster, by the name of its head.
@@ -37,7 +36,7 @@ fn head_of(cluster: &str) -> String {
     format!("memory:{cluster}")
 }
 
-fn piece_of(row: &str, hash: u64) -> String {
+fn piece_of(row: &str, hash: i64) -> String {
     format!("{row}\0{hash:016x}")
 }
 
@@ -62,9 +61,7 @@ pub(super) fn read(
         let ValueRef::Blob(packed) = row.get_ref(1).map_err(wrong)? else {
             return Err(is("holds no bytes"));
         };
-        if checksum(packed) != row.get::<_, i64>(2).map_err(wrong)? {
-            return Err(is("has another checksum"));
-        }
+        let packed = verified(path, &name, packed, row.get(2).map_err(wrong)?)?;
         let bytes = unpack(packed).ok_or_else(|| is("cannot be unpacked"))?;
         let Some(part) = name[head.len()..].strip_prefix('\0') else {
             parts.insert(Memory::HEAD.to_owned(), bytes);
@@ -80,7 +77,7 @@ pub(super) fn read(
         let row = format!("{head}\0{part}");
         let mut whole = Vec::new();
         for hash in list.as_chunks().0 {
-            let name = piece_of(&row, u64::from_le_bytes(*hash));
+            let name = piece_of(&row, i64::from_le_bytes(*hash));
             let missing = || damaged(path, format!("`{name}` is not there"));
             whole.extend_from_slice(pieces.get(&name).ok_or_else(missing)?);
         }
@@ -100,11 +97,9 @@ pub(super) fn write<'p>(
         .prepare(&format!("SELECT name FROM parts WHERE {OF_CLUSTER}"))?
         .query_map([&head], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    let mut insert =
-        connection.prepare("INSERT OR REPLACE INTO parts (name, data, sum) VALUES (?1, ?2, ?3)")?;
-    let mut put = |row: &str, bytes: &[u8]| {
+    let put = |row: &str, bytes: &[u8]| {
         let packed = zstd::bulk::compress(bytes, LEVEL).expect("nothing fails between buffers");
-        insert.execute(params![row, packed, checksum(&packed)])
+        put_part(connection, row, &packed)
     };
     for (name, bytes) in parts {
         let row = match name {
@@ -126,7 +121,7 @@ pub(super) fn write<'p>(
         let mut list = Vec::new();
         for cut in FastCDC::new(bytes, least, average, most) {
             let piece = &bytes[cut.offset..][..cut.length];
-            let hash = xxh3_64(piece);
+            let hash = checksum(piece);
             let name = piece_of(&row, hash);
             if !gone.remove(&name) {
                 put(&name, piece)?;
@@ -181,8 +176,8 @@ mod tests {
 
     /// Returns bytes that do not repeat.
     fn noise(length: u64) -> Vec<u8> {
-        let numbers = (0..length / 8).map(|n| xxh3_64(&n.to_le_bytes()));
-        numbers.flat_map(u64::to_le_bytes).collect()
+        let numbers = (0..length / 8).map(|n| checksum(&n.to_le_bytes()));
+        numbers.flat_map(i64::to_le_bytes).collect()
     }
 
     #[test]
