@@ -15,6 +15,7 @@ use super::ledger::{Entry, Ledger};
 use crate::detect::request::Request;
 use crate::detect::view;
 use crate::frame::coder::service_account;
+use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
 
 /// How long API servers remember a good token (kubernetes/apiserver, success cache: 10 s), and a little.
@@ -74,21 +75,21 @@ pub struct Deaths {
 impl Deaths {
     /// Notes what `request` does to credentials: a deletion ends some, a creation is remembered.
     pub fn note(&mut self, request: &Request<'_>, ledger: &Ledger, vocabulary: &Vocabulary) {
-        // Most requests read: they are done with after one look.
+        // Most requests are about other objects: they are done with after one look.
+        let is_bearer = matches!(
+            request.resource(),
+            known::SECRETS | known::SERVICE_ACCOUNTS | known::PODS
+        );
+        if !is_bearer || request.subresource() != NULL || !request.succeeded() {
+            return;
+        }
         let verb = vocabulary.text(request.verb());
         let made = verb == "create";
         if !made && !matches!(verb, "delete" | "deletecollection") {
             return;
         }
-        let resource = vocabulary.text(request.resource());
-        if !matches!(resource, "secrets" | "serviceaccounts" | "pods")
-            || !request.succeeded()
-            || !vocabulary.text(request.subresource()).is_empty()
-        {
-            return;
-        }
         let subject = Subject {
-            resource,
+            resource: vocabulary.text(request.resource()),
             namespace: vocabulary.text(request.namespace()),
             name: request.name(),
         };

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Deaths;
 use crate::detect::request::{Request, Sighting};
+use crate::detect::templates::Templates;
 use crate::frame::{NULL, Vocabulary};
 
 /// How many distinct paths a use remembers, to recognise the same program by what it asks for.
@@ -107,6 +108,9 @@ pub struct Use {
     /// The request that came first.
     pub sighting: Sighting,
     paths: Vec<u32>,
+    /// Templates of which there was a request that was served: their paths are noted.
+    #[serde(skip)]
+    templates: Templates<()>,
 }
 
 /// What is older is forgotten: times, in microseconds.
@@ -206,6 +210,7 @@ impl Ledger {
                 count: 0,
                 sighting: request.sighting(),
                 paths: Vec::new(),
+                templates: Templates::default(),
             });
             entry.uses.len() - 1
         });
@@ -214,8 +219,12 @@ impl Ledger {
         used.last = used.last.max(request.ts);
         used.last_received = used.last_received.max(request.received);
         used.count += 1;
-        if used.paths.len() < PATHS && request.succeeded() {
+        if used.paths.len() < PATHS
+            && request.succeeded()
+            && used.templates.get(request.template).is_none()
+        {
             used.note(path_key(request.path()));
+            used.templates.insert(request.template, ());
         }
     }
 

@@ -124,7 +124,7 @@ struct Entry {
     /// In millionths.
     figure: i64,
     /// Gone once it is in an episode.
-    trace: Option<Trace<'static>>,
+    trace: Option<Trace>,
 }
 
 impl Correlation {
@@ -224,7 +224,7 @@ impl Correlation {
             let window = self.windows[order].entry(group).or_default();
             has_begun |= if let Condition::Expression(tree) = &terms.condition {
                 window.recent.push_back(Entry {
-                    trace: Some(Trace::kept(request)),
+                    trace: Some(Trace::of(request)),
                     ..entry
                 });
                 window.judge(tree, Some(request.ts), terms.timespan_us, context)
@@ -427,7 +427,7 @@ impl Terms {
             .episodes
             .last()
             .is_some_and(|episode| episode.tally.last >= from);
-        entry.trace = (!running).then(|| Trace::kept(request));
+        entry.trace = (!running).then(|| Trace::of(request));
         window.recent.push_back(entry);
         let measure = self.measure(window);
         if running {

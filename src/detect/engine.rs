@@ -3,9 +3,10 @@
 //! Feeds every request to the ledger, the rules' sessions, the correlations and the analytics, and
 //! draws the findings at the end. Nothing here depends on chunks, threads or the order of hash maps.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::{Equivalent, HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::analytics::anonymous_grant::AnonymousGrant;
@@ -63,8 +64,10 @@ pub struct Engine<'r> {
     correlations: Vec<Correlation>,
     /// By rule: the correlations that look at it, by their place in `correlations`.
     correlated: Vec<Vec<u32>>,
-    /// Correlations that the request at hand is for.
-    due: BTreeSet<u32>,
+    /// Correlations that the request at hand is for, the first one on top.
+    due: BinaryHeap<Reverse<u32>>,
+    /// What the request at hand is grouped by: room that serves again.
+    group: Vec<u32>,
     ledger: Ledger,
     deaths: Deaths,
     /// Kept only if credentials are to be listed.
@@ -118,6 +121,16 @@ impl HitGroup {
     }
 }
 
+/// The key of a group of hits: to look for it costs no room. It has the hash of what it is equivalent to.
+#[derive(Hash)]
+struct HitKey<'k>(u32, &'k [u32]);
+
+impl Equivalent<(u32, Box<[u32]>)> for HitKey<'_> {
+    fn equivalent(&self, (rule, key): &(u32, Box<[u32]>)) -> bool {
+        self.0 == *rule && *self.1 == **key
+    }
+}
+
 remembers!(
     each Engine<'_>: [
         hits, withheld, excluded, ledger, deaths, fates, makers, lives, requests
@@ -128,7 +141,7 @@ remembers!(
         unauthorized
     ],
     anew [
-        rules, compiled, vocabulary, evidence_limit, is_at_rest, groups, silent, matched, correlated, due,
+        rules, compiled, vocabulary, evidence_limit, is_at_rest, groups, silent, matched, correlated, due, group,
         audit_gap, machinery
     ]
 );
@@ -216,7 +229,8 @@ impl<'r> Engine<'r> {
             matched: Vec::new(),
             correlations,
             correlated,
-            due: BTreeSet::new(),
+            due: BinaryHeap::new(),
+            group: Vec::new(),
             ledger: Ledger::default(),
             deaths: Deaths::default(),
             fates: None,
@@ -432,12 +446,20 @@ impl<'r> Engine<'r> {
                 return; // Others say what it comes to.
             }
         }
-        let key = key(request, &self.groups[rule as usize], vocabulary);
+        let columns = self.groups[rule as usize].iter();
+        self.group.clear();
+        self.group
+            .extend(columns.map(|&column| request.code_of(column, vocabulary)));
         let group = if held_by == 0 {
-            let group = self.hits.entry((rule, key));
-            group.or_insert_with(|| HitGroup::new(why()))
+            match self.hits.get_mut(&HitKey(rule, &self.group)) {
+                Some(group) => group,
+                None => {
+                    let group = self.hits.entry((rule, (*self.group).into()));
+                    group.or_insert_with(|| HitGroup::new(why()))
+                }
+            }
         } else {
-            let group = self.withheld.entry((rule, key, held_by));
+            let group = self.withheld.entry((rule, (*self.group).into(), held_by));
             group.or_insert_with(|| HitGroup::new(why()))
         };
         let gap = gap(&self.rules.rules[rule as usize].meta);
@@ -447,15 +469,21 @@ impl<'r> Engine<'r> {
     /// Feeds the rules that hit a request to the correlations, and those that hold then to others.
     fn correlate(&mut self, request: &Request<'_>, in_order: bool, context: &Context<'_>) {
         let of_rule = |rule: &u32| self.correlated[*rule as usize].iter();
-        self.due.extend(self.matched.iter().flat_map(of_rule));
+        let due = self.matched.iter().flat_map(of_rule);
+        self.due.extend(due.copied().map(Reverse));
+        let mut last = None;
         // Those that look at others come behind them.
-        while let Some(place) = self.due.pop_first() {
+        while let Some(Reverse(place)) = self.due.pop() {
+            if last.replace(place) == Some(place) {
+                continue;
+            }
             let correlation = &mut self.correlations[place as usize];
             if correlation.observe(&self.matched, request, in_order, context) {
                 let rule = correlation.rule;
                 self.matched
                     .push(u32::try_from(rule).expect("fewer than 2^32 rules"));
-                self.due.extend(&self.correlated[rule]);
+                let due = self.correlated[rule].iter();
+                self.due.extend(due.copied().map(Reverse));
             }
         }
     }

@@ -108,21 +108,22 @@ impl Fold {
         row_idx: usize,
         open: &mut Open,
     ) -> (bool, Option<Folded<'a>>) {
-        let detail = frame.detail(row_idx);
-        if !self.seen.insert(columns.ts(row_idx), detail.content) {
+        let (ts, detail) = (columns.ts(row_idx), frame.detail(row_idx));
+        if !self.seen.insert(ts, detail.content) {
             return (false, None);
         }
-        let request = columns.request(row_idx);
-        self.latest = self.latest.max(request.ts);
-        if request.is_final() {
-            open.0.remove(&detail.request);
+        self.latest = self.latest.max(ts);
+        if columns.is_final(row_idx) {
+            if !open.0.is_empty() {
+                open.0.remove(&detail.request);
+            }
             if !self.waiting.is_empty() {
                 self.waiting.remove(&detail.request);
             }
             return (
                 true,
                 Some(Folded {
-                    request,
+                    request: columns.request(row_idx),
                     hits: Hits::Row(hits, frame, row_idx),
                 }),
             );

@@ -49,6 +49,7 @@ mod screen;
 mod seen;
 pub mod supply;
 pub mod tally;
+pub(crate) mod templates;
 pub mod trace;
 pub mod tree;
 pub mod value;

@@ -55,6 +55,10 @@ pub struct Request<'a> {
     pub code: u32,
     /// Whether `system:masters` is among the groups of the user or the impersonated one.
     pub is_masters: bool,
+    /// What other requests have in common with it that differ in audit ID, times and version of the object only; 0 is unknown.
+    pub template: u64,
+    /// By [`NAMED`].
+    named: [u32; NAMED.len()],
     row: Row<'a>,
 }
 
@@ -94,6 +98,11 @@ pub(super) fn evidence(
         offset,
         length,
     }
+}
+
+/// Returns whether nothing follows a stage: a request is complete, panicked, or was refused for want of authentication.
+fn is_final(stage: Stage, code: u32) -> bool {
+    stage >= Stage::Complete || (stage == Stage::Started && code == 401)
 }
 
 /// Returns whether a status says that the server did what it was asked.
@@ -204,6 +213,7 @@ impl<'de> Deserialize<'de> for Request<'static> {
         if !written.row.is_sound() {
             return Err(D::Error::custom("the texts of a request end elsewhere"));
         }
+        let row = written.row;
         Ok(Self {
             key: written.key,
             stage: written.stage,
@@ -211,7 +221,9 @@ impl<'de> Deserialize<'de> for Request<'static> {
             received: written.received,
             code: written.code,
             is_masters: written.is_masters,
-            row: Row::Owned(written.row),
+            template: 0,
+            named: std::array::from_fn(|at| row.codes[position(&CODED, NAMED[at])]),
+            row: Row::Owned(row),
         })
     }
 }
@@ -238,6 +250,12 @@ impl<'a> RequestColumns<'a> {
         place_in_time(self.stage_times[row_idx], self.received[row_idx])
     }
 
+    /// Returns whether nothing more can follow row `row_idx`.
+    pub fn is_final(&self, row_idx: usize) -> bool {
+        let code = |column| self.frame.code(column, row_idx);
+        is_final(Stage::of(code(Column::Stage)), code(Column::Code))
+    }
+
     /// Reads row `row_idx` as the request it stands for, as far as that row tells.
     pub fn request(&self, row_idx: usize) -> Request<'a> {
         let frame = self.frame;
@@ -246,13 +264,16 @@ impl<'a> RequestColumns<'a> {
             0 => ts,
             received => received,
         };
+        let detail = frame.detail(row_idx);
         Request {
-            key: frame.detail(row_idx).request,
+            key: detail.request,
             stage: Stage::of(frame.code(Column::Stage, row_idx)),
             ts,
             received,
             code: frame.code(Column::Code, row_idx),
             is_masters: frame.is_masters(row_idx),
+            template: detail.template,
+            named: named(frame, row_idx),
             row: Row::At(frame, row_idx),
         }
     }
@@ -273,11 +294,11 @@ fn place_in_time(stage_time: i64, received: i64) -> i64 {
     }
 }
 
-/// Returns where `column` stands among [`CODED`].
-const fn position(column: Column) -> usize {
+/// Returns where `column` stands among `columns`.
+const fn position(columns: &[Column], column: Column) -> usize {
     let mut at = 0;
-    while at < CODED.len() {
-        if CODED[at] as usize == column as usize {
+    while at < columns.len() {
+        if columns[at] as usize == column as usize {
             return at;
         }
         at += 1;
@@ -285,46 +306,63 @@ const fn position(column: Column) -> usize {
     panic!("requests carry this column")
 }
 
-macro_rules! coded {
+macro_rules! named {
     ($($name:ident $column:ident;)*) => {
+        /// The columns that most requests are asked for: taken out of the frame once.
+        const NAMED: &[Column] = &[$(Column::$column,)*];
+
+        /// Takes their codes out of a frame.
+        fn named(frame: &EventFrame, row_idx: usize) -> [u32; NAMED.len()] {
+            [$(frame.code(Column::$column, row_idx),)*]
+        }
+
         impl Request<'_> {
             $(
                 #[doc = concat!("Returns the code of column `", stringify!($name), "`.")]
                 #[inline]
                 pub fn $name(&self) -> u32 {
-                    const POSITION: usize = position(Column::$column);
-                    self.coded(POSITION)
+                    const AT: usize = position(NAMED, Column::$column);
+                    self.named[AT]
                 }
             )*
         }
     };
 }
 
-coded! {
+// First those that tallies take: see `Request::tallied`.
+named! {
     username Username;
-    user_uid UserUid;
     imp_username ImpUsername;
     credential Credential;
-    credential_kind CredentialKind;
     identity_kind IdentityKind;
-    token_pod TokenPod;
-    token_pod_uid TokenPodUid;
     peer_ip PeerIp;
-    client_ip ClientIp;
-    api_group ApiGroup;
     user_agent UserAgent;
     verb Verb;
     resource Resource;
     subresource Subresource;
     namespace Namespace;
-    decision Decision;
     authz_reason AuthzReason;
+    user_uid UserUid;
+    credential_kind CredentialKind;
+    token_pod TokenPod;
+    token_pod_uid TokenPodUid;
+    client_ip ClientIp;
+    api_group ApiGroup;
+    decision Decision;
     legacy_token LegacyToken;
     stage_code Stage;
     file File;
+    user_groups UserGroups;
+    imp_groups ImpGroups;
 }
 
 impl Request<'_> {
+    /// Returns the codes that tallies take, in their order.
+    pub(super) fn tallied<const N: usize>(&self) -> &[u32; N] {
+        let codes = self.named.first_chunk();
+        codes.expect("they are named first")
+    }
+
     /// Returns the audit ID.
     pub fn audit_id(&self) -> &str {
         self.text(0)
@@ -394,9 +432,9 @@ impl Request<'_> {
         CODED.contains(&column) || TEXTS.contains(&column)
     }
 
-    /// Returns whether nothing more can follow: complete, panicked, or a refused authentication.
+    /// Returns whether nothing more can follow.
     pub fn is_final(&self) -> bool {
-        self.stage >= Stage::Complete || (self.stage == Stage::Started && self.code == 401)
+        is_final(self.stage, self.code)
     }
 
     /// Returns whether the server did what it was asked.
@@ -469,11 +507,6 @@ impl Request<'_> {
         }
     }
 
-    #[expect(
-        clippy::inline_always,
-        reason = "callers name the column: where it is kept is known then"
-    )]
-    #[inline(always)]
     fn coded(&self, position: usize) -> u32 {
         match &self.row {
             Row::At(frame, row) => frame.code(CODED[position], *row),

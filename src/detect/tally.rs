@@ -3,12 +3,12 @@
 //! A session is a run of requests of one group with no pause longer than its gap. Sessions are the
 //! same whatever order the requests come in.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::request::{Request, Sighting, evidence, is_success};
+use super::templates::Templates;
 use super::view::argv;
 use crate::finding::{Actor, Evidence, Origin, Target, Timestamp};
 use crate::frame::vocabulary::known;
@@ -45,12 +45,15 @@ pub struct Tally {
     /// What the last request had of them, and whether it changed something: many are as the one before.
     #[serde(skip)]
     last_codes: Option<([u32; N_CODES], bool)>,
+    /// Templates of which there was a request, so that another one has nothing new; whether they change something.
+    #[serde(skip)]
+    templates: Templates<bool>,
     names: BTreeSet<Box<str>>,
     unnamed: bool,
     commands: BTreeSet<Box<str>>,
 }
 
-/// What is said of requests by code.
+/// What is said of requests by code, in the order of [`Request::tallied`].
 #[derive(Clone, Copy)]
 enum Of {
     Username,
@@ -70,20 +73,20 @@ const N_CODES: usize = Of::Reason as usize + 1;
 
 /// What a tally takes of a request: kept while it is open whether the request is part of any.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Trace<'a> {
+pub struct Trace {
     /// Stage time.
     pub ts: i64,
     code: u32,
     /// By [`Of`].
     codes: [u32; N_CODES],
     #[serde(serialize_with = "redacted")]
-    name: Cow<'a, str>,
+    name: Box<str>,
     /// Of exec, without secrets.
     command: Option<Box<str>>,
     stage: u32,
     file: u32,
     #[serde(serialize_with = "redacted")]
-    audit_id: Cow<'a, str>,
+    audit_id: Box<str>,
     place: (u64, u64, u32),
 }
 
@@ -92,39 +95,15 @@ fn redacted<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error>
     redact(text).serialize(serializer)
 }
 
-impl<'a> Trace<'a> {
-    /// Takes it from a request, to be kept.
-    pub fn kept(request: &Request<'_>) -> Trace<'static> {
-        let trace = Trace::of(request, true);
-        Trace {
-            name: Cow::Owned(trace.name.into_owned()),
-            audit_id: Cow::Owned(trace.audit_id.into_owned()),
-            ..trace
-        }
-    }
-
-    /// Takes it from a request; the command only if it is wanted, as taking secrets out of it is slow.
-    fn of(request: &'a Request<'_>, wants_command: bool) -> Self {
-        let is_exec = wants_command && request.subresource() == known::EXEC;
+impl Trace {
+    /// Takes it from a request.
+    pub fn of(request: &Request<'_>) -> Self {
         Self {
             ts: request.ts,
             code: request.code,
-            // In the order of `Of`.
-            codes: [
-                request.username(),
-                request.imp_username(),
-                request.credential(),
-                request.identity_kind(),
-                request.peer_ip(),
-                request.user_agent(),
-                request.verb(),
-                request.resource(),
-                request.subresource(),
-                request.namespace(),
-                request.authz_reason(),
-            ],
+            codes: *request.tallied(),
             name: request.name().into(),
-            command: is_exec.then(|| redact_command(&argv(request.request_uri())).into()),
+            command: command(request),
             stage: request.stage_code(),
             file: request.file(),
             audit_id: request.audit_id().into(),
@@ -136,6 +115,12 @@ impl<'a> Trace<'a> {
         let codes = [self.stage, self.file];
         evidence(&self.audit_id, codes, self.ts, self.place, vocabulary)
     }
+}
+
+/// Returns the command of exec, without secrets.
+fn command(request: &Request<'_>) -> Option<Box<str>> {
+    let is_exec = request.subresource() == known::EXEC;
+    is_exec.then(|| redact_command(&argv(request.request_uri())).into())
 }
 
 /// Distinct codes in order of appearance, null included.
@@ -187,49 +172,65 @@ impl Tally {
 
     /// Adds one request.
     pub fn add(&mut self, request: &Request<'_>, vocabulary: &Vocabulary, evidence_limit: usize) {
-        let wants_command = self.commands.len() < COMMANDS;
-        self.add_trace(
-            Trace::of(request, wants_command),
-            vocabulary,
-            evidence_limit,
-        );
+        self.count(request.ts, request.code);
+        if self.evidence.len() < evidence_limit {
+            self.evidence.push(request.evidence(vocabulary));
+        }
+        if let Some(is_write) = self.templates.get(request.template) {
+            self.writes += u64::from(is_write);
+            return;
+        }
+        let is_write = self.add_codes(request.tallied(), vocabulary);
+        self.writes += u64::from(is_write);
+        self.add_name(request.name());
+        // Taking secrets out of one is slow.
+        if self.commands.len() < COMMANDS {
+            self.commands.extend(command(request));
+        }
+        self.templates.insert(request.template, is_write);
     }
 
     /// Adds one request by what was kept of it.
-    pub fn add_trace(&mut self, trace: Trace<'_>, vocabulary: &Vocabulary, evidence_limit: usize) {
-        self.first = self.first.min(trace.ts);
-        self.last = self.last.max(trace.ts);
-        self.count += 1;
-        self.succeeded += u64::from(is_success(trace.code));
-        self.refused += u64::from(trace.code == 401 || trace.code == 403);
-        self.writes += u64::from(self.add_codes(trace.codes, vocabulary));
+    pub fn add_trace(&mut self, trace: Trace, vocabulary: &Vocabulary, evidence_limit: usize) {
+        self.count(trace.ts, trace.code);
         if self.evidence.len() < evidence_limit {
             self.evidence.push(trace.evidence(vocabulary));
         }
-        if let Some(command) = trace.command
-            && self.commands.len() < COMMANDS
-        {
-            self.commands.insert(command);
+        self.writes += u64::from(self.add_codes(&trace.codes, vocabulary));
+        self.add_name(&trace.name);
+        if self.commands.len() < COMMANDS {
+            self.commands.extend(trace.command);
         }
-        if trace.name.is_empty() {
+    }
+
+    fn count(&mut self, ts: i64, code: u32) {
+        self.first = self.first.min(ts);
+        self.last = self.last.max(ts);
+        self.count += 1;
+        self.succeeded += u64::from(is_success(code));
+        self.refused += u64::from(code == 401 || code == 403);
+    }
+
+    fn add_name(&mut self, name: &str) {
+        if name.is_empty() {
             self.unnamed = true;
-        } else if self.names.len() < NAMED && !self.names.contains(&*trace.name) {
-            self.names.insert(trace.name.into());
+        } else if self.names.len() < NAMED && !self.names.contains(name) {
+            self.names.insert(name.into());
         }
     }
 
     /// Adds the codes of a request; returns whether it changed something.
-    fn add_codes(&mut self, codes: [u32; N_CODES], vocabulary: &Vocabulary) -> bool {
-        if let Some((last, is_write)) = self.last_codes
+    fn add_codes(&mut self, codes: &[u32; N_CODES], vocabulary: &Vocabulary) -> bool {
+        if let Some((last, is_write)) = &self.last_codes
             && last == codes
         {
-            return is_write;
+            return *is_write;
         }
-        for (known, code) in self.codes.iter_mut().zip(codes) {
+        for (known, &code) in self.codes.iter_mut().zip(codes) {
             known.add(code);
         }
         let is_write = is_write(vocabulary.text(codes[Of::Verb as usize]));
-        self.last_codes = Some((codes, is_write));
+        self.last_codes = Some((*codes, is_write));
         is_write
     }
 

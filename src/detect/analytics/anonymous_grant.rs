@@ -11,6 +11,7 @@ use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::Finding;
 use crate::frame::NULL;
+use crate::frame::vocabulary::known;
 use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
@@ -49,14 +50,12 @@ impl AnonymousGrant {
             vocabulary,
             evidence_limit,
         } = *context;
-        let resource = vocabulary.text(request.resource());
-        if matches!(resource, "rolebindings" | "clusterrolebindings")
-            && request.succeeded()
-            && matches!(
-                vocabulary.text(request.verb()),
-                "create" | "update" | "patch"
-            )
-        {
+        let is_binding = matches!(
+            request.resource(),
+            known::ROLE_BINDINGS | known::CLUSTER_ROLE_BINDINGS
+        );
+        let is_write = matches!(request.verb(), known::CREATE | known::UPDATE | known::PATCH);
+        if is_binding && is_write && request.succeeded() {
             let binding = match vocabulary.text(request.namespace()) {
                 "" => request.name().to_owned(),
                 namespace => format!("{}/{namespace}", request.name()),
@@ -67,7 +66,7 @@ impl AnonymousGrant {
                 None => drop(self.writes.insert(binding, new())),
             }
         }
-        if vocabulary.text(request.identity_kind()) == "anonymous"
+        if request.identity_kind() == known::ANONYMOUS
             && request.authz_reason() != NULL
             && vocabulary.text(request.decision()) == "allow"
         {

@@ -11,7 +11,7 @@ use super::{Context, Draft, counted, lasting, listed};
 use crate::detect::request::Request;
 use crate::detect::tally::{Sessions, Tally, is_write};
 use crate::finding::Finding;
-use crate::frame::{Column, NULL, Vocabulary};
+use crate::frame::{NULL, Vocabulary};
 use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
@@ -90,13 +90,7 @@ impl BreakGlass {
         if request.username() == NULL || (self.names.is_empty() && self.groups.is_empty()) {
             return None;
         }
-        let groups = [Column::UserGroups, Column::ImpGroups].map(|column| {
-            if self.groups.is_empty() {
-                NULL
-            } else {
-                request.code_of(column, vocabulary)
-            }
-        });
+        let groups = [request.user_groups(), request.imp_groups()];
         let key = [
             request.username(),
             request.imp_username(),

@@ -63,7 +63,7 @@ struct Holders {
     peers: Vec<Peer>,
     at: usize,
     /// The last window's requests; kept once there is a second address.
-    recent: VecDeque<Trace<'static>>,
+    recent: VecDeque<Trace>,
     returns: VecDeque<i64>,
     most_returns: usize,
     returned_home: u64,
@@ -289,7 +289,7 @@ impl SharedCredential {
         {
             holders.recent.pop_front();
         }
-        holders.recent.push_back(Trace::kept(request));
+        holders.recent.push_back(Trace::of(request));
         if holders.returns.len() >= settings.least_returns {
             let mut episode = Tally::empty();
             for trace in holders.recent.drain(..) {
