@@ -40,7 +40,7 @@ pub fn safe(text: &str) -> Cow<'_, str> {
 /// Tab, line feed and carriage return become `\t`, `\n` and `\r`, other hidden characters `\u{..}`,
 /// and combining marks past [`MAX_MARKS`] on one base become `[+N marks]`.
 pub fn clean(text: &str) -> Cow<'_, str> {
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    if is_plain(text) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
@@ -61,6 +61,9 @@ pub fn clean(text: &str) -> Cow<'_, str> {
 /// Never cuts inside a visible escape, nor between a base and its marks; reads no further than it
 /// shows, but for a run of marks.
 pub fn clip(text: &str, columns: usize) -> String {
+    if text.len() <= columns && is_plain(text) {
+        return text.to_owned();
+    }
     let mut out = String::new();
     let (mut used, mut fits) = (0, 0);
     for piece in pieces(text) {
@@ -95,7 +98,15 @@ pub fn is_hidden(c: char) -> bool {
 
 /// Returns how many terminal columns clean `text` takes, character by character as terminals count.
 pub fn columns(text: &str) -> usize {
+    if is_plain(text) {
+        return text.len();
+    }
     text.chars().map(char_columns).sum()
+}
+
+/// Returns whether `text` is nothing but printable ASCII, as most is: a column each.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// Breaks clean `text` at spaces into lines of at most `first` columns, then at most `rest`.
@@ -104,6 +115,9 @@ pub fn columns(text: &str) -> usize {
 ///
 /// Shape: at least one line.
 pub fn wrap(text: &str, first: usize, rest: usize) -> Vec<String> {
+    if text.len() <= first && is_plain(text) {
+        return vec![text.trim_end_matches(' ').to_owned()];
+    }
     let mut lines = Vec::new();
     let (mut line, mut used, mut room) = (String::new(), 0, first);
     for token in text.split_inclusive(' ') {
