@@ -21,6 +21,7 @@ use super::members::Members;
 use super::modifier::Modifiers;
 use super::request::Request;
 use super::tree::{Tree, UnknownDetection};
+use super::value::Values;
 use super::view;
 use crate::frame::Column;
 use crate::rules::{Rule, RuleBody, RuleError, RuleMeta, RuleSet};
@@ -176,7 +177,14 @@ impl CompiledRules {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let leaves = compiler.leaves;
+        let mut leaves = compiler.leaves;
+        let mut keys = view::keys();
+        for leaf in &leaves {
+            leaf.keep(&mut keys);
+        }
+        for leaf in &mut leaves {
+            leaf.last_keys = leaf.last_keys_in(&keys);
+        }
         let lists = lists
             .into_iter()
             .zip(&rules.lists)
@@ -211,10 +219,6 @@ impl CompiledRules {
                     None => coded.push((column, vec![leaf_idx])),
                 }
             }
-        }
-        let mut keys = view::keys();
-        for leaf in &leaves {
-            leaf.keep(&mut keys);
         }
         Ok(Self {
             rules,
@@ -549,9 +553,11 @@ impl<'r> Compiler<'r> {
             name: name.to_owned(),
             field: field.clone(),
             place: Place::of(field, &test),
+            holds_if_missing: test.matches(&Values::MISSING),
             test,
             values,
             prefilter: prefilter.map(|mark| Finder::new(mark).into_owned()),
+            last_keys: None,
         });
         self.by_key.insert(key, leaf_idx);
         Ok(Tree::Test(leaf_idx))

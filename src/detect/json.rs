@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use hashbrown::HashSet;
+use hashbrown::HashMap;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::value::Number;
@@ -83,29 +83,83 @@ impl<'a> Members<'a> {
 /// The keys that are kept.
 #[derive(Debug, Clone, Default)]
 pub struct Keys {
-    kept: HashSet<Box<str>>,
+    /// With their numbers.
+    kept: HashMap<Box<str>, u32>,
     keeps_all: bool,
+}
+
+/// Keys by their numbers.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KeySet(Vec<u64>);
+
+impl KeySet {
+    fn add(&mut self, number: u32) {
+        let (word, bit) = (number as usize / 64, number % 64);
+        if word >= self.0.len() {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << bit;
+    }
+
+    /// Returns whether it has any of `numbers`.
+    pub(super) fn has_any(&self, numbers: &[u32]) -> bool {
+        let has = |number: &u32| {
+            let word = self.0.get(*number as usize / 64);
+            word.is_some_and(|word| word >> (number % 64) & 1 == 1)
+        };
+        numbers.iter().any(has)
+    }
 }
 
 impl Keys {
     /// Returns a set that keeps every member.
     pub fn all() -> Self {
         Self {
-            kept: HashSet::new(),
+            kept: HashMap::new(),
             keeps_all: true,
         }
     }
 
     /// Keeps members of this key.
     pub fn keep(&mut self, key: &str) {
-        if !self.kept.contains(key) {
-            self.kept.insert(key.into());
+        if !self.kept.contains_key(key) {
+            let number = u32::try_from(self.kept.len()).expect("fewer than 2^32 keys");
+            self.kept.insert(key.into(), number);
+        }
+    }
+
+    /// Returns the number of a key that is kept by its name.
+    pub(super) fn number(&self, key: &str) -> Option<u32> {
+        self.kept.get(key).copied()
+    }
+
+    /// Returns the keys of all members within `value`, at any depth, that are kept by their names.
+    pub(super) fn within(&self, value: &Json<'_>) -> KeySet {
+        let mut keys = KeySet::default();
+        self.gather(value, &mut keys);
+        keys
+    }
+
+    fn gather(&self, value: &Json<'_>, keys: &mut KeySet) {
+        match value {
+            Json::List(elements) => elements
+                .iter()
+                .for_each(|element| self.gather(element, keys)),
+            Json::Object(members) => {
+                for (key, value) in &members.entries {
+                    if let Some(number) = self.number(key) {
+                        keys.add(number);
+                    }
+                    self.gather(value, keys);
+                }
+            }
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) => {}
         }
     }
 
     /// Returns whether members of this key are kept.
     pub fn keeps(&self, key: &str) -> bool {
-        self.keeps_all || self.kept.contains(key)
+        self.keeps_all || self.kept.contains_key(key)
     }
 }
 

@@ -23,6 +23,10 @@ pub(super) struct Leaf {
     pub(super) place: Place,
     /// A text without which the region cannot have the field.
     pub(super) prefilter: Option<Finder<'static>>,
+    /// Keys without any of which the region cannot have the field, by their numbers; `None` if no key tells.
+    pub(super) last_keys: Option<Box<[u32]>>,
+    /// Whether the test holds where the field is missing.
+    pub(super) holds_if_missing: bool,
 }
 
 #[derive(Debug)]
@@ -86,6 +90,30 @@ impl Leaf {
             LeafTest::Value(_) | LeafTest::Members(_) => false,
         };
         of_row(&self.field) || is_other
+    }
+
+    /// Returns the keys without any of which the region cannot have the field.
+    pub(super) fn last_keys_in(&self, keys: &Keys) -> Option<Box<[u32]>> {
+        let Field::Body(region, paths) = &self.field else {
+            return None;
+        };
+        // Names and subjects are made of what stands there under other keys.
+        if matches!(region, Region::Subjects | Region::Csr) {
+            return None;
+        }
+        let mut numbers = Vec::new();
+        for path in &**paths {
+            let last_keys = path.last_keys();
+            if last_keys.is_empty() {
+                return None;
+            }
+            for key in last_keys {
+                numbers.push(keys.number(key)?);
+            }
+        }
+        numbers.sort_unstable();
+        numbers.dedup();
+        Some(numbers.into())
     }
 
     /// Names every key of a body that the test may follow.

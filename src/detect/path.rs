@@ -182,6 +182,27 @@ impl Path {
         }
     }
 
+    /// Names every key that a value at the path may be the member of, as [`Self::keep`] does; none if the path leads to the
+    /// value itself.
+    pub(super) fn last_keys(&self) -> Vec<&str> {
+        let is_key = |step: &Step| !matches!(step, Step::Index(_));
+        let Some(last) = self.steps.iter().rposition(is_key) else {
+            return Vec::new();
+        };
+        match &self.steps[last] {
+            Step::Key(key) => vec![key],
+            Step::Part { end, .. } => {
+                let parts = self.steps[..=last].iter().rev();
+                let starts = parts.map_while(|step| match step {
+                    Step::Part { start, .. } => Some(*start),
+                    Step::Key(_) | Step::Index(_) => None,
+                });
+                starts.map(|start| &self.text[start..*end]).collect()
+            }
+            Step::Index(_) => Vec::new(),
+        }
+    }
+
     /// Names every key that the path may follow: each part, and what parts next to each other join.
     pub fn keep(&self, keys: &mut Keys) {
         for (at, step) in self.steps.iter().enumerate() {

@@ -6,9 +6,8 @@ use chrono::{DateTime, SecondsFormat};
 
 use super::compile::CompiledRules;
 use super::field::{Field, Region};
-use super::json::Json;
+use super::json::{Json, KeySet};
 use super::leaf::{Leaf, LeafTest, Place};
-use super::path::Paths;
 use super::value::{Number, Scalar, Values};
 use super::view;
 use crate::frame::{Column, ColumnType, EventFrame, NULL, Vocabulary};
@@ -19,14 +18,23 @@ pub(super) struct Row<'p, 'e> {
     frame: &'e EventFrame,
     idx: usize,
     record: &'e str,
-    /// By region: its value, once it is parsed.
-    regions: [Option<Json<'e>>; Region::ALL.len()],
+    /// By region: what was parsed of it.
+    regions: [Option<Parsed<'e>>; Region::ALL.len()],
     /// By region: whether its raw text may write a key with escapes, once that was asked.
     escapes: [Option<bool>; Region::ALL.len()],
     /// By region: how many tests have looked for their mark in its raw text.
     looks: [u8; Region::ALL.len()],
     /// What tests said of this row.
     memo: &'p mut Memo,
+}
+
+/// A region that is parsed.
+struct Parsed<'e> {
+    value: Json<'e>,
+    /// The keys in it.
+    keys: KeySet,
+    /// Whether there was nothing to parse.
+    is_empty: bool,
 }
 
 /// Looks into the raw text of a region before it is parsed.
@@ -84,7 +92,7 @@ impl<'p, 'e> Row<'p, 'e> {
         let leaf = &rules.leaves[leaf_idx as usize];
         let holds = match &leaf.test {
             LeafTest::Related(..) => self.meets(leaf),
-            test if self.lacks(leaf) => test.matches(&Values::MISSING),
+            _ if self.lacks(leaf) => leaf.holds_if_missing,
             _ => self.meets(leaf),
         };
         self.memo.verdicts[leaf_idx as usize] = Some(holds);
@@ -100,10 +108,10 @@ impl<'p, 'e> Row<'p, 'e> {
 
     /// Returns whether a leaf holds at the row by the row's values alone.
     pub(super) fn meets(&mut self, leaf: &Leaf) -> bool {
-        self.parse(&leaf.field);
+        self.parse_for(&leaf.field);
         match &leaf.test {
             LeafTest::Related(modifiers, other) => {
-                self.parse(other);
+                self.parse_for(other);
                 related(
                     &self.values(&leaf.field),
                     &self.values(other),
@@ -116,24 +124,33 @@ impl<'p, 'e> Row<'p, 'e> {
 
     /// Returns the values of a field.
     pub(super) fn find(&mut self, field: &Field) -> Values<'_> {
-        self.parse(field);
+        self.parse_for(field);
         self.values(field)
     }
 
-    /// Returns whether the region surely lacks the leaf's field, by its raw text.
-    ///
-    /// A client chooses how the JSON of a patch is written, so a text with escapes proves nothing.
+    /// Returns whether the region surely lacks the leaf's field: by its raw text, or by the keys that it has.
     fn lacks(&mut self, leaf: &Leaf) -> bool {
         let Field::Body(region, _) = &leaf.field else {
             return false;
         };
-        let raws = self.raws(*region);
-        let is_empty = raws.iter().all(|raw| raw.is_empty());
-        if is_empty || self.regions[*region as usize].is_some() {
-            return is_empty; // Parsed already: looking is cheaper.
+        if self.regions[*region as usize].is_none() && self.lacks_mark(*region, leaf) {
+            return true;
+        }
+        let parsed = self.parse(*region);
+        let has_any = |keys: &[u32]| parsed.keys.has_any(keys);
+        parsed.is_empty || leaf.last_keys.as_deref().is_some_and(|keys| !has_any(keys))
+    }
+
+    /// Returns whether the raw text of a region says that it surely lacks the leaf's field, if that is worth a look.
+    ///
+    /// A client chooses how the JSON of a patch is written, so a text with escapes proves nothing.
+    fn lacks_mark(&mut self, region: Region, leaf: &Leaf) -> bool {
+        let raws = self.raws(region);
+        if raws.iter().all(|raw| raw.is_empty()) {
+            return true;
         }
         // Looking is cheaper than parsing for the first rules that ask, not for all of them.
-        let looks = &mut self.looks[*region as usize];
+        let looks = &mut self.looks[region as usize];
         let Some(mark) = leaf.prefilter.as_ref().filter(|_| *looks < LOOKS) else {
             return false;
         };
@@ -144,7 +161,7 @@ impl<'p, 'e> Row<'p, 'e> {
             written.any(|byte| matches!(byte, Some(b'u' | b'/')))
         };
         raws.iter().all(|raw| mark.find(raw.as_bytes()).is_none())
-            && !*self.escapes[*region as usize]
+            && !*self.escapes[region as usize]
                 .get_or_insert_with(|| raws.iter().any(|raw| has_escapes(raw)))
     }
 
@@ -163,35 +180,43 @@ impl<'p, 'e> Row<'p, 'e> {
         }
     }
 
-    /// Parses the region of a field, unless that was done.
-    fn parse(&mut self, field: &Field) {
-        let Field::Body(region, _) = field else {
-            return;
-        };
-        if self.regions[*region as usize].is_some() {
-            return;
+    /// Parses the region of a field, unless it is in none.
+    fn parse_for(&mut self, field: &Field) {
+        if let Field::Body(region, _) = field {
+            self.parse(*region);
         }
-        let [raw, response] = self.raws(*region);
-        let value = match region {
+    }
+
+    /// Returns what a region holds; parses it, unless that was done.
+    fn parse(&mut self, region: Region) -> &Parsed<'e> {
+        if self.regions[region as usize].is_none() {
+            let raws = self.raws(region);
+            let value = self.parse_anew(region, raws);
+            self.regions[region as usize] = Some(Parsed {
+                keys: self.rules.keys.within(&value),
+                value,
+                is_empty: raws.iter().all(|raw| raw.is_empty()),
+            });
+        }
+        let parsed = self.regions[region as usize].as_ref();
+        parsed.expect("it was just parsed")
+    }
+
+    fn parse_anew(&mut self, region: Region, [raw, response]: [&'e str; 2]) -> Json<'e> {
+        match region {
             Region::Object => {
                 let verb = self.frame.code(Column::Verb, self.idx);
                 let verb = self.frame.vocabulary().text(verb);
                 view::object(verb, raw, response, &self.rules.keys)
             }
-            Region::Subjects | Region::Csr => {
-                self.parse(&Field::Body(Region::Object, Paths::default()));
-                let object = self.regions[Region::Object as usize].as_ref();
-                let object = object.expect("it was just parsed");
-                if *region == Region::Csr {
-                    view::csr(object)
-                } else {
-                    let namespace = self.frame.code(Column::Namespace, self.idx);
-                    view::subjects(object, self.frame.vocabulary().text(namespace))
-                }
+            Region::Csr => view::csr(&self.parse(Region::Object).value),
+            Region::Subjects => {
+                let namespace = self.frame.code(Column::Namespace, self.idx);
+                let namespace = self.frame.vocabulary().text(namespace);
+                view::subjects(&self.parse(Region::Object).value, namespace)
             }
             _ => Json::parse(raw, &self.rules.keys),
-        };
-        self.regions[*region as usize] = Some(value);
+        }
     }
 
     /// Returns the values of a field whose region is parsed.
@@ -199,9 +224,10 @@ impl<'p, 'e> Row<'p, 'e> {
         match field {
             Field::Body(region, paths) => {
                 let mut found = Vec::new();
-                let value = self.regions[*region as usize].as_ref();
+                let parsed = self.regions[*region as usize].as_ref();
                 // A view of nothing is no value, not even null.
-                if let Some(value) = value.filter(|value| !(region.is_view() && value.is_null())) {
+                let is_nothing = |value: &Json<'_>| region.is_view() && value.is_null();
+                if let Some(Parsed { value, .. }) = parsed.filter(|it| !is_nothing(&it.value)) {
                     paths.find(value, &mut found);
                 }
                 Values::Found(found)
