@@ -64,8 +64,11 @@ impl Bodies {
 
     #[expect(clippy::cast_possible_truncation, reason = "the low bits are meant")]
     fn set(&self, bytes: &[u8]) -> Option<usize> {
+        let (words, _) = bytes.first_chunk::<HEAD>()?.as_chunks();
         let mut hasher = self.hasher.build_hasher();
-        hasher.write(bytes.first_chunk::<HEAD>()?);
+        for word in words {
+            hasher.write_u128(u128::from_ne_bytes(*word));
+        }
         Some(hasher.finish() as usize % SETS)
     }
 }

@@ -27,6 +27,7 @@ pub(super) fn body(bytes: &[u8], at: usize, bodies: &mut Bodies) -> Option<usize
 
 #[inline]
 fn skip(bytes: &[u8], mut at: usize, mut bodies: Option<&mut Bodies>) -> Option<usize> {
+    let mut strings = Strings::new(bytes, at);
     // One bit per open container, the innermost lowest: 1 is an object.
     let (mut kinds, mut depth, mut deepest) = (0_u64, 0, 0);
     // Where those are open that may be kept.
@@ -57,12 +58,12 @@ fn skip(bytes: &[u8], mut at: usize, mut bodies: Option<&mut Bodies>) -> Option<
                     depth += 1;
                     deepest = deepest.max(depth);
                     if is_object {
-                        at = key(bytes, at)?;
+                        at = strings.key(at)?;
                     }
                     continue;
                 }
             }
-            b'"' => at = string(bytes, at + 1)?,
+            b'"' => at = strings.end(at + 1)?,
             b't' => at = literal(bytes, at, b"true")?,
             b'f' => at = literal(bytes, at, b"false")?,
             b'n' => at = literal(bytes, at, b"null")?,
@@ -78,7 +79,7 @@ fn skip(bytes: &[u8], mut at: usize, mut bodies: Option<&mut Bodies>) -> Option<
                 b',' => {
                     at += 1;
                     if is_object {
-                        at = key(bytes, at)?;
+                        at = strings.key(at)?;
                     }
                     break;
                 }
@@ -96,28 +97,92 @@ fn skip(bytes: &[u8], mut at: usize, mut bodies: Option<&mut Bodies>) -> Option<
     }
 }
 
-/// Returns where the value of the member that starts at `at` starts.
-fn key(bytes: &[u8], at: usize) -> Option<usize> {
-    if *bytes.get(at)? != b'"' {
-        return None;
-    }
-    let end = string(bytes, at + 1)?;
-    (*bytes.get(end)? == b':').then_some(end + 1)
+/// Finds the ends of strings, one behind the other: what ends them is looked for in a window that holds several.
+struct Strings<'b> {
+    bytes: &'b [u8],
+    /// Where the window starts.
+    from: usize,
+    /// A bit for each byte in it that is no plain text, the first one lowest; what lies behind the text has one.
+    special: u64,
 }
 
-/// Returns the end of a string behind its closing quote; `at` is behind the opening one.
-fn string(bytes: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        at += end_of_plain(bytes.get(at..)?)?;
-        match bytes[at] {
-            b'"' => return Some(at + 1),
-            b'\\' => match *bytes.get(at + 1)? {
-                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => at += 2,
-                b'u' if bytes.get(at + 2..at + 6)?.iter().all(u8::is_ascii_hexdigit) => at += 6,
-                _ => return None,
+/// Bytes of a window.
+const WINDOW: usize = u64::BITS as usize;
+
+impl<'b> Strings<'b> {
+    fn new(bytes: &'b [u8], at: usize) -> Self {
+        let mut strings = Self {
+            bytes,
+            from: at,
+            special: 0,
+        };
+        strings.look(at);
+        strings
+    }
+
+    /// Moves the window, which only goes forward.
+    #[inline(never)] // It is the smaller part of the calls, and would make the others larger.
+    fn look(&mut self, from: usize) {
+        let rest = self.bytes.get(from..).unwrap_or_default();
+        self.from = from;
+        self.special = rest.first_chunk().map_or_else(
+            || {
+                let mut padded = [0; WINDOW];
+                padded[..rest.len()].copy_from_slice(rest);
+                special_in(&padded)
             },
-            _ => return None,
+            special_in,
+        );
+    }
+
+    /// Returns where the value of the member that starts at `at` starts.
+    #[inline]
+    fn key(&mut self, at: usize) -> Option<usize> {
+        if *self.bytes.get(at)? != b'"' {
+            return None;
         }
+        let end = self.end(at + 1)?;
+        (*self.bytes.get(end)? == b':').then_some(end + 1)
+    }
+
+    /// Returns the end of a string behind its closing quote; `at` is behind the opening one.
+    #[inline]
+    fn end(&mut self, mut at: usize) -> Option<usize> {
+        loop {
+            let mut passed = at - self.from;
+            if passed >= WINDOW {
+                self.look(at);
+                passed = 0;
+            }
+            let special = self.special >> passed;
+            if special == 0 {
+                at = self.from + WINDOW;
+                continue;
+            }
+            at += special.trailing_zeros() as usize;
+            match *self.bytes.get(at)? {
+                b'"' => return Some(at + 1),
+                b'\\' => at += escape(self.bytes, at)?,
+                _ => return None,
+            }
+        }
+    }
+}
+
+/// Returns a bit for each byte of a window that is no plain text, the first one lowest.
+fn special_in(window: &[u8; WINDOW]) -> u64 {
+    let (blocks, _) = window.as_chunks();
+    let masks = blocks.iter().map(|block| u64::from(special(block)));
+    masks.rfold(0, |all, mask| all << BLOCK | mask)
+}
+
+/// Returns the length of the escape at `at`.
+#[inline(never)] // As few strings have one.
+fn escape(bytes: &[u8], at: usize) -> Option<usize> {
+    match *bytes.get(at + 1)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
+        b'u' if bytes.get(at + 2..at + 6)?.iter().all(u8::is_ascii_hexdigit) => Some(6),
+        _ => None,
     }
 }
 
@@ -183,14 +248,20 @@ fn end_of_long(bytes: &[u8]) -> Option<usize> {
 
 #[inline]
 fn end_in_block(block: &[u8; BLOCK]) -> Option<usize> {
+    let special = special(block);
+    (special != 0).then_some(special.trailing_zeros() as usize)
+}
+
+/// Returns a bit for each quote, backslash and control character.
+#[inline]
+fn special(block: &[u8; BLOCK]) -> u16 {
     const QUOTE: u8x16 = u8x16::new([b'"'; BLOCK]);
     const BACKSLASH: u8x16 = u8x16::new([b'\\'; BLOCK]);
     const LAST_CONTROL: u8x16 = u8x16::new([0x1f; BLOCK]);
     let block = u8x16::new(*block);
     let is_control = block.min(LAST_CONTROL).simd_eq(block);
     let special = block.simd_eq(QUOTE) | block.simd_eq(BACKSLASH) | is_control;
-    let mask = special.to_bitmask();
-    (mask != 0).then_some(mask.trailing_zeros() as usize)
+    u16::try_from(special.to_bitmask()).expect("a bit for each byte")
 }
 
 #[cfg(test)]
