@@ -8,8 +8,8 @@ use std::sync::Mutex;
 
 use memchr::memmem::Finder;
 use rsigma_parser::{
-    ConditionExpr, CorrelationCondition, CorrelationRule, Detection, DetectionItem, Detections,
-    FieldSpec, SigmaValue,
+    ArrayQuantifier, ConditionExpr, CorrelationCondition, CorrelationRule, Detection,
+    DetectionItem, Detections, FieldSpec, SigmaValue,
 };
 
 use super::evaluate::Scratch;
@@ -392,7 +392,15 @@ impl Terms<'_> {
 pub(super) struct Compiler<'r> {
     terms: Terms<'r>,
     leaves: Vec<Leaf>,
-    by_key: HashMap<String, u32>,
+    by_field: HashMap<Field, Vec<(LeafKey, u32)>>,
+}
+
+/// What tells tests of one field apart. Rules negate and join them, so neither is part of it.
+#[derive(PartialEq)]
+enum LeafKey {
+    Value(Modifiers, Vec<SigmaValue>),
+    Related(Modifiers, Field),
+    Members(ArrayQuantifier, Detection),
 }
 
 impl<'r> Compiler<'r> {
@@ -404,7 +412,7 @@ impl<'r> Compiler<'r> {
                 is_built_in: false,
             },
             leaves: Vec::new(),
-            by_key: HashMap::new(),
+            by_field: HashMap::new(),
         }
     }
 
@@ -449,7 +457,7 @@ impl<'r> Compiler<'r> {
                 body,
             } => {
                 let field = resolve(name)?;
-                let key = format!("{field:?} {quantifier} {body:?}");
+                let key = LeafKey::Members(*quantifier, (**body).clone());
                 self.leaf(key, name, &field, |terms| {
                     let test = LeafTest::Members(Members::compile(*quantifier, body, terms)?);
                     let values = format!("the conditions on its elements ({quantifier})");
@@ -486,9 +494,7 @@ impl<'r> Compiler<'r> {
             .values(&modifiers, &item.values)
             .map_err(problem)?;
         let tree = modifiers.combine(&values, |values| {
-            // `all` and `neq` are in the tree, so that a leaf and its negation are one leaf.
-            let kind = modifiers.alone();
-            let key = format!("{field:?} {kind:?} {values:?}");
+            let key = LeafKey::Value(modifiers.alone(), values.to_vec());
             self.leaf(key, name, &field, |terms| {
                 let test = LeafTest::Value(terms.matcher(&modifiers, values, is_column)?);
                 let shown: Vec<_> = values.iter().map(ToString::to_string).collect();
@@ -511,7 +517,7 @@ impl<'r> Compiler<'r> {
         let others: Vec<_> = others.by_ref().collect::<Result<_, Problem>>()?;
         let parts = others.into_iter().map(|(other_name, other)| {
             let kind = modifiers.alone();
-            let key = format!("{field:?} {kind:?} {other:?}");
+            let key = LeafKey::Related(kind.clone(), other.clone());
             self.leaf(key, name, field, |_| {
                 Ok((
                     LeafTest::Related(kind, other),
@@ -535,13 +541,14 @@ impl<'r> Compiler<'r> {
     /// Returns the leaf of that key; `make` returns its test and its values in words, if there is none yet.
     fn leaf<E>(
         &mut self,
-        key: String,
+        key: LeafKey,
         name: &str,
         field: &Field,
         make: impl FnOnce(&Terms<'r>) -> Result<(LeafTest, String), E>,
     ) -> Result<Tree<u32>, E> {
-        if let Some(&leaf_idx) = self.by_key.get(&key) {
-            return Ok(Tree::Test(leaf_idx));
+        let mut of_field = self.by_field.get(field).into_iter().flatten();
+        if let Some((_, leaf_idx)) = of_field.find(|(other, _)| *other == key) {
+            return Ok(Tree::Test(*leaf_idx));
         }
         let (test, values) = make(&self.terms)?;
         let prefilter = match &test {
@@ -559,7 +566,8 @@ impl<'r> Compiler<'r> {
             prefilter: prefilter.map(|mark| Finder::new(mark).into_owned()),
             last_keys: None,
         });
-        self.by_key.insert(key, leaf_idx);
+        let of_field = self.by_field.entry(field.clone()).or_default();
+        of_field.push((key, leaf_idx));
         Ok(Tree::Test(leaf_idx))
     }
 }
