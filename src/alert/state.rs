@@ -11,6 +11,7 @@
 //!
 //! The folder is for the owner alone (0700, files 0600), since the memory holds user names and addresses.
 
+mod entries;
 mod memory;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,7 @@ use super::figures::Totals;
 use crate::pipeline::{Memory, Parts};
 use crate::private;
 use crate::source::follow::Cursor;
+pub use entries::{Entry, Settled};
 
 /// Name of the state.
 pub const STATE: &str = "state.sqlite";
@@ -48,9 +50,6 @@ const APPLICATION: i64 = 0x6b73_6379;
 
 /// How old the generation before may become, in microseconds: an hour, so that keeping it costs little.
 const GENERATION_US: i64 = 3_600_000_000;
-
-/// How many alerts that were given up are kept.
-const DEAD_KEPT: i64 = 1000;
 
 /// How often a lock that is waited for is tried.
 const STEP: Duration = Duration::from_millis(100);
@@ -193,33 +192,6 @@ pub struct Commit {
     pub forgotten: Vec<String>,
     /// What is to be sent.
     pub outbox: Vec<Entry>,
-}
-
-/// Something to be sent to one sink.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Stable key of the alert.
-    pub key: String,
-    /// Name of the sink.
-    pub sink: String,
-    /// The alert as JSON.
-    pub alert: String,
-}
-
-/// What became of an entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Settled {
-    /// It has arrived.
-    Delivered,
-    /// It is tried again.
-    Later {
-        /// Not before this time, in microseconds.
-        not_before: i64,
-        /// What went wrong.
-        why: String,
-    },
-    /// It is given up, and shown until somebody looks.
-    Dead(String),
 }
 
 /// The state, locked for this process.
@@ -388,16 +360,6 @@ impl State {
         Ok(aside.join(" and "))
     }
 
-    /// Returns what is to be sent to `sink` now, oldest first.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn due(&self, sink: &str, now: i64) -> Result<Vec<Entry>, StateError> {
-        let sql = "SELECT key, sink, alert FROM outbox
-                   WHERE sink = ?1 AND next_at <= ?2 AND dead IS NULL ORDER BY rowid";
-        self.entries(sql, params![sink, now])
-    }
-
     /// Forgets everything but the lock, so that the next run is a first one.
     ///
     /// # Errors
@@ -411,86 +373,6 @@ impl State {
             clear(&dir.join(name))?;
         }
         Ok(())
-    }
-
-    /// Returns what was given up.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn dead(&self) -> Result<Vec<Entry>, StateError> {
-        let sql = "SELECT key, sink, alert FROM outbox
-                   WHERE dead IS NOT NULL ORDER BY rowid";
-        self.entries(sql, params![])
-    }
-
-    /// Returns the names of all sinks for which something waits.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn waiting_sinks(&self) -> Result<Vec<String>, StateError> {
-        let wrong = |cause| self.error(cause);
-        let sql = "SELECT DISTINCT sink FROM outbox WHERE dead IS NULL ORDER BY sink";
-        let mut statement = self.connection.prepare(sql).map_err(wrong)?;
-        let names = statement.query_map([], |row| row.get(0)).map_err(wrong)?;
-        names.collect::<Result<_, _>>().map_err(wrong)
-    }
-
-    /// Returns how many alerts wait.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn waiting(&self) -> Result<u64, StateError> {
-        let sql = "SELECT COUNT(*) FROM outbox WHERE dead IS NULL";
-        let count: i64 = self
-            .connection
-            .query_row(sql, [], |row| row.get(0))
-            .map_err(|cause| self.error(cause))?;
-        Ok(count.unsigned_abs())
-    }
-
-    fn entries(&self, sql: &str, values: impl rusqlite::Params) -> Result<Vec<Entry>, StateError> {
-        let mut statement = self
-            .connection
-            .prepare(sql)
-            .map_err(|cause| self.error(cause))?;
-        let rows = statement.query_map(values, |row| {
-            Ok(Entry {
-                key: row.get(0)?,
-                sink: row.get(1)?,
-                alert: row.get(2)?,
-            })
-        });
-        let rows = rows.map_err(|cause| self.error(cause))?;
-        rows.collect::<Result<_, _>>()
-            .map_err(|cause| self.error(cause))
-    }
-
-    /// Writes down what became of entries.
-    ///
-    /// # Errors
-    /// When it cannot be written; they are sent again then, with the same keys.
-    pub fn settle(&mut self, settled: &[(Entry, Settled)]) -> Result<(), StateError> {
-        let path = self.path();
-        let wrong = |cause| database_error(&path, cause);
-        let transaction = self.connection.transaction().map_err(wrong)?;
-        for (entry, settled) in settled {
-            let key = params![entry.key, entry.sink];
-            match settled {
-                Settled::Delivered => {
-                    transaction.execute("DELETE FROM outbox WHERE key = ?1 AND sink = ?2", key)
-                }
-                Settled::Later { not_before, why } => transaction.execute(
-                    "UPDATE outbox SET attempts = attempts + 1, next_at = ?3, why = ?4 WHERE key = ?1 AND sink = ?2",
-                    params![entry.key, entry.sink, not_before, why],
-                ),
-                Settled::Dead(why) => transaction.execute(
-                    "UPDATE outbox SET attempts = attempts + 1, dead = ?3 WHERE key = ?1 AND sink = ?2",
-                    params![entry.key, entry.sink, why],
-                ),
-            }
-            .map_err(wrong)?;
-        }
-        transaction.commit().map_err(wrong)
     }
 }
 
@@ -579,19 +461,7 @@ fn write(transaction: &Transaction<'_>, commit: &Commit, runs: u64) -> rusqlite:
     for id in &commit.forgotten {
         transaction.execute("DELETE FROM findings WHERE id = ?1", [id])?;
     }
-    // They are in the file of dead letters, too, so the latest are enough here.
-    transaction.execute(
-        "DELETE FROM outbox WHERE dead IS NOT NULL AND rowid NOT IN
-         (SELECT rowid FROM outbox WHERE dead IS NOT NULL ORDER BY rowid DESC LIMIT ?1)",
-        [DEAD_KEPT],
-    )?;
-    for entry in &commit.outbox {
-        transaction.execute(
-            "INSERT OR IGNORE INTO outbox (key, sink, alert, attempts, next_at) VALUES (?1, ?2, ?3, 0, 0)",
-            params![entry.key, entry.sink, entry.alert],
-        )?;
-    }
-    Ok(())
+    entries::put(transaction, &commit.outbox)
 }
 
 /// Puts a state in its place that `make` makes under another name, so that it is whole or not there.
