@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::ledger::{Entry, Ledger};
 use crate::detect::request::Request;
 use crate::detect::view;
-use crate::frame::coder::service_account;
+use crate::frame::derived::service_account;
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
 

@@ -12,7 +12,7 @@ use crate::detect::request::Request;
 use crate::detect::view;
 use crate::finding::Timestamp;
 use crate::finding::credential::{Credential, Ended, Minted, USES, Use};
-use crate::frame::coder::{identity_kind, service_account};
+use crate::frame::derived::{identity_kind, service_account};
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
 

@@ -39,7 +39,7 @@ use crate::credential::{Deaths, Fates, Horizons, Ledger};
 use crate::finding::credential::Credential;
 use crate::finding::incident::{self, Incident, Maker, SHARED_PEER_USERS, Surroundings};
 use crate::finding::{Excluded, Finding};
-use crate::frame::coder::identity_kind;
+use crate::frame::derived::identity_kind;
 use crate::frame::{Column, EventFrame, Vocabulary};
 use crate::memory::remembers;
 use crate::rules::{Parameters, RuleBody, RuleError, RuleMeta, RuleSet};

@@ -12,7 +12,7 @@ use super::request::Request;
 use crate::credential::Ledger;
 use crate::finding::incident::Maker;
 use crate::finding::{Finding, Timestamp};
-use crate::frame::coder::service_account;
+use crate::frame::derived::service_account;
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
 

@@ -15,7 +15,7 @@ use super::json::{Json, Keys, Members};
 use super::rbac::Grant;
 use super::row::column_values;
 use super::value::{Number, Scalar, Values};
-use crate::frame::coder::is_uuid;
+use crate::frame::derived::is_uuid;
 use crate::frame::vocabulary::parse_list;
 use crate::frame::{Column, EventFrame};
 

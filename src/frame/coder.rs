@@ -4,10 +4,13 @@
 //! once and then known by their text. What follows from a piece alone, such as the kind of an identity
 //! or the last address, is worked out with it.
 
+mod repeats;
+
 use std::borrow::Cow;
 
 use hashbrown::HashMap;
 
+use super::derived::{credential_kind, identity_kind, service_account};
 use super::memo::Memo;
 use super::pieces::{ADDRESSES, ANNOTATION_CODES, OBJECT, ORIGIN, Table, USER};
 use super::template::{Seen, Template, Templates};
@@ -15,6 +18,7 @@ use super::vocabulary::{NULL, Vocabulary, known, parse_list};
 use crate::decode::bodies::Bodies;
 use crate::decode::event::{Annotations, Event, ObjectRef, Span, Text, User};
 use crate::decode::time::Clock;
+use repeats::{Pieces, Pin, Spans};
 
 /// The group that RBAC never judges.
 pub const MASTERS: &str = "system:masters";
@@ -86,116 +90,6 @@ impl Default for CodedEvent<'_> {
             received_at: 0,
             object_version: Span::default(),
         }
-    }
-}
-
-/// Where texts of a piece stand in it that are no part of its columns, as many as it has.
-type Spans = [Span; 3];
-
-/// A piece that was seen before.
-#[derive(Debug, Clone, Copy)]
-struct Known<const N: usize> {
-    codes: [u32; N],
-    spans: Spans,
-    /// The chunk that it was last seen in, and its number there.
-    chunk: u32,
-    number: u32,
-}
-
-impl<const N: usize> Default for Known<N> {
-    fn default() -> Self {
-        Self {
-            codes: [NULL; N],
-            spans: Spans::default(),
-            chunk: 0,
-            number: 0,
-        }
-    }
-}
-
-/// The pieces of one kind: those of this chunk, and those seen before by their JSON text.
-struct Pieces<const N: usize> {
-    table: Table<N>,
-    /// By number, as far as they are remembered: the place in `memo`.
-    places: Vec<Option<u32>>,
-    memo: Memo<Known<N>>,
-}
-
-/// A piece, to be found again in later chunks.
-#[derive(Clone, Copy)]
-struct Pin<const N: usize> {
-    codes: [u32; N],
-    /// The place in the memo, where another piece may stand by now.
-    place: Option<u32>,
-}
-
-impl<const N: usize> Pieces<N> {
-    fn new() -> Self {
-        Self {
-            table: Table::new(),
-            places: vec![None],
-            memo: Memo::new(),
-        }
-    }
-
-    fn clear(&mut self) {
-        self.table.clear();
-        self.places.truncate(1);
-    }
-
-    /// Adds a piece to this chunk; returns its number.
-    fn add(&mut self, codes: [u32; N]) -> u32 {
-        self.places.push(None);
-        self.table.add(codes)
-    }
-
-    /// Returns what finds the piece of that number again; `None` for the piece that an event lacks.
-    fn pin(&self, number: u32) -> Option<Pin<N>> {
-        (number != 0).then(|| Pin {
-            codes: *self.table.get(number),
-            place: self.places[number as usize],
-        })
-    }
-
-    /// Returns the number of a piece in this chunk.
-    fn number(&mut self, pin: Option<&Pin<N>>, chunk: u32) -> u32 {
-        let Some(pin) = pin else { return 0 };
-        for place in pin.place.into_iter().flat_map(Memo::<Known<N>>::ways) {
-            let known = self.memo.at(place);
-            if known.codes == pin.codes {
-                if known.chunk != chunk {
-                    known.chunk = chunk;
-                    known.number = self.table.add(pin.codes);
-                    self.places.push(Some(place));
-                }
-                return known.number;
-            }
-        }
-        self.add(pin.codes)
-    }
-
-    /// Returns the number of the piece that `json` spells, and its spans, if it is known.
-    fn find(&mut self, json: &str, chunk: u32) -> Option<(u32, Spans)> {
-        let (place, known) = self.memo.get(json)?;
-        if known.chunk != chunk {
-            known.chunk = chunk;
-            known.number = self.table.add(known.codes);
-            self.places.push(Some(place));
-        }
-        Some((known.number, known.spans))
-    }
-
-    /// Adds a piece and remembers it; returns its number.
-    fn learn(&mut self, json: &str, codes: [u32; N], spans: Spans, chunk: u32) -> u32 {
-        let number = self.table.add(codes);
-        let known = Known {
-            codes,
-            spans,
-            chunk,
-            number,
-        };
-        self.places.push(self.memo.insert(json, known));
-        number
     }
 }
 
@@ -651,81 +545,4 @@ fn as_written<'t>(text: &'t Text<'_>) -> Option<&'t str> {
         Cow::Borrowed(text) => Some(text),
         Cow::Owned(text) => text.is_empty().then_some(""),
     }
-}
-
-/// Splits `system:serviceaccount:NAMESPACE:NAME`.
-pub fn service_account(username: &str) -> Option<(&str, &str)> {
-    username
-        .strip_prefix("system:serviceaccount:")?
-        .split_once(':')
-}
-
-/// Says what kind of identity a user name is, by the prefixes of kubernetes/apiserver
-/// `pkg/authentication/user`.
-pub fn identity_kind(username: &str) -> &'static str {
-    match username {
-        "" => "none",
-        "system:anonymous" => "anonymous",
-        _ if service_account(username).is_some() => "serviceaccount",
-        _ if username.starts_with("system:node:") => "node",
-        _ if username.starts_with("system:bootstrap:") => "user",
-        _ if username.starts_with("system:") => "component",
-        _ => "user",
-    }
-}
-
-/// Says how a request ended, by its HTTP status; null if it has no response yet.
-pub(crate) fn outcome(code: u32) -> u32 {
-    match code {
-        0 => NULL,
-        1..=399 => known::OK,
-        401 => known::UNAUTHENTICATED,
-        403 => known::DENIED,
-        _ => known::ERROR,
-    }
-}
-
-/// Says by which method the user authenticated, as far as `user` can tell.
-fn credential_kind(user: &User<'_>) -> &'static str {
-    let is_service_account = service_account(&user.username).is_some();
-    if user.username.is_empty() {
-        "none"
-    } else if user.username == "system:anonymous" {
-        "anonymous"
-    } else if user.credential_id.starts_with("X509SHA256=") {
-        "x509"
-    } else if is_service_account && !(user.pod_uid.is_empty() && user.node_name.is_empty()) {
-        "bound-token"
-    } else if is_service_account {
-        "unbound-token"
-    } else if user.credential_id.starts_with("JTI=") {
-        "oidc"
-    } else if user.username.starts_with("system:bootstrap:") {
-        "bootstrap-token"
-    } else if user.uid.contains("aws-iam-authenticator:") || !user.cloud_key.is_empty() {
-        "webhook"
-    } else {
-        "unknown"
-    }
-}
-
-/// Returns whether `text` has the form of a UUID (RFC 9562), in either case.
-pub(crate) fn is_uuid(text: &[u8]) -> bool {
-    const DASHES: [u8; 36] = {
-        let mut dashes = [0; 36];
-        (dashes[8], dashes[13], dashes[18], dashes[23]) = (1, 1, 1, 1);
-        dashes
-    };
-    let Ok(text) = <&[u8; 36]>::try_from(text) else {
-        return false;
-    };
-    // Every event is asked: without branches, many bytes are looked at together.
-    let mut is_right = 1;
-    for (byte, dash) in text.iter().zip(DASHES) {
-        let is_digit = u8::from(byte.wrapping_sub(b'0') < 10);
-        let is_letter = u8::from((byte | 0x20).wrapping_sub(b'a') < 6);
-        let is_dash = u8::from(*byte == b'-');
-        is_right &= (is_dash & dash) | ((is_digit | is_letter) & (dash ^ 1));
-    }
-    is_right == 1
 }

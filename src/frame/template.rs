@@ -11,7 +11,8 @@ use foldhash::fast::SeedableRandomState;
 use memchr::memmem::Finder;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::coder::{Pinned, is_uuid};
+use super::coder::Pinned;
+use super::derived::is_uuid;
 use super::pieces::OWN;
 use super::{RowDetail, TEXTS, TextSpan};
 use crate::decode::event::Span;

@@ -11,7 +11,7 @@ use polars::prelude::StringChunked;
 use super::field::Derived;
 use super::gist::Gist;
 use crate::detect::view;
-use crate::frame::coder::service_account;
+use crate::frame::derived::service_account;
 use crate::frame::{Column, FrameTexts, NULL, Vocabulary};
 
 /// The values of one field, one per row.

@@ -436,7 +436,7 @@ fn kubectl(pivot: &Pivot) -> Option<String> {
     };
     match pivot {
         Pivot::Identity(name) => {
-            let (namespace, name) = crate::frame::coder::service_account(name)?;
+            let (namespace, name) = crate::frame::derived::service_account(name)?;
             Some(account(namespace, name))
         }
         Pivot::Credential(key) => {

@@ -18,7 +18,7 @@ use crate::credential::Ledger;
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::{Confidence, Finding, Severity, Timestamp};
-use crate::frame::coder::service_account;
+use crate::frame::derived::service_account;
 use crate::frame::vocabulary::known;
 use crate::frame::{Column, NULL, Vocabulary};
 use crate::memory::remembers;

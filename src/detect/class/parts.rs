@@ -8,7 +8,7 @@ use crate::detect::compile::CompiledRules;
 use crate::detect::field::Field;
 use crate::detect::leaf::Leaf;
 use crate::detect::row::{coded, number};
-use crate::frame::coder;
+use crate::frame::derived;
 use crate::frame::pieces::{Home, Piece, home};
 use crate::frame::{Column, ColumnType, NULL, Vocabulary};
 
@@ -143,7 +143,7 @@ impl Own {
         let set = *self.known.entry(code).or_insert_with(|| {
             let codes = tested.iter().map(|&(place, is_outcome)| {
                 let code = if is_outcome {
-                    coder::outcome(code)
+                    derived::outcome(code)
                 } else {
                     code
                 };

@@ -4,7 +4,7 @@ use crate::detect::field::{Field, Region};
 use crate::detect::leaf::{Leaf, LeafTest};
 use crate::detect::value::{Scalar, Values};
 use crate::detect::view::Derived;
-use crate::frame::coder::is_uuid;
+use crate::frame::derived::is_uuid;
 use crate::frame::{Column, EventFrame};
 
 /// What a row has, as bits.

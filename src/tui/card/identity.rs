@@ -5,7 +5,7 @@ use super::rows::{Cells, Merge, Reader};
 use super::tally::{Count, Tally};
 use super::{Built, Sources, about, grid, link, news, page, question};
 use crate::finding::credential::Credential;
-use crate::frame::coder::identity_kind;
+use crate::frame::derived::identity_kind;
 use crate::frame::vocabulary::known;
 use crate::frame::{Column, NULL};
 use crate::store::Field;

@@ -1,7 +1,7 @@
 //! Links: parts of lines that lead to cards.
 
 use crate::finding::{Finding, Severity, Target};
-use crate::frame::coder::service_account;
+use crate::frame::derived::service_account;
 use crate::store::{Field, Row};
 use crate::tui::document::{Look, Part};
 use crate::tui::pivot::{Object, Pivot};
