@@ -451,12 +451,11 @@ impl<'r> Engine<'r> {
         self.group
             .extend(columns.map(|&column| request.code_of(column, vocabulary)));
         let group = if held_by == 0 {
-            match self.hits.get_mut(&HitKey(rule, &self.group)) {
-                Some(group) => group,
-                None => {
-                    let group = self.hits.entry((rule, (*self.group).into()));
-                    group.or_insert_with(|| HitGroup::new(why()))
-                }
+            if let Some(group) = self.hits.get_mut(&HitKey(rule, &self.group)) {
+                group
+            } else {
+                let group = self.hits.entry((rule, (*self.group).into()));
+                group.or_insert_with(|| HitGroup::new(why()))
             }
         } else {
             let group = self.withheld.entry((rule, (*self.group).into(), held_by));

@@ -27,7 +27,8 @@ impl<V: Copy> Templates<V> {
     }
 }
 
-/// Templates are numbered as they come.
+/// Templates are numbered as they come, so the low bits tell those of one time apart.
+#[expect(clippy::cast_possible_truncation, reason = "the low bits are meant")]
 fn slot(template: u64) -> usize {
     template as usize % SLOTS
 }
