@@ -129,7 +129,7 @@ impl Deaths {
     ) {
         // Nothing was deleted, or nobody knows what.
         let uri = request.request_uri();
-        if view::is_dry_run(uri) || view::is_selective(uri) {
+        if request.is_dry_run(vocabulary) || view::is_selective(uri) {
             return;
         }
         let victims: Vec<u32> = subject

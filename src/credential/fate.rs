@@ -138,7 +138,7 @@ impl Fates {
         let uri = request.request_uri();
         if self.by_account.is_empty()
             || !matches!(verb, "delete" | "deletecollection")
-            || view::is_dry_run(uri)
+            || request.is_dry_run(vocabulary)
             || view::is_selective(uri)
         {
             return;

@@ -1,16 +1,19 @@
-//! RFC 3339 text to microseconds since the Unix epoch, UTC.
+//! Times to microseconds since the Unix epoch, UTC.
 //!
-//! kube-apiserver always writes 27 bytes, `2026-11-22T05:01:02.123456Z` (`metav1.MicroTime`).
+//! kube-apiserver always writes 27 bytes, `2026-11-22T05:01:02.123456Z` (`metav1.MicroTime`, RFC 3339); what stores
+//! make of that, they write in notations of their own.
 
-/// Parses any RFC 3339 time; digits past the microsecond are cut off.
+use super::envelope::time::rfc3339;
+
+/// Parses a time in RFC 3339 or any notation that envelopes have; digits past the microsecond are cut off.
 pub(super) fn parse(text: &str) -> Option<i64> {
-    parse_micro_time(text.as_bytes()).or_else(|| {
-        Some(
-            chrono::DateTime::parse_from_rfc3339(text)
-                .ok()?
-                .timestamp_micros(),
-        )
-    })
+    let parse = |text: &str| {
+        let time = chrono::DateTime::parse_from_rfc3339(text).ok()?;
+        Some(time.timestamp_micros())
+    };
+    parse_micro_time(text.as_bytes())
+        .or_else(|| parse(text))
+        .or_else(|| parse(&rfc3339(text)?))
 }
 
 /// Reads times that mostly fall into the same second as the one before.
@@ -150,6 +153,24 @@ mod tests {
             "2026-11-22T05:55:27.649211999+01:00",
             Some(1_795_323_327_649_211),
         );
+    }
+
+    #[test]
+    fn parses_what_stores_make_of_times() {
+        let time = Some(1_795_323_327_649_211);
+        for text in [
+            "2026-11-22 04:55:27.649211",
+            "2026-11-22T04:55:27.649211",
+            "2026-11-22T04:55:27.649211+0000",
+            "2026-11-22 05:55:27.649211 +01:00",
+            "2026-11-22 04:55:27.649211 UTC",
+            "1795323327649211",
+            "1795323327.649211",
+        ] {
+            check(text, time);
+        }
+        check("1795323327649", Some(1_795_323_327_649_000));
+        check("1795323327", Some(1_795_323_327_000_000));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::view;
 use crate::finding::{Evidence, Timestamp};
 use crate::frame::vocabulary::known;
 use crate::frame::{Column, EventFrame, NULL, TEXTS, Vocabulary};
@@ -446,6 +447,15 @@ impl Request<'_> {
     /// have none.
     pub fn authenticated(&self) -> bool {
         self.username() != NULL && self.code != 401 && self.identity_kind() != known::ANONYMOUS
+    }
+
+    /// Returns whether nothing was to be changed in earnest, as far as the log tells; see [`view::is_dry_run`].
+    pub fn is_dry_run(&self, vocabulary: &Vocabulary) -> bool {
+        let body = match &self.row {
+            Row::At(frame, row) => view::request_body(frame, *row),
+            Row::Owned(_) => None,
+        };
+        view::is_dry_run(vocabulary.text(self.verb()), self.request_uri(), body)
     }
 
     /// Returns where the log says so.

@@ -16,7 +16,7 @@ use super::rbac::Grant;
 use super::row::column_values;
 use super::value::{Number, Scalar, Values};
 use crate::frame::derived::is_uuid;
-use crate::frame::vocabulary::parse_list;
+use crate::frame::vocabulary::{known, parse_list};
 use crate::frame::{Column, EventFrame};
 
 /// A value that follows from columns.
@@ -136,10 +136,9 @@ impl Derived {
             return Values::Texts(value.into_iter().collect());
         }
         if self == Self::DryRun {
-            // A deletion with a body takes its options from there, and the log may not hold it.
             let verb = frame.vocabulary().text(frame.code(Column::Verb, row_idx));
             let uri = frame.text(Column::RequestUri, row_idx);
-            let is_dry = !verb.starts_with("delete") && is_dry_run(uri);
+            let is_dry = is_dry_run(verb, uri, request_body(frame, row_idx));
             return Values::Single(Scalar::Bool(is_dry));
         }
         if self == Self::AuditIdIsUuid {
@@ -175,9 +174,35 @@ pub fn parameter<'a>(uri: &'a str, key: &str) -> Option<Cow<'a, str>> {
         .map(|(_, value)| value)
 }
 
-/// Returns whether a request of this URI changes nothing: `dryRun=All`. A parameter of another name is none.
-pub fn is_dry_run(uri: &str) -> bool {
-    parameter(uri, "dryRun").is_some_and(|value| value == "All")
+/// Returns whether a request changes nothing: `dryRun=All`. A parameter of another name is none.
+///
+/// A deletion takes its options from its body, where clients write them, and heeds its query only if it has none
+/// (kubernetes/apiserver `pkg/endpoints/handlers/delete.go`). Where the log does not hold bodies (`None`), its query proves
+/// nothing.
+pub fn is_dry_run(verb: &str, uri: &str, body: Option<&str>) -> bool {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct DeleteOptions {
+        dry_run: Vec<String>,
+    }
+    let by_query = || parameter(uri, "dryRun").is_some_and(|value| value == "All");
+    match body {
+        _ if !verb.starts_with("delete") => by_query(),
+        None => false,
+        Some("") => by_query(),
+        Some(body) => {
+            let options = serde_json::from_str::<DeleteOptions>(body);
+            options.is_ok_and(|options| options.dry_run.iter().any(|value| value == "All"))
+        }
+    }
+}
+
+/// Returns the body of a request; empty if it had none, `None` if the log holds no bodies of such.
+pub fn request_body(frame: &EventFrame, row_idx: usize) -> Option<&str> {
+    let body = frame.detail(row_idx).request_object;
+    let level = frame.code(Column::Level, row_idx);
+    let has_bodies = matches!(level, known::REQUEST | known::REQUEST_RESPONSE);
+    (has_bodies || !body.is_empty()).then(|| body.slice(frame.record(row_idx)))
 }
 
 /// Returns whether a request of this URI is for a selection of objects.
@@ -493,17 +518,23 @@ mod tests {
 
     #[test]
     fn parameters_are_told_by_their_whole_name() {
-        assert!(is_dry_run("/api/v1/pods?fieldManager=x&dryRun=All"));
+        let is_dry = |uri: &str| is_dry_run("create", uri, None);
+        assert!(is_dry("/api/v1/pods?fieldManager=x&dryRun=All"));
         for uri in [
             "/api?xdryRun=All",
             "/api?dryRun=",
             "/api/dryRun=All",
             "/api?x=dryRun=All",
         ] {
-            assert!(!is_dry_run(uri), "{uri}");
+            assert!(!is_dry(uri), "{uri}");
         }
-        assert!(is_selective("/api?labelSelector=a%3Db"));
-        assert!(!is_selective("/api?xlabelSelector=a&fieldSelector="));
+        let uri = "/api/v1/namespaces/a/pods/b?dryRun=All";
+        let plain = r#"{"kind":"DeleteOptions","apiVersion":"v1"}"#;
+        let dry = r#"{"kind":"DeleteOptions","apiVersion":"v1","dryRun":["All"]}"#;
+        assert!(is_dry_run("delete", "/api", Some(dry)));
+        assert!(is_dry_run("delete", uri, Some("")));
+        assert!(!is_dry_run("delete", uri, Some(plain)));
+        assert!(!is_dry_run("deletecollection", uri, None));
     }
 
     #[test]

@@ -225,13 +225,15 @@ fn a_pod_that_drains_uses_its_token_rightly() {
 fn deletions_that_delete_nothing_kill_nothing() {
     let mut story = Story::of_a_pod(400, PODS);
     let dev = person("dev", "10.9.0.1");
-    story.request(
+    let trial = story.request(
         50_500,
         &dev,
         "delete",
-        "/api/v1/namespaces/prod/serviceaccounts/web?dryRun=All",
+        "/api/v1/namespaces/prod/serviceaccounts/web",
         200,
     );
+    trial["level"] = json!("Request");
+    trial["requestObject"] = json!({"kind": "DeleteOptions", "dryRun": ["All"]});
     story.request(
         51_500,
         &dev,
@@ -394,6 +396,56 @@ fn a_pods_token_elsewhere_is_stolen() {
     story.request(30_500, &thief, "list", SECRETS, 200);
     let found = story.raises("pod-token-away", Severity::High);
     assert_eq!(found.source.ips, ["203.0.113.9"]);
+}
+
+/// Returns the kubelet of a node, or who has its certificate, at an address.
+fn kubelet(node: &str, ip: &'static str) -> Client {
+    let mut client = person(&format!("system:node:{node}"), ip);
+    client.user["groups"] = json!(["system:nodes", "system:authenticated"]);
+    client.agent = "kubelet/v1.36.2 (linux/amd64) kubernetes/8e16b12";
+    client
+}
+
+/// Tells of two nodes and somebody who has the certificate of the first one, too, now and then.
+fn with_stolen_certificate(thief: &'static str) -> Story {
+    let mut story = Story::default();
+    for second in 0..120 {
+        let first = if second % 5 == 4 { thief } else { "10.0.1.1" };
+        story.request(
+            second * 1000,
+            &kubelet("node-1", first),
+            "get",
+            SECRETS,
+            200,
+        );
+        story.request(
+            second * 1000 + 500,
+            &kubelet("node-2", "10.0.1.2"),
+            "list",
+            PODS,
+            200,
+        );
+    }
+    story
+}
+
+#[test]
+fn a_nodes_certificate_vouches_for_no_other_place() {
+    for thief in ["10.99.4.4", "10.0.1.2"] {
+        with_stolen_certificate(thief).raises("shared-credential", Severity::High);
+        let mut story = with_stolen_certificate(thief);
+        for second in 0..120 {
+            let ip = if second == 100 { thief } else { "10.1.0.7" };
+            let holder = pod("web", "web-1", ip);
+            story.request(second * 1000, &holder, "list", PODS, 200);
+        }
+        if thief != "10.0.1.2" {
+            story.raises("pod-token-away", Severity::High);
+        }
+    }
+    // A node that is also at an address of its own network, where no other node is.
+    let story = with_stolen_certificate("10.0.1.100");
+    story.raises("shared-credential", Severity::Low);
 }
 
 /// Returns a Pod that has the token of that number, at an address.

@@ -207,7 +207,8 @@ fn a_trial_run_ends_nothing() {
     let mut log = Log::default();
     log.mint(0, &dev(), "JTI=idle");
     let event = log.request(10, &dev(), "delete", "serviceaccounts/web");
-    event["requestURI"] = json!("/api/v1/namespaces/prod/serviceaccounts/web?dryRun=All");
+    event["level"] = json!("Request");
+    event["requestObject"] = json!({"kind": "DeleteOptions", "dryRun": ["All"]});
     assert_eq!(log.credential("JTI=idle").ended, None);
 }
 

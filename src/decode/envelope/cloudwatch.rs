@@ -93,7 +93,12 @@ pub(super) fn named(object: &Object<'_>, context: Context) -> Context {
 }
 
 /// Returns the component whose stream this is, if it is one of EKS.
+///
+/// Who copies streams names them anew, so this says what is no audit event, and never what is none.
 pub(super) fn component(stream: &str) -> Option<&'static str> {
+    if stream.starts_with(AUDIT) {
+        return Some(AUDIT);
+    }
     let found = COMPONENTS.into_iter().find(|component| {
         let id = stream
             .strip_prefix(component)
@@ -105,11 +110,16 @@ pub(super) fn component(stream: &str) -> Option<&'static str> {
 
 /// Opens a message of the stream of `component`.
 pub(super) fn message(walk: &mut Walk<'_>, text: &str, component: &'static str, inner: &Context) {
-    if component == AUDIT {
+    if component == AUDIT || may_be_event(text) {
         walk.carried(text, inner);
     } else {
         walk.other(format!("an EKS log line of `{component}`"));
     }
+}
+
+/// Returns whether a message, written as JSON or not, may be an audit event.
+fn may_be_event(message: &str) -> bool {
+    message.trim_start_matches(['"', ' ']).starts_with('{') && message.contains("auditID")
 }
 
 fn list<'a>(object: &Object<'a>, key: &str) -> Option<&'a str> {
@@ -167,7 +177,9 @@ fn carried(walk: &mut Walk<'_>, raw: &str, stream: &str, inner: &Context) {
         stream
     };
     match component(stream) {
-        Some(component) if component != AUDIT => message(walk, "", component, inner),
+        Some(component) if component != AUDIT && !may_be_event(raw) => {
+            message(walk, "", component, inner);
+        }
         _ => walk.carried_value(raw, inner),
     }
 }

@@ -30,7 +30,7 @@ mod request_info;
 mod restore;
 mod shipper;
 mod store;
-mod time;
+pub(super) mod time;
 mod walk;
 
 use std::borrow::Cow;

@@ -5,7 +5,7 @@
 /// Takes what the exports write: a space for the `T`, no zone or ` UTC` at the end, seconds,
 /// milli-, micro- or nanoseconds since the epoch, and the US notation of Azure's portal (`5/1/2024,
 /// 10:00:00.123 AM`).
-pub(super) fn rfc3339(text: &str) -> Option<String> {
+pub(in crate::decode) fn rfc3339(text: &str) -> Option<String> {
     let text = text.trim();
     let bytes = text.as_bytes();
     if bytes.len() > 40 {

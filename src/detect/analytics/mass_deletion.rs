@@ -193,7 +193,7 @@ impl MassDeletion {
         }
         if verb == codes.create {
             if request.succeeded() && !codes.fleeting.contains(&request.resource()) {
-                self.note_made(request);
+                self.note_made(request, context.vocabulary);
             }
             return;
         }
@@ -204,7 +204,7 @@ impl MassDeletion {
         let of_kubelet = request.identity_kind() == known::NODE && request.resource() == codes.pods;
         if of_kubelet
             || machinery.made(request, context.vocabulary)
-            || is_dry_run(request)
+            || request.is_dry_run(context.vocabulary)
             || self.is_own_work(request, context.vocabulary)
         {
             return;
@@ -222,8 +222,8 @@ impl MassDeletion {
     }
 
     /// Notes what somebody made, to let them delete it.
-    fn note_made(&mut self, request: &Request<'_>) {
-        if is_dry_run(request) {
+    fn note_made(&mut self, request: &Request<'_>, vocabulary: &Vocabulary) {
+        if request.is_dry_run(vocabulary) {
             return;
         }
         // A namespace's own deletion names it as its namespace too, its creation does not.
@@ -580,10 +580,6 @@ fn object(request: &Request<'_>) -> u64 {
 fn object_key(resource: u32, namespace: u32, name: &str) -> u64 {
     let place = u64::from(resource) << 32 | u64::from(namespace);
     xxh3_64_with_seed(name.as_bytes(), xxh3_64(&place.to_le_bytes()))
-}
-
-fn is_dry_run(request: &Request<'_>) -> bool {
-    view::is_dry_run(request.request_uri())
 }
 
 fn is_selected(request: &Request<'_>) -> bool {

@@ -212,14 +212,15 @@ impl SharedCredential {
         if peer == NULL || secret_of_all_pods {
             return;
         }
-        if request.identity_kind() == known::NODE {
-            self.nodes.insert(peer);
-        }
         // A watch that ends now says where its client was long ago.
         if request.ts - request.received > settings.longest_request_us {
             return;
         }
         let holders = self.holders.entry(request.credential()).or_default();
+        // Where a kubelet is first seen its node is; elsewhere its credential may be a thief's.
+        if request.identity_kind() == known::NODE && holders.peers.is_empty() {
+            self.nodes.insert(peer);
+        }
         if request.token_pod_uid() != NULL {
             let pod = self.pods.entry(request.token_pod_uid());
             let pod = pod.or_insert_with(|| Home::new(peer, request.ts));
@@ -389,7 +390,16 @@ impl SharedCredential {
                     .is_some_and(|code| self.nodes.contains(&code))
             };
             let by_nodes = usernames.iter().all(|user| user.starts_with("system:"));
-            let doubt = if one_address {
+            let of_node = usernames
+                .iter()
+                .all(|user| user.starts_with("system:node:"));
+            let strangers = self.other_nodes(&own, &usernames, episode, ledger, vocabulary);
+            let doubt = if of_node && !strangers.is_empty() {
+                draft
+                    .why
+                    .push(format!("at home there = {}", listed(&strangers)));
+                None
+            } else if one_address {
                 draft.severity = self.sharing.severity;
                 draft.confidence = Confidence::Medium;
                 None
@@ -397,7 +407,7 @@ impl SharedCredential {
                 Some("all addresses but one stand for many users (a gateway or proxy)")
             } else if are_neighbours(own.iter().map(String::as_str)) {
                 Some("the addresses may be one gateway's: one network, or one of each family")
-            } else if by_nodes && own.iter().all(node) {
+            } else if by_nodes && !of_node && own.iter().all(node) {
                 Some("all addresses are nodes: agents that share a credential by design")
             } else if usernames
                 .iter()
@@ -407,6 +417,10 @@ impl SharedCredential {
             } else {
                 None
             };
+            if of_node && doubt.is_none() && !one_address {
+                // It is of one machine.
+                draft.severity = Severity::High;
+            }
             if let Some(doubt) = doubt {
                 draft.severity = Severity::Low;
                 draft.confidence = Confidence::Low;
@@ -414,6 +428,35 @@ impl SharedCredential {
             }
             findings.push(draft.finish(vocabulary));
         }
+    }
+
+    /// Returns the nodes, but for `usernames`, that were at one of `peers` while an episode lasted.
+    fn other_nodes(
+        &self,
+        peers: &[String],
+        usernames: &[String],
+        episode: &Tally,
+        ledger: &Ledger,
+        vocabulary: &Vocabulary,
+    ) -> Vec<String> {
+        let codes = peers.iter().filter_map(|peer| vocabulary.find(peer));
+        let nodes = codes
+            .filter(|peer| self.nodes.contains(peer))
+            .flat_map(|peer| {
+                let users = ledger.usernames_of(peer).iter().copied();
+                users.filter(move |&user| {
+                    let uses = ledger.of_username(user).flat_map(|entry| &entry.uses);
+                    let mut here = uses.filter(|used| used.peer == peer);
+                    here.any(|used| used.first <= episode.last && used.last >= episode.first)
+                })
+            });
+        let mut names: Vec<String> = nodes
+            .map(|user| vocabulary.text(user).to_owned())
+            .filter(|user| user.starts_with("system:node:") && !usernames.contains(user))
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 
     fn away(

@@ -49,9 +49,9 @@ pub(super) fn asks(field: &Field) -> Option<Presence> {
         Field::Derived(derived) => match derived {
             Derived::AnnotationsText => ANNOTATIONS,
             Derived::AuditIdIsUuid => UUID,
+            Derived::DryRun => QUERY | REQUEST,
             Derived::ExecCommand
             | Derived::ExecArgv
-            | Derived::DryRun
             | Derived::LabelSelector
             | Derived::FieldSelector => QUERY,
             _ => return None,

@@ -110,7 +110,7 @@ impl Entry {
     }
 
     fn is_dry_run(&self) -> bool {
-        view::is_dry_run(&self.texts[URI])
+        view::is_dry_run(&self.texts[0], &self.texts[URI], None)
     }
 
     fn line(&self, object: &Object, sources: &Sources<'_>) -> Line {

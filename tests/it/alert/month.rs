@@ -524,7 +524,8 @@ impl Cluster {
 
 /// Returns the bytes of the state's file and of what it remembers of credentials, and in words what else is large.
 fn measure(watched: &Watched) -> (u64, usize, String) {
-    let (state, loaded) = State::open(&watched.config.state.dir, None).unwrap();
+    let (state, loaded) =
+        State::open(&watched.config.state.dir, Some(Duration::from_mins(1))).unwrap();
     let memory = state.memory("c").unwrap().unwrap();
     let mut parts: BTreeMap<&str, usize> = BTreeMap::new();
     for (name, part) in &memory {

@@ -400,6 +400,31 @@ fn envelopes_name_cluster_node_and_stream() {
 }
 
 #[test]
+fn the_name_of_a_stream_hides_no_event() {
+    let event = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a","stage":"ResponseComplete","requestURI":"/api","verb":"get","user":{"username":"eve"}}"#;
+    let message = serde_json::to_string(event).unwrap();
+    for stream in [
+        "kube-apiserver-audit",
+        "kube-apiserver-audit.ip-10-0-0-1",
+        "kube-apiserver-ip-10-0-0-1-audit",
+        "authenticator-0a1b2c3d",
+    ] {
+        let answer = format!(
+            r#"{{"events":[{{"logStreamName":"{stream}","timestamp":1,"message":{message},"ingestionTime":1,"eventId":"1"}}],"searchedLogStreams":[]}}"#
+        );
+        let line = format!("2026-11-22T05:01:02.123000+00:00 {stream} {event}");
+        for record in [answer, line] {
+            let mut n_events = 0;
+            let mut open = Unwrapper::new(None, None);
+            open.record(&record, &mut |item| {
+                n_events += usize::from(matches!(item, Item::Event(_)));
+            });
+            assert_eq!(n_events, 1, "{record}");
+        }
+    }
+}
+
+#[test]
 fn envelopes_that_keep_the_text_give_it_byte_for_byte() {
     // The decoder's fast path and the search for duplicates across sources rest on it.
     for shape in [
