@@ -164,6 +164,10 @@ const SECRETS: &[(Kind, &str)] = &[
     ),
     (
         Kind::Plain,
+        r#"(?P<keep>(?-u:\b)(?:[A-Z0-9_]+_)?(?:PASS|PWD)=)(?:"[^"]*"|'[^']*'|[^\s&;|"'/][^\s&;|"']*)"#,
+    ),
+    (
+        Kind::Plain,
         concat!(
             r#"(?i)(?P<keep>"[a-z0-9_.-]*"#,
             telling!(),
@@ -179,11 +183,19 @@ const SECRETS: &[(Kind, &str)] = &[
         r#"(?P<keep>(?-u:\B)(?:-u|--(?:proxy-)?user)[=\s]\s*["']?[A-Za-z0-9_.@-]+:)[^\s"'&;|]+"#,
     ),
     (Kind::Plain, r"(?P<keep>://[^/\s:@]+:)[^/\s@]+(?P<after>@)"),
+    (
+        Kind::Plain,
+        r"(?i)(?P<keep>%3A%2F%2F[a-z0-9._~+-]+%3A)[^&\s]+?(?P<after>%40)",
+    ),
     (Kind::Plain, r"(?-u:\b)(?:AKIA|ASIA)[A-Z0-9]{16}(?-u:\b)"),
     (Kind::Plain, r"(?P<keep>(?-u:\b)k8s-aws-v1\.)[A-Za-z0-9_-]+"),
     (
         Kind::Plain,
-        r"(?-u:\b)(?:ya29\.[A-Za-z0-9_-]{8,}|gh[pousr]_[A-Za-z0-9]{36,})",
+        concat!(
+            r"(?-u:\b)(?:ya29\.[A-Za-z0-9_-]{8,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}",
+            r"|gl[a-z]{2,5}-[A-Za-z0-9_-]{20,}|xox[a-z]-[A-Za-z0-9-]{10,}|hv[sbr]\.[A-Za-z0-9_-]{20,}",
+            r"|dckr_pat_[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{30,}|AIza[A-Za-z0-9_-]{30,})"
+        ),
     ),
 ];
 
@@ -227,6 +239,13 @@ fn replacement(kind: Kind, found: &Captures<'_>) -> String {
 fn redact_commands<'a>(command: &Regex, text: &'a str) -> Cow<'a, str> {
     static FLAG: LazyLock<Regex> =
         LazyLock::new(|| pattern(concat!(r"(?i)^--?(?:[a-z0-9]+-)*", telling!(), "$")));
+    /// Programs of which the argument behind a flag is a password: `sshpass -p`, `redis-cli -a`.
+    static CLIENT: LazyLock<[Regex; 2]> = LazyLock::new(|| {
+        [
+            pattern("^(?:.*(?:/|%2F))?(?:sshpass|redis-cli)$"),
+            pattern("^-[pa]$"),
+        ]
+    });
     /// The flags of curl and its like that take `user:password`, and that value.
     static USER: LazyLock<[Regex; 2]> = LazyLock::new(|| {
         [
@@ -235,14 +254,17 @@ fn redact_commands<'a>(command: &Regex, text: &'a str) -> Cow<'a, str> {
         ]
     });
     let [user_flag, user_password] = &*USER;
-    let mut user_follows = false;
+    let [client, password_flag] = &*CLIENT;
+    let (mut user_follows, mut is_of_client) = (false, false);
     let (mut value_follows, mut end) = (false, 0);
     command.replace_all(text, |found: &Captures<'_>| {
         let (keep, value) = (&found["keep"], &found["value"]);
         let place = found.get(0).expect("group 0 is the match").range();
         let is_value = value_follows && place.start == end && !value.is_empty();
         let is_user = user_follows && place.start == end;
-        (value_follows, end) = (FLAG.is_match(value), place.end);
+        is_of_client = is_of_client && place.start == end || client.is_match(value);
+        let is_flag = FLAG.is_match(value) || is_of_client && password_flag.is_match(value);
+        (value_follows, end) = (is_flag, place.end);
         user_follows = user_flag.is_match(value);
         if is_value {
             format!("{keep}{REDACTED}")
@@ -269,8 +291,8 @@ fn redact_argument(argument: &str) -> Cow<'_, str> {
         pattern(concat!(
             r"(?i)(?P<keep>[a-z0-9_.-]*",
             telling!(),
-            r"[a-z0-9_.-]*(?:=|:|%3D|%3A)(?:%20|\+)*)",
-            r#"(?:%22.*?%22|%27.*?%27|".*?"|'.*?'|"#,
+            r#"[a-z0-9_.-]*(?:"|%22)?(?:=|:|%3D|%3A)(?:%20|\+)*)"#,
+            r#"(?:%22.*?%22(?:%7D)*|%27.*?%27|".*?"|'.*?'|"#,
             encoded_word!(),
             ")"
         ))
@@ -284,8 +306,10 @@ fn redact_argument(argument: &str) -> Cow<'_, str> {
     });
     static CLIENT: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
-            r"(?ix)(?P<keep>(?:mysql|mariadb|sshpass)[a-z]*(?:%20|\+)(?:.*?(?:%20|\+))?-p)
-                (?:%20|\+)?[^%+]+",
+            r"(?ix)(?P<keep>(?:(?:mysql|mariadb|sshpass)[a-z]*(?:%20|\+)(?:.*?(?:%20|\+))?-p
+                |redis-cli(?:%20|\+)(?:.*?(?:%20|\+))?-a
+                |(?:docker|podman|nerdctl|helm)(?:%20|\+)(?:.*?(?:%20|\+))?login(?:%20|\+)(?:.*?(?:%20|\+))?-p))
+                (?:%20|\+|%27|%22)*[^%+]+",
         )
     });
     /// Flags of `find` and others that merely begin with `-p`.

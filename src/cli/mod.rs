@@ -71,15 +71,15 @@ pub struct Global {
 #[derive(Debug, Args)]
 pub struct ThreadArgs {
     /// Threads that do the work [default: one per core]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub threads: Option<u16>,
 }
 
 impl ThreadArgs {
     /// Returns how many threads to use.
     fn count(&self) -> usize {
-        let cores = std::thread::available_parallelism();
-        self.threads.or(cores.ok()).map_or(1, NonZeroUsize::get)
+        let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        self.threads.map_or_else(cores, usize::from)
     }
 }
 

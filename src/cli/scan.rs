@@ -177,6 +177,12 @@ pub(super) fn missing(scan: &Scan, max_bad: Option<u64>, printer: Printer) -> Ex
             totals.bad, totals.records
         ));
     }
+    if totals.oversize > 0 {
+        printer.warning(format_args!(
+            "left out {} of {} records that are longer than the limit; --max-line BYTES raises it",
+            totals.oversize, totals.records
+        ));
+    }
     if !totals.adds_up() {
         printer.error(format_args!(
             "the counters do not add up: {totals:?}; this is a bug"
@@ -194,12 +200,13 @@ pub(super) fn missing(scan: &Scan, max_bad: Option<u64>, printer: Printer) -> Ex
             .take(3)
             .map(|(kind, count)| format!("{count} x {kind}"))
             .collect();
-        if kinds.is_empty() {
-            printer.error("no audit event could be read");
-        } else {
-            let kinds = kinds.join(", ");
-            printer.error(format_args!("no audit event could be read, but {kinds}"));
-        }
+        let what = match kinds.join(", ") {
+            kinds if kinds.is_empty() => "no audit event could be read".to_owned(),
+            kinds => format!("no audit event could be read, but {kinds}"),
+        };
+        let hint = "--input-format FORMAT says what it is where the guess is wrong";
+        let hint = (totals.records > 0).then_some(hint);
+        printer.print(&with_hint(Diagnostic::error(what), hint));
         return Exit::Unreadable;
     }
     if totals.records == 0 && scan.read_bytes > 0 {

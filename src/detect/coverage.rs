@@ -25,6 +25,8 @@ pub struct Coverage {
     last: i64,
     /// Requests that stand far behind later ones.
     late: u64,
+    /// Requests without a time.
+    timeless: u64,
     /// Long-running requests that began and ended within the log.
     long_running: u64,
     requests: u64,
@@ -34,7 +36,7 @@ pub struct Coverage {
 
 remembers!(
     Coverage: [supply, refused, first, last, late, long_running, requests, authenticated, secrets],
-    anew [blind_meta, required]
+    anew [blind_meta, required, timeless]
 );
 
 impl Coverage {
@@ -70,6 +72,7 @@ impl Coverage {
             first: i64::MAX,
             last: i64::MIN,
             late: 0,
+            timeless: 0,
             long_running: 0,
             requests: 0,
             authenticated: 0,
@@ -90,7 +93,9 @@ impl Coverage {
     /// Takes in one request; `in_order` says that it stands at its place in the log.
     pub fn observe(&mut self, request: &Request<'_>, in_order: bool) {
         self.requests += 1;
-        if request.ts != 0 {
+        if request.ts == 0 {
+            self.timeless += 1;
+        } else {
             self.first = self.first.min(request.ts);
             let late = request.ts < self.last.saturating_sub(DISORDER_US);
             self.late += u64::from(late && in_order);
@@ -142,6 +147,16 @@ impl Coverage {
             format!(
                 "{} of {} requests stand more than a minute behind later ones: sort the log by stageTimestamp, or findings that rest on the order of events may be missing or wrong",
                 self.late, self.requests
+            )
+        })
+    }
+
+    /// Returns how many requests have no time, in words, if there are any.
+    pub fn timeless(&self) -> Option<String> {
+        (self.timeless > 0).then(|| {
+            format!(
+                "{} of {} requests have no time that can be read: they are in no order, no session and no window",
+                self.timeless, self.requests
             )
         })
     }

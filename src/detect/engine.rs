@@ -518,6 +518,7 @@ impl<'r> Engine<'r> {
         let notes = gateway_note(&self.ledger, vocabulary)
             .into_iter()
             .chain(self.coverage.disorder())
+            .chain(self.coverage.timeless())
             .chain(self.new_behaviour.note(&self.lives))
             .chain(ungrouped)
             .chain(self.fates.as_ref().and_then(Fates::note))

@@ -520,8 +520,11 @@ fn subject(head: &[u8]) -> String {
     }
 }
 
-/// Widens the time that a counter spans.
+/// Widens the time that a counter spans; 0 is none.
 fn span(counters: &mut Counters, ts: i64) {
+    if ts == 0 {
+        return;
+    }
     let ts = Timestamp(ts);
     counters.first = Some(counters.first.map_or(ts, |first| first.min(ts)));
     counters.last = Some(counters.last.map_or(ts, |last| last.max(ts)));

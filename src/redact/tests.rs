@@ -11,6 +11,15 @@ fn secrets_are_redacted() {
     }
     let jwt = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlIn0.c2lnbmF0dXJl_-x";
     check(jwt, REDACTED);
+    check("DB_PASS=hunter2 app", "DB_PASS=[redacted] app");
+    check(
+        "cd /x; MYSQL_PWD='hunter2' mysql",
+        "cd /x; MYSQL_PWD=[redacted] mysql",
+    );
+    check("by xoxb-123456789012-abcdef", "by [redacted]");
+    check("key glpat-abcdefghij0123456789", "key [redacted]");
+    check("key hvs.abcdefghij0123456789", "key [redacted]");
+    check("github_pat_abcdefghij0123456789", REDACTED);
     check(&format!("agent {jwt} x"), "agent [redacted] x");
     check(
         &format!("Authorization: Bearer {jwt}"),
@@ -83,6 +92,30 @@ fn exec_arguments_are_redacted() {
     }
     check("command=ls&command=-la", "command=ls&command=-la");
     check(
+        "command=sshpass&command=-p&command=hunter2&command=ssh&command=-p&command=22",
+        "command=sshpass&command=-p&command=[redacted]&command=ssh&command=-p&command=[redacted]",
+    );
+    check(
+        "command=redis-cli&command=-a&command=hunter2",
+        "command=redis-cli&command=-a&command=[redacted]",
+    );
+    check(
+        "command=sh&command=-c&command=mysql+-p%27hunter2%27+-e+x",
+        "command=sh&command=-c&command=mysql+-p[redacted]%27+-e+x",
+    );
+    check(
+        "command=sh&command=-c&command=docker+login+-u+me+-p+hunter2+host",
+        "command=sh&command=-c&command=docker+login+-u+me+-p[redacted]+host",
+    );
+    check(
+        "command=echo&command=%7B%22password%22%3A%22hunter2%22%7D",
+        "command=echo&command=%7B%22password%22%3A[redacted]",
+    );
+    check(
+        "command=git&command=clone&command=https%3A%2F%2Fme%3Ahunter2%40host%2Fx",
+        "command=git&command=clone&command=https%3A%2F%2Fme%3A[redacted]%40host%2Fx",
+    );
+    check(
         "command=mysql&command=-phunter2",
         "command=mysql&command=-p[redacted]",
     );
@@ -133,6 +166,9 @@ fn harmless_text_is_kept() {
         );
     }
     check("system:serviceaccount:kube-system:token-cleaner");
+    check("COMPASS=north BYPASS=1 PWD=/root OLDPWD=/tmp");
+    check("/exec?command=grep&command=-a&command=x&command=-p&command=y");
+    check("/proxy?to=https%3A%2F%2Fhost%3A8080%2Fa");
     check("sort -u a b: c");
     check("bearer token used from two addresses");
     check("code = 403 after code=401");

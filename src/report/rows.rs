@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use serde_json::{Map, Value};
 
 use super::clean::{clip, columns, safe};
+use super::json::write_line;
 use crate::query::{Answer, Cell};
 use crate::redact::redact;
 
@@ -96,8 +97,7 @@ impl<'a> RowWriter<'a> {
             RowFormat::Jsonl => {
                 let members = self.names.iter().zip(row);
                 let members = members.map(|(name, cell)| ((*name).to_owned(), json(cell)));
-                serde_json::to_writer(&mut *out, &Value::Object(members.collect::<Map<_, _>>()))?;
-                out.write_all(b"\n")
+                write_line(&Value::Object(members.collect::<Map<_, _>>()), out)
             }
             RowFormat::Markdown => {
                 let cells: Vec<String> =

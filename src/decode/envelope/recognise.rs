@@ -20,7 +20,8 @@ pub(super) fn is_event(object: &Object<'_>) -> bool {
         return false;
     }
     if !version.is_empty() {
-        return version.starts_with("audit.k8s.io/");
+        return version.starts_with("audit.k8s.io/")
+            && matches!(&*object.text("kind"), "" | "Event");
     }
     !object.text("auditID").is_empty() || is_stripped(object)
 }
