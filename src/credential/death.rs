@@ -170,8 +170,12 @@ impl Deaths {
         self.all.insert(index, death);
         for credential in victims {
             // A Pod is deleted twice, by whoever wants it gone and then by its kubelet; until the second
-            // it may use its token. The last deletion counts.
-            self.by_credential.insert(credential, index);
+            // it may use its token. The last deletion counts. Of others the first: what hung on the object goes with it.
+            let is_dead = self.of(credential);
+            let is_dead = is_dead.is_some_and(|(_, death)| !death.is_of_pod() && !death.recreated);
+            if !is_dead {
+                self.by_credential.insert(credential, index);
+            }
         }
     }
 

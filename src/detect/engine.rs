@@ -798,13 +798,13 @@ pub(super) fn summary(meta: &RuleMeta, tally: &Tally, vocabulary: &Vocabulary) -
                 names => listed(names),
             },
         ),
-        (
-            "{namespaces}",
-            match &tally.namespaces(vocabulary)[..] {
-                [] => "the whole cluster".to_owned(),
-                namespaces => listed(namespaces),
-            },
-        ),
+        ("{namespaces}", {
+            let mut namespaces = tally.namespaces(vocabulary);
+            if tally.is_cluster_wide() {
+                namespaces.push("the whole cluster".to_owned());
+            }
+            listed(&namespaces)
+        }),
         ("{commands}", listed(&tally.commands())),
         ("{agents}", listed(&tally.agents(vocabulary))),
         ("{peers}", listed(&tally.peers(vocabulary))),

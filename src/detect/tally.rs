@@ -344,6 +344,11 @@ impl Tally {
         self.of(Of::Namespace).texts(vocabulary)
     }
 
+    /// Returns whether a request was for no namespace.
+    pub fn is_cluster_wide(&self) -> bool {
+        self.of(Of::Namespace).0.contains(&NULL)
+    }
+
     /// Returns the user agents, sorted.
     pub fn agents(&self, vocabulary: &Vocabulary) -> Vec<String> {
         self.of(Of::Agent).texts(vocabulary)

@@ -398,6 +398,41 @@ fn a_pods_token_elsewhere_is_stolen() {
     assert_eq!(found.source.ips, ["203.0.113.9"]);
 }
 
+#[test]
+fn a_spray_is_known_by_its_path_whatever_its_programs_are_called() {
+    let agents: Vec<String> = (0..60).map(|n| format!("Mozilla/5.0 ({n})")).collect();
+    let addresses: Vec<String> = (0..60).map(|n| format!("45.{n}.{}.7", n * 3)).collect();
+    let mut story = Story::of_a_pod(60, PODS);
+    for (at, (agent, ip)) in (0..).zip(agents.iter().zip(&addresses)) {
+        let guesser = nobody(ip.clone().leak(), agent.clone().leak());
+        story.request(60_000 + at * 5000, &guesser, "get", "/api", 401);
+    }
+    story.raises("unauthorized-spray", Severity::Medium);
+}
+
+/// Tells of a program that is refused every two minutes for ten hours.
+fn with_slow_refusals(ip: &'static str) -> Story {
+    let mut story = Story::of_a_pod(60, PODS);
+    for minute in 0..300 {
+        let guesser = nobody(ip, "app/2.0");
+        story.request(60_000 + minute * 120_000, &guesser, "get", "/api", 401);
+    }
+    story
+}
+
+#[test]
+fn patience_is_no_excuse_for_strangers() {
+    with_slow_refusals("203.0.113.9").raises("unauthorized-brute-force", Severity::Medium);
+    with_slow_refusals("10.9.0.9").raises("refused-credentials", Severity::Low);
+    let mut story = with_slow_refusals("203.0.113.9");
+    let before = Client {
+        agent: "app/2.0",
+        ..person("ci", "203.0.113.9")
+    };
+    story.request(1000, &before, "get", "/api", 200);
+    story.raises("refused-credentials", Severity::Low);
+}
+
 /// Returns the kubelet of a node, or who has its certificate, at an address.
 fn kubelet(node: &str, ip: &'static str) -> Client {
     let mut client = person(&format!("system:node:{node}"), ip);

@@ -420,7 +420,10 @@ fn deletion(death: &Death) -> String {
         "pods" => "Pod",
         other => other,
     };
-    format!("{kind} `{name}` was deleted")
+    match name.strip_suffix('/') {
+        Some(namespace) => format!("every {kind} in `{namespace}` was deleted"),
+        None => format!("{kind} `{name}` was deleted"),
+    }
 }
 
 fn proof(entry: &crate::credential::Entry, vocabulary: &Vocabulary) -> &'static str {

@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use hashbrown::HashMap;
 
-use super::address::network;
-use super::{Context, Draft, MINUTE_US, counted, lasting, listed, times};
+use super::address::{is_public, network};
+use super::{Context, DAY_US, Draft, MINUTE_US, counted, lasting, listed, times};
 use crate::credential::Ledger;
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
@@ -359,6 +359,54 @@ impl Unauthorized {
         draft.finish(vocabulary)
     }
 
+    /// Returns whether somebody outside, who was never accepted, was refused very often within a day, however slowly: that
+    /// an expired credential is retried is an excuse for those only who once had a good one.
+    fn is_patient(&self, address: &str, sessions: &[Session], ledger: &Ledger) -> bool {
+        let is_stranger = |session: &Session| {
+            ledger.usernames_of(session.peer).is_empty()
+                && session.hint.is_none()
+                && !session.is_mostly_tied()
+        };
+        let in_a_day = || {
+            let runs = overlapping(sessions.to_vec(), DAY_US);
+            let counts = runs.iter().map(|run| {
+                let counts = run.iter().map(|session| session.tally.count);
+                counts.sum::<u64>()
+            });
+            counts.max().unwrap_or_default()
+        };
+        is_public(address) && sessions.iter().all(is_stranger) && in_a_day() >= self.settings.total
+    }
+
+    fn patient_finding(
+        &self,
+        address: &str,
+        sessions: &[Session],
+        tally: &Tally,
+        vocabulary: &Vocabulary,
+    ) -> Finding {
+        let mut draft = Draft::new(&self.brute_force, vec![address.to_owned()], tally);
+        draft.confidence = Confidence::Medium;
+        draft.summary = format!(
+            "{address} was refused {} in {}, slowly, and never accepted in this log: somebody who guesses with patience, or a program with a credential that was never good here",
+            times(tally.count),
+            lasting(tally.last - tally.first),
+        );
+        let paths = sessions.iter().map(|session| session.paths.len()).max();
+        draft.why = vec![
+            format!(
+                "401 from {address} = {} (at least {} in a day)",
+                tally.count, self.settings.total
+            ),
+            format!(
+                "distinct paths = {}",
+                at_least(paths.unwrap_or_default(), PATHS)
+            ),
+            "the address is a public one, and nobody was accepted there".to_owned(),
+        ];
+        draft.finish(vocabulary)
+    }
+
     fn success_finding(
         &self,
         session: &Session,
@@ -456,7 +504,7 @@ impl Unauthorized {
     ) -> Vec<Session> {
         let vocabulary = context.vocabulary;
         let mut left = sessions;
-        let fingerprints: [(&str, Fingerprint); 2] = [
+        let fingerprints: [(&str, Fingerprint); 3] = [
             ("network", |session, vocabulary| {
                 network(vocabulary.text(session.peer))
             }),
@@ -465,6 +513,11 @@ impl Unauthorized {
                     ([agent], [path]) => Some(format!("{} {path}", vocabulary.text(*agent))),
                     _ => None,
                 }
+            }),
+            // Outside, programs may go by any name.
+            ("path", |session, vocabulary| match &session.paths[..] {
+                [path] if is_public(vocabulary.text(session.peer)) => Some(path.to_string()),
+                _ => None,
             }),
         ];
         for (what, fingerprint) in fingerprints {
@@ -534,6 +587,10 @@ impl Unauthorized {
                 continue;
             }
             let address = vocabulary.text(peer);
+            if self.is_patient(address, &sessions, ledger) {
+                findings.push(self.patient_finding(address, &sessions, &tally, vocabulary));
+                continue;
+            }
             let mut users: Vec<String> = sessions
                 .iter()
                 .flat_map(|session| &session.known_users)
@@ -547,10 +604,13 @@ impl Unauthorized {
             if recovered {
                 draft.severity = Severity::Informational;
             }
+            let within = match tally.count {
+                1 => String::new(),
+                _ => format!(" in {}", lasting(tally.last - tally.first)),
+            };
             draft.summary = format!(
-                "{address} was refused {} in {}; likely cause: {}",
+                "{address} was refused {}{within}; likely cause: {}",
                 times(tally.count),
-                lasting(tally.last - tally.first),
                 cause.what,
             );
             draft.why = vec![format!("401 from {address} = {}", tally.count)];

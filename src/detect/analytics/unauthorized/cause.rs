@@ -117,11 +117,12 @@ impl Cause {
         }
         let agents = sessions.iter().flat_map(|session| &session.agents);
         let elsewhere = served_elsewhere(agents.copied(), sessions[0].peer, ledger);
-        let what = "an expired or deleted credential that its program keeps retrying";
         if elsewhere.is_empty() {
-            let remedy = "Look into the configuration of the program: its token may have expired, or be of another cluster";
+            let what = "perhaps a credential that expired, or is of another cluster, and that its program keeps retrying: it was never accepted in this log";
+            let remedy = "Look into the configuration of the program; if nobody knows one there, it is somebody who guesses";
             return Self::new(what, None, remedy);
         }
+        let what = "an expired or deleted credential that its program keeps retrying";
         let peers: Vec<String> = elsewhere
             .iter()
             .map(|&peer| vocabulary.text(peer).to_owned())
