@@ -4,6 +4,7 @@
 //! patches, of bodies that only the answer has, or of the three places where Pods are described.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -256,20 +257,17 @@ pub fn keys() -> Keys {
 ///
 /// Of a patch the patch alone, so that a rule names who set a thing and not who touched the object later.
 pub fn object<'a>(verb: &str, request: &'a str, response: &'a str, keys: &Keys) -> Json<'a> {
+    let answer = || {
+        let answer = Json::parse(response, keys);
+        let is_status = answer.get("kind").and_then(Json::as_text) == Some("Status");
+        (matches!(answer, Json::Object(_)) && !is_status).then_some(answer)
+    };
     match verb {
         "patch" => match Json::parse(request, keys) {
-            Json::List(operations) => patched(&operations, keys),
+            Json::List(operations) => patched(&operations, &answer().unwrap_or_default(), keys),
             patch => patch,
         },
-        "create" | "update" => {
-            let answer = Json::parse(response, keys);
-            let is_status = answer.get("kind").and_then(Json::as_text) == Some("Status");
-            if matches!(answer, Json::Object(_)) && !is_status {
-                answer
-            } else {
-                Json::parse(request, keys)
-            }
-        }
+        "create" | "update" => answer().unwrap_or_else(|| Json::parse(request, keys)),
         _ => Json::Null,
     }
 }
@@ -281,15 +279,20 @@ const OPERATIONS: usize = 10_000;
 /// Keys of one path that are followed: objects of Kubernetes are not as deep.
 const DEPTH: usize = 64;
 
+/// Where a role has its rules.
+const RULES: &str = "rules";
+
 /// Elements of a list that a patch may number; what lies beyond is put at the end.
 const PATCHED_LIST: usize = 256;
 
 /// Returns the object that the operations of a JSON patch (RFC 6902) write into nothing.
 ///
 /// What is removed becomes null, as a merge patch says it. `move` and `copy` take what the patch itself wrote; of
-/// what was there before they name no value.
-fn patched<'a>(operations: &[Json<'a>], kept: &Keys) -> Json<'a> {
+/// what was there before they name no value, which the `answer` has, if it is logged. So has it the whole of a role's rule
+/// of which a part was written: a rule gives what its verbs and resources do together.
+fn patched<'a>(operations: &[Json<'a>], answer: &Json<'a>, kept: &Keys) -> Json<'a> {
     let mut object = Json::Null;
+    let mut rules = BTreeSet::new();
     for operation in operations.iter().take(OPERATIONS) {
         let text = |key: &str| operation.get(key).and_then(Json::as_text);
         let path = |key: &str| Some(pointer(text(key)?)).filter(|keys| keys.len() <= DEPTH);
@@ -301,7 +304,8 @@ fn patched<'a>(operations: &[Json<'a>], kept: &Keys) -> Json<'a> {
             "remove" => Json::Null,
             "move" | "copy" => {
                 let from = path("from").and_then(|keys| at(&object, &keys).cloned());
-                from.unwrap_or_default()
+                from.or_else(|| at(answer, &keys).cloned())
+                    .unwrap_or_default()
             }
             _ => continue,
         };
@@ -309,6 +313,16 @@ fn patched<'a>(operations: &[Json<'a>], kept: &Keys) -> Json<'a> {
         if keys.iter().all(is_followed) {
             set(&mut object, &keys, value, kind != "replace");
         }
+        if let [list, rule, _, ..] = &keys[..]
+            && list == RULES
+        {
+            rules.extend(position(rule));
+        }
+    }
+    let known = answer.get(RULES).and_then(Json::as_list).unwrap_or(&[]);
+    for rule in rules.into_iter().filter_map(|at| known.get(at)) {
+        let end = [RULES, "-"].map(str::to_owned);
+        set(&mut object, &end, rule.clone(), true);
     }
     trim(&mut object);
     object
@@ -514,6 +528,27 @@ mod tests {
         check("patch", &moved, &Value::Null, &there);
         let deep = json!([{"op": "add", "path": "/a".repeat(500_000), "value": 1}]);
         check("patch", &deep, &Value::Null, &Value::Null);
+    }
+
+    #[test]
+    fn an_answer_has_what_a_patch_does_not_say() {
+        let patch = json!([
+            {"op": "add", "path": "/rules/1/verbs/-", "value": "escalate"},
+            {"op": "replace", "path": "/rules/1/verbs/0", "value": "get"},
+            {"op": "copy", "from": "/spec/a/securityContext", "path": "/spec/b/securityContext"},
+            {"op": "replace", "path": "/spec/containers/0/image", "value": "x"},
+        ]);
+        let rule = json!({"verbs": ["get", "escalate"], "resources": ["clusterroles"]});
+        let answer = json!({
+            "kind": "ClusterRole",
+            "rules": [{"verbs": ["list"]}, rule],
+            "spec": {"b": {"securityContext": {"privileged": true}}, "containers": [{"image": "x", "name": "y"}]},
+        });
+        let expected = json!({
+            "rules": [{"verbs": ["get"]}, rule],
+            "spec": {"b": {"securityContext": {"privileged": true}}, "containers": [{"image": "x"}]},
+        });
+        check("patch", &patch, &answer, &expected);
     }
 
     #[test]
