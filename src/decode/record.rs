@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 
+use super::envelope::json::list_from;
 use super::envelope::{Format, Found, Item, Unwrapper};
 use crate::frame::{EventText, Origin, Place};
 use crate::source::{Chunk, Integrity, split_holes, trim_record};
@@ -10,7 +11,7 @@ use crate::source::{Chunk, Integrity, split_holes, trim_record};
 const HEAD: &str = "{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/";
 
 /// How many beginnings of an event are tried in a damaged record.
-const BEGINNINGS: usize = 64;
+pub(super) const BEGINNINGS: usize = 64;
 
 /// One record of a chunk; not blank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,7 +181,9 @@ impl Opener {
             .filter(|&at| at > 0)
             .find_map(|at| {
                 let (values, end) = values(&damaged[at..]);
-                (at + end == damaged.len()).then_some((at, values))
+                let values = (at + end == damaged.len()).then_some(values);
+                let values = values.or_else(|| end_of_list(&damaged[at..]));
+                values.map(|values| (at, values))
             });
         if whole.is_empty() && behind.is_none() {
             return false;
@@ -217,11 +220,18 @@ fn values(text: &str) -> (Vec<&str>, usize) {
     (values, end)
 }
 
+/// Returns the values of a list whose beginning is gone, with no more than an object around it. Nothing of an event may
+/// follow: a list within one is text that a client chose.
+fn end_of_list(text: &str) -> Option<Vec<&str>> {
+    let (values, end) = list_from(text)?;
+    matches!(text[end..].trim(), "" | "}").then_some(values)
+}
+
 fn hand(item: Item<'_>, is_recovered: bool, take: &mut dyn FnMut(Opened<'_>)) {
     match item {
         Item::Event(found) => take(Opened::Event {
             found,
-            is_recovered,
+            is_recovered: is_recovered || found.is_recovered,
         }),
         Item::Other { what } => take(Opened::Other(&what)),
         Item::Bad { cause } => take(Opened::Bad(&cause)),

@@ -1,7 +1,9 @@
 //! Figures of what was read, gathered beside the findings.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hash;
 
+use hashbrown::hash_map::Entry;
 use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +42,11 @@ impl Counts {
         });
     }
 
+    /// Takes back one of a code.
+    fn take_back(&mut self, code: u32) {
+        take_back(&mut self.0, code);
+    }
+
     /// Returns the counts by text, in the order of the texts: nothing may depend on codes.
     fn by_text<'v>(&self, vocabulary: &'v Vocabulary) -> BTreeMap<&'v str, u64> {
         let counts = self.0.iter();
@@ -57,6 +64,34 @@ impl Counts {
         }
         census
     }
+}
+
+fn take_back<K: Eq + Hash>(counts: &mut HashMap<K, u64>, key: K) {
+    if let Entry::Occupied(mut count) = counts.entry(key) {
+        *count.get_mut() -= 1;
+        if *count.get() == 0 {
+            count.remove();
+        }
+    }
+}
+
+/// Returns whether an event has a credential's id and a decision, was truncated, and holds the body of a Secret or token.
+fn parts(frame: &EventFrame, row_idx: usize) -> [u64; 4] {
+    let has = |column| u64::from(frame.code(column, row_idx) != NULL);
+    let resource = frame.code(Column::Resource, row_idx);
+    let is_secret = resource == known::SECRETS
+        || resource == known::TOKEN_REVIEWS
+        || frame.code(Column::Subresource, row_idx) == known::TOKEN;
+    let has_body = is_secret && resource != NULL && {
+        let detail = frame.detail(row_idx);
+        !detail.response_object.is_empty() || !detail.request_object.is_empty()
+    };
+    [
+        has(Column::CredentialId),
+        has(Column::Decision),
+        has(Column::Truncated),
+        u64::from(has_body),
+    ]
 }
 
 /// Gathers figures while the log goes by.
@@ -140,7 +175,7 @@ impl Gathering {
         self.other_kinds.merge(other_kinds);
     }
 
-    /// Takes in the events of a chunk, duplicates too.
+    /// Takes in the events of a chunk, duplicates too: those are taken back once they are known.
     pub(super) fn frame(&mut self, frame: &EventFrame) {
         let levels = frame.codes(Column::Level);
         self.levels.add(&levels);
@@ -163,21 +198,30 @@ impl Gathering {
                 last_user = user;
                 self.usernames.insert(frame.code(Column::Username, row_idx));
             }
-            let has = |column| u64::from(frame.code(column, row_idx) != NULL);
             self.events += 1;
-            self.with_credential_id += has(Column::CredentialId);
-            self.with_decision += has(Column::Decision);
-            self.truncated += has(Column::Truncated);
-            let resource = frame.code(Column::Resource, row_idx);
-            let is_secret = resource == known::SECRETS
-                || resource == known::TOKEN_REVIEWS
-                || frame.code(Column::Subresource, row_idx) == known::TOKEN;
-            if is_secret && resource != NULL {
-                let detail = frame.detail(row_idx);
-                let body = !detail.response_object.is_empty() || !detail.request_object.is_empty();
-                self.secret_bodies += u64::from(body);
-            }
+            let [credential_id, decision, truncated, secret] = parts(frame, row_idx);
+            self.with_credential_id += credential_id;
+            self.with_decision += decision;
+            self.truncated += truncated;
+            self.secret_bodies += secret;
         }
+    }
+
+    /// Takes back one event, which is a duplicate.
+    pub(super) fn duplicate(&mut self, frame: &EventFrame, row_idx: usize) {
+        let code = |column| frame.code(column, row_idx);
+        self.levels.take_back(code(Column::Level));
+        self.stages.take_back(code(Column::Stage));
+        self.verbs.take_back(code(Column::Verb));
+        self.agents.take_back(code(Column::UserAgent));
+        let resource_level = (code(Column::Resource), code(Column::Level));
+        take_back(&mut self.resource_levels, resource_level);
+        self.events -= 1;
+        let [credential_id, decision, truncated, secret] = parts(frame, row_idx);
+        self.with_credential_id -= credential_id;
+        self.with_decision -= decision;
+        self.truncated -= truncated;
+        self.secret_bodies -= secret;
     }
 
     /// Takes in one event in the order of time, no duplicate.

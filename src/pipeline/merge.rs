@@ -323,12 +323,13 @@ impl<'r> Merge<'r> {
                 .count();
             let hits = &hits[..of_row];
             let (new, folded) = self.fold.row(&batch.frame, &columns, hits, *row, open);
+            let gathering = &mut self.account.gathering;
             if new {
-                let gathering = &mut self.account.gathering;
                 gathering.event(lane, batch.file, &batch.frame, *row);
                 counters.events += 1;
                 span(counters, ts);
             } else {
+                gathering.duplicate(&batch.frame, *row);
                 counters.duplicates += 1;
             }
             if self.store.is_some() {

@@ -215,6 +215,26 @@ pub(super) fn each_element<'a>(
     deserializer.end()
 }
 
+/// Returns the elements of an array whose text goes on with `text`, an element first, and where the array ends; `None` if
+/// it does not end there.
+pub(in crate::decode) fn list_from(text: &str) -> Option<(Vec<&str>, usize)> {
+    let (mut elements, mut at) = (Vec::new(), 0);
+    loop {
+        let mut stream = serde_json::Deserializer::from_str(&text[at..]).into_iter::<&RawValue>();
+        elements.push(stream.next()?.ok()?.get());
+        at += stream.byte_offset();
+        let blanks = |at: usize| at + text[at..].len() - text[at..].trim_start().len();
+        at = blanks(at);
+        let sign = text[at..].bytes().next()?;
+        at += 1;
+        match sign {
+            b',' => at = blanks(at),
+            b']' => return Some((elements, at)),
+            _ => return None,
+        }
+    }
+}
+
 /// Returns the elements of a short array; none if it is no array.
 pub(super) fn elements(text: &str) -> Vec<&str> {
     serde_json::from_str::<Vec<&RawValue>>(text).map_or_else(

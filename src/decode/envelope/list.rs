@@ -6,6 +6,8 @@ use super::context::Context;
 use super::json::{self, Damaged, Object};
 use super::walk::{MAX_DEPTH, Walk};
 use super::{cloudwatch, recognise};
+use crate::decode::event::Span;
+use crate::decode::record::BEGINNINGS;
 
 /// Opens the body of an audit webhook, and names the elements of any other list.
 pub(super) fn event_list(walk: &mut Walk<'_>, object: &Object<'_>, context: &Context) -> bool {
@@ -51,6 +53,11 @@ impl Walk<'_> {
     /// Opens what is sound of a document that is damaged; false if it shows no sign of audit
     /// events.
     pub(super) fn cut(&mut self, text: &str, context: &Context) -> bool {
+        self.cut_within(text, 0, context)
+    }
+
+    /// Does so with a value that stands in so many objects, the last member of each.
+    fn cut_within(&mut self, text: &str, n_objects: usize, context: &Context) -> bool {
         const LISTS: [&str; 9] = [
             "items",
             "events",
@@ -69,14 +76,18 @@ impl Walk<'_> {
         let before = self.n_items;
         let cause = if text.starts_with('[') {
             let inner = context.list("array");
-            match json::each_element(text, |element| {
-                if !self.value(element, &inner) {
-                    self.unknown(element);
-                }
-            }) {
-                Ok(()) => return true,
-                Err(cause) => cause.to_string(),
+            let mut sound = 0;
+            let read = json::each_element(text, |element| {
+                let span = Span::of(element, text);
+                sound = (span.start + span.length) as usize;
+                self.element(element, &inner);
+            });
+            let Err(cause) = read else { return true };
+            let what = format!("damaged items of a list ({cause})");
+            if self.go_on_behind(&text[sound..], n_objects, &what, &inner) {
+                return true;
             }
+            cause.to_string()
         } else {
             let Err(damaged) = Object::parse_or_damage(text) else {
                 return true;
@@ -95,7 +106,7 @@ impl Walk<'_> {
                 };
                 let inner = context.enter(&name).with_version(&sound.text("apiVersion"));
                 let inner = cloudwatch::named(&sound, inner);
-                return self.cut(value, &inner);
+                return self.cut_within(value, n_objects + 1, &inner);
             }
             cause
         };
@@ -106,12 +117,52 @@ impl Walk<'_> {
         true
     }
 
+    /// Opens the elements of a list behind damage; false if none are found.
+    pub(super) fn go_on_behind(
+        &mut self,
+        rest: &str,
+        n_objects: usize,
+        what: &str,
+        context: &Context,
+    ) -> bool {
+        let Some((damaged, elements)) = behind_damage(rest, n_objects) else {
+            return false;
+        };
+        self.bad(damage(what, damaged));
+        self.is_behind_damage = true;
+        for element in elements {
+            self.element(element, context);
+        }
+        self.is_behind_damage = false;
+        true
+    }
+
+    fn element(&mut self, element: &str, context: &Context) {
+        if !self.value(element, context) {
+            self.unknown(element);
+        }
+    }
+
     /// A list of other Kubernetes objects stays closed, cut or whole.
     fn allows_cut(&self, sound: &Object<'_>, context: &Context) -> bool {
         let version = sound.text("apiVersion");
         (version.is_empty() || version.starts_with("audit.k8s.io/"))
             && (context.inside || self.state.only.is_none() || sound.get("kind").is_some())
     }
+}
+
+/// Returns the elements of a list behind damage, and what stands before them; the list stands in so many objects.
+///
+/// What seems an event in a body is text that a client chose: so a beginning counts only if from there on the list, and the
+/// objects around it, go on to their ends. A list in a body is followed by the rest of its event.
+fn behind_damage(rest: &str, n_objects: usize) -> Option<(&str, Vec<&str>)> {
+    let beginnings = memchr::memmem::find_iter(rest.as_bytes(), recognise::NATIVE_START);
+    beginnings.take(BEGINNINGS).find_map(|at| {
+        let (elements, end) = json::list_from(&rest[at..])?;
+        let around = format!("{}[]{}", r#"{"_":"#.repeat(n_objects), &rest[at + end..]);
+        let is_end = serde_json::from_str::<serde::de::IgnoredAny>(&around).is_ok();
+        is_end.then(|| (&rest[..at], elements))
+    })
 }
 
 /// Says what is damaged, and whose event it was if that can still be read.

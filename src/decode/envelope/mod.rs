@@ -19,7 +19,7 @@ mod fields;
 mod format;
 mod gke;
 mod join;
-mod json;
+pub(super) mod json;
 mod legacy;
 mod line;
 mod list;
@@ -89,6 +89,8 @@ pub struct Found<'a> {
     pub stream: Option<&'a str>,
     /// Whether fields are missing because the export did not select them.
     pub partial: bool,
+    /// Whether it was found by looking for a beginning behind damage.
+    pub is_recovered: bool,
 }
 
 impl Unwrapper {

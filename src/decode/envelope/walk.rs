@@ -58,6 +58,8 @@ pub(super) struct Walk<'w> {
     budget: usize,
     /// Bytes of objects that may still be opened.
     work: usize,
+    /// Whether what is opened was found by looking for a beginning behind damage.
+    pub(super) is_behind_damage: bool,
 }
 
 impl<'w> Walk<'w> {
@@ -73,6 +75,7 @@ impl<'w> Walk<'w> {
             n_items: 0,
             budget: packed::MAX_UNPACKED_BYTES,
             work: length.saturating_mul(WORK_PER_BYTE).saturating_add(1 << 20),
+            is_behind_damage: false,
         }
     }
 
@@ -86,6 +89,7 @@ impl<'w> Walk<'w> {
             node: context.node.as_deref(),
             stream: context.stream.as_deref(),
             partial,
+            is_recovered: self.is_behind_damage,
         }));
     }
 
@@ -168,10 +172,14 @@ impl<'w> Walk<'w> {
         while !rest.is_empty() {
             let mut stream = serde_json::Deserializer::from_str(rest).into_iter::<&RawValue>();
             let Some(Ok(raw)) = stream.next() else {
-                // What follows a sound document is damage, whatever it looks like.
-                return self.cut(rest, context)
+                // What follows a sound document is damage, whatever it looks like; a list may have ended too early by it.
+                let inner = context.list("array");
+                let what = "text behind a JSON document";
+                let goes_on = |walk: &mut Self, depth| walk.go_on_behind(rest, depth, what, &inner);
+                return !is_first && (goes_on(self, 0) || goes_on(self, 1))
+                    || self.cut(rest, context)
                     || !is_first && {
-                        self.bad(damage("text behind a JSON document", rest));
+                        self.bad(damage(what, rest));
                         true
                     };
             };

@@ -75,6 +75,44 @@ fn an_event_in_a_body_is_never_one() {
 }
 
 #[test]
+fn a_list_goes_on_behind_a_hole_at_every_place() {
+    let forged = event("forged");
+    let body = format!(r#""sourceIPs":["10.0.0.1"],"requestObject":{{"items":[{forged}]}},"#);
+    let real = event("real").replace(r#""sourceIPs":["10.0.0.1"],"#, &body);
+    let all = [event("a"), real.clone(), event("c")].join(",");
+    let start = event("a").len() + 1;
+    let list = r#"{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":["#;
+    for (before, behind) in [("[", "]"), (list, "]}")] {
+        for at in start..start + real.len() {
+            for length in [1, 40] {
+                let hole = at..(at + length).min(start + real.len());
+                let text = [before, &all[..hole.start], &all[hole.end..], behind].concat();
+                let found = open(&text);
+                let is_whole = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+                if !is_whole {
+                    // What is left of the damaged event may be whole values, too.
+                    let ends = (found.first(), found.last());
+                    assert_eq!(ends, (Some(&"a".into()), Some(&"c?".into())), "{text}");
+                    assert!(found.contains(&"bad".into()), "{text}");
+                }
+                // Where a hole takes what stood between the end of a body and that of its event, nobody can tell.
+                assert!(length > 1 || !found.contains(&"forged?".into()), "{text}");
+            }
+        }
+        // The beginning is gone.
+        for at in 1..real.len() {
+            let text = format!("{},{}{behind}", &real[at..], event("c"));
+            let found = open(&text);
+            assert_eq!(found.last(), Some(&"c?".into()), "{text}");
+            // What begins with a whole value is one: nobody can tell that it was a body.
+            let may_be_forged = text.starts_with(['{', '[']);
+            let is_forged = found.iter().any(|id| id.starts_with("forged"));
+            assert!(may_be_forged || !is_forged, "{text}");
+        }
+    }
+}
+
+#[test]
 fn holes_part_records() {
     let (first, second) = (event("first"), event("second"));
     let text = format!(

@@ -443,8 +443,8 @@ impl SharedCredential {
         let nodes = codes
             .filter(|peer| self.nodes.contains(peer))
             .flat_map(|peer| {
-                let users = ledger.usernames_of(peer).iter().copied();
-                users.filter(move |&user| {
+                let known = ledger.usernames_of(peer).iter().copied();
+                known.filter(move |&user| {
                     let uses = ledger.of_username(user).flat_map(|entry| &entry.uses);
                     let mut here = uses.filter(|used| used.peer == peer);
                     here.any(|used| used.first <= episode.last && used.last >= episode.first)
