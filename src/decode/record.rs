@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::envelope::json::list_from;
+use super::envelope::json::list_to_end;
 use super::envelope::{Format, Found, Item, Unwrapper};
 use crate::frame::{EventText, Origin, Place};
 use crate::source::{Chunk, Integrity, split_holes, trim_record};
@@ -182,7 +182,8 @@ impl Opener {
             .find_map(|at| {
                 let (values, end) = values(&damaged[at..]);
                 let values = (at + end == damaged.len()).then_some(values);
-                let values = values.or_else(|| end_of_list(&damaged[at..]));
+                // Or to the end of a list whose beginning is gone.
+                let values = values.or_else(|| list_to_end(&damaged[at..], 0..=1));
                 values.map(|values| (at, values))
             });
         if whole.is_empty() && behind.is_none() {
@@ -218,13 +219,6 @@ fn values(text: &str) -> (Vec<&str>, usize) {
         end = stream.byte_offset();
     }
     (values, end)
-}
-
-/// Returns the values of a list whose beginning is gone, with no more than an object around it. Nothing of an event may
-/// follow: a list within one is text that a client chose.
-fn end_of_list(text: &str) -> Option<Vec<&str>> {
-    let (values, end) = list_from(text)?;
-    matches!(text[end..].trim(), "" | "}").then_some(values)
 }
 
 fn hand(item: Item<'_>, is_recovered: bool, take: &mut dyn FnMut(Opened<'_>)) {

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -215,23 +216,25 @@ pub(super) fn each_element<'a>(
     deserializer.end()
 }
 
-/// Returns the elements of an array whose text goes on with `text`, an element first, and where the array ends; `None` if
-/// it does not end there.
-pub(in crate::decode) fn list_from(text: &str) -> Option<(Vec<&str>, usize)> {
-    let (mut elements, mut at) = (Vec::new(), 0);
+/// Returns the elements of an array whose text goes on with `text`, an element first, if nothing but the ends of so many
+/// objects follows it.
+///
+/// What seems an event in a body is text that a client chose; an array in there is followed by the rest of its event.
+pub(in crate::decode) fn list_to_end(
+    text: &str,
+    n_objects: RangeInclusive<usize>,
+) -> Option<Vec<&str>> {
+    let (mut elements, mut rest) = (Vec::new(), text);
     loop {
-        let mut stream = serde_json::Deserializer::from_str(&text[at..]).into_iter::<&RawValue>();
+        let mut stream = serde_json::Deserializer::from_str(rest).into_iter::<&RawValue>();
         elements.push(stream.next()?.ok()?.get());
-        at += stream.byte_offset();
-        let blanks = |at: usize| at + text[at..].len() - text[at..].trim_start().len();
-        at = blanks(at);
-        let sign = text[at..].bytes().next()?;
-        at += 1;
-        match sign {
-            b',' => at = blanks(at),
-            b']' => return Some((elements, at)),
-            _ => return None,
+        rest = rest[stream.byte_offset()..].trim_start();
+        if let Some(behind) = rest.strip_prefix(']') {
+            let ends: String = behind.split_ascii_whitespace().collect();
+            let is_end = ends.bytes().all(|byte| byte == b'}') && n_objects.contains(&ends.len());
+            return is_end.then_some(elements);
         }
+        rest = rest.strip_prefix(',')?;
     }
 }
 

@@ -1,6 +1,7 @@
 //! Lists: the body of an audit webhook, and what is whole in a list that is cut.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use super::context::Context;
 use super::json::{self, Damaged, Object};
@@ -84,7 +85,7 @@ impl Walk<'_> {
             });
             let Err(cause) = read else { return true };
             let what = format!("damaged items of a list ({cause})");
-            if self.go_on_behind(&text[sound..], n_objects, &what, &inner) {
+            if self.go_on_behind(&text[sound..], n_objects..=n_objects, &what, &inner) {
                 return true;
             }
             cause.to_string()
@@ -121,7 +122,7 @@ impl Walk<'_> {
     pub(super) fn go_on_behind(
         &mut self,
         rest: &str,
-        n_objects: usize,
+        n_objects: RangeInclusive<usize>,
         what: &str,
         context: &Context,
     ) -> bool {
@@ -152,16 +153,11 @@ impl Walk<'_> {
 }
 
 /// Returns the elements of a list behind damage, and what stands before them; the list stands in so many objects.
-///
-/// What seems an event in a body is text that a client chose: so a beginning counts only if from there on the list, and the
-/// objects around it, go on to their ends. A list in a body is followed by the rest of its event.
-fn behind_damage(rest: &str, n_objects: usize) -> Option<(&str, Vec<&str>)> {
+fn behind_damage(rest: &str, n_objects: RangeInclusive<usize>) -> Option<(&str, Vec<&str>)> {
     let beginnings = memchr::memmem::find_iter(rest.as_bytes(), recognise::NATIVE_START);
     beginnings.take(BEGINNINGS).find_map(|at| {
-        let (elements, end) = json::list_from(&rest[at..])?;
-        let around = format!("{}[]{}", r#"{"_":"#.repeat(n_objects), &rest[at + end..]);
-        let is_end = serde_json::from_str::<serde::de::IgnoredAny>(&around).is_ok();
-        is_end.then(|| (&rest[..at], elements))
+        let elements = json::list_to_end(&rest[at..], n_objects.clone())?;
+        Some((&rest[..at], elements))
     })
 }
 

@@ -175,8 +175,7 @@ impl<'w> Walk<'w> {
                 // What follows a sound document is damage, whatever it looks like; a list may have ended too early by it.
                 let inner = context.list("array");
                 let what = "text behind a JSON document";
-                let goes_on = |walk: &mut Self, depth| walk.go_on_behind(rest, depth, what, &inner);
-                return !is_first && (goes_on(self, 0) || goes_on(self, 1))
+                return !is_first && self.go_on_behind(rest, 0..=1, what, &inner)
                     || self.cut(rest, context)
                     || !is_first && {
                         self.bad(damage(what, rest));

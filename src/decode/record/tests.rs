@@ -113,6 +113,29 @@ fn a_list_goes_on_behind_a_hole_at_every_place() {
 }
 
 #[test]
+fn a_list_in_a_body_is_no_end_of_one() {
+    let (first, forged) = (event("first"), event("forged"));
+    let body = format!(r#""sourceIPs":["10.0.0.1"],"requestObject":[{forged}],"#);
+    let real = event("real").replace(r#""sourceIPs":["10.0.0.1"],"#, &body);
+    let list = r#"{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":["#;
+    for at in 1..first.len() {
+        let cut = &first[..at];
+        let texts = [
+            format!("{first}{cut}{real}"),
+            format!("{{}}{cut}{real}"),
+            format!("[{first}]{cut}{real}"),
+            format!("{list}{first},{cut},{real}"),
+            format!("[{first},{cut},{real}"),
+        ];
+        for text in texts {
+            let found = open(&text);
+            let is_forged = found.iter().any(|id| id.starts_with("forged"));
+            assert!(!is_forged, "{found:?} {text}");
+        }
+    }
+}
+
+#[test]
 fn holes_part_records() {
     let (first, second) = (event("first"), event("second"));
     let text = format!(
