@@ -421,6 +421,16 @@ fn with_slow_refusals(ip: &'static str) -> Story {
 }
 
 #[test]
+fn a_forgotten_job_is_no_patience() {
+    let mut story = Story::of_a_pod(60, PODS);
+    for hour in 0..240 {
+        let job = nobody("203.0.113.9", "job/2.0");
+        story.request(60_000 + hour * 3_600_000, &job, "get", "/api", 401);
+    }
+    story.raises("refused-credentials", Severity::Low);
+}
+
+#[test]
 fn patience_is_no_excuse_for_strangers() {
     with_slow_refusals("203.0.113.9").raises("unauthorized-brute-force", Severity::Medium);
     with_slow_refusals("10.9.0.9").raises("refused-credentials", Severity::Low);

@@ -367,15 +367,9 @@ impl Unauthorized {
                 && session.hint.is_none()
                 && !session.is_mostly_tied()
         };
-        let in_a_day = || {
-            let runs = overlapping(sessions.to_vec(), DAY_US);
-            let counts = runs.iter().map(|run| {
-                let counts = run.iter().map(|session| session.tally.count);
-                counts.sum::<u64>()
-            });
-            counts.max().unwrap_or_default()
-        };
-        is_public(address) && sessions.iter().all(is_stranger) && in_a_day() >= self.settings.total
+        is_public(address)
+            && sessions.iter().all(is_stranger)
+            && most_in_a_day(sessions) >= self.settings.total
     }
 
     fn patient_finding(
@@ -658,6 +652,29 @@ impl Settings {
             && session.gaps.mean >= RETRY_PAUSE_US;
         served_before || (steady && session.repeats_itself())
     }
+}
+
+/// Returns the most refusals of a day in sessions, which are in order; those of a longer one are spread evenly over it.
+fn most_in_a_day(sessions: &[Session]) -> u64 {
+    let of_a_day = |session: &Session| {
+        let Tally {
+            first, last, count, ..
+        } = session.tally;
+        let lasted = u128::from(last.abs_diff(first));
+        let day = u128::from(DAY_US.unsigned_abs());
+        let share = u128::from(count) * day / lasted.max(day);
+        u64::try_from(share).unwrap_or(count)
+    };
+    let (mut most, mut sum, mut from) = (0, 0, 0);
+    for session in sessions {
+        sum += of_a_day(session);
+        while sessions[from].tally.first < session.tally.first.saturating_sub(DAY_US) {
+            sum -= of_a_day(&sessions[from]);
+            from += 1;
+        }
+        most = most.max(sum);
+    }
+    most
 }
 
 fn at_least(count: usize, limit: usize) -> String {
