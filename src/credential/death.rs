@@ -45,6 +45,11 @@ impl Death {
 
     /// Names what was deleted, as `ServiceAccount prod/web`.
     pub fn called(&self) -> String {
+        self.called_in("")
+    }
+
+    /// Names what was deleted, with its name between two `quote`s.
+    pub fn called_in(&self, quote: &str) -> String {
         let (resource, name) = self.object.split_once(' ').unwrap_or(("", &self.object));
         let kind = match resource {
             "secrets" => "Secret",
@@ -53,8 +58,8 @@ impl Death {
             other => other,
         };
         match name.strip_suffix('/') {
-            Some(namespace) => format!("every {kind} in {namespace}"),
-            None => format!("{kind} {name}"),
+            Some(namespace) => format!("every {kind} in {quote}{namespace}{quote}"),
+            None => format!("{kind} {quote}{name}{quote}"),
         }
     }
 }

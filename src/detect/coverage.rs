@@ -35,8 +35,8 @@ pub struct Coverage {
 }
 
 remembers!(
-    Coverage: [supply, refused, first, last, late, long_running, requests, authenticated, secrets],
-    anew [blind_meta, required, timeless]
+    Coverage: [supply, refused, first, last, late, timeless, long_running, requests, authenticated, secrets],
+    anew [blind_meta, required]
 );
 
 impl Coverage {

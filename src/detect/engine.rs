@@ -446,10 +446,9 @@ impl<'r> Engine<'r> {
                 return; // Others say what it comes to.
             }
         }
-        let columns = self.groups[rule as usize].iter();
+        let codes = codes(request, &self.groups[rule as usize], vocabulary);
         self.group.clear();
-        self.group
-            .extend(columns.map(|&column| request.code_of(column, vocabulary)));
+        self.group.extend(codes);
         let group = if held_by == 0 {
             if let Some(group) = self.hits.get_mut(&HitKey(rule, &self.group)) {
                 group
@@ -710,10 +709,16 @@ pub(super) fn key(
     columns: &[Column],
     vocabulary: &Vocabulary,
 ) -> Box<[u32]> {
-    columns
-        .iter()
-        .map(|&column| request.code_of(column, vocabulary))
-        .collect()
+    codes(request, columns, vocabulary).collect()
+}
+
+fn codes(
+    request: &Request<'_>,
+    columns: &[Column],
+    vocabulary: &Vocabulary,
+) -> impl Iterator<Item = u32> {
+    let columns = columns.iter();
+    columns.map(|&column| request.code_of(column, vocabulary))
 }
 
 /// Resolves the columns that a rule groups by, by column name or audit path.

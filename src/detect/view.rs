@@ -570,6 +570,8 @@ mod tests {
         assert!(is_dry_run("delete", uri, Some("")));
         assert!(!is_dry_run("delete", uri, Some(plain)));
         assert!(!is_dry_run("deletecollection", uri, None));
+        assert!(is_selective("/api?labelSelector=a%3Db"));
+        assert!(!is_selective("/api?xlabelSelector=a&fieldSelector="));
     }
 
     #[test]

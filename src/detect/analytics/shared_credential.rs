@@ -393,8 +393,12 @@ impl SharedCredential {
             let of_node = usernames
                 .iter()
                 .all(|user| user.starts_with("system:node:"));
-            let strangers = self.other_nodes(&own, &usernames, episode, ledger, vocabulary);
-            let doubt = if of_node && !strangers.is_empty() {
+            let strangers = if of_node {
+                self.other_nodes(&own, &usernames, episode, ledger, vocabulary)
+            } else {
+                Vec::new()
+            };
+            let doubt = if !strangers.is_empty() {
                 draft
                     .why
                     .push(format!("at home there = {}", listed(&strangers)));

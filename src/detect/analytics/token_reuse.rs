@@ -410,20 +410,7 @@ fn finding(
 }
 
 fn deletion(death: &Death) -> String {
-    let (resource, name) = death
-        .object
-        .split_once(' ')
-        .unwrap_or(("object", &death.object));
-    let kind = match resource {
-        "secrets" => "Secret",
-        "serviceaccounts" => "ServiceAccount",
-        "pods" => "Pod",
-        other => other,
-    };
-    match name.strip_suffix('/') {
-        Some(namespace) => format!("every {kind} in `{namespace}` was deleted"),
-        None => format!("{kind} `{name}` was deleted"),
-    }
+    format!("{} was deleted", death.called_in("`"))
 }
 
 fn proof(entry: &crate::credential::Entry, vocabulary: &Vocabulary) -> &'static str {
