@@ -14,6 +14,32 @@ use crate::source::{Framing, ReadOptions};
 /// Options of every command that reads logs for what is in them.
 #[derive(Debug, Args)]
 pub struct ReadArgs {
+    /// How the input is read
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Minutes that an API server must be silent for that to be reported
+    #[arg(long, value_name = "MINUTES", default_value_t = GAP_US / 60_000_000, value_parser = clap::value_parser!(i64).range(1..))]
+    pub gap: i64,
+    /// Distribution that exclusion lists go by: kubeadm, EKS, AKS, GKE, OpenShift, k3s, RKE2 or none [default: told from
+    /// the log]
+    #[arg(long, value_name = "NAME", value_parser = parse_profile, help_heading = "Rules")]
+    pub profile: Option<String>,
+}
+
+impl ReadArgs {
+    /// Returns the options of a run over `paths`.
+    pub(super) fn options(&self, paths: &[PathBuf]) -> pipeline::Options {
+        pipeline::Options {
+            gap_us: self.gap.saturating_mul(60_000_000),
+            profile: self.profile.clone(),
+            ..self.input.options(paths)
+        }
+    }
+}
+
+/// Options on how input becomes events.
+#[derive(Debug, Args)]
+pub struct InputArgs {
     /// How many threads do the work
     #[command(flatten)]
     pub threads: ThreadArgs,
@@ -26,19 +52,12 @@ pub struct ReadArgs {
     /// What the events are wrapped in, if the guess is wrong; `help` lists the names
     #[arg(long, value_name = "NAME", value_parser = InputFormat::parse, default_value = "auto")]
     pub input_format: InputFormat,
-    /// Minutes that an API server must be silent for that to be reported
-    #[arg(long, value_name = "MINUTES", default_value_t = GAP_US / 60_000_000, value_parser = clap::value_parser!(i64).range(1..))]
-    pub gap: i64,
-    /// Distribution that exclusion lists go by: kubeadm, EKS, AKS, GKE, OpenShift, k3s, RKE2 or none [default: told from
-    /// the log]
-    #[arg(long, value_name = "NAME", value_parser = parse_profile, help_heading = "Rules")]
-    pub profile: Option<String>,
     /// Bytes decoded at a time by a thread; results do not depend on it
     #[arg(long, value_name = "BYTES", default_value_t = ReadOptions::default().chunk_bytes, hide = true)]
     pub chunk_size: usize,
 }
 
-impl ReadArgs {
+impl InputArgs {
     /// Returns the options of a run over `paths`.
     pub(super) fn options(&self, paths: &[PathBuf]) -> pipeline::Options {
         pipeline::Options {
@@ -52,8 +71,6 @@ impl ReadArgs {
                 ..ReadOptions::default()
             },
             format: self.input_format.format,
-            gap_us: self.gap.saturating_mul(60_000_000),
-            profile: self.profile.clone(),
             ..pipeline::Options::default()
         }
     }

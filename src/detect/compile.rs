@@ -20,6 +20,7 @@ use super::matcher::Matcher;
 use super::members::Members;
 use super::modifier::Modifiers;
 use super::request::Request;
+use super::summary::{Quote, quotes_of};
 use super::tree::{Tree, UnknownDetection};
 use super::value::Values;
 use super::view;
@@ -44,7 +45,9 @@ pub struct CompiledRules {
     /// By index in the rule set.
     pub(super) lists: Vec<CompiledRule>,
     pub(super) leaves: Vec<Leaf>,
-    /// Keys of bodies that any leaf may follow.
+    /// By index in the rule set: what its summary quotes.
+    pub(super) quotes: Vec<Vec<Quote>>,
+    /// Keys of bodies that any leaf or quote may follow.
     pub(super) keys: Keys,
     /// The leaves whose value depends on the code of one column only, by column.
     pub(super) coded: Vec<(Column, Vec<u32>)>,
@@ -81,6 +84,11 @@ impl Problem {
             what,
             hint: None,
         }
+    }
+
+    pub(super) fn hint(mut self, hint: String) -> Self {
+        self.hint = Some(hint);
+        self
     }
 
     pub(super) fn place(self, path: &str, text: &str) -> RuleError {
@@ -144,6 +152,7 @@ impl CompiledRules {
             }
         }
         let mut trees = Vec::with_capacity(rules.rules.len());
+        let mut quotes = Vec::with_capacity(rules.rules.len());
         for rule in &rules.rules {
             compiler.terms.is_built_in = rule.meta.is_built_in;
             let mut problems = check_columns(&rule.meta);
@@ -168,6 +177,10 @@ impl CompiledRules {
                 }
                 RuleBody::Analytic(_) => None,
             };
+            match quotes_of(&rule.meta, &rule.body) {
+                Ok(of_rule) => quotes.push(of_rule),
+                Err(problem) => problems.push(problem),
+            }
             trees.push(tree);
             errors.extend(problems.into_iter().map(|problem| CompileError {
                 rule: rule.meta.name.clone(),
@@ -181,6 +194,9 @@ impl CompiledRules {
         let mut keys = view::keys();
         for leaf in &leaves {
             leaf.keep(&mut keys);
+        }
+        for field in quotes.iter().flatten().flatten() {
+            field.keep(&mut keys);
         }
         for leaf in &mut leaves {
             leaf.last_keys = leaf.last_keys_in(&keys);
@@ -224,6 +240,7 @@ impl CompiledRules {
             rules,
             lists,
             leaves,
+            quotes,
             keys,
             coded,
             scratch: Mutex::default(),
@@ -236,6 +253,7 @@ impl CompiledRules {
             rules: Vec::new(),
             lists: Vec::new(),
             leaves: compiler.leaves,
+            quotes: Vec::new(),
             keys: Keys::all(),
             coded: Vec::new(),
             scratch: Mutex::default(),

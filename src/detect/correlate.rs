@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::analytics::{Context, Draft, counted, lasting};
-use super::engine::{key, position, summary};
+use super::engine::{key, position};
 use super::request::Request;
+use super::summary::summary;
 use super::tally::{Tally, Trace};
 use super::tree::Tree;
 use super::view;

@@ -25,16 +25,18 @@ use super::analytics::shared_credential::{SharedCredential, gateway_note};
 use super::analytics::token_by_hand::TokenByHand;
 use super::analytics::token_reuse::TokenReuse;
 use super::analytics::unauthorized::{Metas, Unauthorized};
-use super::analytics::{Context, Draft, counted, listed};
+use super::analytics::{Context, Draft};
 use super::compile::CompiledRules;
 use super::correlate::Correlation;
 use super::coverage::Coverage;
+use super::evaluate::Hit;
 use super::feed::{Fed, Judge};
-use super::fold::{Folded, Hits};
+use super::fold::{Folded, Hits, KeptHit};
 use super::makers::{self, Makers};
 use super::request::Request;
+use super::summary::summary;
 use super::supply::Portion;
-use super::tally::{Sessions, Tally};
+use super::tally::Sessions;
 use crate::credential::{Deaths, Fates, Horizons, Ledger};
 use crate::finding::credential::Credential;
 use crate::finding::incident::{self, Incident, Maker, SHARED_PEER_USERS, Surroundings};
@@ -117,6 +119,28 @@ impl HitGroup {
         Self {
             sessions: Sessions::default(),
             why,
+        }
+    }
+}
+
+/// What it is read from that a hit rests on.
+enum Ground<'h> {
+    Row(&'h EventFrame, usize),
+    Kept(&'h KeptHit),
+}
+
+impl Ground<'_> {
+    fn why(&self, compiled: &CompiledRules, rule: u32) -> Vec<String> {
+        match self {
+            Self::Row(frame, row_idx) => compiled.why(rule as usize, frame, *row_idx),
+            Self::Kept(hit) => hit.why.clone(),
+        }
+    }
+
+    fn quotes(&self, compiled: &CompiledRules, rule: u32) -> Vec<Vec<String>> {
+        match self {
+            Self::Row(frame, row_idx) => compiled.quotes(rule as usize, frame, *row_idx),
+            Self::Kept(hit) => hit.quotes.clone(),
         }
     }
 }
@@ -399,18 +423,17 @@ impl<'r> Engine<'r> {
         self.deaths.note(request, &self.ledger, self.vocabulary);
         self.makers.observe(request, self.vocabulary);
         self.matched.clear();
-        let compiled = self.compiled;
         match &folded.hits {
             Hits::Row(hits, frame, row) => {
+                let ground = Ground::Row(frame, *row);
                 for hit in *hits {
-                    let why = || compiled.why(hit.rule as usize, frame, *row);
-                    self.hit(hit.rule, hit.held_by, request, &context, why);
+                    self.hit(hit.rule, hit.held_by, request, &context, &ground);
                 }
             }
             Hits::Kept(hits) => {
                 for hit in hits {
-                    let why = || hit.why.clone();
-                    self.hit(hit.rule, hit.held_by, request, &context, why);
+                    let ground = Ground::Kept(hit);
+                    self.hit(hit.rule, hit.held_by, request, &context, &ground);
                 }
             }
         }
@@ -419,20 +442,21 @@ impl<'r> Engine<'r> {
         }
     }
 
-    /// Takes in that `rule` hits a request; `why` is asked for the first of a group only.
+    /// Takes in that `rule` hits a request; what met its conditions is asked for the first of a group only.
     fn hit(
         &mut self,
         rule: u32,
         held_by: u64,
         request: &Request<'_>,
         context: &Context<'_>,
-        why: impl FnOnce() -> Vec<String>,
+        ground: &Ground<'_>,
     ) {
         let Context {
             vocabulary,
             evidence_limit,
         } = *context;
-        let lists = self.compiled.lists_of(rule as usize);
+        let compiled = self.compiled;
+        let lists = compiled.lists_of(rule as usize);
         let first = lists.get(held_by.trailing_zeros() as usize);
         if let Some(&list) = first
             && self.rules.lists[list as usize].profiles.is_empty()
@@ -454,14 +478,17 @@ impl<'r> Engine<'r> {
                 group
             } else {
                 let group = self.hits.entry((rule, (*self.group).into()));
-                group.or_insert_with(|| HitGroup::new(why()))
+                group.or_insert_with(|| HitGroup::new(ground.why(compiled, rule)))
             }
         } else {
             let group = self.withheld.entry((rule, (*self.group).into(), held_by));
-            group.or_insert_with(|| HitGroup::new(why()))
+            group.or_insert_with(|| HitGroup::new(ground.why(compiled, rule)))
         };
         let gap = gap(&self.rules.rules[rule as usize].meta);
-        group.sessions.add(request, gap, vocabulary, evidence_limit);
+        let tally = group.sessions.add(request, gap, vocabulary, evidence_limit);
+        if tally.has_room_for_quotes(compiled.n_quotes(rule as usize)) {
+            tally.quote(ground.quotes(compiled, rule));
+        }
     }
 
     /// Feeds the rules that hit a request to the correlations, and those that hold then to others.
@@ -486,9 +513,15 @@ impl<'r> Engine<'r> {
         }
     }
 
-    /// Says what met the conditions of a rule at a row that it hit.
-    pub fn why(&self, rule: u32, frame: &EventFrame, row_idx: usize) -> Vec<String> {
-        self.compiled.why(rule as usize, frame, row_idx)
+    /// Keeps a hit of a row that goes.
+    pub fn kept(&self, hit: Hit, frame: &EventFrame) -> KeptHit {
+        let (rule, row_idx) = (hit.rule as usize, hit.row_idx as usize);
+        KeptHit {
+            rule: hit.rule,
+            held_by: hit.held_by,
+            why: self.compiled.why(rule, frame, row_idx),
+            quotes: self.compiled.quotes(rule, frame, row_idx),
+        }
     }
 
     /// Returns how many findings single events gave so far.
@@ -771,85 +804,4 @@ fn analytic<'r>(
                 format!("there is no analytic named `{name}`"),
             )
         })
-}
-
-/// Fills the rule's template, or says the facts in a plain sentence.
-pub(super) fn summary(meta: &RuleMeta, tally: &Tally, vocabulary: &Vocabulary) -> String {
-    const PLAIN: &str =
-        "{who} made {requests} from {peers}, {served} served: {verbs} on {resources}";
-    let template = meta.summary.as_deref().unwrap_or(PLAIN);
-    let who = match &tally.usernames(vocabulary)[..] {
-        [] => "somebody without a name".to_owned(),
-        users => listed(users),
-    };
-    let values = [
-        ("{who}", who),
-        ("{impersonated}", listed(&tally.impersonated(vocabulary))),
-        ("{requests}", counted(tally.count, "request")),
-        ("{served}", tally.succeeded.to_string()),
-        ("{refused}", tally.refused.to_string()),
-        ("{verbs}", listed(&tally.verbs(vocabulary))),
-        (
-            "{resources}",
-            match &tally.resources(vocabulary)[..] {
-                [] => "non-resource paths".to_owned(),
-                resources => listed(resources),
-            },
-        ),
-        (
-            "{names}",
-            match &tally.names()[..] {
-                [] => "unnamed objects".to_owned(),
-                names => listed(names),
-            },
-        ),
-        ("{namespaces}", {
-            let mut namespaces = tally.namespaces(vocabulary);
-            if tally.is_cluster_wide() {
-                namespaces.push("the whole cluster".to_owned());
-            }
-            listed(&namespaces)
-        }),
-        ("{commands}", listed(&tally.commands())),
-        ("{agents}", listed(&tally.agents(vocabulary))),
-        ("{peers}", listed(&tally.peers(vocabulary))),
-        ("{reasons}", listed(&tally.authz_reasons(vocabulary))),
-    ];
-    fill(template, &values)
-}
-
-/// Replaces placeholders in one pass, so that no value is read as a template.
-fn fill(template: &str, values: &[(&str, String)]) -> String {
-    let mut text = String::new();
-    let mut rest = template;
-    while let Some(at) = rest.find('{') {
-        text.push_str(&rest[..at]);
-        rest = &rest[at..];
-        if let Some((name, value)) = values.iter().find(|(name, _)| rest.starts_with(name)) {
-            text.push_str(value);
-            rest = &rest[name.len()..];
-        } else {
-            text.push('{');
-            rest = &rest[1..];
-        }
-    }
-    text.push_str(rest);
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_not_read_as_templates() {
-        let values = [
-            ("{who}", "{peers}".to_owned()),
-            ("{peers}", "10.0.0.1".to_owned()),
-        ];
-        assert_eq!(
-            fill("{who} from {peers} {x}", &values),
-            "{peers} from 10.0.0.1 {x}"
-        );
-    }
 }

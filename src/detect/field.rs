@@ -8,6 +8,7 @@
 use crate::frame::{Column, ColumnType};
 use crate::rules::words::closest;
 
+use super::json::Keys;
 use super::path::{Path, PathError, Paths};
 use super::view::Derived;
 
@@ -213,6 +214,15 @@ impl Field {
                 (is_common && !key.is_empty()).then_some(key)
             }
             _ => None,
+        }
+    }
+
+    /// Keeps the keys of bodies that the field follows.
+    pub(super) fn keep(&self, keys: &mut Keys) {
+        if let Self::Body(_, paths) = self {
+            for path in &**paths {
+                path.keep(keys);
+            }
         }
     }
 

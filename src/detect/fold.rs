@@ -60,6 +60,8 @@ pub struct KeptHit {
     pub held_by: u64,
     /// What met the conditions of the rule.
     pub why: Vec<String>,
+    /// What its summary quotes.
+    pub quotes: Vec<Vec<String>>,
 }
 
 /// Requests that wait for their final stage, and records seen.

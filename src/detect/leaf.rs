@@ -118,16 +118,9 @@ impl Leaf {
 
     /// Names every key of a body that the test may follow.
     pub(super) fn keep(&self, keys: &mut Keys) {
-        let keep = |field: &Field, keys: &mut Keys| {
-            if let Field::Body(_, paths) = field {
-                for path in &**paths {
-                    path.keep(keys);
-                }
-            }
-        };
-        keep(&self.field, keys);
+        self.field.keep(keys);
         match &self.test {
-            LeafTest::Related(_, other) => keep(other, keys),
+            LeafTest::Related(_, other) => other.keep(keys),
             LeafTest::Members(members) => members.keep(keys),
             LeafTest::Value(_) => {}
         }

@@ -47,6 +47,7 @@ mod row;
 pub mod sample;
 mod screen;
 mod seen;
+mod summary;
 pub mod supply;
 pub mod tally;
 pub(crate) mod templates;

@@ -21,6 +21,9 @@ const NAMED: usize = 64;
 /// How many distinct commands a session names.
 const COMMANDS: usize = 8;
 
+/// How many distinct values a session keeps of a quote.
+const QUOTED: usize = 8;
+
 /// What a finding needs to know of the requests behind it.
 ///
 /// Memory: bounded, but for the evidence where the user asked for all of it.
@@ -51,6 +54,8 @@ pub struct Tally {
     names: BTreeSet<Box<str>>,
     unnamed: bool,
     commands: BTreeSet<Box<str>>,
+    /// What the summary of the rule quotes.
+    quotes: Vec<BTreeSet<Box<str>>>,
 }
 
 /// What is said of requests by code, in the order of [`Request::tallied`].
@@ -234,6 +239,24 @@ impl Tally {
         is_write
     }
 
+    /// Returns whether any of the first `n_quotes` quotes has room for more values.
+    pub fn has_room_for_quotes(&self, n_quotes: usize) -> bool {
+        let is_full = |quote: usize| self.quotes.get(quote).is_some_and(|it| it.len() >= QUOTED);
+        !(0..n_quotes).all(is_full)
+    }
+
+    /// Adds what a request says where the summary quotes it.
+    pub fn quote(&mut self, quotes: Vec<Vec<String>>) {
+        self.quotes.resize_with(quotes.len(), BTreeSet::new);
+        for (known, values) in self.quotes.iter_mut().zip(quotes) {
+            for value in values {
+                if known.len() < QUOTED {
+                    known.insert(value.into());
+                }
+            }
+        }
+    }
+
     fn of(&self, what: Of) -> &Codes {
         &self.codes[what as usize]
     }
@@ -274,6 +297,14 @@ impl Tally {
         self.commands.extend(other.commands);
         while self.commands.len() > COMMANDS {
             self.commands.pop_last();
+        }
+        let n_quotes = self.quotes.len().max(other.quotes.len());
+        self.quotes.resize_with(n_quotes, BTreeSet::new);
+        for (mine, theirs) in self.quotes.iter_mut().zip(other.quotes) {
+            mine.extend(theirs);
+            while mine.len() > QUOTED {
+                mine.pop_last();
+            }
         }
         self.names.extend(other.names);
         while self.names.len() > NAMED {
@@ -359,6 +390,12 @@ impl Tally {
         self.commands.iter().map(ToString::to_string).collect()
     }
 
+    /// Returns the values of a quote of the summary, sorted.
+    pub fn quoted(&self, quote: usize) -> Vec<String> {
+        let values = self.quotes.get(quote).into_iter().flatten();
+        values.map(ToString::to_string).collect()
+    }
+
     /// Returns what it was done to; what differs is left out.
     pub fn target(&self, vocabulary: &Vocabulary) -> Target {
         let mut names = self.names.iter();
@@ -393,35 +430,30 @@ pub fn is_write(verb: &str) -> bool {
 pub struct Sessions(Vec<Tally>);
 
 impl Sessions {
-    /// Adds a request to the session it belongs to, or starts one; joins two that it bridges.
+    /// Adds a request to the session it belongs to, or starts one; joins two that it bridges. Returns its session.
     pub fn add(
         &mut self,
         request: &Request<'_>,
         gap_us: i64,
         vocabulary: &Vocabulary,
         limit: usize,
-    ) {
+    ) -> &mut Tally {
         let at = self
             .0
             .partition_point(|session| session.first - gap_us <= request.ts);
         // Sessions before `at` start early enough; the last of them is the only candidate.
-        match at
-            .checked_sub(1)
-            .filter(|&index| request.ts <= self.0[index].last + gap_us)
-        {
-            Some(index) => {
-                self.0[index].add(request, vocabulary, limit);
-                if self
-                    .0
-                    .get(index + 1)
-                    .is_some_and(|next| next.first - gap_us <= self.0[index].last)
-                {
-                    let next = self.0.remove(index + 1);
-                    self.0[index].merge(next, limit);
-                }
-            }
-            None => self.0.insert(at, Tally::new(request, vocabulary, limit)),
+        let open = at.checked_sub(1);
+        let Some(open) = open.filter(|&open| request.ts <= self.0[open].last + gap_us) else {
+            self.0.insert(at, Tally::new(request, vocabulary, limit));
+            return &mut self.0[at];
+        };
+        self.0[open].add(request, vocabulary, limit);
+        let is_bridged = |next: &Tally| next.first - gap_us <= self.0[open].last;
+        if self.0.get(open + 1).is_some_and(is_bridged) {
+            let next = self.0.remove(open + 1);
+            self.0[open].merge(next, limit);
         }
+        &mut self.0[open]
     }
 
     /// Adds all sessions of another group, and joins what they bridge.

@@ -547,6 +547,29 @@ fn why_names_what_stands_in_the_log_or_what_was_asked_for() {
     );
 }
 
+#[test]
+fn what_a_summary_cannot_quote_is_told() {
+    let told = |summary: &str| {
+        let detection = "  s: {verb: get}\n  condition: s";
+        let rule = rule(detection, 0).replace(
+            "family: discovery",
+            &format!("family: discovery, summary: '{summary}'"),
+        );
+        let set = RuleSet::from_files([("detections/r.yml".to_owned(), rule)]).unwrap();
+        CompiledRules::compile(&set).map(drop).map_err(|errors| {
+            let problem = &errors[0].problem;
+            (problem.to_string(), problem.hint.clone())
+        })
+    };
+    assert_eq!(told("{who} {object.spec.type|verb} {}"), Ok(()));
+    let (what, hint) = told("{whoo} did").unwrap_err();
+    assert!(what.contains("unknown field `whoo`"), "{what}");
+    assert_eq!(hint.as_deref(), Some("did you mean `{who}`?"));
+    let (what, hint) = told("{user.nam}").unwrap_err();
+    assert!(what.contains("unknown field `user.nam`"), "{what}");
+    assert_eq!(hint.as_deref(), Some("did you mean `username`?"));
+}
+
 /// Looks for the values of a field in the whole record; returns whether it stands there.
 fn values_at<'a>(record: &Json<'a>, leaf: &Leaf, found: &mut Vec<Json<'a>>) -> bool {
     let path = match &leaf.field {

@@ -9,7 +9,7 @@ use super::preview::{Due, Preview};
 use super::{Batch, Done, Horizon, Monitor, NAMED_REJECTS, Options, Recycled, Scan};
 use crate::detect::engine::{Engine, Outcome};
 use crate::detect::feed::{Fed, Reach};
-use crate::detect::fold::{Fold, KeptHit, Open};
+use crate::detect::fold::{Fold, Open};
 use crate::detect::request::{RequestColumns, row_ts};
 use crate::finding::{Finding, Timestamp};
 use crate::frame::Vocabulary;
@@ -355,11 +355,7 @@ impl<'r> Merge<'r> {
                 .iter()
                 .take_while(|hit| hit.row_idx as usize == row);
             of_row
-                .map(|hit| KeptHit {
-                    rule: hit.rule,
-                    held_by: hit.held_by,
-                    why: self.engine.why(hit.rule, &batch.frame, row),
-                })
+                .map(|hit| self.engine.kept(*hit, &batch.frame))
                 .collect()
         };
         self.fold.keep(&columns, open, hits_of);

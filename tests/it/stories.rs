@@ -671,6 +671,32 @@ fn a_tampered_default_role_is_no_default() {
     story.raises("anonymous-grant-in-use", Severity::Critical);
 }
 
+#[test]
+fn a_grant_says_to_whom_and_no_secrets() {
+    let mut story = Story::default();
+    let uri = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/b";
+    let subjects = [
+        json!({"kind": "ServiceAccount", "namespace": "ci", "name": "bot"}),
+        json!({"kind": "User", "name": "postgres://u:hunter22@db/x"}),
+    ];
+    for (millis, subject) in (0..).step_by(1000).zip(subjects) {
+        let event = story.request(millis, &person("dev", "10.9.0.1"), "create", uri, 201);
+        event["level"] = json!("Request");
+        event["objectRef"] = json!({"resource": "clusterrolebindings", "name": "b"});
+        event["requestObject"] = json!({
+            "roleRef": {"kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [subject],
+        });
+    }
+    let findings = story.findings();
+    let grant = findings
+        .iter()
+        .find(|finding| finding.rule.name == "cluster-admin-bound");
+    let summary = &grant.expect("it is a grant").summary;
+    let told = "`dev` gave cluster-admin to postgres://u:[redacted]@db/x and system:serviceaccount:ci:bot by";
+    assert!(summary.starts_with(told), "{summary}");
+}
+
 /// Eve, who acts as the group that may everything: bad enough for an incident.
 fn eve(story: &mut Story, ip: &'static str) -> Client {
     let eve = person("eve", ip);

@@ -7,8 +7,9 @@ use clap::Args;
 
 use crate::cli::diagnostic::Printer;
 use crate::cli::exit::Exit;
+use crate::cli::read_args::InputArgs;
 use crate::cli::rule_args::RuleArgs;
-use crate::cli::{Global, ThreadArgs, progress, scan};
+use crate::cli::{Global, progress, scan};
 use crate::pipeline;
 use crate::report::rules::{CoverageFormat, coverage};
 
@@ -21,9 +22,9 @@ pub struct CoverageArgs {
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     pub format: CoverageFormat,
-    /// How many threads do the work
+    /// How the input is read
     #[command(flatten)]
-    pub threads: ThreadArgs,
+    pub input: InputArgs,
     /// Which rules to use
     #[command(flatten)]
     pub rules: RuleArgs,
@@ -35,11 +36,7 @@ pub(super) fn run(args: &CoverageArgs, global: &Global, printer: Printer) -> io:
         Ok(loaded) => loaded,
         Err(exit) => return Ok(exit),
     };
-    let options = pipeline::Options {
-        paths: args.paths.clone(),
-        threads: args.threads.count(),
-        ..pipeline::Options::default()
-    };
+    let options = args.input.options(&args.paths);
     let surveyed = progress::scan(&options.monitor, global, printer, || {
         pipeline::survey(&options, &rules, &compiled)
     });

@@ -1,0 +1,232 @@
+//! Summaries: the one sentence of a finding, after the template of its rule.
+//!
+//! In the braces of a template stand words that every finding has ([`WORDS`]), or fields of the event that a
+//! detection rule hit: their values are quoted, without secrets. Of `FIELD|FIELD` it is the first that the event has.
+
+use super::analytics::{counted, listed};
+use super::compile::{CompiledRules, Problem, resolve};
+use super::field::Field;
+use super::row::{Memo, Row};
+use super::tally::Tally;
+use crate::frame::{EventFrame, Vocabulary};
+use crate::redact::redact;
+use crate::rules::words::closest;
+use crate::rules::{RuleBody, RuleMeta};
+
+/// What may stand in braces besides fields.
+const WORDS: [&str; 13] = [
+    "who",
+    "impersonated",
+    "requests",
+    "served",
+    "refused",
+    "verbs",
+    "resources",
+    "names",
+    "namespaces",
+    "commands",
+    "agents",
+    "peers",
+    "reasons",
+];
+
+/// The template of a rule that has none.
+const PLAIN: &str = "{who} made {requests} from {peers}, {served} served: {verbs} on {resources}";
+
+/// What stands for the values of fields that no event has.
+const NONE: &str = "none in the log";
+
+/// How many characters of one value are quoted.
+const QUOTED_CHARS: usize = 120;
+
+/// A part of a template.
+#[derive(Debug, PartialEq, Eq)]
+enum Part<'t> {
+    Text(&'t str),
+    /// A word or a field, without its braces.
+    Name(&'t str),
+}
+
+/// Returns the parts of a template.
+fn parts(template: &str) -> impl Iterator<Item = Part<'_>> {
+    let mut rest = template;
+    std::iter::from_fn(move || {
+        if let Some(name) = rest.strip_prefix('{').and_then(|it| it.split_once('}'))
+            && !name.0.is_empty()
+            && !name.0.contains('{')
+        {
+            rest = name.1;
+            return Some(Part::Name(name.0));
+        }
+        // The first character is text even where it is a brace.
+        let from = rest.chars().next()?.len_utf8();
+        let end = rest[from..].find('{').map_or(rest.len(), |at| from + at);
+        let (text, behind) = rest.split_at(end);
+        rest = behind;
+        Some(Part::Text(text))
+    })
+}
+
+/// One quote of a summary: fields of which the first is quoted that the event has.
+pub(super) type Quote = Vec<Field>;
+
+/// Returns what a rule's summary quotes, in order.
+fn quoted(meta: &RuleMeta) -> impl Iterator<Item = &str> {
+    parts(meta.summary.as_deref().unwrap_or(PLAIN)).filter_map(|part| match part {
+        Part::Name(name) if !WORDS.contains(&name) => Some(name),
+        _ => None,
+    })
+}
+
+/// Returns what the summary of a rule quotes.
+///
+/// # Errors
+/// With what is neither a word nor a field, and with any field of what is no detection rule: it has no event of its own.
+pub(super) fn quotes_of(meta: &RuleMeta, body: &RuleBody) -> Result<Vec<Quote>, Problem> {
+    quoted(meta)
+        .map(|name| {
+            let about = |what: String| Problem::about(name, what);
+            if !matches!(body, RuleBody::Sigma(_)) {
+                let what = format!("`{{{name}}}` in the summary is no word that summaries know");
+                return Err(match closest(name, WORDS.into_iter()) {
+                    Some(word) => about(what).hint(format!("did you mean `{{{word}}}`?")),
+                    None => about(what).hint(format!("one of {}", WORDS.join(", "))),
+                });
+            }
+            let fields = name.split('|').map(resolve);
+            fields.collect::<Result<_, _>>().map_err(|problem| {
+                match closest(name, WORDS.into_iter()) {
+                    Some(word) => problem.hint(format!("did you mean `{{{word}}}`?")),
+                    None => problem,
+                }
+            })
+        })
+        .collect()
+}
+
+impl CompiledRules {
+    /// Returns how many quotes the summary of a rule has.
+    pub(super) fn n_quotes(&self, rule: usize) -> usize {
+        self.quotes[rule].len()
+    }
+
+    /// Returns what a row says where the summary of a rule quotes it: values by quote, without secrets.
+    pub(super) fn quotes(
+        &self,
+        rule: usize,
+        frame: &EventFrame,
+        row_idx: usize,
+    ) -> Vec<Vec<String>> {
+        let mut memo = Memo::new(0);
+        let mut row = Row::new(self, frame, row_idx, &mut memo);
+        let mut quote = |fields: &Quote| {
+            let mut texts = Vec::new();
+            for field in fields {
+                row.find(field).texts(&mut texts);
+                if !texts.is_empty() {
+                    break;
+                }
+            }
+            texts.iter().map(|text| cut(&redact(text))).collect()
+        };
+        self.quotes[rule].iter().map(&mut quote).collect()
+    }
+}
+
+/// Shortens a text to what is quoted of it.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(QUOTED_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Fills the rule's template, or says the facts in a plain sentence.
+pub(super) fn summary(meta: &RuleMeta, tally: &Tally, vocabulary: &Vocabulary) -> String {
+    let mut text = String::new();
+    let mut quote = 0;
+    for part in parts(meta.summary.as_deref().unwrap_or(PLAIN)) {
+        let name = match part {
+            Part::Text(part) => {
+                text.push_str(part);
+                continue;
+            }
+            Part::Name(name) => name,
+        };
+        if let Some(value) = word(name, tally, vocabulary) {
+            text.push_str(&value);
+            continue;
+        }
+        match &tally.quoted(quote)[..] {
+            [] => text.push_str(NONE),
+            values => text.push_str(&listed(values)),
+        }
+        quote += 1;
+    }
+    text
+}
+
+/// Returns what a word of [`WORDS`] stands for.
+fn word(name: &str, tally: &Tally, vocabulary: &Vocabulary) -> Option<String> {
+    let or = |texts: &[String], none: &str| match texts {
+        [] => none.to_owned(),
+        texts => listed(texts),
+    };
+    Some(match name {
+        "who" => or(&tally.usernames(vocabulary), "somebody without a name"),
+        "impersonated" => listed(&tally.impersonated(vocabulary)),
+        "requests" => counted(tally.count, "request"),
+        "served" => tally.succeeded.to_string(),
+        "refused" => tally.refused.to_string(),
+        "verbs" => listed(&tally.verbs(vocabulary)),
+        "resources" => or(&tally.resources(vocabulary), "non-resource paths"),
+        "names" => or(&tally.names(), "unnamed objects"),
+        "namespaces" => {
+            let mut namespaces = tally.namespaces(vocabulary);
+            if tally.is_cluster_wide() {
+                namespaces.push("the whole cluster".to_owned());
+            }
+            listed(&namespaces)
+        }
+        "commands" => listed(&tally.commands()),
+        "agents" => listed(&tally.agents(vocabulary)),
+        "peers" => listed(&tally.peers(vocabulary)),
+        "reasons" => listed(&tally.authz_reasons(vocabulary)),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Vocabulary;
+
+    #[test]
+    fn templates_are_read_once_and_braces_may_be_text() {
+        let text = "{who} said {{peers}} {, {} and {object.spec.type}}";
+        let parts: Vec<_> = parts(text).collect();
+        assert_eq!(
+            parts,
+            [
+                Part::Name("who"),
+                Part::Text(" said "),
+                Part::Text("{"),
+                Part::Name("peers"),
+                Part::Text("} "),
+                Part::Text("{, "),
+                Part::Text("{} and "),
+                Part::Name("object.spec.type"),
+                Part::Text("}"),
+            ]
+        );
+    }
+
+    #[test]
+    fn every_word_stands_for_something() {
+        let (tally, vocabulary) = (Tally::empty(), Vocabulary::new());
+        for name in WORDS {
+            assert!(word(name, &tally, &vocabulary).is_some(), "{name}");
+        }
+        assert_eq!(word("whom", &tally, &vocabulary), None);
+    }
+}
