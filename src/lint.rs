@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::detect::{CompiledRules, check as fields};
-use crate::rules::{Loaded, RuleError, RuleSet, check};
+use crate::rules::{List, Loaded, RuleError, RuleSet, check};
 use crate::trial::Trial;
 
 /// What was found.
@@ -33,17 +33,13 @@ impl Lint {
                 };
             }
         };
-        let roots = folders
-            .iter()
-            .map(|folder| folder.as_ref().display().to_string());
-        let roots: Vec<String> = roots.collect();
         let rules = loaded.set.rules.iter();
         Self {
             n_rules: rules
-                .filter(|rule| is_below(&rule.meta.path, &roots))
+                .filter(|rule| folders.is_empty() || !rule.meta.is_built_in)
                 .count(),
             errors: errors(&loaded),
-            warnings: warnings(&loaded.set, &roots, tests),
+            warnings: warnings(&loaded.set, folders.is_empty(), tests),
         }
     }
 }
@@ -59,11 +55,11 @@ fn errors(loaded: &Loaded) -> Vec<RuleError> {
     errors
 }
 
-/// Returns what is likely wrong with the files below `roots`, by file and line, each once.
-fn warnings(rules: &RuleSet, roots: &[String], tests: &[PathBuf]) -> Vec<RuleError> {
-    let is_target = |path: &str| is_below(path, roots);
+/// Returns what is likely wrong with files of the user's own, or with the built-in ones, by file and line, each once.
+fn warnings(rules: &RuleSet, of_built_in: bool, tests: &[PathBuf]) -> Vec<RuleError> {
     let mut warnings: Vec<RuleError> = rules.warnings.clone();
-    for rule in 0..rules.rules.len() {
+    let is_target = |rule: &usize| rules.rules[*rule].meta.is_built_in == of_built_in;
+    for rule in (0..rules.rules.len()).filter(is_target) {
         warnings.extend(check::check(rules, rule));
         warnings.extend(fields::check(&rules.rules[rule]));
         warnings.extend(Trial::lacking(rules, rule, tests));
@@ -71,10 +67,10 @@ fn warnings(rules: &RuleSet, roots: &[String], tests: &[PathBuf]) -> Vec<RuleErr
     for filter in &rules.filters {
         warnings.extend(fields::check_filter(filter));
     }
-    for list in &rules.lists {
+    let of_kind = |list: &&List| list.is_built_in == of_built_in;
+    for list in rules.lists.iter().filter(of_kind) {
         warnings.extend(fields::check_list(list));
     }
-    warnings.retain(|warning| is_target(&warning.path));
     warnings.sort_by(|left, right| {
         let key = |warning: &RuleError| (warning.path.clone(), warning.line, warning.what.clone());
         key(left).cmp(&key(right))
@@ -84,13 +80,4 @@ fn warnings(rules: &RuleSet, roots: &[String], tests: &[PathBuf]) -> Vec<RuleErr
     warnings
         .retain(|warning| said.insert((warning.path.clone(), warning.line, warning.what.clone())));
     warnings
-}
-
-/// Returns whether a file is one of those that were given, if any were; without, whether it is built in.
-fn is_below(path: &str, roots: &[String]) -> bool {
-    roots.is_empty()
-        || roots.iter().any(|root| {
-            let rest = path.strip_prefix(root.trim_end_matches('/'));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
 }

@@ -13,6 +13,7 @@ use super::progress;
 use super::read_args::ReadArgs;
 use super::rule_args::RuleArgs;
 use super::scan::{missing, stop_on_interrupt};
+use crate::finding::Timestamp;
 use crate::frame::Vocabulary;
 use crate::pipeline;
 use crate::query::question::{GROUPS, QuestionError};
@@ -209,8 +210,17 @@ fn answer(
             .map_err(|error| fail(&error, printer))?;
         let is_empty = answer.height() == 0;
         if is_empty && lacks.is_empty() {
-            printer
-                .note("no rows: the log holds what this question needs, and nothing in it answers");
+            let span = tables.span().map_err(|error| fail(&error, printer))?;
+            if question.is_beside(&args.parameters, span) {
+                let [first, last] = [span.0, span.1].map(|millis| Timestamp(millis * 1000));
+                printer.warning(format_args!(
+                    "no rows: `from` and `to` leave nothing of the log, which is from {first} to {last}"
+                ));
+            } else {
+                printer.note(
+                    "no rows: the log holds what this question needs, and nothing in it answers",
+                );
+            }
         }
         let rows = if is_empty { "no rows, and " } else { "" };
         for lack in lacks {

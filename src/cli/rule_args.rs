@@ -7,7 +7,7 @@ use clap::Args;
 use super::diagnostic::{Diagnostic, Printer};
 use super::exit::Exit;
 use crate::detect::CompiledRules;
-use crate::rules::{RuleError, RuleSet};
+use crate::rules::{Loaded, RuleError, RuleSet};
 
 /// Options of every command that uses rules.
 #[derive(Debug, Args)]
@@ -33,11 +33,17 @@ impl RuleArgs {
             }
             Exit::Usage
         };
-        let (mut rules, bad) = RuleSet::with_folders(&self.queries).map_err(fail)?;
-        if !self.skip_bad_rules && !bad.is_empty() {
-            return Err(fail(bad));
+        let Loaded {
+            set: mut rules,
+            bad: mut skipped,
+            conflicts,
+        } = RuleSet::load(&self.queries).map_err(fail)?;
+        if self.skip_bad_rules {
+            skipped.extend(rules.settle(conflicts).map_err(fail)?);
+        } else if !skipped.is_empty() || !conflicts.is_empty() {
+            skipped.extend(conflicts);
+            return Err(fail(skipped));
         }
-        let mut skipped = bad;
         let compiled = loop {
             match CompiledRules::compile(&rules) {
                 Ok(compiled) => break compiled,

@@ -10,6 +10,7 @@ use rsigma_parser::{
 
 use super::field::{Field, Region};
 use super::modifier::Modifiers;
+use super::tree::selects;
 use crate::frame::{Column, ColumnType};
 use crate::rules::check::{Site, each_item};
 use crate::rules::document::Block;
@@ -126,7 +127,22 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// Selections that no condition names test nothing: mostly a filter that was forgotten.
+    fn unused(&mut self, detections: &Detections) {
+        let mut names: Vec<&String> = detections.named.keys().collect();
+        names.sort_unstable(); // the map's order differs from run to run
+        for name in names {
+            let is_used = |condition| uses(condition, name);
+            if !name.starts_with('_') && !detections.conditions.iter().any(is_used) {
+                let what = format!("no condition names the selection `{name}`");
+                let warning = self.site.complain(&format!("{name}:"), what);
+                self.warnings.push(warning);
+            }
+        }
+    }
+
     fn detections(&mut self, detections: &Detections) {
+        self.unused(detections);
         let mut names: Vec<&String> = detections.named.keys().collect();
         names.sort_unstable(); // the map's order differs from run to run
         for name in names {
@@ -439,11 +455,23 @@ impl<'d> Needed<'d> {
     }
 }
 
+/// Returns whether a condition names a detection, anywhere.
+fn uses(condition: &ConditionExpr, name: &str) -> bool {
+    match condition {
+        ConditionExpr::And(parts) | ConditionExpr::Or(parts) => {
+            parts.iter().any(|part| uses(part, name))
+        }
+        ConditionExpr::Not(part) => uses(part, name),
+        ConditionExpr::Identifier(wanted) => wanted == name,
+        ConditionExpr::Selector { pattern, .. } => selects(pattern, name),
+    }
+}
+
 /// Returns the detections that a part of a condition names, in the order of their names.
 fn selected<'d>(condition: &ConditionExpr, detections: &'d Detections) -> Vec<&'d Detection> {
     let is_named = |name: &String| match condition {
         ConditionExpr::Identifier(wanted) => name == wanted,
-        ConditionExpr::Selector { pattern, .. } => pattern.matches_detection_name(name),
+        ConditionExpr::Selector { pattern, .. } => selects(pattern, name),
         _ => false,
     };
     let mut names: Vec<&String> = detections

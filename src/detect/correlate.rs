@@ -20,7 +20,7 @@ use super::engine::{key, position};
 use super::request::Request;
 use super::summary::summary;
 use super::tally::{Tally, Trace};
-use super::tree::Tree;
+use super::tree::{Tree, selects};
 use super::view;
 use crate::finding::Finding;
 use crate::frame::{Column, NULL, Vocabulary};
@@ -572,7 +572,7 @@ fn expression_of(expression: &ConditionExpr, rules: &[String]) -> Result<Tree<us
             pattern,
         } => {
             let named = rules.iter().enumerate();
-            let named = named.filter(|(_, name)| pattern.matches_detection_name(name));
+            let named = named.filter(|(_, name)| selects(pattern, name));
             let parts: Vec<_> = named.map(|(position, _)| Tree::Test(position)).collect();
             match quantifier {
                 _ if parts.is_empty() => return Err(format!("names no rule like `{pattern}`")),

@@ -3,7 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
-use rsigma_parser::{Modifier, SigmaString, SigmaValue};
+use rsigma_parser::{Modifier, SigmaString, SigmaValue, StringPart};
 
 /// What stands for a dash in Windows command lines (Sigma modifiers appendix 2.1.0).
 const DASHES: [char; 5] = ['-', '/', '\u{2013}', '\u{2014}', '\u{2015}'];
@@ -67,6 +67,48 @@ fn bytes_of(text: &SigmaString) -> Result<Vec<u8>, String> {
             .map(|sign| u8::try_from(sign).map_err(|_far| "not bytes".to_owned()))
             .collect(),
     }
+}
+
+/// Returns a keyword in the ways that it may stand in the raw text of a record: as it is, as JSON has it (RFC 8259,
+/// section 7), and as Go writes that, with `&`, `<` and `>` escaped (`encoding/json`, `HTMLEscape`).
+pub(super) fn in_json(value: &SigmaValue) -> Vec<SigmaValue> {
+    let SigmaValue::String(text) = value else {
+        return vec![value.clone()];
+    };
+    let written = |escape: fn(char) -> Option<&'static str>| {
+        let parts = text.parts.iter().map(|part| match part {
+            StringPart::Plain(plain) => {
+                StringPart::Plain(plain.chars().fold(String::new(), |mut written, sign| {
+                    match escape(sign) {
+                        Some(escaped) => written.push_str(escaped),
+                        None => written.push(sign),
+                    }
+                    written
+                }))
+            }
+            special => special.clone(),
+        });
+        SigmaValue::String(SigmaString {
+            parts: parts.collect(),
+            original: text.original.clone(),
+        })
+    };
+    let json = |sign| match sign {
+        '"' => Some("\\\""),
+        '\\' => Some("\\\\"),
+        _ => None,
+    };
+    let go = |sign| match sign {
+        '"' => Some("\\\""),
+        '\\' => Some("\\\\"),
+        '&' => Some("\\u0026"),
+        '<' => Some("\\u003c"),
+        '>' => Some("\\u003e"),
+        _ => None,
+    };
+    let mut ways = vec![value.clone(), written(json), written(go)];
+    ways.dedup();
+    ways
 }
 
 /// Returns a value as it is compared in the end.
@@ -204,5 +246,26 @@ mod tests {
         assert!(apply(Modifier::WindAsh, &value("-a -b -c -d -e")).is_err());
         let wide = apply(Modifier::Wide, &value("\u{e4}")).unwrap();
         assert!(unpack(&wide[0]).is_err());
+    }
+
+    #[test]
+    fn keywords_are_looked_for_as_logs_write_them() {
+        let ways = in_json(&SigmaValue::String(SigmaString::new("*a\"&<b")));
+        let texts: Vec<String> = ways
+            .iter()
+            .map(|way| match way {
+                SigmaValue::String(text) => match &text.parts[..] {
+                    [StringPart::Special(_), StringPart::Plain(plain)] => plain.clone(),
+                    parts => panic!("{parts:?}"),
+                },
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(texts, ["a\"&<b", "a\\\"&<b", "a\\\"\\u0026\\u003cb"]);
+        assert_eq!(
+            in_json(&SigmaValue::String(SigmaString::new("a b"))).len(),
+            1
+        );
+        assert_eq!(in_json(&SigmaValue::Integer(5)).len(), 1);
     }
 }

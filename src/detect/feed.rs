@@ -20,6 +20,7 @@ use super::field::{Field, Region};
 use super::leaf::{Leaf, LeafTest};
 use super::row::coded;
 use super::supply::{Kind, Supply};
+use super::tree::selects;
 use super::value::Values;
 use super::view::Derived;
 use crate::finding::Severity;
@@ -437,7 +438,7 @@ fn positive(condition: &ConditionExpr, detections: &Detections, names: &mut BTre
         }
         ConditionExpr::Selector { pattern, .. } => {
             for (name, detection) in &detections.named {
-                if pattern.matches_detection_name(name) {
+                if selects(pattern, name) {
                     objects_of(detection, names);
                 }
             }

@@ -37,6 +37,8 @@ pub struct Modifiers {
     pub negate: bool,
     /// The values are names of fields.
     pub is_fieldref: bool,
+    /// The text is the raw JSON of a record.
+    is_keyword: bool,
     /// Case counts.
     pub cased: bool,
     ignore_case: bool,
@@ -113,7 +115,8 @@ impl Modifiers {
                 | Modifier::Utf16
                 | Modifier::Utf16be
                 | Modifier::WindAsh => {
-                    if parsed.operator != Operator::Equal {
+                    // Public rules write `windash` behind `contains`; what it makes of a value is the same.
+                    if parsed.operator != Operator::Equal && *modifier != Modifier::WindAsh {
                         return Err("encodings stand before the comparison".to_owned());
                     }
                     parsed.encodings.push(*modifier);
@@ -239,7 +242,11 @@ impl Modifiers {
             let encoded = values.iter().map(|value| encode::apply(encoding, value));
             values = encoded.collect::<Result<Vec<_>, _>>()?.concat();
         }
-        values.iter().map(encode::unpack).collect()
+        let values: Result<Vec<_>, _> = values.iter().map(encode::unpack).collect();
+        Ok(match values? {
+            values if self.is_keyword => values.iter().flat_map(encode::in_json).collect(),
+            values => values,
+        })
     }
 
     /// Combines the tests of `values` as `all` and `neq` say, each alternative made by `compile`.
@@ -279,6 +286,7 @@ impl Modifiers {
     pub fn keyword(mut self) -> Self {
         if self.operator == Operator::Equal {
             self.operator = Operator::Contains;
+            self.is_keyword = true;
         }
         self
     }

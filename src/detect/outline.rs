@@ -12,7 +12,7 @@ use super::leaf::LeafTest;
 use super::path::Path;
 use super::row::{Memo, Row};
 use super::trace::{Found, Trace, text_of_item};
-use super::tree::{Tree, UnknownDetection};
+use super::tree::{Tree, UnknownDetection, selects};
 use super::view::{Derived, argv};
 use crate::frame::vocabulary::known;
 use crate::frame::{Column, EventFrame};
@@ -209,9 +209,7 @@ impl Layout<'_> {
                 pattern,
             } => {
                 let names = detections.named.keys();
-                let mut names: Vec<&String> = names
-                    .filter(|name| pattern.matches_detection_name(name))
-                    .collect();
+                let mut names: Vec<&String> = names.filter(|name| selects(pattern, name)).collect();
                 names.sort_unstable(); // the map's order differs from run to run
                 let parts = names
                     .into_iter()

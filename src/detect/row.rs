@@ -225,9 +225,10 @@ impl<'p, 'e> Row<'p, 'e> {
             Field::Body(region, paths) => {
                 let mut found = Vec::new();
                 let parsed = self.regions[*region as usize].as_ref();
-                // A view of nothing is no value, not even null.
-                let is_nothing = |value: &Json<'_>| region.is_view() && value.is_null();
-                if let Some(Parsed { value, .. }) = parsed.filter(|it| !is_nothing(&it.value)) {
+                // What is not there, and a view of nothing, is no value, not even null.
+                let is_nothing =
+                    |it: &Parsed<'_>| it.is_empty || region.is_view() && it.value.is_null();
+                if let Some(Parsed { value, .. }) = parsed.filter(|it| !is_nothing(it)) {
                     paths.find(value, &mut found);
                 }
                 Values::Found(found)

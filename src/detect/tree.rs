@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rsigma_parser::{ConditionExpr, Detection, Quantifier};
+use rsigma_parser::{ConditionExpr, Detection, Quantifier, SelectorPattern};
 
 /// A condition over tests `L`. `And([])` holds, `Or([])` does not.
 #[derive(Debug, Clone, PartialEq)]
@@ -236,10 +236,8 @@ impl<L> Tree<L> {
                 quantifier,
                 pattern,
             } => {
-                let mut matching: Vec<_> = named
-                    .keys()
-                    .filter(|name| pattern.matches_detection_name(name))
-                    .collect();
+                let mut matching: Vec<_> =
+                    named.keys().filter(|name| selects(pattern, name)).collect();
                 matching.sort_unstable(); // the map's order differs from run to run
                 if matching.is_empty() {
                     return Err(UnknownDetection(pattern.to_string()).into());
@@ -262,6 +260,58 @@ impl<L> Tree<L> {
     }
 }
 
+/// Returns whether a selector such as `selection_*` names `name`; a star stands for anything, wherever it is.
+pub(super) fn selects(pattern: &SelectorPattern, name: &str) -> bool {
+    let SelectorPattern::Pattern(glob) = pattern else {
+        return pattern.matches_detection_name(name);
+    };
+    let Some((head, rest)) = glob.split_once('*') else {
+        return glob == name;
+    };
+    let Some(mut name) = name.strip_prefix(head) else {
+        return false;
+    };
+    // Of the parts between stars the first place where each fits leaves most for those behind it.
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let last = parts.pop().unwrap_or_default();
+    for part in parts {
+        match name.split_once(part) {
+            Some((_, behind)) => name = behind,
+            None => return false,
+        }
+    }
+    name.ends_with(last)
+}
+
 /// A condition names a detection that the rule does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownDetection(pub String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_anything_wherever_it_is() {
+        let selects = |glob: &str, name| selects(&SelectorPattern::Pattern(glob.to_owned()), name);
+        for (glob, name) in [
+            ("*_sel_*", "x_sel_1"),
+            ("sel_*_b_*", "sel_a_b_c"),
+            ("*", ""),
+            ("a*", "a"),
+            ("*a", "aa"),
+            ("a**b", "ab"),
+            ("sel", "sel"),
+        ] {
+            assert!(selects(glob, name), "{glob} {name}");
+        }
+        for (glob, name) in [
+            ("*_sel", "x_sel_1"),
+            ("a*a", "a"),
+            ("a*b*c", "acb"),
+            ("sel", "sels"),
+        ] {
+            assert!(!selects(glob, name), "{glob} {name}");
+        }
+    }
+}

@@ -9,7 +9,7 @@ use super::preview::{Due, Preview};
 use super::{Batch, Done, Horizon, Monitor, NAMED_REJECTS, Options, Recycled, Scan};
 use crate::detect::engine::{Engine, Outcome};
 use crate::detect::feed::{Fed, Reach};
-use crate::detect::fold::{Fold, Open};
+use crate::detect::fold::{Fold, Folded, Open};
 use crate::detect::request::{RequestColumns, row_ts};
 use crate::finding::{Finding, Timestamp};
 use crate::frame::Vocabulary;
@@ -147,9 +147,8 @@ impl<'r> Merge<'r> {
 
     /// Forgets what is of no use to requests that are at most `lateness_us` late, nor to what was found.
     pub(super) fn forget(&mut self, lateness_us: i64, found: &[Finding]) {
-        for folded in self.fold.sweep() {
-            self.engine.observe(&folded);
-        }
+        let overdue = self.fold.sweep();
+        self.observe_unfinished(&overdue);
         let before = self.fold.latest().saturating_sub(lateness_us);
         self.engine.forget(before, found);
     }
@@ -201,9 +200,8 @@ impl<'r> Merge<'r> {
             lane: done.horizon.lane.map(|lane| self.runs_lanes[&lane]),
             ..done.horizon
         });
-        for folded in self.fold.overdue() {
-            self.engine.observe(&folded);
-        }
+        let overdue = self.fold.overdue();
+        self.observe_unfinished(&overdue);
         if let Some((_, due)) = &mut self.preview {
             due.note();
         }
@@ -250,14 +248,34 @@ impl<'r> Merge<'r> {
         engine
     }
 
+    /// Takes in requests without a final stage; they count where their last stage stands.
+    fn observe_unfinished(&mut self, unfinished: &[Folded<'static>]) {
+        let Account {
+            files,
+            counters,
+            vocabulary,
+            ..
+        } = &mut self.account;
+        let places: HashMap<&str, usize> = match unfinished {
+            [] => return,
+            _ => files.iter().map(|file| &**file).zip(0..).collect(),
+        };
+        for folded in unfinished {
+            self.engine.observe(folded);
+            let file = vocabulary.text(folded.request.file());
+            if let Some(&place) = places.get(file) {
+                counters[place].requests += 1;
+            }
+        }
+    }
+
     /// Merges the rest and draws the findings.
     ///
     /// `unseen` are fields in bodies that no event has, if somebody looked.
     pub(super) fn finish(mut self, unseen: &BTreeSet<String>) -> Scan {
         self.end();
-        for folded in self.fold.unfinished() {
-            self.engine.observe(&folded);
-        }
+        let unfinished = std::mem::take(&mut self.fold).unfinished();
+        self.observe_unfinished(&unfinished);
         let fed = self.engine.feed(unseen);
         let account = self.account;
         let outcome = account.conclude(self.engine);

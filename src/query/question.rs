@@ -289,6 +289,23 @@ impl Question {
         Ok(question)
     }
 
+    /// Returns whether the time that is asked about, from `from` to `to`, has no part in that of the log.
+    pub fn is_beside(&self, given: &[(String, String)], span: Span) -> bool {
+        let bound = |name: &str, default: i64| {
+            let parameter = self.parameters.iter().find(|known| known.name == name);
+            let given = given.iter().rfind(|(known, _)| known == name);
+            match (parameter, given) {
+                (Some(parameter), Some((_, text))) => match parameter.value(text, span) {
+                    Ok(Value::Number(millis)) if parameter.kind == ParameterKind::Time => millis,
+                    _ => default,
+                },
+                _ => default,
+            }
+        };
+        let (from, to) = (bound("from", span.0), bound("to", span.1));
+        from.max(span.0) >= to.min(span.1)
+    }
+
     /// Returns the query with its parameters filled in from `given`, else from the defaults.
     ///
     /// # Errors

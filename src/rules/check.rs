@@ -86,6 +86,11 @@ pub fn check(rules: &RuleSet, rule: usize) -> Vec<RuleError> {
         for name in names {
             patterns(site, &sigma.detection.named[name], &mut warnings);
         }
+        let service = sigma.logsource.service.as_deref();
+        if let Some(service) = service.filter(|service| !service.eq_ignore_ascii_case("audit")) {
+            let what = format!("`service: {service}` is not the audit log, which is what is read");
+            warnings.push(site.complain("service:", what));
+        }
     }
     warnings
 }

@@ -23,6 +23,8 @@ struct RuleFile {
     /// Its path below `queries`, which says what it holds.
     below: String,
     text: String,
+    /// Whether tests have looked at it.
+    is_built_in: bool,
 }
 
 /// What a file holds.
@@ -34,11 +36,18 @@ enum RuleText {
 
 impl RuleFile {
     fn parse(&self) -> Result<RuleText, Vec<RuleError>> {
-        let Self { path, below, text } = self;
+        let Self {
+            path,
+            below,
+            text,
+            is_built_in,
+        } = self;
         if below.starts_with("lists/") {
             list::parse(path, text).map(RuleText::List)
         } else if below.starts_with("analytics/") {
             analytic::parse(path, text).map(RuleText::Analytics)
+        } else if *is_built_in {
+            sigma::parse_checked(path, text).map(RuleText::Sigma)
         } else {
             sigma::parse(path, text).map(RuleText::Sigma)
         }
@@ -62,7 +71,7 @@ impl RuleSet {
     /// # Errors
     /// When a file is wrong; a test keeps that from shipping.
     pub fn embedded() -> Result<Self, Vec<RuleError>> {
-        let mut set = Self::from_files(embedded_files())?;
+        let mut set = Self::from_texts(embedded_files(), true)?;
         set.rules
             .iter_mut()
             .for_each(|rule| rule.meta.is_built_in = true);
@@ -84,12 +93,24 @@ impl RuleSet {
         P: AsRef<str>,
         T: AsRef<str>,
     {
+        Self::from_texts(files, false)
+    }
+
+    fn from_texts<P, T>(
+        files: impl IntoIterator<Item = (P, T)>,
+        is_built_in: bool,
+    ) -> Result<Self, Vec<RuleError>>
+    where
+        P: AsRef<str>,
+        T: AsRef<str>,
+    {
         let mut errors = Vec::new();
         let mut set = Self::default();
         let files = files.into_iter().map(|(path, text)| RuleFile {
             path: path.as_ref().to_owned(),
             below: path.as_ref().to_owned(),
             text: text.as_ref().to_owned(),
+            is_built_in,
         });
         set.add_files(&files.collect::<Vec<_>>(), &mut errors);
         set.check(&mut errors);
@@ -162,6 +183,11 @@ impl RuleSet {
             .collect();
         let is_replaced =
             |Rule { meta, .. }: &Rule| names.contains(&*meta.id) || names.contains(&*meta.name);
+        let replaced = self.rules.iter().filter(|rule| is_replaced(rule));
+        for Rule { meta, .. } in replaced.filter(|rule| !rule.meta.is_built_in) {
+            let what = format!("rule `{}` is replaced by one of that name or id", meta.name);
+            self.warnings.push(meta.error("title:", what));
+        }
         self.rules.retain(|rule| !is_replaced(rule));
         self.lists
             .retain(|list| added.lists.iter().all(|other| other.name != list.name));
@@ -173,7 +199,7 @@ impl RuleSet {
 }
 
 /// Returns path and text of every embedded rule and list.
-fn embedded_files() -> Vec<(&'static str, &'static str)> {
+pub(super) fn embedded_files() -> Vec<(&'static str, &'static str)> {
     let mut files = Vec::new();
     let mut folders = vec![&EMBEDDED];
     while let Some(folder) = folders.pop() {
@@ -222,7 +248,14 @@ fn read_folder(folder: &Path, errors: &mut Vec<RuleError>) -> Vec<RuleFile> {
                 return Ok(None);
             }
             std::fs::read_to_string(entry.path())
-                .map(|text| Some(RuleFile { path, below, text }))
+                .map(|text| {
+                    Some(RuleFile {
+                        path,
+                        below,
+                        text,
+                        is_built_in: false,
+                    })
+                })
                 .map_err(|error| (entry.path().to_owned(), error))
         });
         match read {

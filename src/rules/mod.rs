@@ -17,6 +17,7 @@ mod load;
 mod meta;
 mod pattern;
 pub mod sigma;
+mod strict;
 pub mod words;
 
 use std::collections::{BTreeSet, HashMap};
@@ -177,6 +178,32 @@ impl RuleSet {
             .first_chunk()
             .map_or(0, |bytes| u64::from_be_bytes(*bytes));
         format!("kubescry {} rules {hash:016x}", env!("CARGO_PKG_VERSION"))
+    }
+
+    /// Takes out the files of the user's own that do not go together with the rest, until all that is left does.
+    ///
+    /// Returns what was wrong with them; what is left of it, if that cannot be.
+    ///
+    /// # Errors
+    /// When built-in rules do not go together.
+    pub fn settle(&mut self, conflicts: Vec<RuleError>) -> Result<Vec<RuleError>, Vec<RuleError>> {
+        let mut told = Vec::new();
+        let mut conflicts = conflicts;
+        while !conflicts.is_empty() {
+            let paths: BTreeSet<&str> = conflicts.iter().map(|error| &*error.path).collect();
+            let n_before = self.rules.len() + self.lists.len() + self.filters.len();
+            self.rules
+                .retain(|Rule { meta, .. }| meta.is_built_in || !paths.contains(&*meta.path));
+            self.lists
+                .retain(|list| list.is_built_in || !paths.contains(&*list.path));
+            self.filters.retain(|filter| !paths.contains(&*filter.path));
+            if self.rules.len() + self.lists.len() + self.filters.len() == n_before {
+                return Err(conflicts);
+            }
+            told.append(&mut conflicts);
+            self.check(&mut conflicts);
+        }
+        Ok(told)
     }
 
     /// Takes out the rules, lists and filters of these names, and what refers to them.

@@ -3,12 +3,13 @@
 //! Promised: a file is read whole or not at all; what the parser would only warn about (a level that
 //! does not exist) is an error here.
 
-use rsigma_parser::{ConditionExpr, Detection, Level, SigmaCollection, SigmaRule};
-use serde::Deserialize;
+use rsigma_parser::{
+    ConditionExpr, CorrelationCondition, Detection, Level, SigmaCollection, SigmaRule,
+};
 use yaml_serde::{Mapping, Value};
 
-use super::meta::Head;
-use super::{Filter, Rule, RuleBody, RuleError, RuleMeta};
+use super::meta::{Head, name_of};
+use super::{Filter, Rule, RuleBody, RuleError, RuleMeta, strict};
 use crate::finding::RuleKind;
 
 /// What one file holds.
@@ -27,17 +28,17 @@ pub struct SigmaFile {
 /// # Errors
 /// When anything in it is wrong: all problems that could be told apart.
 pub fn parse(path: &str, text: &str) -> Result<SigmaFile, Vec<RuleError>> {
+    strict::check(path, text)?;
+    parse_checked(path, text)
+}
+
+/// The same of a text that [`strict::check`] finds nothing wrong with.
+///
+/// # Errors
+/// When anything in it is wrong: all problems that could be told apart.
+pub(super) fn parse_checked(path: &str, text: &str) -> Result<SigmaFile, Vec<RuleError>> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let parsed = rsigma_parser::parse_sigma_yaml(text);
-    // The parser drops what is no YAML; a second look costs as much as the first, so it is for doubt only.
-    let is_doubtful = parsed.as_ref().map_or(true, |collection| {
-        let found =
-            collection.rules.len() + collection.correlations.len() + collection.filters.len();
-        let separators = text.lines().filter(|line| line.starts_with("---")).count();
-        !collection.errors.is_empty() || found != separators + 1
-    });
-    if is_doubtful {
-        check_yaml(path, text)?;
-    }
     let mut collection = parsed.map_err(|error| vec![placed(path, text, &error.to_string())])?;
     let mut errors: Vec<_> = collection
         .errors
@@ -61,10 +62,24 @@ pub fn parse(path: &str, text: &str) -> Result<SigmaFile, Vec<RuleError>> {
             text: text.into(),
         });
     }
-    for (head, body) in documents(collection) {
+    if !collection.correlations.is_empty() {
+        let conditions = strict::conditions(text);
+        for (rule, has_condition) in collection.correlations.iter_mut().zip(conditions) {
+            if !has_condition {
+                rule.condition = CorrelationCondition::Threshold {
+                    predicates: Vec::new(),
+                    field: None,
+                    percentile: None,
+                };
+            }
+        }
+    }
+    let mut documents = documents(collection);
+    name_the_nameless(path, &mut documents);
+    for (head, body) in documents {
         if let RuleBody::Sigma(rule) = &body
             && let Some(product) = &rule.logsource.product
-            && product != "kubernetes"
+            && !product.eq_ignore_ascii_case("kubernetes")
         {
             let what = format!("rule `{}` is about `{product}`, not Kubernetes", rule.title);
             let hint = "kubescry reads `logsource` with `product: kubernetes`, `service: audit`";
@@ -146,34 +161,39 @@ fn documents(collection: SigmaCollection) -> Vec<(Head, RuleBody)> {
     rules.chain(correlations).collect()
 }
 
-/// Reads the YAML once for its own errors, which know their line; the Sigma parser drops it.
-fn check_yaml(path: &str, text: &str) -> Result<(), Vec<RuleError>> {
-    for document in yaml_serde::Deserializer::from_str(text) {
-        if let Err(error) = Value::deserialize(document) {
-            let line = error.location().map(|place| place.line());
-            let what = format!("not YAML: {error}");
-            return Err(vec![RuleError {
-                path: path.to_owned(),
-                line,
-                what,
-                hint: None,
-            }]);
-        }
+/// Gives a name to each of several rules of one file that have none: that of the file, numbered from the second on.
+fn name_the_nameless(path: &str, documents: &mut [(Head, RuleBody)]) {
+    let nameless = documents.iter_mut().filter(|(head, _)| head.name.is_none());
+    for (number, (head, _)) in (1..).zip(nameless).skip(1) {
+        head.name = Some(format!("{}-{number}", name_of(path)));
     }
-    Ok(())
 }
 
-/// Places a message of the parser at the first line that holds the last thing it quotes.
+/// Places a message of the parser at the first line that holds the last thing it quotes, else at that of the title.
 pub(super) fn placed(path: &str, text: &str, message: &str) -> RuleError {
     let quoted = message.rsplit(['\'', '`']).nth(1).unwrap_or_default();
-    let needle = if message.contains("ondition") && quoted.is_empty() {
-        "condition:"
-    } else {
-        quoted
-    };
-    let mut what = message.to_owned();
+    let is_condition = message.contains("ondition") && quoted.is_empty();
+    let needle = if is_condition { "condition:" } else { quoted };
+    // The parser draws the place below its message, in lines of their own, and repeats both for each bracket.
+    let message = message.split(['\n', ';']).next().unwrap_or_default();
+    let message = message.split(" at 1:").next().unwrap_or_default();
+    let mut what = message
+        .split("  -->")
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
     if let Some(first) = what.get_mut(..1) {
         first.make_ascii_lowercase();
     }
-    RuleError::at(path, text, needle, what)
+    let mut error = RuleError::at(path, text, needle, what);
+    if error.line.is_none() {
+        error.line = RuleError::at(path, text, "title:", "").line.or(Some(1));
+    }
+    let is_loud = |word: &str| matches!(word, "AND" | "OR" | "NOT" | "OF" | "ALL" | "THEM");
+    let conditions = text.lines().filter(|line| line.contains("condition:"));
+    if is_condition && conditions.flat_map(str::split_whitespace).any(is_loud) {
+        error = error.hint("`and`, `or`, `not` and `of` are in lower case");
+    }
+    error
 }

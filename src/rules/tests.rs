@@ -91,10 +91,7 @@ fn wrong_rules_are_refused_with_their_place() {
         &RULE.replace("00001\n", "0000\n"),
         "is not a UUID (`detections/a/a.yml`, line 3)",
     );
-    check_error(
-        &RULE.replace("secret-read", "Secret_Read"),
-        "is not kebab-case",
-    );
+    check_error(&RULE.replace("secret-read", "secret read"), "is not a word");
     check_error(
         &RULE.replace("level: high", "level: severe"),
         "invalid level: 'severe'",
@@ -232,5 +229,54 @@ fn parameters_have_types() {
         parameters.strings("none").unwrap_err(),
     ] {
         assert!(error.to_string().contains("(`analytics/s.yml`)"), "{error}");
+    }
+}
+
+#[test]
+fn rules_from_elsewhere_have_their_own_names_or_none() {
+    let nameless =
+        "title: A\nlogsource: {product: Kubernetes}\ndetection: {s: {verb: get}, condition: s}\n";
+    let named = nameless.replace("title: A", "title: B\nname: failed_Logon");
+    let text = [nameless, &named, &nameless.replace('A', "C")].join("---\n");
+    let set = RuleSet::from_files([("detections/r.yml", format!("\u{feff}{text}"))]).unwrap();
+    let names = set.rules.iter().map(|rule| &*rule.meta.name);
+    assert_eq!(names.collect::<Vec<_>>(), ["r", "failed_Logon", "r-2"]);
+}
+
+#[test]
+fn what_does_not_go_together_can_be_left_out() {
+    let mut set = RuleSet::from_files([("detections/a.yml", RULE)]).unwrap();
+    set.rules[0].meta.is_built_in = true;
+    let of_file = |path: &str, text: &str| {
+        let file = super::sigma::parse(path, text).unwrap();
+        file.rules.into_iter().next().unwrap()
+    };
+    set.rules.push(of_file(
+        "b.yml",
+        &RULE
+            .replace("0001", "0009")
+            .replace("secret-read", "other")
+            .replace("confidence: high", "exclude: [nowhere]"),
+    ));
+    // A correlation of what is left out goes with it.
+    set.rules.push(of_file(
+        "c.yml",
+        &CORRELATION.replace("[secret-read]", "[other]"),
+    ));
+    let mut conflicts = Vec::new();
+    set.check(&mut conflicts);
+    assert_eq!(conflicts.len(), 1);
+    let told = set.settle(conflicts).unwrap();
+    assert_eq!(told.len(), 2, "{told:?}");
+    let names = set.rules.iter().map(|rule| &*rule.meta.name);
+    assert_eq!(names.collect::<Vec<_>>(), ["secret-read"]);
+}
+
+#[test]
+fn built_in_files_pass_the_second_reading() {
+    for (path, text) in load::embedded_files() {
+        if !path.starts_with("lists/") && !path.starts_with("analytics/") {
+            assert_eq!(strict::check(path, text), Ok(()), "{path}");
+        }
     }
 }

@@ -140,7 +140,7 @@ fn wrong_rules_are_told_with_their_place() {
             .to_string()
     };
     let (out, errors) = run(&["rules", "check", "--strict", &path(&good)], "", 0);
-    assert_eq!((&*out, &*errors), ("1 rules: 0 errors, 0 warnings\n", ""));
+    assert_eq!((&*out, &*errors), ("1 rule: 0 errors, 0 warnings\n", ""));
 
     let odd = RULE
         .replace("[get, list]", "[get, replace]")
@@ -148,7 +148,7 @@ fn wrong_rules_are_told_with_their_place() {
     let odd = folder(&odd);
     let file = path(&odd);
     let (out, errors) = run(&["rules", "check", &file], "", 0);
-    assert_eq!(out, "1 rules: 0 errors, 2 warnings\n");
+    assert_eq!(out, "1 rule: 0 errors, 2 warnings\n");
     assert_eq!(
         errors,
         format!(
@@ -173,7 +173,7 @@ fn wrong_rules_are_told_with_their_place() {
     let wrong = folder(&RULE.replace("objectRef.name", "objectRef.nam"));
     let file = path(&wrong);
     let (out, errors) = run(&["rules", "check", &file], "", 2);
-    assert_eq!(out, "1 rules: 1 errors, 0 warnings\n");
+    assert_eq!(out, "1 rule: 1 error, 0 warnings\n");
     assert_eq!(
         errors,
         format!(
@@ -405,4 +405,41 @@ fn each_episode_of_a_correlation_says_its_own_figure() {
         .collect();
     let expected = ["5", "3"].map(|n| format!("\"requests within 60 s = up to {n}\""));
     assert_eq!(figures, expected);
+}
+
+#[test]
+fn a_temporal_correlation_without_a_condition_asks_for_all_its_rules() {
+    let base = |name: &str, verb: &str| {
+        format!(
+            "title: {name}\nname: {name}\nlogsource: {{product: kubernetes}}\n\
+             detection: {{s: {{verb: {verb}, user.username: alice}}, condition: s}}\n---\n"
+        )
+    };
+    let rules = [
+        base("b-get", "get"),
+        base("b-list", "list"),
+        "title: Both\nname: both\nlevel: low\ncorrelation: {type: temporal, rules: [b-get, b-list], \
+         group-by: [user.username], timespan: 1m}\n"
+            .to_owned(),
+    ];
+    let folder = folder(&rules.concat());
+    let queries = folder.path().display().to_string();
+    let both = |verbs: &[&str]| {
+        let lines = verbs.iter().enumerate().map(|(second, verb)| {
+            let time = format!("2026-11-22T04:00:0{second}.000000Z");
+            let event = json!({
+                "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata",
+                "auditID": format!("{second}"), "stage": "ResponseComplete", "verb": verb,
+                "requestURI": "/api/v1/namespaces/a/pods", "user": {"username": "alice"},
+                "objectRef": {"resource": "pods", "namespace": "a"}, "responseStatus": {"code": 200},
+                "requestReceivedTimestamp": time, "stageTimestamp": time,
+            });
+            format!("{event}\n")
+        });
+        let arguments = ["scan", "-", "--format", "jsonl", "--queries", &queries];
+        let (out, _) = run(&arguments, &lines.collect::<String>(), 0);
+        out.contains(r#""name":"both""#)
+    };
+    assert!(!both(&["get", "get"]));
+    assert!(both(&["get", "list"]));
 }

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::have_folders;
 use crate::cli::diagnostic::{Diagnostic, Printer};
 use crate::cli::exit::Exit;
 use crate::cli::rule_args::RuleArgs;
+use crate::finding::words::counted;
 use crate::lint::Lint;
 use crate::rules::RuleError;
 
@@ -30,6 +32,9 @@ pub struct CheckArgs {
 
 /// Prints what is wrong, then how much.
 pub(super) fn run(args: &CheckArgs, printer: Printer) -> io::Result<Exit> {
+    if let Err(exit) = have_folders(&args.tests, printer) {
+        return Ok(exit);
+    }
     let folders: Vec<&PathBuf> = args.rules.queries.iter().chain(&args.paths).collect();
     let Lint {
         errors,
@@ -44,9 +49,10 @@ pub(super) fn run(args: &CheckArgs, printer: Printer) -> io::Result<Exit> {
     }
     writeln!(
         io::stdout().lock(),
-        "{n_rules} rules: {} errors, {} warnings",
-        errors.len(),
-        warnings.len()
+        "{}: {}, {}",
+        count(n_rules, "rule"),
+        count(errors.len(), "error"),
+        count(warnings.len(), "warning"),
     )?;
     Ok(if !errors.is_empty() && !args.rules.skip_bad_rules {
         Exit::Usage
@@ -55,6 +61,10 @@ pub(super) fn run(args: &CheckArgs, printer: Printer) -> io::Result<Exit> {
     } else {
         Exit::Done
     })
+}
+
+fn count(n: usize, noun: &str) -> String {
+    counted(n as u64, noun)
 }
 
 fn print(diagnostic: Diagnostic, error: &RuleError, printer: Printer) {

@@ -8,6 +8,7 @@ mod show;
 mod test;
 
 use std::io;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
@@ -59,6 +60,20 @@ pub(super) fn run(args: &RulesArgs, global: &Global, printer: Printer) -> Exit {
             printer.error(format_args!("cannot write: {error}"));
             Exit::Partial
         }
+    }
+}
+
+/// Looks whether there are folders of test events where somebody says so.
+///
+/// # Errors
+/// With the exit code, when there is none.
+fn have_folders(folders: &[PathBuf], printer: Printer) -> Result<(), Exit> {
+    match folders.iter().find(|folder| !folder.is_dir()) {
+        Some(missing) => {
+            printer.error(format_args!("there is no folder `{}`", missing.display()));
+            Err(Exit::Usage)
+        }
+        None => Ok(()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::find;
+use super::{find, have_folders};
 use crate::cli::diagnostic::Printer;
 use crate::cli::exit::Exit;
 use crate::cli::rule_args::RuleArgs;
@@ -28,6 +28,9 @@ pub struct TestArgs {
 
 /// Runs the test events of the rules, and prints what is not as it should be.
 pub(super) fn run(args: &TestArgs, printer: Printer) -> io::Result<Exit> {
+    if let Err(exit) = have_folders(&args.tests, printer) {
+        return Ok(exit);
+    }
     let (rules, compiled) = match args.rules.load(printer) {
         Ok(loaded) => loaded,
         Err(exit) => return Ok(exit),

@@ -129,3 +129,15 @@ fn stages_that_cannot_hold_what_is_asked() {
     );
     assert!(needs[1].contains("a 401 exists"), "{needs:?}");
 }
+
+#[test]
+fn a_selection_that_no_condition_names_is_told() {
+    let selections =
+        "  s: {verb: get}\n  filter_main:\n    user.username: a\n  _part: {verb: list}";
+    assert_eq!(
+        said(&format!("{selections}\n  condition: s"), ""),
+        ["6: no condition names the selection `filter_main`"]
+    );
+    let used = format!("{selections}\n  condition: s and not 1 of filter_*");
+    assert_eq!(said(&used, ""), [""; 0]);
+}
