@@ -7,6 +7,7 @@
 //! so that the serious ones stand out.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
@@ -15,6 +16,7 @@ use super::rules;
 use super::{ApiServer, Census, EVIDENCE_DEFAULT, Guess, Options, Summary, redacted};
 use crate::finding::Excluded;
 use crate::finding::incident::Incident;
+use crate::finding::words::times;
 use crate::finding::{Evidence, Finding, Severity, Timestamp};
 
 /// Addresses, agents and paths printed before "+N more".
@@ -65,23 +67,26 @@ pub(super) fn write(
     if findings.is_empty() && shown.is_empty() {
         page.nothing(all, summary, options)?;
     }
-    let mut members: HashMap<&str, Vec<&Finding>> = HashMap::new();
-    for &finding in findings {
+    // Who asks for evidence wants that of each.
+    let is_short = options.evidence == Some(EVIDENCE_DEFAULT);
+    let told = once(findings, is_short);
+    let mut members: HashMap<&str, Vec<Told<'_>>> = HashMap::new();
+    for told in &told {
+        let finding = told.finding;
         let id = finding.incident_id.as_deref().unwrap_or_default();
-        members.entry(id).or_default().push(finding);
+        members.entry(id).or_default().push(told.clone());
     }
     for incident in shown {
         let members = members.remove(&*incident.incident_id).unwrap_or_default();
         page.blank()?;
         page.incident(incident, &members, options)?;
     }
-    let others: Vec<&Finding> = findings
-        .iter()
-        .filter(|finding| {
-            let id = finding.incident_id.as_deref().unwrap_or_default();
+    let others: Vec<Told<'_>> = told
+        .into_iter()
+        .filter(|told| {
+            let id = told.finding.incident_id.as_deref().unwrap_or_default();
             members.contains_key(id)
         })
-        .copied()
         .collect();
     if !others.is_empty() && !incidents.is_empty() {
         page.blank()?;
@@ -229,11 +234,11 @@ impl Page<'_> {
     fn incident(
         &mut self,
         incident: &Incident,
-        findings: &[&Finding],
+        findings: &[Told<'_>],
         options: &Options,
     ) -> io::Result<()> {
-        if let ([finding], 1) = (findings, incident.findings.len()) {
-            return self.findings(&[finding], 1, options);
+        if let ([_], 1) = (findings, incident.findings.len()) {
+            return self.findings(findings, 1, options);
         }
         let total = incident.findings.len();
         let title = format!("incident of {}", count(total as u64, "finding"));
@@ -254,7 +259,8 @@ impl Page<'_> {
             self.blank()?;
         }
         self.findings(printed, N_WHOLE, options)?;
-        let n_more = total.saturating_sub(printed.len());
+        let n_printed: usize = printed.iter().map(|told| 1 + told.again.len()).sum();
+        let n_more = total.saturating_sub(n_printed);
         if n_more > 0 {
             self.blank()?;
             let text = format!("+{n_more} more of this incident: --format json prints them");
@@ -272,23 +278,24 @@ impl Page<'_> {
     /// after the first `n_whole`.
     fn findings(
         &mut self,
-        findings: &[&Finding],
+        findings: &[Told<'_>],
         n_whole: usize,
         options: &Options,
     ) -> io::Result<()> {
         let mut after_compact = None;
-        for (idx, finding) in findings.iter().enumerate() {
-            let is_compact = finding.severity <= Severity::Low || idx >= n_whole;
+        for (idx, told) in findings.iter().enumerate() {
+            let is_compact = told.finding.severity <= Severity::Low || idx >= n_whole;
             if after_compact.is_some_and(|after| !(after && is_compact)) {
                 self.blank()?;
             }
-            self.finding(finding, options, is_compact)?;
+            self.finding(told, options, is_compact)?;
             after_compact = Some(is_compact);
         }
         Ok(())
     }
 
-    fn finding(&mut self, finding: &Finding, options: &Options, compact: bool) -> io::Result<()> {
+    fn finding(&mut self, told: &Told<'_>, options: &Options, compact: bool) -> io::Result<()> {
+        let finding = told.finding;
         let title = format!("{}: {}", finding.family, finding.rule.title);
         self.heading(finding.severity, &title)?;
         let n_evidence = match options.evidence {
@@ -299,10 +306,14 @@ impl Page<'_> {
         };
         let finding = &redacted(finding, n_evidence);
         self.field("what", &finding.summary)?;
+        if compact {
+            self.field("again", &told.again().unwrap_or_default())?;
+        }
         if !compact {
             let requests = count(finding.count, "request");
             let when = span(finding.first_seen, finding.last_seen);
             self.field("when", &format!("{when}, {requests}"))?;
+            self.field("again", &told.again().unwrap_or_default())?;
             self.field("who", &who(finding))?;
             let (ips, agents) = (&finding.source.ips, &finding.source.user_agents);
             self.list("from", ips, N_SOURCES, ips.len() as u64)?;
@@ -430,22 +441,95 @@ fn tally(all: impl Iterator<Item = Severity>, min_severity: Severity) -> String 
 }
 
 /// Returns the findings of an incident in order of time, a line each: when, how bad, what, and who if there are several.
-fn steps(incident: &Incident, findings: &[&Finding]) -> Vec<String> {
-    let mut steps: Vec<&&Finding> = findings
+fn steps(incident: &Incident, findings: &[Told<'_>]) -> Vec<String> {
+    let mut steps: Vec<&Told<'_>> = findings
         .iter()
-        .filter(|finding| finding.is_step())
+        .filter(|told| told.finding.is_step())
         .collect();
-    steps.sort_by_key(|finding| (finding.first_seen, &finding.finding_id));
-    let step = |finding: &&&Finding| {
+    steps.sort_by_key(|told| (told.finding.first_seen, &told.finding.finding_id));
+    let step = |told: &&Told<'_>| {
+        let finding = told.finding;
         let time = clock(finding.first_seen);
         let time = time.split(' ').nth(1).unwrap_or(&time);
-        let what = format!("{time} {}: {}", finding.severity, finding.rule.title);
+        let again = told.again.last().map_or(String::new(), |last| {
+            let times = times(told.again.len() as u64);
+            format!(", {times} more until {}", clock(last.first_seen))
+        });
+        let what = format!("{time} {}: {}{again}", finding.severity, finding.rule.title);
         match &finding.actor.username {
             Some(name) if incident.actors.len() > 1 => format!("{what} ({})", quoted(name)),
             _ => what,
         }
     };
     steps.iter().map(step).collect()
+}
+
+/// A finding, and those that say the same of later times.
+#[derive(Clone)]
+struct Told<'f> {
+    finding: &'f Finding,
+    again: Vec<&'f Finding>,
+}
+
+impl Told<'_> {
+    /// Returns one line on the later ones, if there are any.
+    fn again(&self) -> Option<String> {
+        let last = self.again.last()?;
+        let requests: u64 = self.again.iter().map(|finding| finding.count).sum();
+        Some(format!(
+            "{} more until {}, {}: a finding each in --format jsonl",
+            times(self.again.len() as u64),
+            clock(last.last_seen),
+            count(requests, "request"),
+        ))
+    }
+}
+
+/// Joins findings that say the same of one actor, but for times and figures, to the first of each: what is done every day
+/// is read once. The order stays. Without `is_short` each stands for itself.
+fn once<'f>(findings: &[&'f Finding], is_short: bool) -> Vec<Told<'f>> {
+    let mut told: Vec<Told<'f>> = Vec::new();
+    let mut places: HashMap<_, usize> = HashMap::new();
+    for &finding in findings {
+        let key = (
+            (!is_short).then_some(&finding.finding_id),
+            &finding.rule.id,
+            finding.severity,
+            &finding.incident_id,
+            &finding.actor.credential_id,
+            without_figures(&finding.summary),
+            &finding.source.ips,
+        );
+        match places.entry(key) {
+            Entry::Occupied(place) => told[*place.get()].again.push(finding),
+            Entry::Vacant(place) => {
+                place.insert(told.len());
+                told.push(Told {
+                    finding,
+                    again: Vec::new(),
+                });
+            }
+        }
+    }
+    for told in &mut told {
+        told.again.push(told.finding);
+        told.again
+            .sort_by_key(|finding| (finding.first_seen, &finding.finding_id));
+        told.finding = told.again.remove(0);
+    }
+    told
+}
+
+/// Returns a sentence without what counts in it.
+fn without_figures(text: &str) -> String {
+    let words = text.split(' ').filter(|word| !is_figure(word));
+    let words = words.map(|word| word.strip_suffix('s').unwrap_or(word));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Returns whether a word is a number.
+fn is_figure(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Returns one line on the actor.

@@ -383,3 +383,41 @@ fn sizes_and_times_read_well() {
         2
     );
 }
+
+#[test]
+fn what_is_said_again_is_read_once() {
+    let at = |hour: i64, count: u64| {
+        let mut finding = finding(Severity::High, "curl/8.5.0");
+        finding.summary = format!(
+            "`x` listed Secrets: {count} request{}",
+            if count == 1 { "" } else { "s" }
+        );
+        finding.finding_id = format!("{hour:032}");
+        finding.first_seen = Timestamp(1_795_323_600_000_000 + hour * 3_600_000_000);
+        finding.last_seen = finding.first_seen;
+        finding.count = count;
+        finding
+    };
+    let mut other = at(4, 1);
+    other.summary = "`x` listed ConfigMaps: 1 request".to_owned();
+    let findings = [at(0, 1), at(1, 3), at(2, 1), other];
+    let summary = summary("audit.log");
+    let short = table(&findings, &summary, &Options::default());
+    assert_eq!(short.matches("`x` listed Secrets").count(), 1, "{short}");
+    assert_eq!(short.matches("`x` listed ConfigMaps").count(), 1, "{short}");
+    let again = "again     twice more until 2026-11-22 07:00:00, 4 requests: a finding each in --format jsonl";
+    assert!(
+        short
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .contains(&again.split_whitespace().collect::<Vec<_>>().join(" ")),
+        "{short}"
+    );
+    let long = Options {
+        evidence: None,
+        ..Options::default()
+    };
+    let long = table(&findings, &summary, &long);
+    assert_eq!(long.matches("`x` listed Secrets").count(), 3, "{long}");
+}
