@@ -345,8 +345,16 @@ impl Correlation {
                     Condition::Values(_) => {
                         format!("distinct {what} within {within} = up to {most}")
                     }
-                    Condition::Measure(..) => {
-                        format!("the measure of {what} within {within} is met")
+                    Condition::Measure(Measure::Average, _) => {
+                        format!("the average of {what} within {within} is met")
+                    }
+                    Condition::Measure(measure, _) => {
+                        let kind = match measure {
+                            Measure::Percentile(percent) => format!("percentile {percent}"),
+                            _ => "sum".to_owned(),
+                        };
+                        let most = most / 1_000_000;
+                        format!("{kind} of {what} within {within} = up to {most}")
                     }
                     Condition::Rules(_) => {
                         let all = self.terms.bases.len();
@@ -523,6 +531,11 @@ fn condition(
     };
     if predicates.is_empty() && !is_temporal {
         return Err(wrong("needs a condition such as `gte: 10`"));
+    }
+    if kind == CorrelationType::TemporalOrdered && !predicates.is_empty() {
+        return Err(wrong(
+            "asks for all its rules, in their order: it takes no condition",
+        ));
     }
     let needs_field = !is_temporal && kind != CorrelationType::EventCount;
     if needs_field && field.is_empty() {

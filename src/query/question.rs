@@ -79,7 +79,7 @@ pub struct Parameter {
 pub enum ParameterKind {
     /// Any text.
     Text,
-    /// A whole number.
+    /// A whole number, 0 or more.
     Number,
     /// A time: RFC 3339, a date, or `first` and `last` of the log; becomes milliseconds.
     Time,
@@ -380,7 +380,10 @@ impl Parameter {
     fn value(&self, text: &str, span: Span) -> Result<Value, QuestionError> {
         let value = match self.kind {
             ParameterKind::Text => Some(Value::Text(text.to_owned())),
-            ParameterKind::Number => text.parse().ok().map(Value::Number),
+            ParameterKind::Number => {
+                let number: Option<i64> = text.parse().ok();
+                number.filter(|number| *number >= 0).map(Value::Number)
+            }
             ParameterKind::Time => match text {
                 "first" => Some(Value::Number(span.0)),
                 "last" => Some(Value::Number(span.1)),
