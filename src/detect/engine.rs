@@ -279,6 +279,7 @@ impl<'r> Engine<'r> {
                 meta("masters-credential")?,
                 meta("masters-second-credential")?,
                 analytic("masters-new-source")?,
+                meta("superuser-new-source")?,
             )?,
             shared_credential: SharedCredential::new(
                 analytic("shared-credential")?,

@@ -56,6 +56,8 @@ known! {
     REQUEST_RECEIVED "RequestReceived";
     METADATA "Metadata";
     API_SERVER "system:apiserver";
+    X509 "x509";
+    USER "user";
 }
 
 /// A dictionary of texts that threads share. Cloning it is cheap and gives the same dictionary.

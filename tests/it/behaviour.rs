@@ -752,7 +752,7 @@ fn what_is_refused_or_does_not_matter_is_no_behaviour() {
 
 #[test]
 fn a_new_version_may_do_new_things_and_no_other_pod() {
-    let change = |workload: &str| {
+    let change = |workload: &str, secret: &str| {
         let mut log = Log::default();
         let web = days_of_a_pod(&mut log, 4);
         let workload = format!("deployments prod {workload}");
@@ -763,11 +763,37 @@ fn a_new_version_may_do_new_things_and_no_other_pod() {
             &workload,
             200,
         );
-        log.ask(4 * DAY, &web, "get", "secrets prod db", 200);
+        log.ask(4 * DAY, &web, "get", secret, 200);
         log
     };
-    change("web").stays_below(NEW, Severity::Informational);
-    change("api").raises(NEW, Severity::Medium);
+    change("web", "secrets prod db").stays_below(NEW, Severity::Informational);
+    change("api", "secrets prod db").raises(NEW, Severity::Medium);
+    // It explains nothing elsewhere.
+    let elsewhere = change("web", "secrets billing db").raises(NEW, Severity::Medium);
+    assert!(elsewhere.summary.ends_with(": namespace billing"));
+}
+
+#[test]
+fn who_asks_seldom_is_news_by_what_and_whence_together() {
+    let with = |n_requests: u64, ip: &str| {
+        let mut log = Log::default();
+        let ci = person("ci");
+        for index in 0..n_requests {
+            let at = index * 4 * DAY / n_requests;
+            log.ask(at, &ci, "list", "pods prod", 200);
+        }
+        let there = Client {
+            ip: ip.to_owned(),
+            ..ci
+        };
+        log.ask(4 * DAY, &there, "get", "secrets prod db", 200);
+        log
+    };
+    let (home, away) = ("10.9.0.1", "203.0.113.9");
+    with(60, home).stays_below(NEW, Severity::Informational);
+    with(60, away).raises(NEW, Severity::Low);
+    with(400, home).raises(NEW, Severity::Low);
+    with(400, away).raises(NEW, Severity::Medium);
 }
 
 #[test]

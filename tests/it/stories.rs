@@ -564,6 +564,74 @@ fn a_renewed_certificate_is_no_second_one() {
     story.raises("masters-second-credential", Severity::Low);
 }
 
+/// An administrator whose certificate is of a group that is bound to `cluster-admin`, here and then there.
+fn with_superuser(there: &'static str) -> Story {
+    let reason = r#"RBAC: allowed by ClusterRoleBinding "kubeadm:cluster-admins" of ClusterRole "cluster-admin" to Group "kubeadm:cluster-admins""#;
+    let mut story = Story::default();
+    for (millis, ip) in [(0, "192.168.5.10"), (600_000, there)] {
+        let event = story.request(millis, &person("carol", ip), "list", PODS, 200);
+        event["annotations"]["authorization.k8s.io/reason"] = json!(reason);
+    }
+    story
+}
+
+#[test]
+fn a_superuser_that_moves_inside_is_low_and_outside_high() {
+    let rule = "superuser-new-source";
+    with_superuser("203.0.113.9").raises(rule, Severity::High);
+    with_superuser("192.168.9.77").raises(rule, Severity::Low);
+    with_superuser("192.168.5.11").raises(rule, Severity::Low);
+    with_superuser("192.168.5.10").says_nothing_of(rule);
+}
+
+#[test]
+fn a_servers_own_supervisor_is_at_home_on_loopback_only() {
+    let with = |peer| {
+        let mut story = Story::default();
+        story.request(
+            0,
+            &master("system:k3s-supervisor", "b", peer),
+            "list",
+            PODS,
+            200,
+        );
+        story.request(
+            1_000,
+            &master("system:admin", "a", "192.168.5.10"),
+            "list",
+            PODS,
+            200,
+        );
+        story
+    };
+    with("127.0.0.1").says_nothing_of("masters-second-credential");
+    with("203.0.113.9").raises("masters-second-credential", Severity::High);
+}
+
+#[test]
+fn a_kubelet_with_an_expired_certificate_is_no_brute_force() {
+    let with = |node: &str| {
+        let mut story = Story::default();
+        let n1 = kubelet("n1", "10.0.0.1");
+        // The policy leaves out what kubelets read and renew.
+        story.request(0, &n1, "patch", "/api/v1/nodes/n1/status", 200);
+        let refused = nobody(n1.ip, n1.agent);
+        for index in 0..60 {
+            let uri = match index % 3 {
+                0 => format!("/api/v1/nodes/{node}?resourceVersion=0&timeout=10s"),
+                1 => {
+                    format!("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{node}")
+                }
+                _ => format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{node}&limit=500"),
+            };
+            story.request(60_000 + index * 700, &refused, "get", &uri, 401);
+        }
+        story
+    };
+    with("n1").stays_calm();
+    with("n2").raises("unauthorized-brute-force", Severity::Medium);
+}
+
 #[test]
 fn a_program_that_retries_is_no_brute_force() {
     let mut story = Story::default();

@@ -1,20 +1,26 @@
-//! `masters-credential`, `masters-second-credential`, `masters-new-source`: who carries `system:masters`.
+//! `masters-credential`, `masters-second-credential`, `masters-new-source`: who carries `system:masters`;
+//! `superuser-new-source`: who may as much by a `ClusterRoleBinding`.
 //!
 //! RBAC never judges members of this group, and nothing revokes a certificate that names it but a new
 //! CA. So the log is read as an inventory: one finding per credential that carries the group, one more
 //! for each that is not the first, and one for each further address a credential comes from. The API
 //! server's own loopback client carries it too (kubernetes/apiserver `pkg/server/config.go`) and is
 //! known by name and address together.
+//!
+//! Since 1.29 kubeadm's `admin.conf` is of a group that is bound to `cluster-admin`. Such a certificate is no less worth, but
+//! administrators move, so that a new address is bad only where it is one of the internet.
 
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
-use super::address::are_neighbours;
+use super::address::{are_neighbours, is_public};
 use super::{Context, Draft, counted, listed};
 use crate::credential::Ledger;
+use crate::detect::rbac::Grant;
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::{Finding, Severity};
+use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
 use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
@@ -25,18 +31,52 @@ pub struct Masters {
     inventory: RuleMeta,
     second: RuleMeta,
     new_source: RuleMeta,
+    superuser_source: RuleMeta,
     shared_peer_users: usize,
     managed: Vec<String>,
-    /// Per credential: all, and per address in order of first use.
+    local: Vec<String>,
+    /// Per credential that carries the group.
     carriers: HashMap<u32, Carrier>,
+    /// Per certificate that `cluster-admin` is bound to.
+    superusers: HashMap<u32, Carrier>,
+    /// Whether a reason is that `cluster-admin` is bound to somebody everywhere.
+    reasons: HashMap<u32, bool>,
 }
 
-remembers!(Masters: [carriers], anew [inventory, second, new_source, shared_peer_users, managed]);
+remembers!(
+    Masters: [carriers, superusers],
+    anew [inventory, second, new_source, superuser_source, shared_peer_users, managed, local, reasons]
+);
 
+/// What a credential did: all, and per address in order of first use.
 #[derive(Clone, Serialize, Deserialize)]
 struct Carrier {
     all: Tally,
     by_peer: Vec<(u32, Tally)>,
+}
+
+impl Carrier {
+    fn new() -> Self {
+        Self {
+            all: Tally::empty(),
+            by_peer: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, request: &Request<'_>, context: &Context<'_>) {
+        let Context {
+            vocabulary,
+            evidence_limit,
+        } = *context;
+        let peer = request.peer_ip();
+        self.all.add(request, vocabulary, evidence_limit);
+        match self.by_peer.iter_mut().find(|(known, _)| *known == peer) {
+            Some((_, tally)) => tally.add(request, vocabulary, evidence_limit),
+            None => self
+                .by_peer
+                .push((peer, Tally::new(request, vocabulary, evidence_limit))),
+        }
+    }
 }
 
 /// The addresses of the API server's loopback client.
@@ -51,45 +91,58 @@ impl Masters {
         inventory: &RuleMeta,
         second: &RuleMeta,
         (new_source, parameters): (&RuleMeta, &Parameters),
+        superuser_source: &RuleMeta,
     ) -> Result<Self, RuleError> {
         Ok(Self {
             inventory: inventory.clone(),
             second: second.clone(),
             new_source: new_source.clone(),
+            superuser_source: superuser_source.clone(),
             shared_peer_users: parameters.count("shared_peer_users")? as usize,
             managed: parameters.strings("managed_control_planes")?,
+            local: parameters.strings("local_control_planes")?,
             carriers: HashMap::new(),
+            superusers: HashMap::new(),
+            reasons: HashMap::new(),
         })
     }
 
     /// Takes in one request.
     pub fn observe(&mut self, request: &Request<'_>, context: &Context<'_>) {
         // With impersonation the flag may stem from the impersonated groups: another rule's business.
-        if !request.is_masters || request.imp_username() != NULL {
+        if request.imp_username() != NULL || request.peer_ip() == NULL {
             return;
         }
-        let Context {
-            vocabulary,
-            evidence_limit,
-        } = *context;
-        let peer = request.peer_ip();
-        if peer == NULL || Self::is_api_server(request, vocabulary) {
+        let credential = request.credential();
+        let carriers = if request.is_masters {
+            if Self::is_api_server(request, context.vocabulary) {
+                return;
+            }
+            &mut self.carriers
+        } else if self.is_superuser(request, context.vocabulary) {
+            &mut self.superusers
+        } else {
             return;
+        };
+        let carrier = carriers.entry(credential).or_insert_with(Carrier::new);
+        carrier.add(request, context);
+    }
+
+    /// Returns whether it is a person's certificate, and may do this since `cluster-admin` is bound to it everywhere.
+    fn is_superuser(&mut self, request: &Request<'_>, vocabulary: &Vocabulary) -> bool {
+        let reason = request.authz_reason();
+        if reason == NULL
+            || request.credential_kind() != known::X509
+            || request.identity_kind() != known::USER
+        {
+            return false;
         }
-        let carrier = self
-            .carriers
-            .entry(request.credential())
-            .or_insert_with(|| Carrier {
-                all: Tally::empty(),
-                by_peer: Vec::new(),
-            });
-        carrier.all.add(request, vocabulary, evidence_limit);
-        match carrier.by_peer.iter_mut().find(|(known, _)| *known == peer) {
-            Some((_, tally)) => tally.add(request, vocabulary, evidence_limit),
-            None => carrier
-                .by_peer
-                .push((peer, Tally::new(request, vocabulary, evidence_limit))),
-        }
+        *self.reasons.entry(reason).or_insert_with(|| {
+            let grant = Grant::parse(vocabulary.text(reason));
+            grant.is_some_and(|grant| {
+                grant.kind == "ClusterRoleBinding" && grant.role == "ClusterRole cluster-admin"
+            })
+        })
     }
 
     /// Tells the API server's client to itself: by name and address, or, where the server listens on
@@ -108,25 +161,39 @@ impl Masters {
     /// Draws the findings.
     pub fn finish(self, context: &Context<'_>, ledger: &Ledger) -> Vec<Finding> {
         let vocabulary = context.vocabulary;
-        let mut carriers: Vec<(String, Carrier)> = self
-            .carriers
-            .iter()
-            .map(|(&credential, carrier)| (vocabulary.text(credential).to_owned(), carrier.clone()))
-            .collect();
-        carriers.sort_by(|a, b| (a.1.all.first, &a.0).cmp(&(b.1.all.first, &b.0)));
+        let in_order = |carriers: &HashMap<u32, Carrier>| {
+            let mut carriers: Vec<(String, Carrier)> = carriers
+                .iter()
+                .map(|(&key, carrier)| (vocabulary.text(key).to_owned(), carrier.clone()))
+                .collect();
+            carriers.sort_by(|a, b| (a.1.all.first, &a.0).cmp(&(b.1.all.first, &b.0)));
+            carriers
+        };
+        let carriers = in_order(&self.carriers);
         let mut findings = Vec::new();
         let mut before: Vec<&(String, Carrier)> = Vec::new();
         for carrier in &carriers {
             let users = carrier.1.all.usernames(vocabulary);
-            let managed = users.iter().all(|user| self.managed.contains(user));
+            let managed = self.is_managed(&users, &carrier.1, vocabulary);
             let known = if managed { &[][..] } else { &before[..] };
             findings.push(self.carrier_finding(carrier, managed, known, vocabulary));
             if !managed {
-                findings.extend(self.source_findings(carrier, context, ledger));
+                findings.extend(self.source_findings(carrier, &self.new_source, context, ledger));
                 before.push(carrier);
             }
         }
+        for carrier in &in_order(&self.superusers) {
+            let meta = &self.superuser_source;
+            findings.extend(self.source_findings(carrier, meta, context, ledger));
+        }
         findings
+    }
+
+    /// Returns whether a credential is the control plane's own: by name, or by name at home.
+    fn is_managed(&self, users: &[String], carrier: &Carrier, vocabulary: &Vocabulary) -> bool {
+        let are = |known: &[String]| users.iter().all(|user| known.contains(user));
+        let is_local = |(peer, _): &(u32, Tally)| LOOPBACK.contains(&vocabulary.text(*peer));
+        are(&self.managed) || are(&self.local) && carrier.by_peer.iter().all(is_local)
     }
 
     /// Says that a credential carries the group; worse if others were known `before`.
@@ -197,18 +264,25 @@ impl Masters {
     fn source_findings(
         &self,
         (credential, carrier): &(String, Carrier),
+        meta: &RuleMeta,
         context: &Context<'_>,
         ledger: &Ledger,
     ) -> Vec<Finding> {
         let vocabulary = context.vocabulary;
+        let is_master = std::ptr::eq(meta, &raw const self.new_source);
+        let rank = if is_master {
+            "system:masters"
+        } else {
+            "cluster-admin"
+        };
         let who = listed(&carrier.all.usernames(vocabulary));
         let home = carrier.by_peer[0].0;
         let finding = |(peer, tally): &(u32, Tally)| {
             let address = vocabulary.text(*peer);
             let group = vec![credential.clone(), address.to_owned()];
-            let mut draft = Draft::new(&self.new_source, group, tally);
+            let mut draft = Draft::new(meta, group, tally);
             draft.summary = format!(
-                "`{who}` (system:masters) came from {address}, where it had not been before: {}, {} of them changes",
+                "`{who}` ({rank}) came from {address}, where it had not been before: {}, {} of them changes",
                 counted(tally.count, "request"),
                 tally.writes,
             );
@@ -223,6 +297,8 @@ impl Masters {
                 Some("one of the addresses stands for many users")
             } else if are_neighbours([address, vocabulary.text(home)]) {
                 Some("the addresses may be one host's: one network, or one of each family")
+            } else if !is_master && !is_public(address) {
+                Some("the address is not one of the internet: an administrator may have moved")
             } else {
                 None
             };

@@ -5,7 +5,8 @@
 //! behaviour yet. A request is looked at if it matters (parameters) and something about it has been known for
 //! less than an hour, while the identity had a history when that began. How surprising that is: -log2 of the
 //! share of new things among all its requests so far, by additive smoothing (V + 1) / (N + V + 1) for V distinct
-//! things in N requests; who does new things every day is no news.
+//! things in N requests; who does new things every day is no news. What is done and whence it is done are taken as
+//! independent, so that their surprises add up: an account with few requests has no other way to be surprising.
 //!
 //! One look-up decides for nearly all requests: the same identity did exactly this from there already.
 
@@ -75,6 +76,8 @@ struct Settings {
     fresh_us: i64,
     least_bits: f64,
     medium_bits: f64,
+    least_bits_together: f64,
+    medium_bits_together: f64,
     roaming: u32,
     dormant_us: i64,
 }
@@ -104,6 +107,11 @@ enum Thing {
 const ASPECTS: usize = 5;
 
 impl Thing {
+    /// Returns whether it is about where a request came from.
+    const fn is_whence(self) -> bool {
+        matches!(self, Self::Address(_) | Self::Program(_))
+    }
+
     const fn aspect(self) -> usize {
         match self {
             Self::Deed(_) | Self::Awake(_) => 0,
@@ -135,6 +143,8 @@ struct History {
 struct Day {
     tally: Tally,
     news: Vec<(Thing, History)>,
+    /// The most bits of one request, for what it did and whence.
+    together: f64,
     is_privileged: bool,
 }
 
@@ -203,6 +213,8 @@ impl NewBehaviour {
                 fresh_us: parameters.duration_us("fresh")?,
                 least_bits: parameters.number("least_bits")?,
                 medium_bits: parameters.number("medium_bits")?,
+                least_bits_together: parameters.number("least_bits_together")?,
+                medium_bits_together: parameters.number("medium_bits_together")?,
                 roaming: parameters.count("roaming")?,
                 dormant_us: parameters.duration_us("dormant")?,
             },
@@ -259,15 +271,26 @@ impl NewBehaviour {
             Thing::Impersonated(_) => true,
             _ => rank.is_some(),
         };
-        let news: Vec<(Thing, History)> = fresh
+        let mut news: Vec<(Thing, History)> = fresh
             .into_iter()
             .chain(woke)
-            .filter(|&(thing, history)| matters(thing) && history.bits >= self.settings.least_bits)
+            .filter(|&(thing, _)| matters(thing))
             .collect();
-        if news.is_empty()
-            || machinery.made(request, context.vocabulary)
-            || self.is_of_changed_workload(request, context.vocabulary)
+        if !news.is_empty()
+            && let Some(home) = self.home_of_changed_workload(request, context.vocabulary)
         {
+            // A new version does new things, in the places where the old one was.
+            news.retain(|&(thing, _)| match thing {
+                Thing::Namespace(namespace) => namespace != home,
+                Thing::Address(_) | Thing::Impersonated(_) => true,
+                Thing::Deed(_) | Thing::Program(_) | Thing::Awake(_) => false,
+            });
+        }
+        let together = together(&news);
+        if together < self.settings.least_bits_together {
+            news.retain(|(_, history)| history.bits >= self.settings.least_bits);
+        }
+        if news.is_empty() || machinery.made(request, context.vocabulary) {
             self.go_on(going_on, request, past, context);
             return;
         }
@@ -284,8 +307,10 @@ impl NewBehaviour {
         let day = self.days.entry((past.who, date)).or_insert_with(|| Day {
             tally: Tally::empty(),
             news: Vec::new(),
+            together: 0.0,
             is_privileged: false,
         });
+        day.together = day.together.max(together);
         (day.tally).add(request, context.vocabulary, context.evidence_limit);
         day.is_privileged |= rank == Some(true);
         for (thing, history) in news {
@@ -446,19 +471,17 @@ impl NewBehaviour {
         })
     }
 
-    /// Returns whether the workload that a ServiceAccount's Pod belongs to was changed shortly before. The
-    /// Pod's name begins with the workload's; without a Pod the account's name has to do.
-    fn is_of_changed_workload(&self, request: &Request<'_>, vocabulary: &Vocabulary) -> bool {
+    /// Returns the namespace of the workload that a ServiceAccount's Pod belongs to, if it was changed shortly before.
+    /// The Pod's name begins with the workload's; without a Pod the account's name has to do.
+    fn home_of_changed_workload(
+        &self,
+        request: &Request<'_>,
+        vocabulary: &Vocabulary,
+    ) -> Option<u32> {
         let username = vocabulary.text(request.username());
-        let Some(account) = username.strip_prefix("system:serviceaccount:") else {
-            return false;
-        };
-        let Some((namespace, account)) = account.split_once(':') else {
-            return false;
-        };
-        let Some(namespace) = vocabulary.find(namespace) else {
-            return false;
-        };
+        let account = username.strip_prefix("system:serviceaccount:")?;
+        let (namespace, account) = account.split_once(':')?;
+        let namespace = vocabulary.find(namespace)?;
         let is_changed = |name: &str| {
             self.changes
                 .get(&(namespace, xxh3_64(name.as_bytes())))
@@ -466,19 +489,17 @@ impl NewBehaviour {
         };
         let mut name = vocabulary.text(request.token_pod());
         if name.is_empty() {
-            return is_changed(account);
+            return is_changed(account).then_some(namespace);
         }
         // `web-6cf79fdc55-hsl8s` of a Deployment, `agent-pz9xg` of a DaemonSet, `db-0` of a StatefulSet.
         for _ in 0..2 {
-            let Some((workload, _)) = name.rsplit_once('-') else {
-                return false;
-            };
+            let (workload, _) = name.rsplit_once('-')?;
             if is_changed(workload) {
-                return true;
+                return Some(namespace);
             }
             name = workload;
         }
-        false
+        None
     }
 
     /// Says if the log is too short for anybody to have a history.
@@ -530,10 +551,10 @@ impl NewBehaviour {
         draft.window_start = day * DAY_US;
         let kind = of_day.tally.actor(vocabulary).kind;
         let is_person = kind.as_deref() == Some("user");
-        if of_day.is_privileged
-            && bits >= self.settings.medium_bits
-            && (!is_person || said.len() > 1)
-        {
+        let settings = &self.settings;
+        let is_surprising =
+            bits >= settings.medium_bits || of_day.together >= settings.medium_bits_together;
+        if of_day.is_privileged && is_surprising && (!is_person || said.len() > 1) {
             draft.severity = Severity::Medium;
         }
         if said.len() > 2 {
@@ -564,8 +585,13 @@ impl NewBehaviour {
             .map(|(text, bits)| format!("new: {text} ({bits:.1} bits)"))
             .collect();
         draft.why.push(format!(
-            "most surprise = {bits:.1} bits (at least {}; medium from {} on)",
-            self.settings.least_bits, self.settings.medium_bits
+            "most surprise = {bits:.1} bits (at least {}; medium from {} on), {:.1} for what and whence together (at \
+             least {}; medium from {} on)",
+            settings.least_bits,
+            settings.medium_bits,
+            of_day.together,
+            settings.least_bits_together,
+            settings.medium_bits_together
         ));
         draft.why.push(format!(
             "history = {} and {}",
@@ -573,6 +599,23 @@ impl NewBehaviour {
             counted(requests, "request")
         ));
         draft.finish(vocabulary)
+    }
+}
+
+/// Returns how surprising news are together, in bits: what is done and whence are independent of each other, if both are
+/// new.
+fn together(news: &[(Thing, History)]) -> f64 {
+    let most = |is_whence: bool| {
+        let of_kind = news
+            .iter()
+            .filter(|(thing, _)| thing.is_whence() == is_whence);
+        of_kind.map(|(_, history)| history.bits).fold(0.0, f64::max)
+    };
+    let (what, whence) = (most(false), most(true));
+    if what > 0.0 && whence > 0.0 {
+        what + whence
+    } else {
+        0.0
     }
 }
 

@@ -229,6 +229,9 @@ impl Unauthorized {
             if !session.known_users.contains(&entry.username) {
                 session.known_users.push(entry.username);
             }
+            let username = vocabulary.text(entry.username);
+            let node = username.strip_prefix("system:node:");
+            served_before |= node.is_some_and(|node| is_about_node(request.request_uri(), node));
             served_before |= entry
                 .uses
                 .iter()
@@ -683,4 +686,17 @@ fn at_least(count: usize, limit: usize) -> String {
     } else {
         format!("{limit} or more")
     }
+}
+
+/// Returns whether a request is for what is named as a node: the kubelet's own object, lease or Pods, all of which policies
+/// for kubelets often leave out of the log when they are served.
+fn is_about_node(uri: &str, node: &str) -> bool {
+    let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
+    let selected = form_urlencoded::parse(query.as_bytes())
+        .filter(|(key, _)| key == "fieldSelector")
+        .any(|(_, value)| {
+            let value = value.rsplit('=').next().unwrap_or_default();
+            value == node
+        });
+    selected || path.split('/').any(|part| part == node)
 }
