@@ -19,6 +19,8 @@ pub struct Lint {
     pub warnings: Vec<RuleError>,
     /// How many rules were looked at.
     pub n_rules: usize,
+    /// Whether there was a rule, a list or a filter to look at.
+    pub has_files: bool,
 }
 
 impl Lint {
@@ -34,7 +36,12 @@ impl Lint {
             }
         };
         let rules = loaded.set.rules.iter();
+        let lists = loaded.set.lists.iter();
+        let has_files = rules.clone().any(|rule| !rule.meta.is_built_in)
+            || lists.clone().any(|list| !list.is_built_in)
+            || !loaded.set.filters.is_empty();
         Self {
+            has_files: folders.is_empty() || has_files,
             n_rules: rules
                 .filter(|rule| folders.is_empty() || !rule.meta.is_built_in)
                 .count(),

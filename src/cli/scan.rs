@@ -37,7 +37,7 @@ pub struct ScanArgs {
     #[arg(long, value_name = "N")]
     pub max_bad: Option<u64>,
     /// Write what was read to a file, as JSON
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = parse_file)]
     pub stats: Option<PathBuf>,
     /// How logs are read
     #[command(flatten)]
@@ -58,6 +58,13 @@ fn parse_evidence(text: &str) -> Result<Evidence, String> {
     text.parse()
         .map(|count| Evidence(Some(count)))
         .map_err(|_cause| "a number or `all`".to_owned())
+}
+
+fn parse_file(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "-" => Err("standard output has the findings: name a file".to_owned()),
+        text => Ok(text.into()),
+    }
 }
 
 /// Reads a severity; names all of them if it is none.

@@ -86,7 +86,7 @@ pub(super) fn in_json(value: &SigmaValue) -> Vec<SigmaValue> {
                     written
                 }))
             }
-            special => special.clone(),
+            StringPart::Special(sign) => StringPart::Special(sign.clone()),
         });
         SigmaValue::String(SigmaString {
             parts: parts.collect(),

@@ -339,7 +339,7 @@ impl Question {
             let text = text.ok_or_else(|| QuestionError {
                 what: format!("`{}` must be told `{}`", self.name, parameter.name),
                 hint: Some(format!(
-                    "-p {}=VALUE, the {}",
+                    "-p {}=VALUE: {}",
                     parameter.name, parameter.meaning
                 )),
             })?;

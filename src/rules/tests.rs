@@ -236,8 +236,8 @@ fn parameters_have_types() {
 fn rules_from_elsewhere_have_their_own_names_or_none() {
     let nameless =
         "title: A\nlogsource: {product: Kubernetes}\ndetection: {s: {verb: get}, condition: s}\n";
-    let named = nameless.replace("title: A", "title: B\nname: failed_Logon");
-    let text = [nameless, &named, &nameless.replace('A', "C")].join("---\n");
+    let foreign = nameless.replace("title: A", "title: B\nname: failed_Logon");
+    let text = [nameless, &foreign, &nameless.replace('A', "C")].join("---\n");
     let set = RuleSet::from_files([("detections/r.yml", format!("\u{feff}{text}"))]).unwrap();
     let names = set.rules.iter().map(|rule| &*rule.meta.name);
     assert_eq!(names.collect::<Vec<_>>(), ["r", "failed_Logon", "r-2"]);

@@ -344,6 +344,27 @@ fn two_platforms_behind_one_address_share_a_credential() {
 }
 
 #[test]
+fn single_sign_on_is_not_one_credential() {
+    let with = |name: &str| {
+        let mut story = Story::default();
+        for index in 0..20 {
+            let ip = if index % 2 == 0 {
+                "10.9.0.1"
+            } else {
+                "10.77.0.9"
+            };
+            let mut client = person(name, ip);
+            client.user["extra"] = json!({});
+            story.request(index * 10_000, &client, "list", PODS, 200);
+        }
+        story
+    };
+    with("github:repo:corp/app").raises("shared-credential", Severity::Low);
+    with("https://sso.example.com#eve").raises("shared-credential", Severity::Low);
+    with("ci-bot").raises("shared-credential", Severity::High);
+}
+
+#[test]
 fn several_programs_of_one_laptop_are_no_sharing() {
     let mut story = Story::default();
     let programs = ["kubectl/v1.36.2 (linux/amd64)", "Helm/3.16.2", "k9s/v0.40"];

@@ -40,7 +40,15 @@ pub(super) fn run(args: &CheckArgs, printer: Printer) -> io::Result<Exit> {
         errors,
         warnings,
         n_rules,
+        has_files,
     } = Lint::of(&folders, &args.tests);
+    if n_rules == 0 && errors.is_empty() && !folders.is_empty() && !has_files {
+        printer.print(
+            &Diagnostic::error("there are no rule files where you said")
+                .hint("their names end in `.yml` or `.yaml`"),
+        );
+        return Ok(Exit::Usage);
+    }
     for error in &errors {
         print(Diagnostic::error(&error.what), error, printer);
     }

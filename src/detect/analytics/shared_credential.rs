@@ -418,6 +418,10 @@ impl SharedCredential {
                 .all(|user| user.starts_with("system:bootstrap:"))
             {
                 Some("a bootstrap token joins many nodes")
+            } else if key.starts_with("user:") && usernames.iter().all(|user| is_claim(user)) {
+                Some(
+                    "a user of single sign-on has many tokens, and the log does not tell them apart",
+                )
             } else {
                 None
             };
@@ -578,6 +582,13 @@ pub fn gateway_note(ledger: &Ledger, vocabulary: &Vocabulary) -> Option<String> 
             "{users} of {all} users come from the one address {peer}: addresses tell little here; look at credentials and agents"
         )
     })
+}
+
+/// Returns whether a name is a claim of an identity provider: with its prefix, or its URL (kube-apiserver,
+/// `--oidc-username-prefix`).
+fn is_claim(username: &str) -> bool {
+    let prefix = username.split_once([':', '#']).map(|(prefix, _)| prefix);
+    prefix.is_some_and(|prefix| !prefix.is_empty() && prefix != "system")
 }
 
 #[cfg(test)]
