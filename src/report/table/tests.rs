@@ -116,6 +116,7 @@ fn story(tactics: &[&str], text: &str) -> Vec<Finding> {
     let step = |(at, tactic): (usize, &&str)| {
         let mut step = finding(Severity::High, text);
         step.finding_id = format!("{at:032x}");
+        step.rule.id = at.to_string();
         step.rule.title = format!("Step {at}");
         step.family = (*tactic).to_owned();
         step.first_seen.0 += 60_000_000 * i64::try_from(at).unwrap();
@@ -405,7 +406,7 @@ fn what_is_said_again_is_read_once() {
     let short = table(&findings, &summary, &Options::default());
     assert_eq!(short.matches("`x` listed Secrets").count(), 1, "{short}");
     assert_eq!(short.matches("`x` listed ConfigMaps").count(), 1, "{short}");
-    let again = "again     twice more until 2026-11-22 07:00:00, 4 requests: a finding each in --format jsonl";
+    let again = "again     2 times more until 2026-11-22 07:00:00, 4 requests: a finding each in --format jsonl";
     assert!(
         short
             .split_whitespace()
