@@ -532,9 +532,17 @@ fn condition(
     if predicates.is_empty() && !is_temporal {
         return Err(wrong("needs a condition such as `gte: 10`"));
     }
-    if kind == CorrelationType::TemporalOrdered && !predicates.is_empty() {
+    let n_rules = rule.rules.len() as i128;
+    let holds_for = |n: i128| {
+        let mut predicates = predicates.iter();
+        predicates.all(|&(operator, limit)| holds(n, operator, limit.into()))
+    };
+    if kind == CorrelationType::TemporalOrdered
+        && !predicates.is_empty()
+        && (!holds_for(n_rules) || holds_for(n_rules - 1))
+    {
         return Err(wrong(
-            "asks for all its rules, in their order: it takes no condition",
+            "asks for all its rules: no other condition is evaluated",
         ));
     }
     let needs_field = !is_temporal && kind != CorrelationType::EventCount;

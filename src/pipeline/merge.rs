@@ -226,47 +226,50 @@ impl<'r> Merge<'r> {
     /// Works on a copy of what the engine remembers, so it costs as much as that is large, however long the log. Batches
     /// that wait for those of other lanes are not in it.
     pub(super) fn preview(&self) -> Outcome {
-        self.account.conclude(self.engine_so_far(i64::MAX))
+        let unfinished = self.fold.unfinished_so_far(i64::MAX);
+        self.account.conclude(self.engine_so_far(&unfinished))
     }
 
     /// Says what the log comes to if it ended with what is merged so far, apart from requests that came at
     /// `in_flight_since` or later and wait for an answer.
     pub(super) fn so_far(&self, in_flight_since: i64) -> (Outcome, Summary, Vec<Fed>) {
-        let engine = self.engine_so_far(in_flight_since);
+        let unfinished = self.fold.unfinished_so_far(in_flight_since);
+        let engine = self.engine_so_far(&unfinished);
         let fed = engine.feed(&BTreeSet::new());
-        let outcome = self.account.conclude(engine);
-        let summary = self.account.summary(&outcome, &fed);
+        let account = &self.account;
+        let outcome = account.conclude(engine);
+        let mut counters = account.counters.clone();
+        count_unfinished(
+            &mut counters,
+            &account.files,
+            account.vocabulary,
+            &unfinished,
+        );
+        let summary = account.summary(&counters, &outcome, &fed);
         (outcome, summary, fed)
     }
 
     /// Returns what the engine would remember if no request went on.
-    fn engine_so_far(&self, in_flight_since: i64) -> Engine<'r> {
+    fn engine_so_far(&self, unfinished: &[Folded<'static>]) -> Engine<'r> {
         let mut engine = self.engine.clone();
-        for folded in self.fold.unfinished_so_far(in_flight_since) {
-            engine.observe(&folded);
+        for folded in unfinished {
+            engine.observe(folded);
         }
         engine
     }
 
-    /// Takes in requests without a final stage; they count where their last stage stands.
+    /// Takes in requests without a final stage.
     fn observe_unfinished(&mut self, unfinished: &[Folded<'static>]) {
-        let Account {
-            files,
-            counters,
-            vocabulary,
-            ..
-        } = &mut self.account;
-        let places: HashMap<&str, usize> = match unfinished {
-            [] => return,
-            _ => files.iter().map(|file| &**file).zip(0..).collect(),
-        };
         for folded in unfinished {
             self.engine.observe(folded);
-            let file = vocabulary.text(folded.request.file());
-            if let Some(&place) = places.get(file) {
-                counters[place].requests += 1;
-            }
         }
+        let counters = &mut self.account.counters;
+        count_unfinished(
+            counters,
+            &self.account.files,
+            self.account.vocabulary,
+            unfinished,
+        );
     }
 
     /// Merges the rest and draws the findings.
@@ -279,7 +282,7 @@ impl<'r> Merge<'r> {
         let fed = self.engine.feed(unseen);
         let account = self.account;
         let outcome = account.conclude(self.engine);
-        let summary = account.summary(&outcome, &fed);
+        let summary = account.summary(&account.counters, &outcome, &fed);
         Scan {
             outcome,
             summary,
@@ -388,6 +391,25 @@ impl<'r> Merge<'r> {
     }
 }
 
+/// Counts requests without a final stage for the files that their last stages are in.
+fn count_unfinished(
+    counters: &mut [Counters],
+    files: &[Arc<str>],
+    vocabulary: &Vocabulary,
+    unfinished: &[Folded<'_>],
+) {
+    if unfinished.is_empty() {
+        return;
+    }
+    let places: HashMap<&str, usize> = files.iter().map(|file| &**file).zip(0..).collect();
+    for folded in unfinished {
+        let file = vocabulary.text(folded.request.file());
+        if let Some(&place) = places.get(file) {
+            counters[place].requests += 1;
+        }
+    }
+}
+
 impl Started {
     /// Returns the time of the next row; a batch without rows counts as the earliest.
     fn ts(&self) -> i64 {
@@ -409,13 +431,13 @@ impl Account<'_> {
     }
 
     /// Returns the figures of the files, and of all of them.
-    fn figures(&self, outcome: &Outcome) -> (Vec<FileStats>, Counters) {
+    fn figures(&self, of_files: &[Counters], outcome: &Outcome) -> (Vec<FileStats>, Counters) {
         let mut totals = Counters::default();
-        for counters in &self.counters {
+        for counters in of_files {
             totals.merge(counters);
         }
         totals.requests = outcome.requests;
-        let files = self.files.iter().zip(&self.counters);
+        let files = self.files.iter().zip(of_files);
         let files = files.map(|(path, &counters)| FileStats {
             path: path.clone(),
             counters,
@@ -425,7 +447,7 @@ impl Account<'_> {
 
     /// Sums up what is merged so far, in short.
     fn so_far(&self, outcome: &Outcome) -> Summary {
-        let (files, totals) = self.figures(outcome);
+        let (files, totals) = self.figures(&self.counters, outcome);
         Summary {
             files,
             totals,
@@ -439,8 +461,8 @@ impl Account<'_> {
     }
 
     /// Sums up what was read.
-    fn summary(&self, outcome: &Outcome, fed: &[Fed]) -> Summary {
-        let (files, totals) = self.figures(outcome);
+    fn summary(&self, of_files: &[Counters], outcome: &Outcome, fed: &[Fed]) -> Summary {
+        let (files, totals) = self.figures(of_files, outcome);
         let names: Vec<&str> = self.files.iter().map(|name| &**name).collect();
         let ingest = self.gathering.ingest(self.vocabulary, &names, self.skipped);
         let too_long = self.oversize.iter().map(|line| {
