@@ -12,6 +12,7 @@
 //! | logrotate | `audit.log.2`, `audit.log.1`, `audit.log` |
 //! | logrotate with `dateext` | `audit.log-20261122`, `audit.log`; also `audit-20261122.log` |
 //! | kubelet | `0.log.20261122-051025`, `0.log` |
+//! | `split -d` | `audit.log.00`, `audit.log.01` |
 //!
 //! Names only set the order of reading. They can be wrong, so nothing that is concluded from events
 //! depends on it; an uncompressed file beside its compressed copy is listed too.
@@ -30,7 +31,7 @@ use std::sync::Arc;
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::rotation::Rotation;
+use super::rotation::{Age, Rotation};
 use super::{InputFile, SourceError, Start};
 
 /// How many skipped paths are named.
@@ -283,6 +284,17 @@ fn in_order(mut candidates: Vec<Candidate>, stdin: bool) -> Vec<InputFile> {
     candidates.sort_by_cached_key(|it| (it.is_link, it.path.components().count(), it.path.clone()));
     let mut seen = HashSet::new();
     candidates.retain(|candidate| seen.insert(candidate.identity.clone()));
+    let parts = candidates
+        .iter()
+        .filter(|it| matches!(it.rotation.age, Age::Part(_)));
+    let split: HashSet<(PathBuf, String)> = parts
+        .map(|it| (it.folder.clone(), it.rotation.base.clone()))
+        .collect();
+    for it in &mut candidates {
+        if split.contains(&(it.folder.clone(), it.rotation.base.clone())) {
+            it.rotation.make_part();
+        }
+    }
     candidates
         .sort_by(|a, b| (&a.folder, &a.rotation, &a.path).cmp(&(&b.folder, &b.rotation, &b.path)));
     let mut files = Vec::with_capacity(candidates.len());

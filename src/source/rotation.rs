@@ -52,6 +52,8 @@ pub(super) enum Age {
     Stamped(String),
     /// The higher, the older.
     Numbered(Reverse<u32>),
+    /// A part of one log that was split: the higher, the later. Rotation never writes zeros before a number.
+    Part(u32),
     /// Still written.
     Current,
 }
@@ -69,6 +71,13 @@ impl Rotation {
             base,
             age,
             is_plain,
+        }
+    }
+
+    /// Takes a number for that of a part, as those of its neighbours are.
+    pub(super) fn make_part(&mut self) {
+        if let Age::Numbered(Reverse(number)) = self.age {
+            self.age = Age::Part(number);
         }
     }
 
@@ -101,6 +110,9 @@ fn split_age(name: &str) -> (String, Age) {
     }
     match name.rsplit_once('.') {
         Some((base, digits)) if !base.is_empty() && digits.len() <= 6 => match digits.parse() {
+            Ok(number) if digits.len() > 1 && digits.starts_with('0') => {
+                (base.to_owned(), Age::Part(number))
+            }
             Ok(number) => (base.to_owned(), Age::Numbered(Reverse(number))),
             Err(_) => (name.to_owned(), Age::Current),
         },

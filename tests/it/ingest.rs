@@ -145,3 +145,23 @@ fn a_stopped_scan_says_so() {
     let problem = &scan.summary.problems[0];
     assert!(problem.starts_with("stopped after 0 of "), "{problem}");
 }
+
+#[test]
+fn a_log_that_is_out_of_order_says_how() {
+    let notes = |minutes: &[u32]| {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("audit.log");
+        let content: String = minutes
+            .iter()
+            .map(|&minute| event("a", "get", minute))
+            .collect();
+        std::fs::write(&path, content).unwrap();
+        summary(&path).notes.join("\n")
+    };
+    assert!(notes(&[9, 8, 7, 6]).contains("newest first"));
+    let mixed = notes(&[0, 1, 2, 9, 3, 10, 4]);
+    assert!(mixed.contains("2 of 7 requests stand more than a minute behind"));
+    assert!(!mixed.contains("newest first"));
+    let sorted = notes(&[0, 1, 2, 3]);
+    assert!(!sorted.contains("newest first") && !sorted.contains("behind later"));
+}

@@ -108,6 +108,13 @@ fn rotated_sets_are_in_time_order() {
         ],
         &[],
     );
+    let split = ["p/audit.log.10", "p/audit.log.09.gz", "p/audit.log.00"];
+    check(
+        &split,
+        &["p"],
+        &[(0, split[2]), (0, split[1]), (0, split[0])],
+        &[],
+    );
     let dated = ["audit.log", "audit.log-20261123", "audit.log-20261122.gz"];
     check(
         &dated,

@@ -16,6 +16,9 @@ fn names_say_what_was_rotated_and_when() {
     let at = |digits: &str| Age::Stamped(digits.into());
     let number = |n| Age::Numbered(Reverse(n));
     let lumberjack = "20261122051025684";
+    check_name("audit.log.00", "audit.log", Age::Part(0), true);
+    check_name("audit.log.07.gz", "audit.log", Age::Part(7), false);
+    check_name("audit.log.0", "audit.log", number(0), true);
     check_name("audit.log", "audit.log", Age::Current, true);
     check_name("audit.log.gz", "audit.log", Age::Current, false);
     check_name("audit", "audit", Age::Current, true);
