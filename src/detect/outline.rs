@@ -9,12 +9,10 @@ use rsigma_parser::{ConditionExpr, Detection, DetectionItem, Detections, Quantif
 use super::compile::{CompiledRules, Compiler, Problem, keywords, resolve};
 use super::field::{Field, Region};
 use super::leaf::LeafTest;
-use super::path::Path;
-use super::row::{Memo, Row};
+use super::row::{Memo, Row, is_secret};
 use super::trace::{Found, Trace, text_of_item};
 use super::tree::{Tree, UnknownDetection, selects};
 use super::view::{Derived, argv};
-use crate::frame::vocabulary::known;
 use crate::frame::{Column, EventFrame};
 use crate::rules::{Rule, RuleBody, RuleError, RuleSet};
 
@@ -306,7 +304,7 @@ impl Event<'_> {
         if let Tree::Test(leaf) = tree
             && let LeafTest::Members(members) = &leaves[*leaf as usize].test
         {
-            let is_secret = self.is_secret(field);
+            let is_secret = is_secret(self.frame, self.row_idx, field);
             trace.parts = members.trace(&self.row.find(field), is_secret);
             if trace.parts.is_empty() {
                 trace.found = Found::Values(Vec::new());
@@ -321,7 +319,7 @@ impl Event<'_> {
     }
 
     fn found(&mut self, field: &Field) -> Found {
-        let is_secret = self.is_secret(field);
+        let is_secret = is_secret(self.frame, self.row_idx, field);
         match field {
             Field::Record => Found::Unasked,
             Field::Derived(Derived::ExecCommand | Derived::ExecArgv) => {
@@ -338,30 +336,6 @@ impl Event<'_> {
                 found => found,
             },
         }
-    }
-
-    /// Returns whether the field is what a Secret or a token consists of.
-    fn is_secret(&self, field: &Field) -> bool {
-        let Field::Body(region, paths) = field else {
-            return false;
-        };
-        let resource = self.frame.code(Column::Resource, self.row_idx);
-        let subresource = self.frame.code(Column::Subresource, self.row_idx);
-        let holds_secrets = resource == known::SECRETS
-            || resource == known::TOKEN_REVIEWS
-            || subresource == known::TOKEN;
-        let is_body = matches!(
-            region,
-            Region::RequestObject | Region::ResponseObject | Region::Object
-        );
-        let is_harmless = |path: &Path| {
-            path.joined().is_some_and(|path| {
-                // Lists have a second path to what they are made of.
-                let path = path.strip_prefix("items.").unwrap_or(&path);
-                HARMLESS.contains(&path)
-            })
-        };
-        holds_secrets && is_body && !paths.iter().all(is_harmless)
     }
 
     /// Says why the event lacks a field, if that is known.
@@ -413,18 +387,6 @@ impl Event<'_> {
         }
     }
 }
-
-/// What may be said of a Secret or a token.
-const HARMLESS: [&str; 8] = [
-    "kind",
-    "apiVersion",
-    "type",
-    "metadata.name",
-    "metadata.namespace",
-    "spec.audiences",
-    "spec.expirationSeconds",
-    "status.authenticated",
-];
 
 #[cfg(test)]
 mod tests {

@@ -8,8 +8,10 @@ use super::compile::CompiledRules;
 use super::field::{Field, Region};
 use super::json::{Json, KeySet};
 use super::leaf::{Leaf, LeafTest, Place};
+use super::path::Path;
 use super::value::{Number, Scalar, Values};
 use super::view;
+use crate::frame::vocabulary::known;
 use crate::frame::{Column, ColumnType, EventFrame, NULL, Vocabulary};
 
 /// One row under evaluation, with what was parsed of it.
@@ -250,6 +252,43 @@ pub(super) fn row_values<'e>(
         Field::Record => Some(Values::Single(Scalar::Text(frame.record(row_idx)))),
         Field::Body(..) => None,
     }
+}
+
+/// What may be said of a Secret or a token.
+const HARMLESS: [&str; 9] = [
+    "kind",
+    "apiVersion",
+    "type",
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.annotations.kubernetes.io/service-account.name",
+    "spec.audiences",
+    "spec.expirationSeconds",
+    "status.authenticated",
+];
+
+/// Returns whether a field is what a Secret or a token consists of.
+pub(super) fn is_secret(frame: &EventFrame, row_idx: usize, field: &Field) -> bool {
+    let Field::Body(region, paths) = field else {
+        return false;
+    };
+    let resource = frame.code(Column::Resource, row_idx);
+    let subresource = frame.code(Column::Subresource, row_idx);
+    let holds_secrets = resource == known::SECRETS
+        || resource == known::TOKEN_REVIEWS
+        || subresource == known::TOKEN;
+    let is_body = matches!(
+        region,
+        Region::RequestObject | Region::ResponseObject | Region::Object
+    );
+    let is_harmless = |path: &Path| {
+        path.joined().is_some_and(|path| {
+            // Lists have a second path to what they are made of.
+            let path = path.strip_prefix("items.").unwrap_or(&path);
+            HARMLESS.contains(&path)
+        })
+    };
+    holds_secrets && is_body && !paths.iter().all(is_harmless)
 }
 
 /// Returns whether any two texts of two fields stand as `relate` says.

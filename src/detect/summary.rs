@@ -6,10 +6,10 @@
 use super::analytics::{counted, listed};
 use super::compile::{CompiledRules, Problem, resolve};
 use super::field::Field;
-use super::row::{Memo, Row};
+use super::row::{Memo, Row, is_secret};
 use super::tally::Tally;
 use crate::frame::{EventFrame, Vocabulary};
-use crate::redact::redact;
+use crate::redact::{REDACTED, redact};
 use crate::rules::words::closest;
 use crate::rules::{RuleBody, RuleMeta};
 
@@ -123,9 +123,13 @@ impl CompiledRules {
             let mut texts = Vec::new();
             for field in fields {
                 row.find(field).texts(&mut texts);
-                if !texts.is_empty() {
-                    break;
+                if texts.is_empty() {
+                    continue;
                 }
+                if is_secret(frame, row_idx, field) {
+                    return vec![REDACTED.to_owned()];
+                }
+                break;
             }
             texts.iter().map(|text| cut(&redact(text))).collect()
         };

@@ -548,6 +548,22 @@ fn why_names_what_stands_in_the_log_or_what_was_asked_for() {
 }
 
 #[test]
+fn a_summary_quotes_no_secret() {
+    let event = r#"{"verb":"create","objectRef":{"resource":"secrets"},"requestObject":{"type":"Opaque","data":{"x":"c2VjcmV0"}}}"#;
+    let summary =
+        "summary: '{object.data.x} {object.type} {responseObject.kind|verb} {object.spec}'";
+    let rules = compile_with("  s: {verb: create}\n  condition: s", summary, &[]);
+    let quotes = rules.quotes(0, &frame(event), 0);
+    assert_eq!(
+        quotes,
+        [vec!["[redacted]"], vec!["Opaque"], vec!["create"], vec![]]
+    );
+    let public = event.replace("secrets", "configmaps");
+    let quotes = rules.quotes(0, &frame(&public), 0);
+    assert_eq!(quotes[0], ["c2VjcmV0"]);
+}
+
+#[test]
 fn what_a_summary_cannot_quote_is_told() {
     let told = |summary: &str| {
         let detection = "  s: {verb: get}\n  condition: s";

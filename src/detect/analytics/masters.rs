@@ -79,6 +79,13 @@ impl Carrier {
     }
 }
 
+/// What makes a credential all-powerful.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rank {
+    Masters,
+    ClusterAdmin,
+}
+
 /// The addresses of the API server's loopback client.
 const LOOPBACK: [&str; 2] = ["::1", "127.0.0.1"];
 
@@ -178,13 +185,12 @@ impl Masters {
             let known = if managed { &[][..] } else { &before[..] };
             findings.push(self.carrier_finding(carrier, managed, known, vocabulary));
             if !managed {
-                findings.extend(self.source_findings(carrier, &self.new_source, context, ledger));
+                findings.extend(self.source_findings(carrier, Rank::Masters, context, ledger));
                 before.push(carrier);
             }
         }
         for carrier in &in_order(&self.superusers) {
-            let meta = &self.superuser_source;
-            findings.extend(self.source_findings(carrier, meta, context, ledger));
+            findings.extend(self.source_findings(carrier, Rank::ClusterAdmin, context, ledger));
         }
         findings
     }
@@ -264,16 +270,14 @@ impl Masters {
     fn source_findings(
         &self,
         (credential, carrier): &(String, Carrier),
-        meta: &RuleMeta,
+        rank: Rank,
         context: &Context<'_>,
         ledger: &Ledger,
     ) -> Vec<Finding> {
         let vocabulary = context.vocabulary;
-        let is_master = std::ptr::eq(meta, &raw const self.new_source);
-        let rank = if is_master {
-            "system:masters"
-        } else {
-            "cluster-admin"
+        let (meta, called) = match rank {
+            Rank::Masters => (&self.new_source, "system:masters"),
+            Rank::ClusterAdmin => (&self.superuser_source, "cluster-admin"),
         };
         let who = listed(&carrier.all.usernames(vocabulary));
         let home = carrier.by_peer[0].0;
@@ -282,7 +286,7 @@ impl Masters {
             let group = vec![credential.clone(), address.to_owned()];
             let mut draft = Draft::new(meta, group, tally);
             draft.summary = format!(
-                "`{who}` ({rank}) came from {address}, where it had not been before: {}, {} of them changes",
+                "`{who}` ({called}) came from {address}, where it had not been before: {}, {} of them changes",
                 counted(tally.count, "request"),
                 tally.writes,
             );
@@ -297,7 +301,7 @@ impl Masters {
                 Some("one of the addresses stands for many users")
             } else if are_neighbours([address, vocabulary.text(home)]) {
                 Some("the addresses may be one host's: one network, or one of each family")
-            } else if !is_master && !is_public(address) {
+            } else if rank == Rank::ClusterAdmin && !is_public(address) {
                 Some("the address is not one of the internet: an administrator may have moved")
             } else {
                 None
