@@ -231,6 +231,15 @@ fn replacement(kind: Kind, found: &Captures<'_>) -> String {
         return found[0].to_owned();
     }
     let part = |name| found.name(name).map_or("", |part| part.as_str());
+    // What was taken out before, and the end of the sentence it stands in.
+    let rest = found[0].strip_prefix(part("keep")).unwrap_or_default();
+    let ends = |sign: char| matches!(sign, ':' | ',' | ';' | '.' | ')');
+    if rest
+        .strip_prefix(REDACTED)
+        .is_some_and(|rest| rest.chars().all(ends))
+    {
+        return found[0].to_owned();
+    }
     format!("{}{REDACTED}{}", part("keep"), part("after"))
 }
 

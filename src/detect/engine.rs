@@ -36,7 +36,7 @@ use super::makers::{self, Makers};
 use super::request::Request;
 use super::summary::summary;
 use super::supply::Portion;
-use super::tally::Sessions;
+use super::tally::{Quoted, Sessions};
 use crate::credential::{Deaths, Fates, Horizons, Ledger};
 use crate::finding::credential::Credential;
 use crate::finding::incident::{self, Incident, Maker, SHARED_PEER_USERS, Surroundings};
@@ -137,7 +137,7 @@ impl Ground<'_> {
         }
     }
 
-    fn quotes(&self, compiled: &CompiledRules, rule: u32) -> Vec<Vec<String>> {
+    fn quotes(&self, compiled: &CompiledRules, rule: u32) -> Vec<Vec<Quoted>> {
         match self {
             Self::Row(frame, row_idx) => compiled.quotes(rule as usize, frame, *row_idx),
             Self::Kept(hit) => hit.quotes.clone(),

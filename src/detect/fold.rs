@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::evaluate::Hit;
 use super::request::{Request, RequestColumns, Stage};
 use super::seen::Seen;
+use super::tally::Quoted;
 use crate::frame::EventFrame;
 use crate::memory::remembers;
 
@@ -61,7 +62,7 @@ pub struct KeptHit {
     /// What met the conditions of the rule.
     pub why: Vec<String>,
     /// What its summary quotes.
-    pub quotes: Vec<Vec<String>>,
+    pub quotes: Vec<Vec<Quoted>>,
 }
 
 /// Requests that wait for their final stage, and records seen.

@@ -3,13 +3,17 @@
 //! In the braces of a template stand words that every finding has ([`WORDS`]), or fields of the event that a
 //! detection rule hit: their values are quoted, without secrets. Of `FIELD|FIELD` it is the first that the event has.
 
+use std::borrow::Cow;
+
 use super::analytics::{counted, listed};
 use super::compile::{CompiledRules, Problem, resolve};
 use super::field::Field;
 use super::row::{Memo, Row, is_secret};
-use super::tally::Tally;
+use super::tally::{Quoted, Tally};
+use super::tree::Tree;
+use super::value::Values;
 use crate::frame::{EventFrame, Vocabulary};
-use crate::redact::{REDACTED, redact};
+use crate::redact::{REDACTED, redact_arguments};
 use crate::rules::words::closest;
 use crate::rules::{RuleBody, RuleMeta};
 
@@ -38,6 +42,9 @@ const NONE: &str = "none in the log";
 
 /// How many characters of one value are quoted.
 const QUOTED_CHARS: usize = 120;
+
+/// How many values of a field are read in one event.
+const READ_VALUES: usize = 1000;
 
 /// A part of a template.
 #[derive(Debug, PartialEq, Eq)]
@@ -116,24 +123,63 @@ impl CompiledRules {
         rule: usize,
         frame: &EventFrame,
         row_idx: usize,
-    ) -> Vec<Vec<String>> {
+    ) -> Vec<Vec<Quoted>> {
         let mut memo = Memo::new(0);
         let mut row = Row::new(self, frame, row_idx, &mut memo);
         let mut quote = |fields: &Quote| {
-            let mut texts = Vec::new();
             for field in fields {
+                let mut texts = Vec::new();
                 row.find(field).texts(&mut texts);
-                if texts.is_empty() {
-                    continue;
+                texts.truncate(READ_VALUES);
+                if !texts.is_empty() && is_secret(frame, row_idx, field) {
+                    return vec![quoted_value(REDACTED, false)];
                 }
-                if is_secret(frame, row_idx, field) {
-                    return vec![REDACTED.to_owned()];
+                if !texts.is_empty() {
+                    let meant = texts.iter().map(|text| self.is_meant(rule, field, text));
+                    let meant: Vec<bool> = meant.collect();
+                    // Of arguments a flag and its value are two.
+                    let texts = redact_arguments(&texts);
+                    let values = texts.iter().zip(meant);
+                    return values
+                        .map(|(text, is_meant)| quoted_value(text, !is_meant))
+                        .collect();
                 }
-                break;
             }
-            texts.iter().map(|text| cut(&redact(text))).collect()
+            Vec::new()
         };
         self.quotes[rule].iter().map(&mut quote).collect()
+    }
+
+    /// Returns whether a value meets what the rule asks of its field.
+    fn is_meant(&self, rule: usize, field: &Field, text: &str) -> bool {
+        let asks = |leaf_idx: &u32| {
+            let leaf = &self.leaves[*leaf_idx as usize];
+            let value = Values::Texts(vec![Cow::Borrowed(text)]);
+            leaf.field == *field && leaf.test.matches(&value)
+        };
+        let rule = self.rules[rule].as_ref();
+        rule.is_some_and(|rule| any_asked(&rule.tree, &asks))
+    }
+}
+
+/// Returns whether a test says yes that must hold, or may.
+fn any_asked(tree: &Tree<u32>, asks: &impl Fn(&u32) -> bool) -> bool {
+    match tree {
+        Tree::And(parts) | Tree::Or(parts) | Tree::AtLeast(_, parts) => {
+            parts.iter().any(|part| any_asked(part, asks))
+        }
+        Tree::Not(_) => false,
+        Tree::Test(leaf_idx) => asks(leaf_idx),
+    }
+}
+
+fn quoted_value(text: &str, is_beside: bool) -> Quoted {
+    // Scripts have lines of their own; a sentence has none.
+    let words: Vec<&str> = text.split_whitespace().collect();
+    Quoted {
+        is_beside,
+        is_of_system: text.starts_with("system:"),
+        text: cut(&words.join(" ")).into(),
     }
 }
 

@@ -21,9 +21,6 @@ const NAMED: usize = 64;
 /// How many distinct commands a session names.
 const COMMANDS: usize = 8;
 
-/// How many distinct values a session keeps of a quote.
-const QUOTED: usize = 8;
-
 /// What a finding needs to know of the requests behind it.
 ///
 /// Memory: bounded, but for the evidence where the user asked for all of it.
@@ -54,8 +51,19 @@ pub struct Tally {
     names: BTreeSet<Box<str>>,
     unnamed: bool,
     commands: BTreeSet<Box<str>>,
-    /// What the summary of the rule quotes.
-    quotes: Vec<BTreeSet<Box<str>>>,
+    /// What the summary of the rule quotes: values, those that a condition is about first.
+    quotes: Vec<BTreeSet<Quoted>>,
+}
+
+/// A value that a summary quotes; in the order in which they are named.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Quoted {
+    /// Whether no condition of the rule is about it: it stands beside what is.
+    pub is_beside: bool,
+    /// Whether it begins with `system:`, as the names of what comes with a cluster do.
+    pub is_of_system: bool,
+    /// The value, without secrets.
+    pub text: Box<str>,
 }
 
 /// What is said of requests by code, in the order of [`Request::tallied`].
@@ -241,18 +249,17 @@ impl Tally {
 
     /// Returns whether any of the first `n_quotes` quotes has room for more values.
     pub fn has_room_for_quotes(&self, n_quotes: usize) -> bool {
-        let is_full = |quote: usize| self.quotes.get(quote).is_some_and(|it| it.len() >= QUOTED);
+        let is_full = |quote: usize| self.quotes.get(quote).is_some_and(|it| it.len() >= NAMED);
         !(0..n_quotes).all(is_full)
     }
 
     /// Adds what a request says where the summary quotes it.
-    pub fn quote(&mut self, quotes: Vec<Vec<String>>) {
+    pub fn quote(&mut self, quotes: Vec<Vec<Quoted>>) {
         self.quotes.resize_with(quotes.len(), BTreeSet::new);
         for (known, values) in self.quotes.iter_mut().zip(quotes) {
-            for value in values {
-                if known.len() < QUOTED {
-                    known.insert(value.into());
-                }
+            known.extend(values);
+            while known.len() > NAMED {
+                known.pop_last();
             }
         }
     }
@@ -302,7 +309,7 @@ impl Tally {
         self.quotes.resize_with(n_quotes, BTreeSet::new);
         for (mine, theirs) in self.quotes.iter_mut().zip(other.quotes) {
             mine.extend(theirs);
-            while mine.len() > QUOTED {
+            while mine.len() > NAMED {
                 mine.pop_last();
             }
         }
@@ -390,10 +397,10 @@ impl Tally {
         self.commands.iter().map(ToString::to_string).collect()
     }
 
-    /// Returns the values of a quote of the summary, sorted.
+    /// Returns the values of a quote of the summary, what matters first.
     pub fn quoted(&self, quote: usize) -> Vec<String> {
         let values = self.quotes.get(quote).into_iter().flatten();
-        values.map(ToString::to_string).collect()
+        values.map(|value| value.text.to_string()).collect()
     }
 
     /// Returns what it was done to; what differs is left out.

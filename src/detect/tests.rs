@@ -553,14 +553,20 @@ fn a_summary_quotes_no_secret() {
     let summary =
         "summary: '{object.data.x} {object.type} {responseObject.kind|verb} {object.spec}'";
     let rules = compile_with("  s: {verb: create}\n  condition: s", summary, &[]);
-    let quotes = rules.quotes(0, &frame(event), 0);
-    assert_eq!(
-        quotes,
-        [vec!["[redacted]"], vec!["Opaque"], vec!["create"], vec![]]
-    );
+    let quotes = |event: &str| -> Vec<String> {
+        let quotes = rules.quotes(0, &frame(event), 0);
+        let texts = quotes.iter().map(|values| {
+            let texts = values.iter().map(|value| &*value.text);
+            texts.collect::<Vec<_>>().join(" ")
+        });
+        texts.collect()
+    };
+    assert_eq!(quotes(event), ["[redacted]", "Opaque", "create", ""]);
     let public = event.replace("secrets", "configmaps");
-    let quotes = rules.quotes(0, &frame(&public), 0);
-    assert_eq!(quotes[0], ["c2VjcmV0"]);
+    assert_eq!(quotes(&public)[0], "c2VjcmV0");
+    let list = r#""data":{"x":["--token","abc","-v","a\n b"]}"#;
+    let list = public.replace(r#""data":{"x":"c2VjcmV0"}"#, list);
+    assert_eq!(quotes(&list)[0], "--token [redacted] -v a b");
 }
 
 #[test]

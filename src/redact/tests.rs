@@ -171,6 +171,8 @@ fn harmless_text_is_kept() {
     check("/proxy?to=https%3A%2F%2Fhost%3A8080%2Fa");
     check("sort -u a b: c");
     check("bearer token used from two addresses");
+    // A sentence goes on behind what was taken out before.
+    check("set `--password=[redacted]: 1 request`, and ?token=[redacted], twice");
     check("code = 403 after code=401");
     check("JTI=0c1f2a3b-0000-4000-8000-000000000000");
     check("X509SHA256=9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08");

@@ -784,8 +784,27 @@ fn a_grant_says_to_whom_and_no_secrets() {
         .find(|finding| finding.rule.name == "cluster-admin-bound");
     let summary = &grant.expect("it is a grant").summary;
     // What a value says is no template.
-    let told = "`dev` gave cluster-admin to postgres://u:[redacted]@db/x, system:serviceaccount:ci:bot and {peers} by";
+    let told = "`dev` gave cluster-admin to postgres://u:[redacted]@db/x, {peers} and system:serviceaccount:ci:bot by";
     assert!(summary.starts_with(told), "{summary}");
+}
+
+#[test]
+fn what_a_rule_is_about_is_named_first() {
+    let mut story = Story::default();
+    let uri = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/b";
+    let event = story.request(0, &person("dev", "10.9.0.1"), "create", uri, 201);
+    let account = |number: usize| json!({"kind": "ServiceAccount", "namespace": "a", "name": format!("bot{number:02}")});
+    let mut subjects: Vec<Value> = (0..20).map(account).collect();
+    subjects.push(json!({"kind": "Group", "name": "system:authenticated"}));
+    event["level"] = json!("Request");
+    event["objectRef"] = json!({"resource": "clusterrolebindings", "name": "b"});
+    event["requestObject"] = json!({
+        "roleRef": {"kind": "ClusterRole", "name": "edit"},
+        "subjects": subjects,
+    });
+    let found = story.raises("everybody-made-admin", Severity::Critical);
+    let named = "edit to system:authenticated, system:serviceaccount:a:bot00, system:serviceaccount:a:bot01 and 18 more";
+    assert!(found.summary.contains(named), "{}", found.summary);
 }
 
 /// Eve, who acts as the group that may everything: bad enough for an incident.
