@@ -15,7 +15,7 @@ pub const REDACTED: &str = "[redacted]";
 /// Name parts that tell a secret, for use inside patterns that ignore case.
 macro_rules! telling {
     () => {
-        "(?:token|passw(?:or)?d|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key)"
+        "(?:token|passw(?:or)?d|passphrase|requirepass|masterauth|secret|api[_-]?key|access[_-]?key|private[_-]?key)"
     };
 }
 

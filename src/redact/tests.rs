@@ -152,6 +152,10 @@ fn exec_arguments_are_redacted() {
         "command=curl&command=-u&command=bob%3A[redacted]&command=http%3A%2F%2Fx",
     );
     check(
+        "redis-server --requirepass hunter2 --masterauth=hunter2",
+        "redis-server --requirepass [redacted] --masterauth=[redacted]",
+    );
+    check(
         "command=sh&command=-c&command=curl+-u+bob:hunter2+http%3A%2F%2Fx",
         "command=sh&command=-c&command=curl+-u+bob:[redacted]+http%3A%2F%2Fx",
     );
