@@ -72,6 +72,21 @@ fn bytes_of(text: &SigmaString) -> Result<Vec<u8>, String> {
 /// Returns a keyword in the ways that it may stand in the raw text of a record: as it is, as JSON has it (RFC 8259,
 /// section 7), and as Go writes that, with `&`, `<` and `>` escaped (`encoding/json`, `HTMLEscape`).
 pub(super) fn in_json(value: &SigmaValue) -> Vec<SigmaValue> {
+    fn json(sign: char) -> Option<&'static str> {
+        match sign {
+            '"' => Some("\\\""),
+            '\\' => Some("\\\\"),
+            _ => None,
+        }
+    }
+    fn go(sign: char) -> Option<&'static str> {
+        match sign {
+            '&' => Some("\\u0026"),
+            '<' => Some("\\u003c"),
+            '>' => Some("\\u003e"),
+            sign => json(sign),
+        }
+    }
     let SigmaValue::String(text) = value else {
         return vec![value.clone()];
     };
@@ -92,19 +107,6 @@ pub(super) fn in_json(value: &SigmaValue) -> Vec<SigmaValue> {
             parts: parts.collect(),
             original: text.original.clone(),
         })
-    };
-    let json = |sign| match sign {
-        '"' => Some("\\\""),
-        '\\' => Some("\\\\"),
-        _ => None,
-    };
-    let go = |sign| match sign {
-        '"' => Some("\\\""),
-        '\\' => Some("\\\\"),
-        '&' => Some("\\u0026"),
-        '<' => Some("\\u003c"),
-        '>' => Some("\\u003e"),
-        _ => None,
     };
     let mut ways = vec![value.clone(), written(json), written(go)];
     ways.dedup();

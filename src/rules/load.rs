@@ -121,24 +121,8 @@ impl RuleSet {
         }
     }
 
-    /// Returns the built-in rules with those of `folders`, which replace what has the same id or name.
-    ///
-    /// The second value holds what is wrong with files of `folders`; the set has none of their rules.
-    ///
-    /// # Errors
-    /// When the rules that are left do not go together: all problems, each with its place.
-    pub fn with_folders(
-        folders: &[impl AsRef<Path>],
-    ) -> Result<(Self, Vec<RuleError>), Vec<RuleError>> {
-        let loaded = Self::load(folders)?;
-        if loaded.conflicts.is_empty() {
-            Ok((loaded.set, loaded.bad))
-        } else {
-            Err(loaded.conflicts)
-        }
-    }
-
-    /// Returns the built-in rules with those of `folders`, and all that is wrong with them.
+    /// Returns the built-in rules with those of `folders`, which replace what has the same id or name, and all that is wrong
+    /// with them.
     ///
     /// # Errors
     /// When the built-in rules are wrong; a test keeps that from shipping.

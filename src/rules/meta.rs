@@ -412,3 +412,41 @@ fn is_word(text: &str) -> bool {
     let is_sign = |sign: char| sign.is_alphanumeric() || matches!(sign, '-' | '_' | '.');
     !text.is_empty() && text.chars().all(is_sign)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::RuleSet;
+
+    fn is_kebab_case(text: &str) -> bool {
+        text.split('-').all(|word| {
+            !word.is_empty()
+                && word
+                    .bytes()
+                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9'))
+        })
+    }
+
+    #[test]
+    fn what_rules_from_elsewhere_lack_is_made_of_what_they_have() {
+        let id = id_of("Deployment Deleted From Kubernetes Cluster");
+        assert!(is_uuid(&id), "{id}");
+        assert_eq!(&id[14..15], "8", "the version");
+        assert!("89ab".contains(&id[19..20]), "the variant: {id}");
+        assert_ne!(id, id_of("Another"));
+        let name = name_of("rules/kubernetes_audit_exec__into.container.yml");
+        assert_eq!(name, "kubernetes-audit-exec-into-container");
+        assert!(is_kebab_case(&name));
+        let tags = ["attack.stealth", "attack.t1070", "attack.credential_access"];
+        let tags = tags.map(str::to_owned);
+        assert_eq!(tactics(&tags), ["defense-evasion", "credential-access"]);
+        assert_eq!(techniques(&tags), ["T1070"]);
+    }
+
+    #[test]
+    fn our_own_names_are_in_kebab_case() {
+        for rule in RuleSet::embedded().unwrap().rules {
+            assert!(is_kebab_case(&rule.meta.name), "{}", rule.meta.name);
+        }
+    }
+}

@@ -4,7 +4,8 @@
 //! does not exist) is an error here.
 
 use rsigma_parser::{
-    ConditionExpr, CorrelationCondition, Detection, Level, SigmaCollection, SigmaRule,
+    ConditionExpr, ConditionOperator, CorrelationCondition, CorrelationRule, Detection, Level,
+    SigmaCollection, SigmaRule,
 };
 use yaml_serde::{Mapping, Value};
 
@@ -62,7 +63,8 @@ pub(super) fn parse_checked(path: &str, text: &str) -> Result<SigmaFile, Vec<Rul
             text: text.into(),
         });
     }
-    if !collection.correlations.is_empty() {
+    // A second reading costs as much as the first, so it is for doubt only.
+    if collection.correlations.iter().any(may_lack_condition) {
         let conditions = strict::conditions(text);
         for (rule, has_condition) in collection.correlations.iter_mut().zip(conditions) {
             if !has_condition {
@@ -95,6 +97,15 @@ pub(super) fn parse_checked(path: &str, text: &str) -> Result<SigmaFile, Vec<Rul
     } else {
         Err(errors)
     }
+}
+
+/// Returns whether the condition is the one that the parser makes where there is none.
+fn may_lack_condition(rule: &CorrelationRule) -> bool {
+    matches!(
+        &rule.condition,
+        CorrelationCondition::Threshold { predicates, .. }
+            if predicates[..] == [(ConditionOperator::Gte, 1)]
+    )
 }
 
 fn has_negation(conditions: &[ConditionExpr]) -> bool {

@@ -1,5 +1,7 @@
 //! Rule files and what is said about wrong ones.
 
+use std::path::Path;
+
 use super::*;
 use crate::finding::{Confidence, Severity};
 
@@ -199,12 +201,17 @@ fn folders_add_and_replace() {
     std::fs::write(folder.path().join("b.yml"), replaced).unwrap();
     std::fs::write(folder.path().join("c.yml"), "title: [").unwrap();
     let built_in = RuleSet::embedded().unwrap().rules.len();
-    let (set, bad) = RuleSet::with_folders(&[folder.path()]).unwrap();
+    let load = |path: &Path| {
+        let loaded = RuleSet::load(&[path]).unwrap();
+        assert_eq!(loaded.conflicts, []);
+        (loaded.set, loaded.bad)
+    };
+    let (set, bad) = load(folder.path());
     assert_eq!(set.rules.len(), built_in + 1);
     let replaced = &set.rules[set.find("anonymous-denied").unwrap()].meta;
     assert_eq!(replaced.title, "Somebody reads Secrets");
     assert!(bad[0].path.ends_with("c.yml") && bad.len() == 1, "{bad:?}");
-    let (_, bad) = RuleSet::with_folders(&[folder.path().join("none")]).unwrap();
+    let (_, bad) = load(&folder.path().join("none"));
     assert!(bad[0].what.contains("cannot read"), "{bad:?}");
 }
 

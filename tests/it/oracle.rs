@@ -395,8 +395,10 @@ fn correlated(steps: &[Step]) -> [BTreeSet<(usize, String)>; 2] {
     }
     let log = folder.path().join("audit.log");
     std::fs::write(&log, lines).unwrap();
-    let (rules, bad) = RuleSet::with_folders(&[folder.path()]).unwrap();
+    let loaded = RuleSet::load(&[folder.path()]).unwrap();
+    let bad = [loaded.bad, loaded.conflicts].concat();
     assert!(bad.is_empty(), "{bad:#?}");
+    let rules = loaded.set;
     let compiled = CompiledRules::compile(&rules).unwrap_or_else(|errors| panic!("{errors:#?}"));
     let scan = kubescry::pipeline::scan(&options(&[&log]), &rules, &compiled).unwrap();
     let ours = scan.outcome.findings.iter().filter_map(|found| {

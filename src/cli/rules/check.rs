@@ -42,7 +42,7 @@ pub(super) fn run(args: &CheckArgs, printer: Printer) -> io::Result<Exit> {
         n_rules,
         has_files,
     } = Lint::of(&folders, &args.tests);
-    if n_rules == 0 && errors.is_empty() && !folders.is_empty() && !has_files {
+    if errors.is_empty() && !has_files {
         printer.print(
             &Diagnostic::error("there are no rule files where you said")
                 .hint("their names end in `.yml` or `.yaml`"),
