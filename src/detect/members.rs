@@ -7,6 +7,7 @@
 use rsigma_parser::{ArrayQuantifier, Detection, DetectionItem};
 
 use super::compile::{Problem, Terms, keywords};
+use super::explain::standing;
 use super::json::{Json, Keys};
 use super::matcher::Matcher;
 use super::modifier::Modifiers;
@@ -71,6 +72,29 @@ impl Members {
         }
     }
 
+    /// Returns which elements meet the conditions, and what they meet them by: path and standing, test by test.
+    pub(super) fn meeting(&self, values: &Values<'_>) -> Vec<(usize, Vec<(String, String)>)> {
+        let texts = texts(values);
+        let members = match values {
+            Values::Found(found) => elements(found).collect(),
+            _ => texts.iter().collect::<Vec<_>>(),
+        };
+        let members = members.into_iter().enumerate();
+        let told = members.filter_map(|(at, member)| {
+            let mut holds = |test: &MemberTest| test.matches(member);
+            if !self.body.holds(&mut holds) {
+                return None;
+            }
+            let mut met = Vec::new();
+            self.body.met(&mut holds, &mut met);
+            Some((
+                at,
+                met.iter().flat_map(|test| test.standing(member)).collect(),
+            ))
+        });
+        told.collect()
+    }
+
     /// Says of each element whether it meets the conditions; what is secret is not told.
     pub(super) fn trace(&self, values: &Values<'_>, is_secret: bool) -> Vec<Trace> {
         let texts = texts(values);
@@ -120,6 +144,29 @@ impl MemberTest {
         match &self.kind {
             MemberKind::Value(matcher) => matcher.matches(&Values::Found(found)),
             MemberKind::Members(members) => members.matches(&Values::Found(found)),
+        }
+    }
+
+    /// Returns what stands at the path, which must meet the test; of lists below, what their elements meet it by.
+    fn standing(&self, member: &Json<'_>) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        self.path.find(member, &mut found);
+        let values = Values::Found(found);
+        let path = self.path.to_string();
+        match &self.kind {
+            MemberKind::Value(matcher) => {
+                vec![(path, standing(&values, |value| matcher.matches(value)))]
+            }
+            MemberKind::Members(members) => {
+                let tests = members.meeting(&values).into_iter();
+                let tests =
+                    tests.flat_map(|(at, tests)| tests.into_iter().map(move |test| (at, test)));
+                let below = tests.map(|(at, (below, text))| {
+                    let dot = if below.is_empty() { "" } else { "." };
+                    (format!("{path}[{at}]{dot}{below}"), text)
+                });
+                below.collect()
+            }
         }
     }
 

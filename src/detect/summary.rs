@@ -174,20 +174,20 @@ fn any_asked(tree: &Tree<u32>, asks: &impl Fn(&u32) -> bool) -> bool {
 }
 
 fn quoted_value(text: &str, is_beside: bool) -> Quoted {
-    // Scripts have lines of their own; a sentence has none.
-    let words: Vec<&str> = text.split_whitespace().collect();
     Quoted {
         is_beside,
         is_of_system: text.starts_with("system:"),
-        text: cut(&words.join(" ")).into(),
+        text: in_a_sentence(text).into(),
     }
 }
 
-/// Shortens a text to what is quoted of it.
-fn cut(text: &str) -> String {
+/// Returns what is quoted of a text: its beginning, in one line.
+pub(super) fn in_a_sentence(text: &str) -> String {
+    // Scripts have lines of their own; a sentence has none.
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match text.char_indices().nth(QUOTED_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+        None => text,
     }
 }
 

@@ -529,21 +529,79 @@ fn why_names_what_stands_in_the_log_or_what_was_asked_for() {
     let rules = compile(&[
         "  s: {verb: [create, update], user.groups: DEV, requestObject.spec.hostPID: true}\n  \
          o: {objectRef.subresource: null}\n  n: {verb: get}\n  condition: s and o and not n",
-        "  a: {hostPath: [/, /etc]}\n  b: {capabilities: SYS_ADMIN}\n  condition: a or b",
+        "  a: {hostPath: [/, /etc]}\n  b: {capabilities: SYS_ADMIN}\n  c: {containers.image: [b*, c*]}\n  \
+         condition: a or b or c",
+        "  s:\n    containers[any]:\n      image|startswith: [b, c]\n      \
+         securityContext.capabilities[any]:\n        add: SYS_ADMIN\n      env: null\n  condition: s",
+        "  s: {requestObject.spec.volumes.hostPath|exists: true, requestObject.data: null}\n  k: [busybox]\n  \
+         condition: s and k",
     ]);
-    let (rules, frame) = (rules.unwrap(), frame(POD));
+    let rules = rules.unwrap();
+    let why = |rule: usize, event: &str| rules.why(rule, &frame(event), 0);
     assert_eq!(
-        rules.why(0, &frame, 0),
+        why(0, POD),
         [
             "verb = create",
             "user.groups = dev",
             "objectRef.subresource is absent",
-            "requestObject.spec.hostPID matches true",
+            "requestObject.spec.hostPID = true",
         ]
     );
     assert_eq!(
-        rules.why(1, &frame, 0),
-        ["hostPath matches one of /, /etc or capabilities matches SYS_ADMIN"]
+        why(1, POD),
+        [
+            "hostPath = /",
+            "capabilities = SYS_ADMIN",
+            "containers.image = busybox"
+        ]
+    );
+    assert_eq!(
+        why(2, POD),
+        [
+            "containers[1]: image = busybox, env is absent, securityContext.capabilities[0].add = SYS_ADMIN"
+        ]
+    );
+    assert_eq!(
+        why(3, POD),
+        [
+            "keyword matches busybox",
+            "requestObject.spec.volumes.hostPath = an object with path",
+            "requestObject.data is absent",
+        ]
+    );
+}
+
+#[test]
+fn why_tells_no_secret() {
+    let rules = compile(&[
+        "  s: {requestObject.data.config|contains: qwertz}\n  condition: s",
+        "  s: {containers.args|contains: mysql}\n  condition: s",
+        "  s:\n    containers[any]:\n      env[any]:\n        name: X\n        value|contains: qwertz\n  condition: s",
+        "  s: {object.type: Opaque, object.immutable: true}\n  condition: s",
+    ]);
+    let rules = rules.unwrap();
+    let body = r#"{"type":"Opaque","immutable":true,"data":{"config":"pin qwertz"},"spec":{"containers":[{"name":"a","args":["mysql -u root --password=qwertz"],"env":[{"name":"X","value":"qwertz"}]}]}}"#;
+    let event = |resource: &str| {
+        format!(
+            r#"{{"verb":"create","objectRef":{{"resource":"{resource}"}},"requestObject":{body}}}"#
+        )
+    };
+    let why = |rule: usize, resource: &str| rules.why(rule, &frame(&event(resource)), 0);
+    assert_eq!(
+        why(0, "configmaps"),
+        ["requestObject.data.config matches qwertz"]
+    );
+    assert_eq!(
+        why(1, "pods"),
+        ["containers.args = mysql -u root --password=[redacted]"]
+    );
+    assert_eq!(
+        why(2, "pods"),
+        ["containers[0]: env[0].name = X, env[0].value as asked for"]
+    );
+    assert_eq!(
+        why(3, "secrets"),
+        ["object.type = Opaque", "object.immutable matches true"]
     );
 }
 

@@ -79,6 +79,21 @@ impl<L> Tree<L> {
         }
     }
 
+    /// Appends the tests that a condition holds by, which must hold: what is asked to be absent is none of them.
+    pub fn met<'t>(&'t self, test: &mut impl FnMut(&L) -> bool, met: &mut Vec<&'t L>) {
+        match self {
+            Self::And(parts) | Self::Or(parts) | Self::AtLeast(_, parts) => {
+                for part in parts {
+                    if part.holds(test) {
+                        part.met(test, met);
+                    }
+                }
+            }
+            Self::Not(_) => {}
+            Self::Test(leaf) => met.push(leaf),
+        }
+    }
+
     /// Returns whether the condition holds, as far as `test` decides the tests; `None` if the others matter.
     pub fn decide(&self, test: &mut impl FnMut(&L) -> Option<bool>) -> Option<bool> {
         match self {
