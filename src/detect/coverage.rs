@@ -141,6 +141,7 @@ impl Coverage {
             return Vec::new();
         }
         let mut tally = Tally::empty();
+        tally.began = self.first;
         tally.first = self.first;
         tally.last = self.last;
         let mut draft = Draft::new(&self.blind_meta, Vec::new(), &tally);

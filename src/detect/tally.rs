@@ -26,6 +26,8 @@ const COMMANDS: usize = 8;
 /// Memory: bounded, but for the evidence where the user asked for all of it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Tally {
+    /// When the first of the requests was received: known from the first stage that is logged, whichever ends the request.
+    pub began: i64,
     /// Stage time of the earliest request.
     pub first: i64,
     /// Stage time of the latest request.
@@ -89,6 +91,8 @@ const N_CODES: usize = Of::Reason as usize + 1;
 pub struct Trace {
     /// Stage time.
     pub ts: i64,
+    /// When the request was received.
+    received: i64,
     code: u32,
     /// By [`Of`].
     codes: [u32; N_CODES],
@@ -113,6 +117,7 @@ impl Trace {
     pub fn of(request: &Request<'_>) -> Self {
         Self {
             ts: request.ts,
+            received: request.received,
             code: request.code,
             codes: *request.tallied(),
             name: request.name().into(),
@@ -170,6 +175,7 @@ impl Tally {
     /// Starts with nothing: `first` is after `last` until a request is added.
     pub fn empty() -> Self {
         Self {
+            began: i64::MAX,
             first: i64::MAX,
             last: i64::MIN,
             ..Self::default()
@@ -185,7 +191,7 @@ impl Tally {
 
     /// Adds one request.
     pub fn add(&mut self, request: &Request<'_>, vocabulary: &Vocabulary, evidence_limit: usize) {
-        self.count(request.ts, request.code);
+        self.count(request.received, request.ts, request.code);
         if self.evidence.len() < evidence_limit {
             self.evidence.push(request.evidence(vocabulary));
         }
@@ -205,7 +211,7 @@ impl Tally {
 
     /// Adds one request by what was kept of it.
     pub fn add_trace(&mut self, trace: Trace, vocabulary: &Vocabulary, evidence_limit: usize) {
-        self.count(trace.ts, trace.code);
+        self.count(trace.received, trace.ts, trace.code);
         if self.evidence.len() < evidence_limit {
             self.evidence.push(trace.evidence(vocabulary));
         }
@@ -216,7 +222,8 @@ impl Tally {
         }
     }
 
-    fn count(&mut self, ts: i64, code: u32) {
+    fn count(&mut self, received: i64, ts: i64, code: u32) {
+        self.began = self.began.min(received.min(ts));
         self.first = self.first.min(ts);
         self.last = self.last.max(ts);
         self.count += 1;
@@ -276,6 +283,7 @@ impl Tally {
         evidence_limit: usize,
     ) {
         for sighting in sightings {
+            self.began = self.began.min(sighting.ts);
             self.first = self.first.min(sighting.ts);
             self.last = self.last.max(sighting.ts);
             self.count += 1;
@@ -288,6 +296,7 @@ impl Tally {
 
     /// Adds all of another tally, which is the later one.
     pub fn merge(&mut self, other: Self, evidence_limit: usize) {
+        self.began = self.began.min(other.began);
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
         self.count += other.count;
@@ -418,9 +427,9 @@ impl Tally {
         }
     }
 
-    /// Returns first and last time.
+    /// Returns when the requests began and when the last of them ended.
     pub fn span(&self) -> (Timestamp, Timestamp) {
-        (Timestamp(self.first), Timestamp(self.last))
+        (Timestamp(self.began), Timestamp(self.last))
     }
 }
 
@@ -445,17 +454,24 @@ impl Sessions {
         vocabulary: &Vocabulary,
         limit: usize,
     ) -> &mut Tally {
+        let began = request.received.min(request.ts);
         let at = self
             .0
-            .partition_point(|session| session.first - gap_us <= request.ts);
+            .partition_point(|session| session.began - gap_us <= request.ts);
         // Sessions before `at` start early enough; the last of them is the only candidate.
         let open = at.checked_sub(1);
-        let Some(open) = open.filter(|&open| request.ts <= self.0[open].last + gap_us) else {
+        let Some(mut open) = open.filter(|&open| began <= self.0[open].last + gap_us) else {
             self.0.insert(at, Tally::new(request, vocabulary, limit));
             return &mut self.0[at];
         };
         self.0[open].add(request, vocabulary, limit);
-        let is_bridged = |next: &Tally| next.first - gap_us <= self.0[open].last;
+        // What lasts long may begin in sessions before.
+        while open > 0 && began <= self.0[open - 1].last + gap_us {
+            let next = self.0.remove(open);
+            open -= 1;
+            self.0[open].merge(next, limit);
+        }
+        let is_bridged = |next: &Tally| next.began - gap_us <= self.0[open].last;
         if self.0.get(open + 1).is_some_and(is_bridged) {
             let next = self.0.remove(open + 1);
             self.0[open].merge(next, limit);
@@ -467,12 +483,12 @@ impl Sessions {
     pub fn join(&mut self, other: Self, gap_us: i64, limit: usize) {
         let mut all = std::mem::take(&mut self.0);
         all.extend(other.0);
-        all.sort_by_key(|session| session.first);
+        all.sort_by_key(|session| session.began);
         for session in all {
             match self
                 .0
                 .last_mut()
-                .filter(|last| session.first <= last.last + gap_us)
+                .filter(|last| session.began <= last.last + gap_us)
             {
                 Some(last) => last.merge(session, limit),
                 None => self.0.push(session),

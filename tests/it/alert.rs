@@ -17,11 +17,13 @@ use std::time::Duration;
 use kubescry::alert::config::{self, Config};
 use kubescry::alert::run::{AlertError, Options, Report, Runner};
 use kubescry::detect::CompiledRules;
+use kubescry::finding::Timestamp;
 use kubescry::pipeline::{self, Monitor, scan};
 use kubescry::rules::{Rule, RuleBody, RuleSet};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::stories::{PODS, Story, person};
 use crate::support::root;
 use writer::{Dice, Writer};
 
@@ -415,6 +417,40 @@ fn what_is_remembered_as_before_is_not_written_again() {
     watched.run();
     assert_eq!(rows(), after, "nothing is new");
     assert_told("parts", &watched.told(), &scanned_lines(&lines));
+}
+
+#[test]
+fn a_session_that_goes_on_is_told_once() {
+    let exec = "/api/v1/namespaces/kube-system/pods/etcd-1/exec?command=sh";
+    let dev = person("dev", "10.9.0.1");
+    let mut story = Story::default();
+    for (from, to) in [(1_000, 400_000), (3_600_000, 3_900_000)] {
+        for (at, stage) in [(from, "ResponseStarted"), (to, "ResponseComplete")] {
+            let event = story.request(at, &dev, "get", exec, 101);
+            event["stage"] = json!(stage);
+            event["auditID"] = json!(format!("session of {from}"));
+            let began = 1_795_323_600_000_000 + i64::try_from(from).unwrap() * 1000;
+            event["requestReceivedTimestamp"] = json!(Timestamp(began).to_string());
+        }
+    }
+    story.request(4_000_000, &dev, "list", PODS, 200);
+    let text = story.lines();
+    let lines: Vec<Vec<u8>> = text
+        .split_inclusive(|&byte| byte == b'\n')
+        .map(<[u8]>::to_vec)
+        .collect();
+    let watched = Watched::telling_all();
+    for n_lines in 1..=lines.len() {
+        let path = watched.logs().join("audit.log");
+        fs::write(path, lines[..n_lines].concat()).unwrap();
+        watched.run();
+    }
+    let told = watched.lines();
+    let of = |event: &str| told.iter().filter(|line| line["event"] == event).count();
+    let expected = scanned_lines(&lines);
+    assert!(expected.len() > 1, "{expected:?}");
+    assert_eq!((of("new"), of("resolve")), (expected.len(), 0));
+    assert_told("a session", &watched.told(), &expected);
 }
 
 #[test]

@@ -112,7 +112,7 @@ impl AnonymousGrant {
                 vec![grant.kind.to_owned(), grant.binding.to_owned()],
                 &tally,
             );
-            draft.window_start = used.first;
+            draft.window_start = used.began;
             draft.summary = format!(
                 "{} `{}`{made} gives {} to {}: {} without credentials let through by it",
                 grant.kind,

@@ -173,6 +173,7 @@ impl<'a> Sum<'a> {
         let sightings = self.sightings.iter().copied();
         tally.add_sightings(sightings, context.vocabulary, context.evidence_limit);
         tally.first = self.first.unwrap_or_default();
+        tally.began = tally.first;
         tally.last = self.last.unwrap_or_default();
         tally.count = self.count;
         tally

@@ -83,7 +83,7 @@ impl<'a> Draft<'a> {
             meta,
             group,
             tally,
-            window_start: tally.first,
+            window_start: tally.began,
             severity: meta.severity,
             confidence: meta.confidence,
             summary: String::new(),

@@ -430,7 +430,7 @@ impl Unauthorized {
             draft.severity = Severity::Medium;
             draft.confidence = Confidence::Low;
         }
-        draft.window_start = session.tally.first;
+        draft.window_start = session.tally.began;
         draft.summary = format!(
             "after {} refusals {address} was let in as `{users}`, who had not come from there before: {}",
             session.tally.count,
