@@ -669,6 +669,25 @@ fn a_program_that_retries_is_no_brute_force() {
 }
 
 #[test]
+fn a_program_that_asks_a_few_paths_over_and_over_is_no_brute_force() {
+    let kinds = ["pods", "services", "endpoints", "nodes", "ingresses"];
+    let with = |n_rounds: u64, agents: [&'static str; 2]| {
+        let mut story = Story::default();
+        for round in 0..n_rounds {
+            let late = nobody("10.1.0.7", agents[usize::from(round % 2 == 0)]);
+            for (n, kind) in (0..).zip(kinds) {
+                let uri = format!("/api/v1/namespaces/prod/{kind}");
+                story.request(round * 120_000 + n * 900, &late, "list", &uri, 401);
+            }
+        }
+        story
+    };
+    with(60, ["Prometheus/3.1"; 2]).raises("refused-credentials", Severity::Low);
+    let found = with(60, ["curl/8", "app/2"]).raises("unauthorized-brute-force", Severity::Medium);
+    assert_eq!(found.why[0], "401 in one session = 300 (at least 150)");
+}
+
+#[test]
 fn informers_of_an_expired_operator_are_no_brute_force() {
     let mut story = Story::default();
     let operator = pod("operator", "operator-1", "10.1.0.7");
@@ -758,6 +777,19 @@ fn a_tampered_default_role_is_no_default() {
     let event = story.request(0, &anonymous("203.0.113.9"), "list", SECRETS, 200);
     event["annotations"]["authorization.k8s.io/reason"] = json!(reason);
     story.raises("anonymous-grant-in-use", Severity::Critical);
+}
+
+#[test]
+fn keys_of_tokens_may_be_public() {
+    let with = |uri: &str| {
+        let mut story = Story::default();
+        let reason = r#"RBAC: allowed by ClusterRoleBinding "federation" of ClusterRole "system:service-account-issuer-discovery" to Group "system:unauthenticated""#;
+        let event = story.request(0, &anonymous("203.0.113.9"), "get", uri, 200);
+        event["annotations"]["authorization.k8s.io/reason"] = json!(reason);
+        story
+    };
+    with("/openid/v1/jwks").raises("anonymous-grant-in-use", Severity::Low);
+    with(SECRETS).raises("anonymous-grant-in-use", Severity::Critical);
 }
 
 #[test]

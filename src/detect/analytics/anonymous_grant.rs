@@ -9,7 +9,7 @@ use super::{Context, Draft, counted};
 use crate::detect::rbac::Grant;
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 use crate::frame::NULL;
 use crate::frame::vocabulary::known;
 use crate::memory::remembers;
@@ -128,6 +128,18 @@ impl AnonymousGrant {
                 ),
                 "user.username = system:anonymous".to_owned(),
             ];
+            // By another binding, as for the keys that tokens of ServiceAccounts are checked with elsewhere.
+            let gives = format!(" of {}", grant.role);
+            if paths_only
+                && self
+                    .harmless_for_paths
+                    .iter()
+                    .any(|it| it.ends_with(&gives))
+            {
+                draft.severity = Severity::Low;
+                let doubt = "only paths were asked for, by a role that clusters come with and publish by default";
+                draft.why.push(doubt.to_owned());
+            }
             if written.is_none() {
                 draft.blind_spots.push(
                     "the log does not hold the request that made the binding: it is older than the log"

@@ -341,20 +341,23 @@ impl Unauthorized {
         if session.peak >= settings.high_burst {
             draft.severity = Severity::High;
         }
-        draft.summary = format!(
-            "{address} was refused {} times in {}, {} of them within {}",
-            session.tally.count,
-            lasting(session.tally.last - session.tally.first),
-            session.peak,
-            lasting(settings.window_us),
-        );
-        draft.why = vec![
+        let within = lasting(settings.window_us);
+        let lasted = lasting(session.tally.last - session.tally.first);
+        let (count, peak) = (session.tally.count, session.peak);
+        let is_dense = peak >= settings.burst;
+        draft.summary = if is_dense {
             format!(
-                "401 within {} = {} (at least {})",
-                lasting(settings.window_us),
-                session.peak,
-                settings.burst
-            ),
+                "{address} was refused {count} times in {lasted}, {peak} of them within {within}"
+            )
+        } else {
+            format!("{address} was refused {count} times in {lasted}, without a long pause")
+        };
+        draft.why = vec![
+            if is_dense {
+                format!("401 within {within} = {peak} (at least {})", settings.burst)
+            } else {
+                format!("401 in one session = {count} (at least {})", settings.total)
+            },
             format!("distinct paths = {}", at_least(session.paths.len(), PATHS)),
             "class = brute force: neither a steady retry nor paths this client was served before"
                 .to_owned(),
@@ -639,8 +642,8 @@ impl Unauthorized {
 impl Settings {
     /// Many at once, or very many in all by what is no program in a loop.
     fn is_burst(&self, session: &Session) -> bool {
-        let many = session.peak >= self.burst
-            || (session.tally.count >= self.total && !session.repeats_itself());
+        let is_loop = session.repeats_itself() || session.goes_round();
+        let many = session.peak >= self.burst || (session.tally.count >= self.total && !is_loop);
         // No excuse is good enough for so many at once.
         let excused = session.peak < self.high_burst
             && (session.recovered || session.is_mostly_tied() || self.is_retry_loop(session));

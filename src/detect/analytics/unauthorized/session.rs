@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::super::Context;
+use super::PATHS;
 use super::cause::Hint;
 use crate::detect::tally::Tally;
 
@@ -65,6 +66,12 @@ impl Session {
     /// One program asks the same path or two over and over.
     pub(super) fn repeats_itself(&self) -> bool {
         self.agents.len() == 1 && self.paths.len() <= 2 && self.tally.count >= 5
+    }
+
+    /// One program asks a few paths many times each.
+    pub(super) fn goes_round(&self) -> bool {
+        let n_paths = self.paths.len();
+        self.agents.len() == 1 && n_paths < PATHS && self.tally.count >= 10 * n_paths as u64
     }
 
     pub(super) fn is_mostly_tied(&self) -> bool {
