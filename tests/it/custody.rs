@@ -228,3 +228,26 @@ fn a_token_that_was_invalidated_names_its_secret() {
     let found = story.raises("refused-credentials", Severity::Low);
     assert!(found.why[1].contains("prod/old-token"), "{:?}", found.why);
 }
+
+#[test]
+fn a_node_moves_in_once_and_is_not_abroad_then() {
+    let node = |ip| {
+        let user = json!({"username": "system:node:n1", "groups": ["system:nodes"]});
+        let agent = "kubelet/v1.36.2";
+        Client { user, ip, agent }
+    };
+    let with = |places: [(&'static str, u64); 2]| {
+        let mut story = Story::default();
+        let places = places.iter().flat_map(|&(ip, n)| (0..n).map(move |_| ip));
+        for (second, ip) in (0..).zip(places) {
+            story.request(second * 10_000, &node(ip), "get", PODS, 200);
+        }
+        story
+    };
+    let found =
+        with([("10.0.3.1", 20), ("198.51.100.77", 1)]).raises("node-from-internet", Severity::High);
+    assert_eq!(found.source.ips, ["198.51.100.77"]);
+    with([("198.51.100.77", 1), ("10.0.3.1", 20)]).raises("node-from-internet", Severity::High);
+    with([("203.0.113.4", 5), ("10.0.3.1", 2)]).says_nothing_of("node-from-internet");
+    with([("203.0.113.4", 5), ("203.0.113.5", 2)]).says_nothing_of("node-from-internet");
+}

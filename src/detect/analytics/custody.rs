@@ -10,6 +10,7 @@ use super::concurrency::Concurrency;
 use super::method::Method;
 use super::minted_token::MintedToken;
 use super::mixed_use::MixedUse;
+use super::node_abroad::NodeAbroad;
 use super::old_uid::OldUid;
 use super::secret_token::SecretToken;
 use super::{Context, Draft};
@@ -33,12 +34,13 @@ pub struct Custody {
     certificate: Certificate,
     method: Method,
     mixed_use: MixedUse,
+    node_abroad: NodeAbroad,
 }
 
 remembers!(
     Custody: [],
     parts [minted, concurrency, old_uid, secret_token, certificate],
-    anew [method, mixed_use]
+    anew [method, mixed_use, node_abroad]
 );
 
 /// The rules that say that a credential is in several hands.
@@ -62,6 +64,7 @@ impl Custody {
             certificate: Certificate::new(analytic("certificate-lifecycle")?)?,
             method: Method::new(analytic("authentication-methods")?)?,
             mixed_use: MixedUse::new(analytic("mixed-use")?)?,
+            node_abroad: NodeAbroad::new(meta("node-from-internet")?),
         })
     }
 
@@ -131,6 +134,7 @@ impl Custody {
         findings.extend(self.certificate.finish(context, ledger));
         findings.extend(self.method.finish(context, ledger));
         findings.extend(self.mixed_use.finish(context, ledger));
+        findings.extend(self.node_abroad.finish(context, ledger));
     }
 }
 

@@ -20,6 +20,7 @@ pub mod method;
 pub mod minted_token;
 pub mod mixed_use;
 pub mod new_behaviour;
+pub mod node_abroad;
 pub mod old_uid;
 pub mod rates;
 pub mod secret_token;

@@ -1,0 +1,79 @@
+//! `node-from-internet`: a node that is at home in the cluster's network, and at once on the internet.
+//!
+//! Where nodes reach the API server over the internet, each comes from there from the first; so what counts is a node that
+//! has a private address as well. All is read from the ledger at the end.
+
+use std::collections::BTreeMap;
+
+use super::address::is_public;
+use super::custody::Sum;
+use super::{Context, Draft, counted, listed};
+use crate::credential::{Ledger, Use};
+use crate::finding::Finding;
+use crate::rules::RuleMeta;
+
+/// The analytic.
+#[derive(Clone)]
+pub struct NodeAbroad {
+    meta: RuleMeta,
+}
+
+impl NodeAbroad {
+    /// Takes the words of the rule.
+    pub fn new(meta: &RuleMeta) -> Self {
+        Self { meta: meta.clone() }
+    }
+
+    /// Draws the findings.
+    pub fn finish(self, context: &Context<'_>, ledger: &Ledger) -> Vec<Finding> {
+        let vocabulary = context.vocabulary;
+        let mut nodes: BTreeMap<&str, Vec<&Use>> = BTreeMap::new();
+        for entry in ledger.entries() {
+            let name = vocabulary.text(entry.username);
+            if name.starts_with("system:node:") {
+                nodes.entry(name).or_default().extend(&entry.uses);
+            }
+        }
+        let mut findings = Vec::new();
+        for (name, uses) in nodes {
+            let is_abroad = |used: &&&Use| is_public(vocabulary.text(used.peer));
+            let (abroad, at_home): (Vec<&Use>, Vec<&Use>) = uses.iter().partition(is_abroad);
+            let first = |uses: &[&Use]| uses.iter().map(|used| used.first).min();
+            let count = |uses: &[&Use]| uses.iter().map(|used| used.count).sum::<u64>();
+            let (Some(home_first), Some(abroad_first)) = (first(&at_home), first(&abroad)) else {
+                continue;
+            };
+            if home_first > abroad_first && count(&at_home) < count(&abroad) {
+                // It moved in.
+                continue;
+            }
+            let mut sum = Sum::default();
+            abroad.iter().for_each(|used| sum.add(used));
+            let tally = sum.tally(context);
+            let addresses = |uses: &[&Use]| {
+                let mut addresses: Vec<String> = uses
+                    .iter()
+                    .map(|used| vocabulary.text(used.peer).to_owned())
+                    .collect();
+                addresses.sort_unstable();
+                addresses.dedup();
+                listed(&addresses)
+            };
+            let mut draft = Draft::new(&self.meta, vec![name.to_owned()], &tally);
+            draft.summary = format!(
+                "`{name}` is at home at {}, and {} came from {} of the internet",
+                addresses(&at_home),
+                counted(count(&abroad), "request"),
+                addresses(&abroad),
+            );
+            draft.why = vec![
+                format!("private addresses: {}", addresses(&at_home)),
+                format!("addresses of the internet: {}", addresses(&abroad)),
+            ];
+            let mut finding = sum.finish(draft, vocabulary);
+            finding.actor.username = Some(name.to_owned());
+            findings.push(finding);
+        }
+        findings
+    }
+}
