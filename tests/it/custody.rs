@@ -251,3 +251,26 @@ fn a_node_moves_in_once_and_is_not_abroad_then() {
     with([("203.0.113.4", 5), ("10.0.3.1", 2)]).says_nothing_of("node-from-internet");
     with([("203.0.113.4", 5), ("203.0.113.5", 2)]).says_nothing_of("node-from-internet");
 }
+
+#[test]
+fn a_token_of_a_superuser_is_a_rise_for_whoever_is_none() {
+    let reason = |of: &str| {
+        let reason = format!(
+            "RBAC: allowed by ClusterRoleBinding \"x\" of ClusterRole \"{of}\" to User \"y\""
+        );
+        json!({"authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": reason})
+    };
+    let with = |account: &str, minter: &str| {
+        let mut story = Story::default();
+        let web = pod("web", "web-1", "10.1.0.7");
+        story.request(0, &web, "list", SECRETS, 200)["annotations"] = reason(account);
+        let dev = person("dev", "10.9.0.1");
+        story.request(1_000, &dev, "list", PODS, 200)["annotations"] = reason(minter);
+        mint(&mut story, 5_500, "JTI=minted", "10.9.0.1");
+        story
+    };
+    let found = with("cluster-admin", "edit").raises("superuser-token-minted", Severity::High);
+    assert_eq!(found.actor.username.as_deref(), Some("dev"));
+    with("cluster-admin", "cluster-admin").says_nothing_of("superuser-token-minted");
+    with("edit", "view").says_nothing_of("superuser-token-minted");
+}

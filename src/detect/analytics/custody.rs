@@ -46,6 +46,13 @@ remembers!(
 /// The rules that say that a credential is in several hands.
 const SHARED: [&str; 2] = ["shared-credential", "pod-token-away"];
 
+/// The rules that say who may do everything.
+const SUPERUSERS: [&str; 3] = [
+    "superuser-in-effect",
+    "masters-credential",
+    "masters-second-credential",
+];
+
 /// Finds an analytic's words and parameters by its name.
 type Find<'f, 'r> = &'f dyn Fn(&str) -> Result<(&'r RuleMeta, &'r Parameters), RuleError>;
 
@@ -57,7 +64,11 @@ impl Custody {
     pub fn new(analytic: Find<'_, '_>) -> Result<Self, RuleError> {
         let meta = |name: &str| analytic(name).map(|(meta, _)| meta);
         Ok(Self {
-            minted: MintedToken::new(meta("minted-tokens")?, analytic("token-lineage-break")?)?,
+            minted: MintedToken::new(
+                meta("minted-tokens")?,
+                analytic("token-lineage-break")?,
+                meta("superuser-token-minted")?,
+            )?,
             concurrency: Concurrency::new(analytic("impossible-concurrency")?)?,
             old_uid: OldUid::new(analytic("old-uid-in-use")?)?,
             secret_token: SecretToken::new(meta("secret-token-lifecycle")?),
@@ -127,7 +138,13 @@ impl Custody {
             .filter(|finding| SHARED.contains(&&*finding.rule.name))
             .filter_map(|finding| finding.actor.credential_id.clone())
             .collect();
-        findings.extend(self.minted.finish(context, ledger, &shared));
+        let superusers: HashSet<String> = findings
+            .iter()
+            .filter(|finding| SUPERUSERS.contains(&&*finding.rule.name))
+            .flat_map(|finding| finding.ties.usernames.iter().cloned())
+            .collect();
+        let minted = self.minted.finish(context, ledger, &shared, &superusers);
+        findings.extend(minted);
         findings.extend(self.concurrency.finish(context, ledger, &shared));
         findings.extend(self.old_uid.finish(context, deaths));
         findings.extend(self.secret_token.finish(context, ledger));

@@ -29,6 +29,7 @@ use crate::rules::{Parameters, RuleError, RuleMeta};
 pub struct MintedToken {
     inventory: RuleMeta,
     lineage: RuleMeta,
+    superuser: RuleMeta,
     settings: Settings,
     mints: Vec<Mint>,
     by_credential: HashMap<u32, usize>,
@@ -36,7 +37,7 @@ pub struct MintedToken {
     minters: HashMap<u32, Minter>,
 }
 
-remembers!(MintedToken: [mints, by_credential, minters], anew [inventory, lineage, settings]);
+remembers!(MintedToken: [mints, by_credential, minters], anew [inventory, lineage, superuser, settings]);
 
 #[derive(Clone)]
 struct Settings {
@@ -90,6 +91,7 @@ impl MintedToken {
     pub fn new(
         inventory: &RuleMeta,
         (lineage, parameters): (&RuleMeta, &Parameters),
+        superuser: &RuleMeta,
     ) -> Result<Self, RuleError> {
         let by_design = parameters.strings("by_design")?.into_iter().map(|text| {
             let (minter, account) = text.split_once(" for ").unwrap_or((&text, ""));
@@ -98,6 +100,7 @@ impl MintedToken {
         Ok(Self {
             inventory: inventory.clone(),
             lineage: lineage.clone(),
+            superuser: superuser.clone(),
             settings: Settings {
                 shared_peer_users: parameters.count("shared_peer_users")? as usize,
                 privileged: parameters.strings("privileged_namespaces")?,
@@ -214,15 +217,17 @@ impl MintedToken {
         }
     }
 
-    /// Draws the findings; `known` are credentials that others speak of.
+    /// Draws the findings; `known` are credentials that others speak of, `superusers` who may do everything.
     pub fn finish(
         self,
         context: &Context<'_>,
         ledger: &Ledger,
         known: &HashSet<String>,
+        superusers: &HashSet<String>,
     ) -> Vec<Finding> {
         let mut findings = Vec::new();
         self.breaks(context, ledger, known, &mut findings);
+        self.rises(context, superusers, &mut findings);
         for (&by, minter) in &self.minters {
             // Controllers under `--use-service-account-credentials` ask for a token each.
             if minter.kind != known::COMPONENT {
@@ -261,6 +266,42 @@ impl MintedToken {
             );
         }
         draft.finish(vocabulary)
+    }
+
+    /// Says who, being none, asked for a token of a superuser.
+    fn rises(
+        &self,
+        context: &Context<'_>,
+        superusers: &HashSet<String>,
+        findings: &mut Vec<Finding>,
+    ) {
+        let Context {
+            vocabulary,
+            evidence_limit,
+        } = *context;
+        let mut rises: BTreeMap<(&str, &str), Tally> = BTreeMap::new();
+        for mint in &self.mints {
+            let (by, account) = (vocabulary.text(mint.by), vocabulary.text(mint.account));
+            let is_rise = superusers.contains(account) && !superusers.contains(by);
+            if is_rise && mint.by_kind != known::COMPONENT {
+                let tally = rises.entry((by, account)).or_insert_with(Tally::empty);
+                tally.merge(mint.request.clone(), evidence_limit);
+            }
+        }
+        for ((by, account), tally) in rises {
+            let group = vec![by.to_owned(), account.to_owned()];
+            let mut draft = Draft::new(&self.superuser, group, &tally);
+            draft.summary = format!(
+                "`{by}` asked for {} of {}, which may do everything in the cluster",
+                counted(tally.count, "token"),
+                short(account),
+            );
+            draft.why = vec![
+                format!("{account} = a superuser, by requests of this log"),
+                format!("{by} = none, as far as the log shows"),
+            ];
+            findings.push(draft.finish(vocabulary));
+        }
     }
 
     /// Says which tokens went astray, folded by minter and `ServiceAccount`.
