@@ -1,15 +1,16 @@
 //! Deciding: which findings are told, given what was told before.
 //!
 //! Comes in: the findings as of now, and what earlier runs decided. Goes out: one decision per finding that is new, is not
-//! what it was, or is over. A finding is new once. It is told again when its severity has risen, when it counts ten times
-//! as many requests as when it was told last, or when it has grown and `renotify_after` has passed; and it is over when the
-//! log has gone on for `resolve_after` without it. What a first run took for the everyday is told when it gets worse.
+//! what it was, or is over. A finding is new once. It is told again when its severity has risen, when it comes from the
+//! internet for the first time, when it counts ten times as many requests as when it was told last, or when it has grown and
+//! `renotify_after` has passed; and it is over when the log has gone on for `resolve_after` without it. What a first run took for the everyday is told when it gets worse.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::sink::Event;
+use crate::detect::analytics::address::is_public;
 use crate::detect::engine::KEPT_US;
 use crate::finding::{Finding, Severity, Timestamp};
 
@@ -112,6 +113,12 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// Returns whether a first run takes it for the everyday.
+    pub(super) fn is_everyday(&self) -> bool {
+        let is_known_untold = |known: Known| !known.is_told;
+        self.event == Event::New && self.decided.known.is_some_and(is_known_untold)
+    }
+
     /// Returns the number that tells this change from others of the same kind; a finding is new once.
     pub fn revision(&self) -> u64 {
         match self.event {
@@ -188,8 +195,10 @@ fn next(before: &Decided, finding: &Finding, policy: &Policy) -> Option<Decision
         });
     };
     let has_grown = finding.count > before.finding.count;
-    let is_worse =
-        finding.severity > known.severity || finding.count >= known.count.saturating_mul(GROWTH);
+    let is_outside = |finding: &Finding| finding.source.ips.iter().any(|ip| is_public(ip));
+    let is_worse = finding.severity > known.severity
+        || finding.count >= known.count.saturating_mul(GROWTH)
+        || (is_outside(finding) && !is_outside(&before.finding));
     let is_due = policy.now.0.saturating_sub(known.at.0) >= policy.renotify_after_us;
     let is_back = has_grown && before.is_resolved;
     let is_told = is_worse || (known.is_told && (is_back || (has_grown && is_due)));
@@ -348,6 +357,26 @@ mod tests {
                 (Update, Records),
             ],
         );
+    }
+
+    #[test]
+    fn the_first_address_of_the_internet_is_told() {
+        let with = |count, ip: &str| {
+            let mut finding = finding(count, Severity::High);
+            finding.source.ips = vec![ip.to_owned()];
+            finding
+        };
+        let new = decide(&BTreeMap::new(), &[with(1, "10.0.0.7")], &policy(0)).remove(0);
+        let id = new.decided.finding.finding_id.clone();
+        let mut known = BTreeMap::from([(id.clone(), new.decided)]);
+        let mut told = |count, ip| {
+            let decision = decide(&known, &[with(count, ip)], &policy(1)).remove(0);
+            known.insert(id.clone(), decision.decided);
+            decision.audience
+        };
+        assert_eq!(told(2, "10.0.0.8"), Audience::Records);
+        assert_eq!(told(3, "203.0.113.9"), Audience::All);
+        assert_eq!(told(4, "203.0.113.10"), Audience::Records);
     }
 
     #[test]

@@ -46,8 +46,9 @@ pub fn show(state: &State, loaded: &Loaded) -> Result<String, StateError> {
             put("  read", &totals.to_string());
         }
         let mut open: BTreeMap<Severity, u64> = BTreeMap::new();
-        let mut n_resolved = 0_u64;
+        let (mut n_resolved, mut n_silenced) = (0_u64, 0_u64);
         for decided in known.get(cluster).into_iter().flat_map(BTreeMap::values) {
+            n_silenced += u64::from(decided.known.is_none());
             if decided.is_resolved {
                 n_resolved += 1;
             } else {
@@ -60,7 +61,10 @@ pub fn show(state: &State, loaded: &Loaded) -> Result<String, StateError> {
             .map(|(severity, count)| format!("{count} {severity}, "));
         put(
             "  findings",
-            &format!("{}{n_resolved} resolved", open.collect::<String>()),
+            &format!(
+                "{}{n_resolved} resolved, {n_silenced} held back by silences",
+                open.collect::<String>()
+            ),
         );
     }
     put("waiting", &format!("{} alerts", state.waiting()?));

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::config::{Config, FirstRun, Format, OcsfTarget, SinkConfig, SinkKind};
-use super::config::{Silences, parse_silences};
+use super::config::{ConfigErrors, Silences, parse_silences};
 use super::decide::{self, Audience, Decided, Decision, decide};
 use super::figures::{End, Totals};
 use super::noise;
@@ -57,9 +58,18 @@ pub enum AlertError {
     /// Sinks cannot be used.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Sinks(Vec<SinkError>),
-    /// The file of silences cannot be used.
+    /// The file of silences cannot be read.
+    #[error("cannot read the silences in `{}`: {cause}", path.display())]
+    Unread {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The file of silences is wrong.
     #[error("{0}")]
-    Silences(String),
+    Silences(#[from] ConfigErrors),
 }
 
 /// How a run went.
@@ -69,6 +79,8 @@ pub struct Report {
     pub missing: Vec<String>,
     /// What a reader should know besides.
     pub notes: Vec<String>,
+    /// What was held back, and why; among the notes of a dry run, since every run does so.
+    pub held_back: Vec<String>,
     /// Alerts that wait for the next run, or were given up.
     pub undelivered: u64,
     /// What would be sent, of a dry run.
@@ -376,7 +388,16 @@ impl Round {
         };
         let mut decisions = decide(known, findings.iter().map(Cow::as_ref), &policy);
         let hushed = noise::hush(&mut decisions, &findings, silences, cluster, self.now);
-        self.report.notes.extend(hushed);
+        self.report.held_back.extend(hushed);
+        let n_milder = match baseline {
+            Some(_) => decisions.iter().filter(|it| it.is_everyday()).count(),
+            None => 0,
+        };
+        if n_milder > 0 {
+            self.report.notes.push(format!(
+                "cluster `{cluster}`: {n_milder} findings milder than {BASELINE} were there before the first run and are not told; `kubescry scan` lists them, and `[baseline] first_run = \"alert\"` tells them"
+            ));
+        }
         let summaries = noise::cap(
             &mut decisions,
             config.noise.cap_per_rule,
@@ -430,8 +451,8 @@ impl Round {
         for (alert, audience) in &self.alerts {
             let json = to_json(alert);
             for sink in &config.sinks {
-                let is_wanted = alert.finding.severity >= sink.policy.min_severity
-                    && (*audience == Audience::All || keeps_records(sink));
+                let is_wanted =
+                    sink.policy.wants(alert) && (*audience == Audience::All || keeps_records(sink));
                 if is_wanted {
                     outbox.push(Entry {
                         key: alert.key.clone(),
@@ -459,6 +480,7 @@ impl Round {
             .map(|sink| sink.preview(&alerts))
             .collect();
         self.report.preview = preview;
+        self.report.notes.append(&mut self.report.held_back);
         self.report
     }
 }
@@ -482,11 +504,11 @@ pub fn read_silences(config: &Config) -> Result<Silences, AlertError> {
     let Some(path) = &config.noise.silences else {
         return Ok(Silences::default());
     };
-    let wrong = |cause: &dyn std::fmt::Display| {
-        AlertError::Silences(format!("cannot use `{}`: {cause}", path.display()))
-    };
-    let text = std::fs::read_to_string(path).map_err(|cause| wrong(&cause))?;
-    parse_silences(&text, path).map_err(|cause| wrong(&cause))
+    let text = std::fs::read_to_string(path).map_err(|cause| AlertError::Unread {
+        path: path.clone(),
+        cause,
+    })?;
+    Ok(parse_silences(&text, path)?)
 }
 
 /// Returns whether a sink gets every change of what it was told, and not only what is worth telling again.

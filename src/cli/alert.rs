@@ -12,7 +12,9 @@ use super::ThreadArgs;
 use super::diagnostic::{Diagnostic, Printer};
 use super::exit::Exit;
 use super::rule_args::RuleArgs;
-use crate::alert::config::{self, Config, UnitKind, UnitPaths, default_text, print_unit};
+use crate::alert::config::{
+    self, Config, ConfigErrors, UnitKind, UnitPaths, default_text, print_unit,
+};
 use crate::alert::inspect;
 use crate::alert::run::{AlertError, Options, Report, Runner, read_silences};
 use crate::alert::sink::clock::{Clock, RandomDice, SystemClock};
@@ -145,18 +147,21 @@ fn read(path: &Path, printer: Printer) -> Result<Config, Exit> {
         printer.print(&Diagnostic::error(message).hint(hint));
         Exit::Usage
     })?;
-    config::parse(&text, path).map_err(|errors| {
-        for problem in &errors.problems {
-            let (line, column) = (problem.line, problem.column);
-            let place = format!("  --> {}:{line}:{column}", errors.path.display());
-            let diagnostic = Diagnostic::error(&problem.what).line(place);
-            printer.print(&match &problem.hint {
-                Some(hint) => diagnostic.hint(hint),
-                None => diagnostic,
-            });
-        }
-        Exit::Usage
-    })
+    config::parse(&text, path).map_err(|errors| wrong(&errors, printer))
+}
+
+/// Says all that is wrong with a file.
+fn wrong(errors: &ConfigErrors, printer: Printer) -> Exit {
+    for problem in &errors.problems {
+        let (line, column) = (problem.line, problem.column);
+        let place = format!("  --> {}:{line}:{column}", errors.path.display());
+        let diagnostic = Diagnostic::error(&problem.what).line(place);
+        printer.print(&match &problem.hint {
+            Some(hint) => diagnostic.hint(hint),
+            None => diagnostic,
+        });
+    }
+    Exit::Usage
 }
 
 /// Loads the rules of a configuration, and looks whether those that it disables are there.
@@ -291,7 +296,10 @@ fn failed(error: &AlertError, printer: Printer) -> Exit {
         // Said already.
         AlertError::Rules => return Exit::Usage,
         AlertError::State(error) => (Exit::Partial, Some(error.hint())),
-        AlertError::Scan(_) | AlertError::Sinks(_) | AlertError::Silences(_) => (Exit::Usage, None),
+        AlertError::Silences(errors) => return wrong(errors, printer),
+        AlertError::Scan(_) | AlertError::Sinks(_) | AlertError::Unread { .. } => {
+            (Exit::Usage, None)
+        }
     };
     let diagnostic = Diagnostic::error(error);
     printer.print(&match hint {
@@ -308,6 +316,9 @@ fn check(path: &Path, printer: Printer) -> Result<Exit, Exit> {
     let silences = read_silences(&config).map_err(|error| failed(&error, printer));
     sinks?;
     silences?;
+    for doubt in doubts(&config) {
+        printer.warning(&doubt);
+    }
     print(&format!(
         "{} is fine: {}, {}, {}\n",
         path.display(),
@@ -315,6 +326,44 @@ fn check(path: &Path, printer: Printer) -> Result<Exit, Exit> {
         counted(config.sinks.len() as u64, "sink"),
         counted(rules.0.rules.len() as u64, "rule"),
     ))
+}
+
+/// Returns what is allowed, and will hardly be meant.
+fn doubts(config: &Config) -> Vec<String> {
+    let mut doubts = Vec::new();
+    for source in &config.sources {
+        let path = &source.path;
+        // What a pattern finds may come later.
+        if path.to_string_lossy().contains(['*', '?', '[']) {
+            continue;
+        }
+        let read = std::fs::metadata(path).and_then(|found| {
+            if found.is_dir() {
+                std::fs::read_dir(path).map(drop)
+            } else if found.is_file() {
+                std::fs::File::open(path).map(drop)
+            } else {
+                Ok(())
+            }
+        });
+        if let Err(error) = read {
+            let path = path.display();
+            doubts.push(format!("the source `{path}` cannot be read now: {error}"));
+        }
+    }
+    if config.sinks.is_empty() {
+        doubts.push("there is no [[sink]]: nobody is told of anything".to_owned());
+    }
+    let dir = &config.state.dir;
+    let nearest = dir.ancestors().find(|folder| folder.is_dir());
+    let written = nearest.map(|folder| tempfile::tempfile_in(folder).map(drop));
+    if let Some(Err(error)) = written {
+        let dir = dir.display();
+        doubts.push(format!(
+            "the state folder `{dir}` cannot be written: {error}"
+        ));
+    }
+    doubts
 }
 
 fn sinks(config: &Config, printer: Printer) -> Result<Sinks, Exit> {

@@ -362,9 +362,12 @@ fn silences_hold_back_until_they_end() {
     assert!(!watched.lines().is_empty());
     assert!(!watched.lines().iter().any(is_about));
     assert!(
-        report.notes.iter().any(|note| note.contains("silenced")),
+        report
+            .held_back
+            .iter()
+            .any(|note| note.contains("silenced")),
         "{:?}",
-        report.notes
+        report.held_back
     );
     silence("2020-01-01");
     fs::write(watched.logs().join("audit.log"), lines.concat()).unwrap();

@@ -3,7 +3,10 @@
 //! A file of its own, so that it can be changed by other people and kept in a repository. A silence has at least one
 //! matcher, all of which must match; an end, behind which it no longer counts; and a reason.
 
+use std::net::IpAddr;
 use std::path::Path;
+
+use ipnet::IpNet;
 
 use super::problem::Problems;
 use super::section::Section;
@@ -29,6 +32,10 @@ pub struct Silence {
     pub namespace: Option<String>,
     /// Cluster, as the configuration names it.
     pub cluster: Option<String>,
+    /// Where it comes from, from there alone: a text with `*`, or a network.
+    pub address: Option<String>,
+    /// The programs that do it, no other among them.
+    pub agent: Option<String>,
     /// When it ends.
     pub until: Timestamp,
     /// Why it is there.
@@ -65,12 +72,16 @@ fn read(mut section: Section<'_>) -> Silence {
         actor: section.text("actor"),
         namespace: section.text("namespace"),
         cluster: section.text("cluster"),
+        address: section.text("address"),
+        agent: section.text("agent"),
         until: section.time("until").unwrap_or(Timestamp(0)),
         reason: section.required("reason"),
         line: section.problems.position(section.place.start).0,
     };
     if silence.matchers().next().is_none() {
-        let hint = "give it `rule`, `family`, `actor`, `namespace` or `cluster`".to_owned();
+        let hint =
+            "give it `rule`, `family`, `actor`, `namespace`, `cluster`, `address` or `agent`"
+                .to_owned();
         section
             .problems
             .add(&section.place, "[[silence]] matches everything", Some(hint));
@@ -87,6 +98,8 @@ impl Silence {
             &self.actor,
             &self.namespace,
             &self.cluster,
+            &self.address,
+            &self.agent,
         ]
         .into_iter()
         .flatten()
@@ -99,6 +112,14 @@ impl Silence {
                 .as_ref()
                 .is_none_or(|matcher| value.is_some_and(|value| glob(matcher, value)))
         };
+        // One that also comes from elsewhere is another matter.
+        let covers =
+            |matcher: &Option<String>, values: &[String], is_in: &dyn Fn(&str, &str) -> bool| {
+                matcher.as_ref().is_none_or(|matcher| {
+                    !values.is_empty() && values.iter().all(|value| is_in(matcher, value))
+                })
+            };
+        let source = &finding.source;
         let rule = &finding.rule;
         let is_rule = matches(&self.rule, Some(&rule.name)) || matches(&self.rule, Some(&rule.id));
         is_rule
@@ -106,6 +127,10 @@ impl Silence {
             && matches(&self.actor, finding.actor.username.as_deref())
             && matches(&self.namespace, finding.target.namespace.as_deref())
             && matches(&self.cluster, Some(cluster))
+            && covers(&self.address, &source.ips, &|matcher, ip| {
+                glob(matcher, ip) || is_in_network(matcher, ip)
+            })
+            && covers(&self.agent, &source.user_agents, &glob)
     }
 }
 
@@ -122,6 +147,11 @@ impl Silences {
             .iter()
             .filter(move |silence| silence.until <= now)
     }
+}
+
+fn is_in_network(network: &str, ip: &str) -> bool {
+    let parsed = (network.parse::<IpNet>(), ip.parse::<IpAddr>());
+    matches!(parsed, (Ok(network), Ok(ip)) if network.contains(&ip))
 }
 
 /// Returns whether `pattern`, in which `*` stands for any characters, is all of `text`; in linear space.
@@ -189,6 +219,26 @@ mod tests {
         assert_eq!(silences.find(&jane, "prod", after), None);
         assert_eq!(silences.ended(after).count(), 1);
         assert_eq!(silences.ended(last).count(), 0);
+    }
+
+    #[test]
+    fn a_silence_of_an_address_is_none_of_others() {
+        let with = |matcher: &str| {
+            let text = format!("[[silence]]\n{matcher}\nuntil = 2099-12-31\nreason = \"known\"\n");
+            parsed(&text).unwrap()
+        };
+        let mut finding = alert(Event::New, Severity::High, "jane").finding;
+        let mut is_silent = |matcher: &str, ips: &[&str]| {
+            finding.source.ips = ips.iter().map(ToString::to_string).collect();
+            with(matcher).find(&finding, "prod", Timestamp(0)).is_some()
+        };
+        let network = "address = \"10.8.0.0/16\"";
+        assert!(is_silent(network, &["10.8.1.2"]));
+        assert!(!is_silent(network, &["10.8.1.2", "203.0.113.9"]));
+        assert!(!is_silent(network, &[]));
+        assert!(is_silent("address = \"10.8.*\"", &["10.8.1.2"]));
+        assert!(is_silent("agent = \"jane\"", &["10.8.1.2"]));
+        assert!(!is_silent("agent = \"kubectl/*\"", &["10.8.1.2"]));
     }
 
     #[test]

@@ -75,6 +75,7 @@ pub(super) fn read(
         }
         let line = section.problems.position(section.place.start).0;
         let is_default = section.is_missing("min_severity");
+        let says_resolved = !section.is_missing("send_resolved");
         let mut policy = read_policy(&mut section, kind);
         let settings = read_kind(&mut section, kind, base, ends_after);
         section.finish();
@@ -88,6 +89,7 @@ pub(super) fn read(
             // cron mails it.
             policy.min_severity = Severity::Low;
         }
+        policy.send_resolved &= says_resolved || !is_for_people;
         sinks.extend(settings.map(|kind| SinkConfig {
             name,
             line,
@@ -114,6 +116,9 @@ fn read_policy(section: &mut Section<'_>, kind: Type) -> Policy {
         min_severity: section
             .word("min_severity", &severities)
             .unwrap_or(default.min_severity),
+        send_resolved: section
+            .flag("send_resolved")
+            .unwrap_or(default.send_resolved),
         max_per_minute: section
             .number("max_per_minute", 1..=60_000)
             .or(default.max_per_minute),
@@ -150,6 +155,11 @@ fn default_policy(kind: Type) -> Policy {
     };
     Policy {
         min_severity,
+        // That the log is quiet is no reason for people to stop looking.
+        send_resolved: !matches!(
+            kind,
+            Type::Slack | Type::Teams | Type::Email | Type::PagerDuty
+        ),
         max_per_minute,
         batch,
         ..Policy::default()

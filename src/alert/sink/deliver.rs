@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::clock::{Clock, Dice, later};
-use super::{Alert, Outcome, Sink};
+use super::{Alert, Event, Outcome, Sink};
 use crate::finding::{Severity, Timestamp};
 
 /// How a sink is fed; one per sink, from its keys in the configuration.
@@ -19,6 +19,8 @@ use crate::finding::{Severity, Timestamp};
 pub struct Policy {
     /// Findings milder than this are not for this sink.
     pub min_severity: Severity,
+    /// Whether it is told that a finding is over.
+    pub send_resolved: bool,
     /// Calls a minute at most; `None` is as many as there are.
     pub max_per_minute: Option<u32>,
     /// Alerts per call at most; at least 1.
@@ -39,6 +41,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             min_severity: Severity::Low,
+            send_resolved: true,
             max_per_minute: None,
             batch: 1,
             attempts: 5,
@@ -50,12 +53,20 @@ impl Default for Policy {
     }
 }
 
+impl Policy {
+    /// Returns whether an alert is for this sink.
+    pub fn wants(&self, alert: &Alert) -> bool {
+        alert.finding.severity >= self.min_severity
+            && (self.send_resolved || alert.event != Event::Resolve)
+    }
+}
+
 /// What became of an alert in this run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
     /// The target has it.
     Delivered,
-    /// Milder than the sink's minimum; it is done with.
+    /// Not for this sink; it is done with.
     NotWanted,
     /// It stays in the outbox; not to be sent before `not_before`.
     Pending {
@@ -105,7 +116,7 @@ pub fn deliver(
         n_failed_in_a_row: 0,
     };
     let wanted: Vec<usize> = (0..alerts.len())
-        .filter(|&idx| alerts[idx].finding.severity >= policy.min_severity)
+        .filter(|&idx| policy.wants(alerts[idx]))
         .collect();
     for members in wanted.chunks(policy.batch.max(1)) {
         let members = members.to_vec();

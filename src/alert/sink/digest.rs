@@ -6,9 +6,21 @@ use std::collections::BTreeSet;
 
 use super::text::{plain, words};
 use super::{Alert, Event};
+use crate::finding::{Evidence, Timestamp};
 
 /// Characters of one log text in a message for people.
 const MAX_CHARS: usize = 300;
+
+/// What it means that a finding is over.
+const OVER: &str =
+    "the log went on without it, or explained it; that says nothing of whether it was undone";
+
+/// Returns a time as the log has it, without fractions.
+fn to_the_second(time: Timestamp) -> String {
+    let text = time.to_string();
+    text.split_once('.')
+        .map_or_else(|| text.clone(), |(seconds, _)| format!("{seconds}Z"))
+}
 
 /// Returns `alerts` worst first, then by first seen and key.
 pub(super) fn worst_first<'a>(alerts: &[&'a Alert]) -> Vec<&'a Alert> {
@@ -24,7 +36,7 @@ pub(super) fn worst_first<'a>(alerts: &[&'a Alert]) -> Vec<&'a Alert> {
     sorted
 }
 
-/// Returns one line that says how many of what, how bad, and where; it holds no log text.
+/// Returns one line that says how many of what, how bad, where, and what the worst is; it holds no log text.
 pub(super) fn headline(alerts: &[&Alert]) -> String {
     let counts: Vec<String> = Event::ALL
         .into_iter()
@@ -33,7 +45,7 @@ pub(super) fn headline(alerts: &[&Alert]) -> String {
             let word = match event {
                 Event::New => "new",
                 Event::Update => "updated",
-                Event::Resolve => "resolved",
+                Event::Resolve => "quiet again",
                 Event::Summary => "over the cap",
             };
             (n > 0).then(|| format!("{n} {word}"))
@@ -47,8 +59,13 @@ pub(super) fn headline(alerts: &[&Alert]) -> String {
         .take(3)
         .map(|name| plain(name, 60))
         .collect();
+    let title = worst_first(alerts)
+        .first()
+        .map_or_else(String::new, |alert| {
+            format!(": {}", plain(&alert.finding.rule.title, MAX_CHARS))
+        });
     format!(
-        "kubescry: {}{worst}, in {}",
+        "kubescry: {}{worst}, in {}{title}",
         counts.join(", "),
         clusters.join(", ")
     )
@@ -96,18 +113,39 @@ pub(super) fn facts(alert: &Alert) -> Vec<(&'static str, String)> {
         .flatten()
         .map(|text| plain(text, 100))
         .collect();
+    let is_over = alert.event == Event::Resolve;
+    let proof = |evidence: &Evidence| {
+        let file = plain(&evidence.file, MAX_CHARS);
+        let audit_id = plain(&evidence.audit_id, 64);
+        format!("{file}:{}, audit ID {audit_id}", evidence.line)
+    };
+    let proof = finding.evidence.first().filter(|_| !is_over).map(proof);
+    let when = match [finding.first_seen, finding.last_seen].map(to_the_second) {
+        [first, last] if first == last => first,
+        [first, last] => format!("{first} to {last}"),
+    };
     let mut facts = vec![
         ("what", plain(&finding.summary, MAX_CHARS)),
         ("who", some(&finding.actor.username)),
         ("from", list(&finding.source.ips)),
+        ("with", list(&finding.source.user_agents)),
         ("to", object.join("/")),
-        (
-            "when",
-            format!("{} to {}", finding.first_seen, finding.last_seen),
-        ),
+        ("when", when),
         ("count", finding.count.to_string()),
-        ("why", list(&finding.why)),
-        ("next", list(&finding.next_steps)),
+        ("why", list(if is_over { &[] } else { &finding.why })),
+        (
+            "over",
+            if is_over {
+                OVER.to_owned()
+            } else {
+                String::new()
+            },
+        ),
+        (
+            "next",
+            list(if is_over { &[] } else { &finding.next_steps }),
+        ),
+        ("proof", proof.unwrap_or_default()),
         ("cluster", plain(&alert.cluster, 100)),
         ("finding", plain(&finding.finding_id, 64)),
         ("key", plain(&alert.key, 64)),
@@ -140,7 +178,7 @@ mod tests {
         let alerts: Vec<&Alert> = alerts.iter().collect();
         assert_eq!(
             headline(&alerts),
-            "kubescry: 2 new, 1 resolved, worst high, in prod"
+            "kubescry: 2 new, 1 quiet again, worst high, in prod: Token used after its service account was deleted"
         );
         assert_eq!(worst_first(&alerts)[1].finding.severity, Severity::Medium);
     }

@@ -146,12 +146,8 @@ impl Entry {
 
     /// Returns what would be sent of `alerts`, for `--dry-run`; with no secret in it.
     pub fn preview(&self, alerts: &[&Alert]) -> String {
-        let severity = self.policy.min_severity;
-        let wanted = alerts
-            .iter()
-            .copied()
-            .filter(|alert| alert.finding.severity >= severity);
-        let wanted: Vec<&Alert> = wanted.collect();
+        let wanted = alerts.iter().copied();
+        let wanted: Vec<&Alert> = wanted.filter(|alert| self.policy.wants(alert)).collect();
         wanted
             .chunks(self.policy.batch.max(1))
             .map(|batch| self.sink.preview(batch))

@@ -108,7 +108,10 @@ mod tests {
     fn message_is_the_documented_one() {
         let alert = alert(Event::New, Severity::High, "jane");
         let payload = payload(&[&alert]);
-        assert_eq!(payload["text"], "kubescry: 1 new, worst high, in prod");
+        assert_eq!(
+            payload["text"],
+            "kubescry: 1 new, worst high, in prod: Token used after its service account was deleted"
+        );
         assert_eq!(payload["blocks"][0]["type"], "header");
         assert_eq!(payload["blocks"][1]["text"]["type"], "plain_text");
         let text = payload["blocks"][1]["text"]["text"].as_str().unwrap();

@@ -71,11 +71,13 @@ mod tests {
              \x20 what    jane was used 12 times after its deletion, by jane.\n\
              \x20 who     jane\n\
              \x20 from    jane; jane; jane and 2 more\n\
+             \x20 with    jane; jane; jane and 2 more\n\
              \x20 to      jane/jane/jane/jane\n\
-             \x20 when    2026-11-22T05:01:02.123456Z to 2026-11-22T05:44:10.000000Z\n\
+             \x20 when    2026-11-22T05:01:02Z to 2026-11-22T05:44:10Z\n\
              \x20 count   12\n\
              \x20 why     jane; jane; jane and 2 more\n\
              \x20 next    jane; jane; jane and 2 more\n\
+             \x20 proof   logs/audit.log:17, audit ID jane\n\
              \x20 cluster prod\n\
              \x20 finding 9b2c5f0e9b2c5f0e9b2c5f0e9b2c5f0e\n\
              \x20 key     {}\n",

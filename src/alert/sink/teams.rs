@@ -98,7 +98,10 @@ mod tests {
         let content = &payload["attachments"][0]["content"];
         assert_eq!(content["type"], "AdaptiveCard");
         let text = &content["body"][0]["inlines"][0]["text"];
-        assert_eq!(*text, "kubescry: 1 new, worst high, in prod");
+        assert_eq!(
+            *text,
+            "kubescry: 1 new, worst high, in prod: Token used after its service account was deleted"
+        );
     }
 
     #[test]

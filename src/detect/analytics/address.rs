@@ -35,7 +35,7 @@ pub(super) fn are_neighbours<'a>(addresses: impl IntoIterator<Item = &'a str>) -
 }
 
 /// Returns whether the address is one that the internet routes; what is no address is not.
-pub(super) fn is_public(address: &str) -> bool {
+pub fn is_public(address: &str) -> bool {
     const CARRIER_NAT: [u8; 2] = [100, 64];
     match address
         .parse::<IpAddr>()

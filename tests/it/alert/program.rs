@@ -188,11 +188,34 @@ fn what_is_wrong_with_a_configuration_is_said() {
 }
 
 #[test]
+fn what_will_hardly_be_meant_is_said() {
+    let place = Place::new("");
+    let text = "[state]\ndir = \"/proc/kubescry\"\n[[source]]\npath = \"/no/such.log\"\n";
+    fs::write(place.path("alert.toml"), text).unwrap();
+    let out = place.run(&["check"]);
+    check(
+        &out,
+        0,
+        &[
+            "the source `/no/such.log` cannot be read now",
+            "there is no [[sink]]",
+            "the state folder `/proc/kubescry` cannot be written",
+        ],
+    );
+}
+
+#[test]
 fn the_configuration_to_begin_with_is_fine() {
     let place = Place::new("");
     let init = place.run(&["init"]);
     check(&init, 0, &[]);
-    fs::write(place.path("alert.toml"), init.stdout).unwrap();
+    let text = String::from_utf8(init.stdout).unwrap();
+    let text = text.replace("/var/log/kubernetes/audit", ".");
+    fs::write(
+        place.path("alert.toml"),
+        text.replace("/var/lib/kubescry", "state"),
+    )
+    .unwrap();
     check(&place.run(&["check"]), 0, &[]);
     for (kind, words) in [
         ("crontab", "alert --config"),
