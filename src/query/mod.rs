@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use polars::prelude::{AnyValue, DataFrame, TimeUnit};
+use polars::prelude::{AnyValue, DataFrame, InProcessQuery, TimeUnit};
 use polars::sql::{SQLContext, extract_table_identifiers};
 
 use crate::finding::Finding;
@@ -133,7 +133,7 @@ impl Tables {
         let running = context.execute(sql)?.collect_concurrently()?;
         loop {
             if stop.load(Ordering::Relaxed) {
-                running.cancel();
+                drain(running);
                 return Err(QueryError::Stopped);
             }
             match running.fetch() {
@@ -142,6 +142,19 @@ impl Tables {
             }
         }
     }
+}
+
+/// Stops a query, and waits for its end on a thread of its own.
+///
+/// Polars sends the result of a query that was stopped, too, and panics in a thread of its pool if nobody is there to
+/// receive it, which ends the program. A query looks seldom whether it was stopped, so nobody else can wait.
+fn drain(running: InProcessQuery) {
+    running.cancel();
+    std::thread::spawn(move || {
+        while running.fetch().is_none() {
+            std::thread::sleep(STEP);
+        }
+    });
 }
 
 impl Tables {
@@ -298,6 +311,8 @@ impl Cell {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::Vocabulary;
+    use crate::store::{Limits, Store};
 
     #[test]
     fn the_column_that_is_meant_is_told() {
@@ -308,6 +323,30 @@ Resolved plan until failure: SELECT"#;
         let other = error.replace("usrname", "zzz");
         assert_eq!(nearest_column(&other), None);
         assert_eq!(nearest_column("out of memory"), None);
+    }
+
+    /// Its result found nobody to receive it, and the panic of the pool ended the program.
+    #[test]
+    fn a_query_that_is_stopped_ends_in_peace() {
+        let store = Store::new(&Vocabulary::new(), Limits::default());
+        let tables = Tables {
+            snapshot: store.snapshot(),
+            findings: Arc::default(),
+            credentials: Arc::default(),
+        };
+        let digits: Vec<String> = (0..100)
+            .map(|digit| format!("SELECT {digit} AS n"))
+            .collect();
+        let slow = format!(
+            "WITH d AS ({}) SELECT COUNT(*) AS n FROM d a CROSS JOIN d b CROSS JOIN d c WHERE a.n + b.n + c.n = 5",
+            digits.join(" UNION ALL ")
+        );
+        let stopped = tables.ask(&slow, &AtomicBool::new(true));
+        assert!(matches!(stopped, Err(QueryError::Stopped)));
+        // The same again to its end, by which the one before has come to its own.
+        let answer = tables.ask(&slow, &AtomicBool::new(false)).unwrap();
+        assert_eq!(answer.row(0), [Cell::Integer(21)]);
+        std::thread::sleep(STEP * 20);
     }
 
     #[test]
