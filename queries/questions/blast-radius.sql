@@ -3,6 +3,7 @@
 -- parameter: credential text = | the credential, such as JTI=...; empty if not asked by it
 -- parameter: who text = | the user name; empty if not asked by it
 -- parameter: ip text = | the address; empty if not asked by it
+-- one of: credential who ip
 -- parameter: from time = first | beginning of the time looked at
 -- parameter: to time = last | end of the time looked at
 -- needs: credential IS NOT NULL | credentials: no event offers a key of one

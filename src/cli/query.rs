@@ -217,9 +217,17 @@ fn answer(
                     "no rows: `from` and `to` leave nothing of the log, which is from {first} to {last}"
                 ));
             } else {
-                printer.note(
-                    "no rows: the log holds what this question needs, and nothing in it answers",
-                );
+                let strangers = tables
+                    .strangers(question, &args.parameters, &stop)
+                    .map_err(|error| fail(&error, printer))?;
+                for stranger in &strangers {
+                    printer.warning(format_args!("no rows: {stranger}"));
+                }
+                if strangers.is_empty() {
+                    printer.note(
+                        "no rows: the log holds what this question needs, and nothing in it answers",
+                    );
+                }
             }
         }
         let rows = if is_empty { "no rows, and " } else { "" };

@@ -13,6 +13,11 @@ pub enum Value {
 }
 
 impl Value {
+    /// Returns whether it is the empty text, which stands for nothing that was told.
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::Text(text) if text.is_empty())
+    }
+
     fn literal(&self) -> String {
         match self {
             Self::Text(text) => literal(text),
@@ -51,6 +56,21 @@ pub fn parameters(sql: &str) -> Vec<&str> {
         Piece::Other(_) => None,
     });
     names.collect()
+}
+
+/// Returns the parameters that `sql` compares with a column, as in `username = $who`, and the columns.
+pub fn compared(sql: &str) -> Vec<(&str, &str)> {
+    let pieces = pieces(sql);
+    let pairs = pieces.windows(2).filter_map(|pair| match pair {
+        [Piece::Other(before), Piece::Parameter(name)] => {
+            let before = before.trim_end().strip_suffix('=')?.trim_end();
+            let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let column = &before[before.trim_end_matches(is_word).len()..];
+            (!column.is_empty()).then_some((*name, column))
+        }
+        _ => None,
+    });
+    pairs.collect()
 }
 
 enum Piece<'a> {
@@ -128,6 +148,17 @@ mod tests {
         check("'it''s $n' $n", "'it''s $n' -3");
         check("'open $n", "'open $n");
         check("5 $ 6", "5 $ 6");
+    }
+
+    #[test]
+    fn comparisons_with_columns_are_known() {
+        let check = |sql: &str, expected: &[(&str, &str)]| assert_eq!(compared(sql), expected);
+        check(
+            "WHERE ($who <> '' AND (username = $who OR e.imp_username=$who))",
+            &[("who", "username"), ("who", "imp_username")],
+        );
+        check("n >= $n AND $n = n AND n <> $n AND '=' = $n", &[]);
+        check("a -- = $n\n= $n /* b = */", &[]);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 pub mod bind;
 pub mod question;
+mod stranger;
 mod tables;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::finding::Finding;
 use crate::finding::credential::Credential;
 use crate::store::{Snapshot, time_text};
 pub use question::{Question, Questions};
+pub use stranger::Stranger;
 pub use tables::{TABLES, TableColumn};
 
 /// What can be asked of.

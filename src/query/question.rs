@@ -11,6 +11,8 @@
 //! -- next: object-history
 //! SELECT ts, username, verb FROM requests WHERE resource = $resource ORDER BY ts DESC
 //! ```
+//!
+//! `-- one of: a b` names parameters that may be empty, but not all of them at once.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -38,6 +40,8 @@ pub struct Question {
     pub group: String,
     /// What it must be told.
     pub parameters: Vec<Parameter>,
+    /// Names of the parameters of which one at least must not be empty.
+    pub one_of: Vec<String>,
     /// What a log must hold.
     pub needs: Vec<Need>,
     /// How the answer is read, and what deceives.
@@ -220,6 +224,7 @@ impl Question {
             title: String::new(),
             group: String::new(),
             parameters: Vec::new(),
+            one_of: Vec::new(),
             needs: Vec::new(),
             read: String::new(),
             attack: Vec::new(),
@@ -246,6 +251,7 @@ impl Question {
                 "read" => question.read.extend([" ", value]),
                 "attack" => question.attack = words(),
                 "next" => question.next = words(),
+                "one of" => question.one_of = words(),
                 "parameter" => {
                     let parameter = Parameter::parse(value);
                     question.parameters.push(parameter.ok_or_else(|| {
@@ -279,6 +285,11 @@ impl Question {
                 .any(|parameter| parameter.name == *name)
             {
                 return Err(wrong(1, &format!("`${name}` is not declared")));
+            }
+        }
+        for name in &question.one_of {
+            if !used.contains(&&**name) {
+                return Err(wrong(1, &format!("`one of` names no parameter: `{name}`")));
             }
         }
         for parameter in &question.parameters {
@@ -349,6 +360,14 @@ impl Question {
             let found = values.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| value.clone())
         };
+        let is_told = |name: &String| value(name).is_some_and(|value| !value.is_empty());
+        if !self.one_of.is_empty() && !self.one_of.iter().any(is_told) {
+            let names: Vec<String> = self.one_of.iter().map(|name| format!("`{name}`")).collect();
+            return Err(QuestionError {
+                what: format!("`{}` must be told one of {}", self.name, names.join(", ")),
+                hint: Some(format!("-p {}=VALUE", self.one_of[0])),
+            });
+        }
         bind(&self.sql, value).map_err(|name| QuestionError::new(format!("`${name}` is unknown")))
     }
 }

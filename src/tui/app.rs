@@ -436,6 +436,8 @@ pub struct AnswerScreen {
     pub best_widths: Vec<usize>,
     /// What the log lacks, if there are none.
     pub lacks: Vec<String>,
+    /// Which of its parameters have values that no event has, if there are none.
+    pub strangers: Vec<String>,
     /// The cursor.
     pub grid: Grid,
     /// Of rows on their way.

@@ -201,6 +201,8 @@ pub enum Outcome {
         sql: String,
         /// What the log lacks.
         lacks: Vec<String>,
+        /// Which of its parameters have values that no event has, if there are no rows.
+        strangers: Vec<String>,
     },
     /// A file was written.
     Written(PathBuf, u64),

@@ -19,7 +19,7 @@ use super::work::{Done, Job, Outcome, Task};
 use crate::decode::{Wanted, unwrap};
 use crate::frame::Column;
 use crate::pipeline::Position;
-use crate::query::{Cell, Tables};
+use crate::query::{Cell, QueryError, Tables};
 use crate::report::{RowFormat, RowWriter};
 use crate::source::reread::{Reread, RereadError};
 use crate::source::{InputFile, ReadOptions};
@@ -246,7 +246,7 @@ impl Desk {
                 tree.map(|tree| Outcome::Record(Box::new(tree)))
             }
             Task::Locate(place) => Some(Outcome::Located(locate(&self.snapshot(), &place, stop)?)),
-            Task::Sql(sql) => self.ask(sql, &[], stop)?,
+            Task::Sql(sql) => self.ask(sql, Vec::new(), stop)?,
             Task::Question(question, given) => {
                 let tables = self.tables();
                 let span = tables.span().map_err(|error| error.to_string())?;
@@ -256,7 +256,19 @@ impl Desk {
                 let lacks = tables
                     .lacks(&question, stop)
                     .map_err(|error| error.to_string())?;
-                self.ask(sql, &lacks, stop)?
+                let mut outcome = self.ask(sql, lacks, stop)?;
+                if let Some(Outcome::Answer {
+                    answer, strangers, ..
+                }) = &mut outcome
+                    && answer.height() == 0
+                {
+                    match tables.strangers(&question, &given, stop) {
+                        Ok(found) => strangers.extend(found.iter().map(ToString::to_string)),
+                        Err(QueryError::Stopped) => return Ok(None),
+                        Err(error) => return Err(error.to_string()),
+                    }
+                }
+                outcome
             }
             Task::ExportRows { path, rows, fields } => {
                 Some(self.export(&path, &rows, &fields, stop)?)
@@ -310,7 +322,7 @@ impl Desk {
     fn ask(
         &self,
         sql: String,
-        lacks: &[String],
+        lacks: Vec<String>,
         stop: &AtomicBool,
     ) -> Result<Option<Outcome>, String> {
         match self.tables().ask(&sql, stop) {
@@ -318,9 +330,10 @@ impl Desk {
                 best_widths: best_widths(&answer),
                 answer: Box::new(answer),
                 sql,
-                lacks: lacks.to_vec(),
+                lacks,
+                strangers: Vec::new(),
             })),
-            Err(crate::query::QueryError::Stopped) => Ok(None),
+            Err(QueryError::Stopped) => Ok(None),
             Err(error) => Err(match error.hint() {
                 Some(hint) => format!("{error}; {hint}"),
                 None => error.to_string(),

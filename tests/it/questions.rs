@@ -418,7 +418,24 @@ mod cases {
                 what=8 failed; verb=delete; resource=certificatesigningrequests; n=1
             ");
         }
-        check("blast-radius", "", MASTERS, 0..=0, "");
+        let output = kubescry(&["query", "blast-radius", MASTERS], b"");
+        assert_eq!(output.status.code(), Some(2));
+        let error = "error: `blast-radius` must be told one of `credential`, `who`, `ip`";
+        assert!(text(&output.stderr).contains(error));
+    }
+
+    #[test]
+    fn a_value_that_does_not_occur_is_told() {
+        for (question, parameter, expected) in [
+            ("blast-radius", "who=break-glas", "no event has `break-glas` in `username` or `imp_username`; did you mean `break-glass`?"),
+            ("who-deleted", "resource=clusterrolebinding", "no event has `clusterrolebinding` in `resource`; did you mean `clusterrolebindings`?"),
+            ("address-history", "ip=203.0.113.77", "no event has `203.0.113.77` in `peer_ip`\n"),
+            ("who-deleted", "resource=nodes", "nothing in it answers"),
+        ] {
+            let (rows, said) = ask(question, parameter, MASTERS);
+            assert!(rows.is_empty());
+            assert!(said.contains(expected), "{parameter}: {said}");
+        }
     }
 
     #[test]

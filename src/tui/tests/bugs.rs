@@ -77,6 +77,17 @@ fn findings_and_questions_are_filtered_by_a_text() {
     play.shows("no question matches");
 }
 
+/// A question that was told nothing found nothing.
+#[test]
+fn a_form_says_what_it_must_be_told() {
+    let mut play = play();
+    play.keys(":blast-radius<Enter><Enter>");
+    play.shows("`blast-radius` must be told one of `credential`, `who`, `ip`");
+    play.keys("<Tab>system:anonymos<Enter>");
+    play.shows("no event has `system:anonymos` in `username` or `imp_username`;");
+    play.shows("mean `system:anonymous`?");
+}
+
 /// Scrolling on at the end was counted, and as many keys back did nothing.
 #[test]
 fn help_scrolls_back_from_its_end_at_once() {

@@ -113,6 +113,7 @@ fn empty() -> AnswerScreen {
         answer: None,
         best_widths: Vec::new(),
         lacks: Vec::new(),
+        strangers: Vec::new(),
         grid: Grid::default(),
         ticket: Ticket::default(),
         seeks: None,

@@ -246,12 +246,14 @@ fn settle_answer(screen: &mut AnswerScreen, result: Result<Outcome, String>) {
             best_widths,
             sql,
             lacks,
+            strangers,
         }) => {
             screen.answer = Some(answer);
             screen.seek_ticket = Ticket::default();
             screen.best_widths = best_widths;
             screen.sql = sql;
             screen.lacks = lacks;
+            screen.strangers = strangers;
             screen.error = None;
         }
         Err(cause) => screen.error = Some(cause),

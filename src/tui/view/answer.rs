@@ -146,6 +146,11 @@ fn rows(app: &App, screen: &AnswerScreen, frame: &mut Frame<'_>, area: Rect) {
         let lines = if screen.question.is_none() {
             // Nobody knows what free SQL would need.
             vec!["no rows".to_owned()]
+        } else if !screen.strangers.is_empty() {
+            let strangers = screen.strangers.iter();
+            strangers
+                .map(|stranger| format!("no rows: {}", clean::safe(stranger)))
+                .collect()
         } else if screen.lacks.is_empty() {
             vec!["no rows: the log holds what this asks for, and nothing in it answers".to_owned()]
         } else {
