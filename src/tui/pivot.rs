@@ -26,6 +26,30 @@ pub enum Pivot {
     Question(String, Vec<(String, String)>),
     /// A value of a field that has no card of its own.
     Value(Field, String),
+    /// A list that the overview shows the beginning of.
+    All(Listing),
+}
+
+/// A list that the overview shows the beginning of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Listing {
+    /// Incidents.
+    Incidents,
+    /// Findings in no incident.
+    Loose,
+    /// What lists of exclusions held back.
+    HeldBack,
+}
+
+impl Listing {
+    /// Returns what it is called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Incidents => "incidents",
+            Self::Loose => "findings in no incident",
+            Self::HeldBack => "held back",
+        }
+    }
 }
 
 /// An object of the cluster; empty parts are not known.
@@ -80,7 +104,8 @@ impl Pivot {
             | Self::Incident(_)
             | Self::Event(_)
             | Self::Place(_)
-            | Self::Question(..) => return None,
+            | Self::Question(..)
+            | Self::All(_) => return None,
         })
     }
 }

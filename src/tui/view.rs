@@ -154,6 +154,7 @@ fn crumb(app: &App, screen: &Screen) -> String {
             Pivot::Place(place) => format!("{}:{}", place.file, place.line),
             Pivot::Question(name, _) => name.clone(),
             Pivot::Value(field, value) => format!("{} {value}", field.name()),
+            Pivot::All(listing) => listing.name().to_owned(),
         },
     };
     fit(&text, 32, Cut::Middle)

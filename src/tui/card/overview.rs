@@ -12,7 +12,7 @@ use crate::finding::words::counted;
 use crate::finding::{Finding, Severity};
 use crate::store::StoreError;
 use crate::tui::document::{Document, Look, Part};
-use crate::tui::pivot::{Pivot, Place};
+use crate::tui::pivot::{Listing, Pivot, Place};
 
 /// Incidents listed before "+N more".
 const INCIDENTS: usize = 12;
@@ -56,11 +56,24 @@ pub fn overview(
     ))
 }
 
+/// Returns all of a list of which the overview has the beginning.
+pub(super) fn all(listing: Listing, sources: &Sources<'_>) -> Document {
+    let mut document = Document::new(listing.name());
+    let append = match listing {
+        Listing::Incidents => incidents,
+        Listing::Loose => loose,
+        Listing::HeldBack => held_back,
+    };
+    append(&mut document, sources, usize::MAX);
+    document
+}
+
 fn build(sources: &Sources<'_>, progress: &Progress, reader: Reader<'_>) -> Built<Document> {
     let mut document = Document::new("overview");
     reading::section(&mut document, sources, progress, reader)?;
-    incidents(&mut document, sources);
+    incidents(&mut document, sources, INCIDENTS);
     undead(&mut document, sources);
+    loose(&mut document, sources, FINDINGS);
     findings(&mut document, sources);
     let summary = &sources.results.summary;
     let reach = &summary.reach;
@@ -83,20 +96,20 @@ fn build(sources: &Sources<'_>, progress: &Progress, reader: Reader<'_>) -> Buil
         texts.extend(lacking);
         page::item(&mut document, [texts.join(", ")]);
     }
-    held_back(&mut document, sources);
+    held_back(&mut document, sources, EXCLUDED);
     page::texts(&mut document, "Notes", &summary.notes);
     page::texts(&mut document, "What is missing", &summary.problems);
     rejects(&mut document, sources);
     Ok(document)
 }
 
-fn incidents(document: &mut Document, sources: &Sources<'_>) {
+fn incidents(document: &mut Document, sources: &Sources<'_>, shown: usize) {
     let incidents = &sources.results.incidents;
     document.heading(&format!("Incidents ({})", incidents.len()));
     if incidents.is_empty() {
         page::item(document, [Part::new("none", Look::Dim)]);
     }
-    for incident in incidents.iter().take(INCIDENTS) {
+    for incident in incidents.iter().take(shown) {
         let (first, last) = (incident.first_seen.0, incident.last_seen.0);
         let to = Pivot::Incident(incident.incident_id.clone());
         let span = format!("  {}", sources.clock.span(first, last));
@@ -110,7 +123,7 @@ fn incidents(document: &mut Document, sources: &Sources<'_>) {
             ],
         );
     }
-    page::more(document, incidents.len(), INCIDENTS);
+    page::more_in(document, incidents.len(), shown, Listing::Incidents);
 }
 
 /// Appends the credentials that were used after their end.
@@ -142,7 +155,7 @@ fn undead(document: &mut Document, sources: &Sources<'_>) {
 }
 
 /// Appends what lists of exclusions held back.
-fn held_back(document: &mut Document, sources: &Sources<'_>) {
+fn held_back(document: &mut Document, sources: &Sources<'_>, shown: usize) {
     let excluded = &sources.results.summary.excluded;
     if excluded.is_empty() {
         return;
@@ -151,32 +164,37 @@ fn held_back(document: &mut Document, sources: &Sources<'_>) {
         "Held back by lists of exclusions ({})",
         excluded.len()
     ));
-    for one in excluded.iter().take(EXCLUDED) {
+    for one in excluded.iter().take(shown) {
         let bound = if one.at_most { "at most " } else { "" };
         let requests = counted(one.requests, "request");
         let text = format!("{bound}{requests} of {}, by list {}", one.rule, one.list);
         page::item(document, [text]);
     }
-    page::more(document, excluded.len(), EXCLUDED);
+    page::more_in(document, excluded.len(), shown, Listing::HeldBack);
 }
 
-fn findings(document: &mut Document, sources: &Sources<'_>) {
-    let all = &sources.results.findings;
+/// Appends the findings in no incident, worst first.
+fn loose(document: &mut Document, sources: &Sources<'_>, shown: usize) {
+    let all = sources.results.findings.iter();
     let mut others: Vec<&Finding> = all
-        .iter()
         .filter(|finding| finding.incident_id.is_none())
         .collect();
+    if others.is_empty() {
+        return;
+    }
     others.sort_by_key(|finding| {
         let id = finding.finding_id.as_str();
         (Reverse(finding.severity), finding.first_seen, id)
     });
-    if !others.is_empty() {
-        document.heading(&format!("Findings in no incident ({})", others.len()));
-        for finding in others.iter().take(FINDINGS) {
-            document.lines.push(about::line(finding, sources));
-        }
-        page::more(document, others.len(), FINDINGS);
+    document.heading(&format!("Findings in no incident ({})", others.len()));
+    for finding in others.iter().take(shown) {
+        document.lines.push(about::line(finding, sources));
     }
+    page::more_in(document, others.len(), shown, Listing::Loose);
+}
+
+fn findings(document: &mut Document, sources: &Sources<'_>) {
+    let all = &sources.results.findings;
     if all.is_empty() {
         return;
     }

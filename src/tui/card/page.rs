@@ -5,6 +5,7 @@ use crate::finding::words::counted;
 use crate::report::clean;
 use crate::tui::clock::Clock;
 use crate::tui::document::{Document, Line, Look, Part};
+use crate::tui::pivot::{Listing, Pivot};
 
 /// Appends how many entries were left out of a list of `total`, of which `shown` were shown at most.
 pub(super) fn more(document: &mut Document, total: usize, shown: usize) {
@@ -13,6 +14,14 @@ pub(super) fn more(document: &mut Document, total: usize, shown: usize) {
         document
             .lines
             .push(Line::new([Part::new(&text, Look::Dim)]).indented(2));
+    }
+}
+
+/// Appends the same as a link to all of them.
+pub(super) fn more_in(document: &mut Document, total: usize, shown: usize, listing: Listing) {
+    if let Some(rest) = total.checked_sub(shown).filter(|&rest| rest > 0) {
+        let text = format!("+{rest} more");
+        item(document, [Part::link(&text, Pivot::All(listing))]);
     }
 }
 

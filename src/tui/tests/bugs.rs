@@ -88,6 +88,25 @@ fn a_form_says_what_it_must_be_told() {
     play.shows("mean `system:anonymous`?");
 }
 
+/// Incidents behind the twelfth could not be reached.
+#[test]
+fn all_incidents_can_be_reached() {
+    let mut log = Log::anonymous();
+    let mut incident = log.results.incidents[0].clone();
+    let incidents = (0..30).map(|number| {
+        incident.title = format!("incident number {number}");
+        incident.clone()
+    });
+    log.results.incidents = incidents.collect();
+    let mut play = Play::new(&log, 80, 24);
+    play.keys("1/18 more<Enter><Enter>");
+    play.shows("Incidents (30)");
+    play.keys("G");
+    play.shows("incident number 29");
+    play.keys("<Esc>");
+    play.shows("+18 more");
+}
+
 /// Scrolling on at the end was counted, and as many keys back did nothing.
 #[test]
 fn help_scrolls_back_from_its_end_at_once() {
