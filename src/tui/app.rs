@@ -11,7 +11,7 @@ use super::card::CredentialRow;
 use super::cells::{Cells, RowCells};
 use super::chips::{Chips, SHOWN};
 use super::clock::Clock;
-use super::document::Document;
+use super::document::{Document, Line};
 use super::grid::{Direction, Grid};
 use super::json::Tree;
 use super::pivot::{Pivot, Place};
@@ -179,8 +179,10 @@ pub struct PageScreen {
 /// A document with a cursor.
 #[derive(Debug, Default)]
 pub struct Page {
-    /// The document, once it is there.
+    /// The document, once it is there, with what the case says of it below its first line.
     pub document: Option<Document>,
+    /// Those lines of the case.
+    pub of_case: Vec<Line>,
     /// The cursor by lines; its column is the link of the line.
     pub grid: Grid,
     /// Of the document that is on its way.

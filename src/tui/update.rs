@@ -12,7 +12,7 @@ mod overlay;
 use ratatui::crossterm::event::{KeyEvent, KeyEventKind, MouseEvent, MouseEventKind};
 
 pub(super) use act::pivot_at_cursor;
-pub(super) use notes::{place as bookmark_place, purpose};
+pub(super) use notes::{of_pivot as subject_of, place as bookmark_place, purpose};
 
 use super::app::{App, Context, Screen, Tab};
 use super::keymap;

@@ -107,6 +107,24 @@ fn all_incidents_can_be_reached() {
     play.shows("+18 more");
 }
 
+/// What was noted on a finding was seen in the case only.
+#[test]
+fn a_page_shows_its_notes_and_its_state() {
+    let mut play = play();
+    play.keys("2<Enter>");
+    play.shows("state       new");
+    play.keys("cask the team<Enter>sb");
+    play.shows("state       benign");
+    play.shows("note        ask the team");
+    play.keys("1");
+    play.keys("2<Enter>");
+    play.shows("note        ask the team");
+    play.keys("6<Enter>crotated<Enter>");
+    play.shows("note        rotated");
+    play.keys("6");
+    play.shows("\n*");
+}
+
 /// Scrolling on at the end was counted, and as many keys back did nothing.
 #[test]
 fn help_scrolls_back_from_its_end_at_once() {

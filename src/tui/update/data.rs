@@ -216,7 +216,10 @@ pub(super) fn done(app: &mut App, done: Done) {
 
 fn settle_page(page: &mut Page, result: Result<Outcome, String>) {
     match result {
-        Ok(Outcome::Page(document)) => {
+        Ok(Outcome::Page(mut document)) => {
+            // Until it is looked at again, what the case says is what it said.
+            let at = document.lines.len().min(1);
+            document.lines.splice(at..at, page.of_case.iter().cloned());
             page.document = Some(document);
             page.error = None;
         }
@@ -287,8 +290,32 @@ pub(super) fn make(app: &mut App) -> bool {
             let facet = aspect.map(|&aspect| view::findings::facet(app, aspect));
             app.findings.facets.facet = facet;
         }
+        Screen::Page(_) => return annotate(app),
         _ => return false,
     }
+    true
+}
+
+/// Puts what the case says below the first line of a page; the cursor stays with its line. Returns whether that is new.
+fn annotate(app: &mut App) -> bool {
+    let lines = match app.screen() {
+        Screen::Page(screen) => view::case::of_page(app, &screen.pivot),
+        _ => return false,
+    };
+    let Some(Screen::Page(screen)) = app.stack.last_mut() else {
+        return false;
+    };
+    let page = &mut screen.page;
+    let Some(document) = page.document.as_mut().filter(|_| page.of_case != lines) else {
+        return false;
+    };
+    let at = document.lines.len().min(1);
+    let end = (at + page.of_case.len()).min(document.lines.len());
+    document.lines.splice(at..end, lines.iter().cloned());
+    if page.grid.row >= end && page.grid.row > 0 {
+        page.grid.row = page.grid.row - (end - at) + lines.len();
+    }
+    page.of_case = lines;
     true
 }
 

@@ -53,22 +53,24 @@ pub(super) fn set_state(app: &mut App, id: &str, state: State) {
     super::super::view::findings::sort(app);
 }
 
+/// Returns what a note on a page, or on what leads to one, is about.
+pub(in super::super) fn of_pivot(pivot: &Pivot) -> Option<Subject> {
+    Some(match pivot {
+        Pivot::Finding(id) => Subject::Finding(id.clone()),
+        Pivot::Credential(key) => Subject::Credential(key.clone()),
+        Pivot::Identity(name) => Subject::Identity(name.clone()),
+        Pivot::Address(address) => Subject::Address(address.clone()),
+        Pivot::Object(object) => Subject::Object(object.to_string()),
+        Pivot::Place(place) => Subject::Event {
+            file: place.file.clone(),
+            offset: place.offset,
+        },
+        _ => return None,
+    })
+}
+
 /// Returns what a note would be about.
 fn subject(app: &App) -> Option<Subject> {
-    let of_pivot = |pivot: &Pivot| {
-        Some(match pivot {
-            Pivot::Finding(id) => Subject::Finding(id.clone()),
-            Pivot::Credential(key) => Subject::Credential(key.clone()),
-            Pivot::Identity(name) => Subject::Identity(name.clone()),
-            Pivot::Address(address) => Subject::Address(address.clone()),
-            Pivot::Object(object) => Subject::Object(object.to_string()),
-            Pivot::Place(place) => Subject::Event {
-                file: place.file.clone(),
-                offset: place.offset,
-            },
-            _ => return None,
-        })
-    };
     match app.screen() {
         Screen::Tab(Tab::Case) => Some(Subject::Case),
         Screen::Tab(Tab::Events) => {

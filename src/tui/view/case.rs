@@ -5,7 +5,7 @@ use crate::case::{StoryEntry, Subject};
 use crate::tui::app::{App, CaseLine};
 use crate::tui::document::{Document, Line, Look, Part};
 use crate::tui::pivot::{Object, Pivot};
-use crate::tui::update::bookmark_place;
+use crate::tui::update::{bookmark_place, subject_of};
 
 /// Entries of the journal that a report has.
 const JOURNAL: usize = 1000;
@@ -116,6 +116,25 @@ pub fn document(app: &App) -> (Document, Vec<CaseLine>) {
     }
     lines.resize(document.lines.len(), CaseLine::None);
     (document, lines)
+}
+
+/// Returns what the case says of what a page is on: the state of a finding, and notes.
+pub fn of_page(app: &App, pivot: &Pivot) -> Vec<Line> {
+    let mut document = Document::default();
+    if let Pivot::Finding(id) = pivot {
+        document.field(
+            "state",
+            [Part::new(app.case.state(id).as_str(), Look::Bold)],
+        );
+    }
+    if let Some(subject) = subject_of(pivot) {
+        for note in app.case.notes_about(&subject) {
+            let time = format!("  {}", app.clock.show(note.created.0));
+            let parts = [Part::from(note.text.as_str()), Part::new(&time, Look::Dim)];
+            document.field("note", parts);
+        }
+    }
+    document.lines
 }
 
 fn object_of(text: &str) -> Object {

@@ -10,6 +10,7 @@ use crate::tui::app::App;
 use crate::tui::card::CredentialRow;
 use crate::tui::document::Look;
 use crate::tui::pivot::Pivot;
+use crate::tui::update::subject_of;
 
 /// Names, least and best widths of the columns.
 pub const COLUMNS: [(&str, usize, usize); 8] = [
@@ -112,10 +113,16 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
         },
         |at| {
             let row = rows.get(at)?;
+            let mut cells: Vec<String> = (0..COLUMNS.len())
+                .map(|column| shown(row, column, width))
+                .collect();
+            let subject = subject_of(&row.pivot);
+            let mut notes = subject.iter().flat_map(|on| app.case.notes_about(on));
+            if notes.next().is_some() {
+                cells[0].insert(0, '*');
+            }
             Some(Line {
-                cells: (0..COLUMNS.len())
-                    .map(|column| shown(row, column, width))
-                    .collect(),
+                cells,
                 style: app.theme.look(if row.is_undead {
                     Look::Bad
                 } else {
