@@ -2,7 +2,7 @@
 
 mod story;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::Report;
 use crate::case::{Bookmark, Note, State, Subject};
@@ -70,6 +70,7 @@ pub(super) fn of(report: &Report<'_>) -> Vec<Block> {
     for (idx, chapter) in report.story.iter().enumerate() {
         story::tell(idx + 1, chapter, report, &mut page);
     }
+    incidents(report, &mut page);
     findings(report, &mut page);
     if !report.notes.is_empty() {
         page.heading(2, None, "Notes");
@@ -117,6 +118,7 @@ fn overview(report: &Report<'_>, page: &mut Page) {
     let mut fields = vec![
         ("time span", Text::of(span)),
         ("requests", Text::of(totals.requests.to_string())),
+        ("incidents", Text::of(report.incidents.len().to_string())),
         ("findings", Text::of(severities(report))),
         ("states", Text::of(states(report))),
     ];
@@ -171,6 +173,44 @@ fn overview(report: &Report<'_>, page: &mut Page) {
     page.list("Worth knowing", notes);
 }
 
+/// Lists the incidents, each with its findings by reference.
+fn incidents(report: &Report<'_>, page: &mut Page) {
+    if report.incidents.is_empty() {
+        return;
+    }
+    let by_id: HashMap<&str, &Finding> = report
+        .findings
+        .iter()
+        .map(|(finding, _)| (finding.finding_id.as_str(), *finding))
+        .collect();
+    page.heading(2, None, "Incidents");
+    for incident in report.incidents {
+        let severity = incident.severity;
+        page.heading(3, Some(severity), format!("{severity}: {}", incident.title));
+        let fields = [
+            ("first seen", incident.first_seen.to_string()),
+            ("last seen", incident.last_seen.to_string()),
+            ("who", incident.actors.join(", ")),
+            ("from", incident.source_ips.join(", ")),
+            ("tactics", incident.tactics.join(" > ")),
+            ("attack", incident.attack.join(", ")),
+            ("severity", incident.raised.clone().unwrap_or_default()),
+            ("id", incident.incident_id.clone()),
+        ];
+        let fields = fields.into_iter().filter(|(_, value)| !value.is_empty());
+        let fields = fields.map(|(label, value)| (label, Text::of(value)));
+        page.blocks.push(Block::Fields(fields.collect()));
+        let findings = incident.findings.iter().map(|id| {
+            let found = by_id.get(id.as_str());
+            let title = found.map_or("", |finding| finding.rule.title.as_str());
+            let severity = found.map_or("", |finding| finding.severity.as_str());
+            let first = found.map_or(Text::of(""), |finding| time(finding.first_seen));
+            vec![Text::of(severity), first, Text::of(title), Text::of(id)]
+        });
+        page.table(&["severity", "first seen", "finding", "id"], findings);
+    }
+}
+
 /// Lists all findings with their states.
 fn findings(report: &Report<'_>, page: &mut Page) {
     page.heading(2, None, "Findings");
@@ -186,6 +226,7 @@ fn findings(report: &Report<'_>, page: &mut Page) {
             Text::of(&finding.rule.title),
             Text::of(finding.actor.username.as_deref().unwrap_or_default()),
             Text::of(finding.count.to_string()),
+            Text::of(finding.incident_id.as_deref().unwrap_or_default()),
             Text::of(&finding.finding_id),
         ]
     });
@@ -197,6 +238,7 @@ fn findings(report: &Report<'_>, page: &mut Page) {
             "finding",
             "who",
             "requests",
+            "incident",
             "id",
         ],
         rows,

@@ -18,6 +18,7 @@ use std::collections::HashMap;
 
 use super::{Bookmark, Case, JournalEntry, Note, State, StoryEntry};
 use crate::finding::Finding;
+use crate::finding::incident::Incident;
 use crate::report::Summary;
 
 /// Evidence of a finding that the story shows; more is counted.
@@ -34,6 +35,8 @@ pub struct Report<'a> {
     pub summary: &'a Summary,
     /// All findings with their states, in the order of the table.
     pub findings: Vec<(&'a Finding, State)>,
+    /// All incidents, worst first.
+    pub incidents: &'a [Incident],
     /// The story in its order.
     pub story: Vec<Chapter<'a>>,
     /// All notes, oldest first.
@@ -67,11 +70,12 @@ pub enum Chapter<'a> {
 }
 
 impl<'a> Report<'a> {
-    /// Gathers the report of `case`; `findings` are all there are, in any order.
+    /// Gathers the report of `case`; `findings` and `incidents` are all there are, the findings in any order.
     pub fn of(
         case: &'a Case,
         title: &'a str,
         findings: &'a [Finding],
+        incidents: &'a [Incident],
         summary: &'a Summary,
         journal: &'a [JournalEntry],
     ) -> Self {
@@ -118,6 +122,7 @@ impl<'a> Report<'a> {
             made_by: concat!("kubescry ", env!("CARGO_PKG_VERSION")),
             summary,
             findings: sorted,
+            incidents,
             story: case
                 .story()
                 .iter()

@@ -5,6 +5,7 @@ use super::document::{Block, Text};
 use super::*;
 use crate::case::bookmarks::tests::bookmark;
 use crate::case::{Subject, Toggled};
+use crate::finding::incident::{Surroundings, tie};
 use crate::finding::{Severity, Timestamp};
 use crate::report::tests::{HOSTILE, finding, summary};
 
@@ -36,7 +37,8 @@ const MARKUP: [&str; 22] = [
 
 /// A case and its findings in which `text` is everywhere, and its report to `use_it`.
 fn with_report<T>(text: &str, use_it: impl FnOnce(&Report<'_>) -> T) -> T {
-    let findings = [Severity::Low, Severity::Critical].map(|severity| finding(severity, text));
+    let mut findings = [Severity::Low, Severity::Critical].map(|severity| finding(severity, text));
+    let incidents = tie(&mut findings, &Surroundings::default());
     let summary = summary(text);
     let id = findings[1].finding_id.clone();
     let owned = || text.to_owned();
@@ -75,7 +77,9 @@ fn with_report<T>(text: &str, use_it: impl FnOnce(&Report<'_>) -> T) -> T {
     })
     .unwrap();
     let journal = case.journal(10).unwrap();
-    use_it(&Report::of(&case, text, &findings, &summary, &journal))
+    use_it(&Report::of(
+        &case, text, &findings, &incidents, &summary, &journal,
+    ))
 }
 
 /// The same blocks with a harmless text in place of each.
@@ -231,7 +235,7 @@ fn report_says_everything_in_order() {
 fn an_empty_case_makes_a_report() {
     let case = Case::in_memory().unwrap();
     let summary = Summary::default();
-    let report = Report::of(&case, "Nothing", &[], &summary, &[]);
+    let report = Report::of(&case, "Nothing", &[], &[], &summary, &[]);
     let text = markdown(&report);
     assert!(text.starts_with("# Nothing\n\n- **time span**: no events\n"));
     assert!(text.contains("Nothing was found."));

@@ -161,6 +161,7 @@ pub fn report(app: &App, is_html: bool) -> String {
         &app.case,
         "Kubernetes audit log investigation",
         &app.results.findings,
+        &app.results.incidents,
         &app.results.summary,
         &journal,
     );

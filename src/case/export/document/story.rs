@@ -77,6 +77,7 @@ fn detail(finding: &Finding, state: State, page: &mut Page) {
         ("object", object.join("/")),
         ("attack", finding.attack.join(", ")),
         ("rule", finding.rule.name.clone()),
+        ("incident", or_empty(&finding.incident_id)),
         ("id", finding.finding_id.clone()),
     ];
     let fields = fields.into_iter().filter(|(_, value)| !value.is_empty());
