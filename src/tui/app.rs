@@ -830,6 +830,27 @@ impl App {
         usize::from(self.size.0)
     }
 
+    /// Shows a time in a list where there is little room: to the second, and with the year only if the log is of several.
+    pub fn narrow_time(&self, time_us: i64) -> String {
+        if self.spans_years() {
+            self.clock.show_dated(time_us)
+        } else {
+            self.clock.show_narrow(time_us)
+        }
+    }
+
+    /// Returns whether the log has events of several years: days of lists are nothing then without theirs.
+    pub fn spans_years(&self) -> bool {
+        let totals = &self.results.summary.totals;
+        let span = totals.first.zip(totals.last);
+        span.is_some_and(|(first, last)| self.clock.year(first.0) != self.clock.year(last.0))
+    }
+
+    /// Returns the columns that such times take.
+    pub fn narrow_time_columns(&self) -> usize {
+        self.narrow_time(self.now.max(1)).len()
+    }
+
     /// Returns whether findings are shown, and not events.
     pub fn is_on_findings(&self) -> bool {
         matches!(self.context(), Context::Findings | Context::FindingFacets)

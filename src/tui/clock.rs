@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, Local, Offset, TimeZone, Utc};
+use chrono::{DateTime, Datelike, Local, Offset, TimeZone, Utc};
 
 use crate::finding::words;
 
@@ -47,6 +47,20 @@ impl Clock {
     /// Shows day and time to the second without the year, as `11-22 04:55:35Z`, where there is little room.
     pub fn show_narrow(self, time_us: i64) -> String {
         self.format(time_us, "%m-%d %H:%M:%S")
+    }
+
+    /// Shows the same with the year, as `2026-11-22 04:55:35Z`.
+    pub fn show_dated(self, time_us: i64) -> String {
+        self.format(time_us, "%Y-%m-%d %H:%M:%S")
+    }
+
+    /// Returns the year.
+    pub fn year(self, time_us: i64) -> i32 {
+        let time = DateTime::from_timestamp_micros(time_us).unwrap_or_default();
+        match self {
+            Self::Utc => time.year(),
+            Self::Local => time.with_timezone(&Local).year(),
+        }
     }
 
     /// Says from when to when, and how long that is: `2026-11-22 04:55:35Z to 05:02:11Z, 6 min`.
@@ -97,6 +111,8 @@ mod tests {
     fn the_zone_is_always_seen() {
         assert_eq!(Clock::Utc.show(TIME), "2026-11-22 04:55:35.123Z");
         assert_eq!(Clock::Utc.show_short(TIME), "04:55:35.123Z");
+        assert_eq!(Clock::Utc.show_dated(TIME), "2026-11-22 04:55:35Z");
+        assert_eq!(Clock::Utc.year(TIME), 2026);
         let local = Clock::Local.show(TIME);
         let parsed = DateTime::parse_from_str(&local, "%Y-%m-%d %H:%M:%S%.3f%:z").unwrap();
         assert_eq!(parsed.timestamp_millis(), TIME / 1000);

@@ -41,11 +41,12 @@ fn cell(row: &CredentialRow, column: usize) -> String {
     }
 }
 
-/// Returns it as it is drawn: where there is little room, times have neither year nor fractions, and the status line
-/// tells their zone.
-fn shown(row: &CredentialRow, column: usize, width: usize) -> String {
+/// Returns it as it is drawn: where there is little room, times have no fractions, and no year if all are of one; the
+/// status line tells their zone.
+fn shown(app: &App, row: &CredentialRow, column: usize, width: usize) -> String {
     let cell = cell(row, column);
-    match cell.get(5..19) {
+    let from = if app.spans_years() { 0 } else { 5 };
+    match cell.get(from..19) {
         Some(time) if width < WIDE && matches!(column, 5 | 6) => time.to_owned(),
         _ => cell,
     }
@@ -87,8 +88,9 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
         return;
     }
     let width = usize::from(area.width);
+    let time = if app.spans_years() { 19 } else { 14 };
     let wanted = COLUMNS.map(|(name, least, best)| match name {
-        "first use" | "last use" if width < WIDE => (least, least),
+        "first use" | "last use" if width < WIDE => (time, time),
         "first use" | "last use" => (best, best),
         _ => (least, best),
     });
@@ -114,7 +116,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
         |at| {
             let row = rows.get(at)?;
             let mut cells: Vec<String> = (0..COLUMNS.len())
-                .map(|column| shown(row, column, width))
+                .map(|column| shown(app, row, column, width))
                 .collect();
             let subject = subject_of(&row.pivot);
             let mut notes = subject.iter().flat_map(|on| app.case.notes_about(on));

@@ -94,7 +94,7 @@ fn table(app: &App, frame: &mut Frame<'_>, area: Rect) {
 fn show(app: &App, field: Field, cell: &str, width: usize) -> String {
     match field.kind() {
         Kind::Time => match chrono::DateTime::parse_from_rfc3339(cell) {
-            Ok(time) if width < NARROW => app.clock.show_narrow(time.timestamp_micros()),
+            Ok(time) if width < NARROW => app.narrow_time(time.timestamp_micros()),
             Ok(time) => app.clock.show(time.timestamp_micros()),
             Err(_) => String::new(),
         },
@@ -120,7 +120,7 @@ fn heads(app: &App, width: usize) -> Vec<Head> {
         .iter()
         .map(|field| match field.kind() {
             Kind::Time if width < NARROW => {
-                let columns = app.clock.show_narrow(app.now.max(1)).len();
+                let columns = app.narrow_time_columns();
                 (columns, columns)
             }
             _ => wanted(*field),

@@ -188,7 +188,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
                     letter(finding.severity).to_owned(),
                     mark,
                     if width < WIDE {
-                        app.clock.show_narrow(finding.first_seen.0)
+                        app.narrow_time(finding.first_seen.0)
                     } else {
                         app.clock.show(finding.first_seen.0)
                     },
@@ -230,7 +230,7 @@ fn summary(app: &App, frame: &mut Frame<'_>, area: Rect) {
 
 fn heads(app: &App, width: usize) -> Vec<Head> {
     let time = if width < WIDE {
-        app.clock.show_narrow(app.now.max(1)).len()
+        app.narrow_time_columns()
     } else {
         24
     };
