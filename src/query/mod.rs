@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use polars::prelude::{AnyValue, DataFrame, InProcessQuery, TimeUnit};
+use polars::prelude::{AnyValue, DataFrame, DataType, InProcessQuery, TimeUnit};
 use polars::sql::{SQLContext, extract_table_identifiers};
 
 use crate::finding::Finding;
@@ -255,9 +255,24 @@ impl Answer {
             .collect()
     }
 
+    /// Returns which columns hold times.
+    pub fn is_time(&self) -> Vec<bool> {
+        let columns = self.frame.columns().iter();
+        columns
+            .map(|column| matches!(column.dtype(), DataType::Datetime(..)))
+            .collect()
+    }
+
     /// Returns the number of rows.
     pub fn height(&self) -> usize {
         self.frame.height()
+    }
+
+    /// Returns the value of row `row_idx` in a column.
+    pub fn cell(&self, row_idx: usize, column: usize) -> Cell {
+        let column = self.frame.columns().get(column);
+        let value = column.and_then(|column| column.get(row_idx).ok());
+        value.map_or(Cell::Null, |value| cell(&value))
     }
 
     /// Returns row `row_idx`.

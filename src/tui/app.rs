@@ -17,6 +17,7 @@ use super::json::Tree;
 use super::pivot::{Pivot, Place};
 use super::results::Results;
 use super::theme::Theme;
+use super::view::answer::Measure;
 use super::work::{Ticket, Tickets};
 use crate::case::{Case, NoteId, State, StoryId, Subject};
 use crate::frame::Column;
@@ -435,7 +436,7 @@ pub struct AnswerScreen {
     /// The rows, once they are there.
     pub answer: Option<Box<Answer>>,
     /// How wide its columns would be.
-    pub best_widths: Vec<usize>,
+    pub measures: Vec<Measure>,
     /// What the log lacks, if there are none.
     pub lacks: Vec<String>,
     /// Which of its parameters have values that no event has, if there are none.

@@ -13,6 +13,7 @@ use super::document::Document;
 use super::grid::Direction;
 use super::json::Tree;
 use super::pivot::{Pivot, Place};
+use super::view::answer::Measure;
 use crate::query::Answer;
 use crate::query::question::Question;
 use crate::store::facet::Facet;
@@ -196,7 +197,7 @@ pub enum Outcome {
         /// The rows.
         answer: Box<Answer>,
         /// How wide its columns would be.
-        best_widths: Vec<usize>,
+        measures: Vec<Measure>,
         /// The query with its parameters.
         sql: String,
         /// What the log lacks.

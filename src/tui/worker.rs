@@ -14,7 +14,7 @@ use super::json::Tree;
 use super::pivot::Place;
 use super::results::Results;
 use super::update::Event;
-use super::view::answer::{best_widths, line};
+use super::view::answer::{line, measure};
 use super::work::{Done, Job, Outcome, Task};
 use crate::decode::{Wanted, unwrap};
 use crate::frame::Column;
@@ -327,7 +327,7 @@ impl Desk {
     ) -> Result<Option<Outcome>, String> {
         match self.tables().ask(&sql, stop) {
             Ok(answer) => Ok(Some(Outcome::Answer {
-                best_widths: best_widths(&answer),
+                measures: measure(&answer),
                 answer: Box::new(answer),
                 sql,
                 lacks,

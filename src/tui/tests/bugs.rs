@@ -125,6 +125,20 @@ fn a_page_shows_its_notes_and_its_state() {
     play.shows("\n*");
 }
 
+/// Times of an answer were cut in the middle, and so were addresses.
+#[test]
+fn answers_show_whole_times_and_addresses() {
+    let mut play = play();
+    play.keys("8SELECT user_agent, request_uri, username, stage_ts, peer_ip, ms FROM requests ORDER BY ms<C-r>");
+    play.keys("lllll");
+    let answer = play.app.answer().unwrap().answer.clone().unwrap();
+    let row = answer.row(0);
+    let time = row[3].show()[5..19].replace('T', " ");
+    play.shows(&format!("{time}Z"));
+    play.shows(&row[4].show());
+    play.shows(&row[5].show());
+}
+
 /// Scrolling on at the end was counted, and as many keys back did nothing.
 #[test]
 fn help_scrolls_back_from_its_end_at_once() {

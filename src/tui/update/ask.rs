@@ -111,7 +111,7 @@ fn empty() -> AnswerScreen {
         question: None,
         sql: String::new(),
         answer: None,
-        best_widths: Vec::new(),
+        measures: Vec::new(),
         lacks: Vec::new(),
         strangers: Vec::new(),
         grid: Grid::default(),

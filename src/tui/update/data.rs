@@ -246,14 +246,14 @@ fn settle_answer(screen: &mut AnswerScreen, result: Result<Outcome, String>) {
     match result {
         Ok(Outcome::Answer {
             answer,
-            best_widths,
+            measures,
             sql,
             lacks,
             strangers,
         }) => {
             screen.answer = Some(answer);
             screen.seek_ticket = Ticket::default();
-            screen.best_widths = best_widths;
+            screen.measures = measures;
             screen.sql = sql;
             screen.lacks = lacks;
             screen.strangers = strangers;

@@ -5,9 +5,9 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::widgets::{Block, Widget as _};
 
-use super::table::{Head, Line, Table, draw as draw_table, widths};
+use super::table::{Head, Line, NARROW, Table, draw as draw_table, fitted};
 use super::{line_of, put};
-use crate::query::Answer;
+use crate::query::{Answer, Cell};
 use crate::report::clean;
 use crate::tui::app::{AnswerScreen, App};
 use crate::tui::document::Look;
@@ -16,19 +16,40 @@ use crate::tui::layout;
 /// Rows whose values decide how wide columns are.
 const MEASURED: usize = 100;
 
+/// The same where a value may not be cut.
+const WHOLE: usize = 100_000;
+
 /// How wide a column is at most as long as others want more room.
 const WIDEST: usize = 60;
 
+/// How wide a column must be at most where it can give way to others.
+const NARROWEST: usize = 12;
+
+/// A column of an answer as it was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Measure {
+    /// How wide it would be.
+    pub best: usize,
+    /// Whether it may not be cut: it has numbers or addresses, of which a part is another one.
+    pub is_whole: bool,
+}
+
 /// Returns how wide the columns of an answer would be.
-pub fn best_widths(answer: &Answer) -> Vec<usize> {
-    let names = answer.columns();
-    let mut best: Vec<usize> = names.iter().map(|name| clean::columns(name)).collect();
-    for row_idx in 0..answer.height().min(MEASURED) {
-        for (width, cell) in best.iter_mut().zip(answer.row(row_idx)) {
-            *width = (*width).max(cell.show().chars().take(WIDEST).count());
-        }
-    }
-    best
+pub fn measure(answer: &Answer) -> Vec<Measure> {
+    let names = answer.columns().into_iter().zip(answer.is_number());
+    let measure = |(column, (name, is_number)): (usize, (&str, bool))| {
+        let cells = |rows: usize| (0..answer.height().min(rows)).map(move |row| (row, column));
+        let texts = |rows| cells(rows).map(|(row, column)| answer.cell(row, column).show());
+        let is_address = |text: &String| text.parse::<std::net::IpAddr>().is_ok();
+        let mut some = texts(MEASURED).filter(|text| !text.is_empty()).peekable();
+        let is_whole = is_number || some.peek().is_some() && some.all(|text| is_address(&text));
+        // What may not be cut is looked at further, so that what comes later has room, too.
+        let rows = if is_whole { WHOLE } else { MEASURED };
+        let widths = texts(rows).map(|text| text.chars().take(WIDEST).count());
+        let best = widths.max().unwrap_or_default().max(clean::columns(name));
+        Measure { best, is_whole }
+    };
+    names.enumerate().map(measure).collect()
 }
 
 /// Draws the answer to a question: a line on what it is, then the rows.
@@ -176,17 +197,45 @@ fn rows(app: &App, screen: &AnswerScreen, frame: &mut Frame<'_>, area: Rect) {
     }
     let names = answer.columns();
     let is_number = answer.is_number();
-    let best = screen.best_widths.iter();
-    let wanted: Vec<(usize, usize)> = best.map(|best| ((*best).min(12), *best)).collect();
-    let heads: Vec<Head> = names
-        .iter()
-        .zip(widths(&wanted, width))
-        .zip(is_number)
-        .map(|((name, width), is_number)| {
-            let head = Head::new(name, width).middle();
-            if is_number { head.right() } else { head }
+    let is_time = answer.is_time();
+    let time = if width < NARROW {
+        app.narrow_time_columns()
+    } else {
+        app.clock.show(app.now.max(1)).len()
+    };
+    let columns = screen.measures.iter().zip(names.iter().zip(&is_time));
+    let wanted: Vec<(usize, usize)> = columns
+        .map(|(measure, (name, is_time))| match measure {
+            _ if *is_time => (time, time.max(clean::columns(name))),
+            Measure {
+                best,
+                is_whole: true,
+            } => (*best, *best),
+            Measure { best, .. } => ((*best).min(NARROWEST), *best),
         })
         .collect();
+    let widths = fitted(&wanted, width).into_iter().zip(&screen.measures);
+    let columns = names.iter().zip(widths).zip(is_number.iter().zip(&is_time));
+    let heads: Vec<Head> = columns
+        .map(|((name, (width, measure)), (is_number, is_time))| {
+            let mut head = Head::new(name, width).middle();
+            if *is_number {
+                head = head.right();
+            }
+            if measure.is_whole || *is_time {
+                head = head.whole();
+            }
+            head
+        })
+        .collect();
+    let show = |cell: &Cell| match cell {
+        Cell::Time(time) => match chrono::DateTime::parse_from_rfc3339(time) {
+            Ok(time) if width < NARROW => app.narrow_time(time.timestamp_micros()),
+            Ok(time) => app.clock.show(time.timestamp_micros()),
+            Err(_) => time.clone(),
+        },
+        cell => cell.show(),
+    };
     draw_table(
         app,
         frame,
@@ -199,11 +248,7 @@ fn rows(app: &App, screen: &AnswerScreen, frame: &mut Frame<'_>, area: Rect) {
         },
         |at| {
             Some(Line {
-                cells: answer
-                    .row(at)
-                    .iter()
-                    .map(crate::query::Cell::show)
-                    .collect(),
+                cells: answer.row(at).iter().map(show).collect(),
                 style: Style::default(),
                 styles: Vec::new(),
             })
@@ -218,7 +263,7 @@ pub fn value(app: &App) -> String {
         (screen.grid.row < answer.height())
             .then(|| answer.row(screen.grid.row))?
             .get(screen.grid.column)
-            .map(crate::query::Cell::show)
+            .map(Cell::show)
     });
     cell.unwrap_or_default()
 }
@@ -233,7 +278,7 @@ pub fn row_text(app: &App) -> String {
 }
 
 /// Returns a row as a search looks at it.
-pub fn line(row: &[crate::query::Cell]) -> String {
-    let cells: Vec<String> = row.iter().map(crate::query::Cell::show).collect();
+pub fn line(row: &[Cell]) -> String {
+    let cells: Vec<String> = row.iter().map(Cell::show).collect();
     cells.join("  ")
 }

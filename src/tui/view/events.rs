@@ -143,6 +143,7 @@ fn heads(app: &App, width: usize) -> Vec<Head> {
                 Field::Column(Column::UserAgent | Column::RequestUri | Column::Message) => Cut::End,
                 _ => Cut::Middle,
             },
+            is_whole: false,
             is_right: matches!(field.kind(), Kind::Number | Kind::Float),
         })
         .collect()

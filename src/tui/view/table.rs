@@ -23,6 +23,8 @@ pub struct Head {
     pub cut: Cut,
     /// Whether they stand at the right.
     pub is_right: bool,
+    /// Whether it is left out where only a part of it fits: of a number or an address a part is another one.
+    pub is_whole: bool,
 }
 
 impl Head {
@@ -33,6 +35,7 @@ impl Head {
             width,
             cut: Cut::End,
             is_right: false,
+            is_whole: false,
         }
     }
 
@@ -41,6 +44,15 @@ impl Head {
     pub fn middle(self) -> Self {
         Self {
             cut: Cut::Middle,
+            ..self
+        }
+    }
+
+    /// Returns it shown as a whole or not at all.
+    #[must_use]
+    pub fn whole(self) -> Self {
+        Self {
+            is_whole: true,
             ..self
         }
     }
@@ -93,9 +105,10 @@ pub fn draw(
     } = *table;
     // Columns that do not fit go out at the left as the cursor goes right.
     let first = first_column(heads, grid.column, usize::from(area.width));
+    let last = last_column(heads, first, usize::from(area.width));
     let bold = Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED);
     let mut x = 0;
-    for (at, head) in heads.iter().enumerate().skip(first) {
+    for (at, head) in heads[..last].iter().enumerate().skip(first) {
         let style = if has_cells && at == grid.column {
             bold.patch(app.theme.cursor())
         } else {
@@ -104,6 +117,9 @@ pub fn draw(
         let name = align(&fit(&head.name, head.width, Cut::End), head);
         put(frame, line_of(area, 0), x, &name, style);
         x += head.width + 1;
+    }
+    if last < heads.len() && x < usize::from(area.width) {
+        put(frame, line_of(area, 0), x, "…", bold);
     }
     let height = usize::from(area.height).saturating_sub(1);
     for (y, at) in grid.visible(rows, height).enumerate() {
@@ -122,7 +138,12 @@ pub fn draw(
             frame.buffer_mut().set_style(area, style);
         }
         let mut x = 0;
-        for (column, (head, cell)) in heads.iter().zip(&line.cells).enumerate().skip(first) {
+        for (column, (head, cell)) in heads[..last]
+            .iter()
+            .zip(&line.cells)
+            .enumerate()
+            .skip(first)
+        {
             let mut style = line.style;
             if let Some((_, own)) = line.styles.iter().find(|(at, _)| *at == column) {
                 style = style.patch(*own);
@@ -156,6 +177,18 @@ fn first_column(heads: &[Head], column: usize, width: usize) -> usize {
         first += 1;
     }
     first
+}
+
+/// Returns the column behind the last one that is drawn, if `first` is the first.
+fn last_column(heads: &[Head], first: usize, width: usize) -> usize {
+    let mut x = 0;
+    for (at, head) in heads.iter().enumerate().skip(first) {
+        if at > first && head.is_whole && x + head.width > width {
+            return at;
+        }
+        x += head.width + 1;
+    }
+    heads.len()
 }
 
 fn align(text: &str, head: &Head) -> String {
