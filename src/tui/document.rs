@@ -4,6 +4,7 @@
 //! draws a document cannot forget to.
 
 use super::pivot::Pivot;
+use super::text::{Cut, fit_clean};
 use crate::finding::Severity;
 use crate::redact;
 use crate::report::clean;
@@ -60,6 +61,12 @@ pub enum Look {
 /// Bytes of a text that a page shows: a line is wrapped at each key, and the JSON has all of it.
 const BYTES: usize = 8 << 10;
 
+/// Columns of a name in a list.
+const NAME: usize = 60;
+
+/// Columns of all that one part of a list says.
+const LISTED: usize = 400;
+
 /// Returns `text` without secrets, clean, and bounded.
 fn shown(text: &str) -> String {
     if text.len() <= BYTES {
@@ -91,6 +98,26 @@ impl Part {
             link: Some(to),
             ..Self::new(text, Look::Plain)
         }
+    }
+
+    /// Returns it as it stands in a list: of what leads to a page, long names are cut in the middle, as the page has all.
+    #[must_use]
+    pub fn listed(mut self) -> Self {
+        let words = match &self.link {
+            None => return self,
+            // Nothing else has these.
+            Some(Pivot::Value(..) | Pivot::Place(_)) => LISTED,
+            Some(_) => NAME,
+        };
+        if clean::columns(&self.text) > words {
+            let cut = self
+                .text
+                .split_inclusive(' ')
+                .map(|word| fit_clean(word, words, Cut::Middle));
+            let text: String = cut.collect();
+            self.text = fit_clean(&text, LISTED, Cut::Middle).into_owned();
+        }
+        self
     }
 
     /// Returns it with another look.

@@ -27,6 +27,7 @@ pub(super) fn more_in(document: &mut Document, total: usize, shown: usize, listi
 
 /// Appends a line to a section.
 pub(super) fn item<P: Into<Part>>(document: &mut Document, parts: impl IntoIterator<Item = P>) {
+    let parts = parts.into_iter().map(|part| part.into().listed());
     document.lines.push(Line::new(parts).indented(2));
 }
 

@@ -1,6 +1,7 @@
 //! What once went wrong.
 
 use super::*;
+use crate::report::clean;
 use crate::tui::app::Overlay;
 use crate::tui::document::{Document, Part};
 use crate::tui::layout::wrap;
@@ -137,6 +138,23 @@ fn answers_show_whole_times_and_addresses() {
     play.shows(&format!("{time}Z"));
     play.shows(&row[4].show());
     play.shows(&row[5].show());
+}
+
+/// A name of 5000 letters filled the overview.
+#[test]
+fn long_names_are_cut_in_lists() {
+    let name = format!("a{}z", "b".repeat(5000));
+    let part = Part::link(&name, crate::tui::pivot::Pivot::Identity(name.clone()));
+    let listed = part.clone().listed();
+    assert_eq!(clean::columns(&listed.text), 60);
+    assert!(listed.text.starts_with("ab") && listed.text.ends_with("bz"));
+    assert_eq!(part.text, name);
+    let title = format!(
+        "{name} made {name} cluster-admin {}",
+        "and so on ".repeat(100)
+    );
+    let to = crate::tui::pivot::Pivot::Incident(String::new());
+    assert!(clean::columns(&Part::link(&title, to).listed().text) <= 400);
 }
 
 /// Scrolling on at the end was counted, and as many keys back did nothing.
