@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui_textarea::TextArea;
 use regex::Regex;
 
@@ -950,6 +951,16 @@ impl App {
         };
         self.questions.all().iter().filter(is_listed).collect()
     }
+}
+
+/// Types a key into an editor; returns whether its text is another one now.
+///
+/// Ctrl-u clears the line to its beginning, as in a shell, and undoes nothing.
+pub fn input(editor: &mut TextArea<'_>, key: KeyEvent) -> bool {
+    if key.code == KeyCode::Char('u') && key.modifiers == KeyModifiers::CONTROL {
+        return editor.cursor().1 > 0 && editor.delete_line_by_head();
+    }
+    editor.input(key)
 }
 
 /// Returns an editor with `text`, the cursor at its end.

@@ -157,6 +157,26 @@ fn long_names_are_cut_in_lists() {
     assert!(clean::columns(&Part::link(&title, to).listed().text) <= 400);
 }
 
+/// Ctrl-u brought back what was deleted before.
+#[test]
+fn a_prompt_is_cleared_to_its_beginning() {
+    let mut play = play();
+    play.keys("4&kube<Back><C-u>node<Enter>");
+    play.shows("[/node/]");
+    play.keys("8SELECT 1<C-u>SELECT 2<C-r>");
+    assert_eq!(play.app.answer().unwrap().sql, "SELECT 2");
+}
+
+/// After an error, keys went to an answer that is not there.
+#[test]
+fn a_query_that_is_wrong_is_mended_where_it_was_typed() {
+    let mut play = play();
+    play.keys("8SELECT usrname FROM events<C-r>");
+    play.shows("did you mean `username`?");
+    play.keys("<C-u>SELECT username FROM events<C-r>");
+    assert!(play.app.answer().unwrap().answer.is_some());
+}
+
 /// Scrolling on at the end was counted, and as many keys back did nothing.
 #[test]
 fn help_scrolls_back_from_its_end_at_once() {

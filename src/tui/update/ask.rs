@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui_textarea::{CursorMove, TextArea};
 
-use super::super::app::{AnswerScreen, App, Form, Screen, Tab, editor};
+use super::super::app::{AnswerScreen, App, Form, Screen, Tab, editor, input as typed};
 use super::super::grid::Grid;
 use super::super::view;
 use super::super::work::{Task, Ticket};
@@ -66,7 +66,7 @@ fn in_form(app: &mut App, key: KeyEvent, effects: &mut Vec<Effect>) {
         }
         _ => {
             if let Some(input) = form.inputs.get_mut(form.at) {
-                input.input(key);
+                typed(input, key);
             }
         }
     }
@@ -144,7 +144,7 @@ fn in_editor(app: &mut App, key: KeyEvent, effects: &mut Vec<Effect>) {
         KeyCode::BackTab => sql.in_editor = false,
         _ => {
             sql.completion = None;
-            sql.editor.input(key);
+            typed(&mut sql.editor, key);
         }
     }
 }

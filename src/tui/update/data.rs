@@ -179,6 +179,8 @@ pub(super) fn done(app: &mut App, done: Done) {
         .is_some_and(|screen| is(&screen.ticket))
     {
         if let Some(screen) = &mut app.sql.answer {
+            // What is wrong is mended where it was typed.
+            app.sql.in_editor |= result.is_err();
             settle_answer(screen, result);
         }
     } else if let Some(screen) = app.answer_mut().filter(|screen| is(&screen.seek_ticket)) {

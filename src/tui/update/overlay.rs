@@ -7,6 +7,7 @@ use regex::{Regex, RegexBuilder};
 
 use super::super::app::{
     App, Choice, Command, Context, Menu, Overlay, Palette, Prompt, Purpose, Screen, Tab, editor,
+    input as typed,
 };
 use super::super::chips::{Ask, ignores_case};
 use super::super::grid::Grid;
@@ -199,7 +200,7 @@ fn in_palette(
         // What was chosen may have opened something over the view.
         return app.overlay.take();
     }
-    if !moves(key, &mut palette.grid, palette.entries.len()) && palette.input.input(key) {
+    if !moves(key, &mut palette.grid, palette.entries.len()) && typed(&mut palette.input, key) {
         palette.grid = Grid::default();
         rank(app, &mut palette);
     }
@@ -230,7 +231,7 @@ fn in_prompt(
     effects: &mut Vec<Effect>,
 ) -> Option<Overlay> {
     if key.code != KeyCode::Enter {
-        prompt.input.input(key);
+        typed(&mut prompt.input, key);
         prompt.error = None;
         return Some(Overlay::Prompt(prompt));
     }
