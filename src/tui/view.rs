@@ -21,7 +21,7 @@ use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::app::{App, Context, Facets, Screen, Tab};
-use super::chips::Chips;
+use super::chips::{Chip, Chips};
 use super::keymap::{BINDINGS, Binding, Scope};
 use super::pivot::Pivot;
 use super::text::{Cut, copied, fit, fit_clean};
@@ -202,7 +202,9 @@ fn chips(app: &App, chips: &Chips) -> String {
 
 /// Returns what filters are called, a blank before each.
 fn labels(app: &App, chips: &Chips) -> String {
-    let shown = chips.chips.iter().map(|chip| {
+    let (on, off): (Vec<&Chip>, Vec<&Chip>) = chips.chips.iter().partition(|chip| chip.is_on);
+    // Those that count come first: there may be no room for the others.
+    let shown = on.into_iter().chain(off).map(|chip| {
         let label = fit(&chip.label(app.clock), 40, Cut::Middle);
         if chip.is_on {
             format!(" [{label}]")

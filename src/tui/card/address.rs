@@ -82,7 +82,10 @@ pub(super) fn card(address: &str, sources: &Sources<'_>, reader: Reader<'_>) -> 
         Part::new(address, Look::Bold),
         Part::new(&format!("  {class}"), Look::Dim),
     ]);
-    document.field("requests", page::outcomes(&traffic.all));
+    document.field(
+        "requests",
+        page::outcomes_of(&traffic.all, Column::PeerIp, address),
+    );
     if traffic.all.requests > 0 {
         document.field("seen", [clock.span(traffic.all.first, traffic.all.last)]);
     }

@@ -100,7 +100,7 @@ pub(super) fn card(key: &str, sources: &Sources<'_>, reader: Reader<'_>) -> Buil
     let lineage = Lineage::new(sources, reader)?;
     let mut document = Document::new(key);
     document.line([Part::new(key, Look::Bold)]);
-    let holder = head(&mut document, known, &history, sources, reader);
+    let holder = head(&mut document, key, known, &history, sources, reader);
     lineage.origin(&mut document, key, sources);
     uses(&mut document, &history, sources, reader);
     lineage.offspring(&mut document, key, sources);
@@ -121,6 +121,7 @@ pub(super) fn card(key: &str, sources: &Sources<'_>, reader: Reader<'_>) -> Buil
 /// Appends whose it is and of what kind; returns what ends it.
 fn head(
     document: &mut Document,
+    key: &str,
     known: Option<&Credential>,
     history: &History,
     sources: &Sources<'_>,
@@ -165,7 +166,10 @@ fn head(
         let text = "used in group system:masters, which nothing can deny";
         document.field("masters", [Part::new(text, Look::Bad)]);
     }
-    document.field("requests", page::outcomes(&history.all));
+    document.field(
+        "requests",
+        page::outcomes_of(&history.all, Column::Credential, key),
+    );
     if history.all.requests > 0 {
         document.field(
             "used",

@@ -164,7 +164,7 @@ pub(super) fn card(name: &str, sources: &Sources<'_>, reader: Reader<'_>) -> Bui
 
 fn head(document: &mut Document, name: &str, profile: &Profile, sources: &Sources<'_>) {
     let all = &profile.all;
-    document.field("requests", page::outcomes(all));
+    document.field("requests", page::outcomes_of(all, Column::Username, name));
     if all.requests > 0 {
         document.field("seen", [sources.clock.span(all.first, all.last)]);
     }

@@ -2,6 +2,7 @@
 
 use super::tally::Count;
 use crate::finding::words::counted;
+use crate::frame::Column;
 use crate::report::clean;
 use crate::tui::clock::Clock;
 use crate::tui::document::{Document, Line, Look, Part};
@@ -96,6 +97,15 @@ pub(super) fn cell(text: &str, width: usize) -> String {
     let missing = width.saturating_sub(clean::columns(&text));
     text.extend(std::iter::repeat_n(' ', missing));
     text
+}
+
+/// Returns how the requests of a subject ended; their number leads to them.
+pub(super) fn outcomes_of(count: &Count, column: Column, subject: &str) -> Vec<Part> {
+    let mut parts = outcomes(count);
+    if count.requests > 0 {
+        parts[0].link = Some(Pivot::Value(column.into(), subject.to_owned()));
+    }
+    parts
 }
 
 /// Returns how requests ended.

@@ -177,6 +177,17 @@ fn a_query_that_is_wrong_is_mended_where_it_was_typed() {
     assert!(play.app.answer().unwrap().answer.is_some());
 }
 
+/// The number of requests led nowhere, and what a page leads to forgot whose page it was.
+#[test]
+fn rows_behind_a_page_are_those_of_its_subject() {
+    let mut play = Play::new(&Log::anonymous(), 120, 24);
+    play.keys("4&kubelet<Enter>:system:anonymous<Enter>/requests<Enter><Enter>");
+    play.shows("requests [username = system:anonymous] (off: /kubelet/)");
+    play.keys(":system:anonymous<Enter>/curl<Enter><Enter>");
+    play.shows("[username = system:anonymous]");
+    play.shows("[user_agent = ");
+}
+
 /// Scrolling on at the end was counted, and as many keys back did nothing.
 #[test]
 fn help_scrolls_back_from_its_end_at_once() {

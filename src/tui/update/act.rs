@@ -312,6 +312,14 @@ pub(in super::super) fn open(app: &mut App, pivot: Pivot) {
     match pivot {
         Pivot::Question(name, given) => ask::open(app, &name, &given),
         Pivot::Value(field, value) => {
+            if let Some((field, subject)) = subject(app) {
+                // Numbers of the page are of all its requests: what else is filtered by waits in the list of filters.
+                app.chips.rows = Rows::Requests;
+                for chip in &mut app.chips.chips {
+                    chip.is_on = false;
+                }
+                app.chips.add(Ask::Value(field, subject), false);
+            }
             app.chips.add(Ask::Value(field, value), false);
             data::stale(app);
             show(app, Tab::Events);
@@ -327,6 +335,17 @@ pub(in super::super) fn open(app: &mut App, pivot: Pivot) {
                 page: Page::default(),
             })));
         }
+    }
+}
+
+/// Returns the field and the value of the one whom the page is on: a user, a credential or an address.
+fn subject(app: &App) -> Option<(Field, String)> {
+    match app.screen() {
+        Screen::Page(screen) => match &screen.pivot {
+            pivot @ (Pivot::Identity(_) | Pivot::Credential(_) | Pivot::Address(_)) => pivot.test(),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -520,6 +539,9 @@ fn filter_by_value(app: &mut App, is_negated: bool) {
             .collect(),
         _ => vec![value],
     };
+    if let Some((field, subject)) = subject(app) {
+        app.chips.add(Ask::Value(field, subject), false);
+    }
     for value in values {
         app.chips.add(Ask::Value(field, value), is_negated);
     }
