@@ -530,6 +530,8 @@ pub enum Choice {
     Copy(String),
     /// A finding gets a state.
     State(String, State),
+    /// A note or an entry of the story goes.
+    Delete(CaseLine),
     /// The program ends.
     Quit,
     /// Nothing.

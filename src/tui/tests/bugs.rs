@@ -188,6 +188,25 @@ fn rows_behind_a_page_are_those_of_its_subject() {
     play.shows("[user_agent = ");
 }
 
+/// A slip of the fingers deleted what somebody had written.
+#[test]
+fn what_was_written_goes_only_when_that_is_confirmed() {
+    let mut play = play();
+    play.keys("9ca note<Enter>/: a note<Enter>d");
+    play.shows("Delete the note?");
+    play.keys("n");
+    play.shows("the case: a note");
+    play.keys("dy");
+    play.hides("the case: a note");
+    play.keys("ga");
+    play.keys("a text<Enter>/a text<Enter>d");
+    play.shows("Take it out of the story?");
+    play.keys("<Esc>");
+    play.shows("1. a text");
+    play.keys("dy");
+    play.hides("1. a text");
+}
+
 /// Scrolling on at the end was counted, and as many keys back did nothing.
 #[test]
 fn help_scrolls_back_from_its_end_at_once() {

@@ -82,7 +82,7 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         Action::Note => notes::note(app),
         Action::Story => notes::story(app),
         Action::Shift(by) => notes::shift(app, by),
-        Action::Delete => notes::delete(app),
+        Action::Delete => notes::ask_delete(app),
         Action::State => state(app),
         Action::Sql => {
             let sql = view::sql_behind(app);

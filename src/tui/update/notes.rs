@@ -1,6 +1,7 @@
 //! What the investigator adds: states, notes, bookmarks, the story.
 
-use super::super::app::{App, CaseLine, Prompt, Purpose, Screen, Tab};
+use super::super::app::{App, CaseLine, Choice, Menu, Overlay, Prompt, Purpose, Screen, Tab};
+use super::super::grid::Grid;
 use super::super::pivot::{Pivot, Place};
 use super::super::work::Ticket;
 use super::act::{pivot_at_cursor, prompt};
@@ -292,24 +293,54 @@ pub(super) fn shift(app: &mut App, by: i32) {
     }
 }
 
-/// Deletes what is under the cursor.
-pub(super) fn delete(app: &mut App) {
-    match case_line(app) {
-        Some(CaseLine::Story(id)) => {
+/// Deletes what is under the cursor; what somebody wrote or put in order goes only when that is confirmed.
+pub(super) fn ask_delete(app: &mut App) {
+    let (title, line) = match case_line(app) {
+        Some(line @ CaseLine::Note(_)) => ("Delete the note?", line),
+        Some(line @ CaseLine::Story(_)) => ("Take it out of the story?", line),
+        Some(line) => return delete(app, line),
+        None => return,
+    };
+    let items = [
+        ('n', "keep it", Choice::Nothing),
+        ('y', "delete", Choice::Delete(line)),
+    ];
+    app.overlay = Some(Overlay::Menu(Menu {
+        title: title.to_owned(),
+        items: items
+            .map(|(key, words, choice)| (key, words.to_owned(), choice))
+            .into(),
+        grid: Grid::default(),
+    }));
+}
+
+/// Deletes what a line of the case is.
+pub(super) fn delete(app: &mut App, line: CaseLine) {
+    match line {
+        CaseLine::Story(id) => {
+            let is_text = app
+                .case
+                .story()
+                .iter()
+                .any(|item| item.id == id && matches!(item.entry, StoryEntry::Text(_)));
             keep(app, |case, _| case.remove_from_story(id));
-            app.message = Some("out of the story; it is still there".to_owned());
+            app.message = Some(if is_text {
+                "out of the story".to_owned()
+            } else {
+                "out of the story; it is still there".to_owned()
+            });
         }
-        Some(CaseLine::Note(id)) => {
+        CaseLine::Note(id) => {
             keep(app, |case, _| case.delete_note(id));
             app.message = Some("note deleted".to_owned());
         }
-        Some(CaseLine::Bookmark(place)) => {
+        CaseLine::Bookmark(place) => {
             if let Some(bookmark) = app.case.bookmark_at(&place.file, place.offset).cloned() {
                 keep(app, |case, _| case.toggle_bookmark(bookmark));
                 app.message = Some("bookmark removed".to_owned());
             }
         }
-        _ => app.message = Some("nothing to delete under the cursor".to_owned()),
+        CaseLine::None => app.message = Some("nothing to delete under the cursor".to_owned()),
     }
 }
 

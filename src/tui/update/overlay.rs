@@ -358,6 +358,7 @@ fn in_menu(
             effects.push(Effect::Copy(text));
         }
         Choice::State(id, state) => notes::set_state(app, &id, state),
+        Choice::Delete(line) => notes::delete(app, line),
         Choice::Quit => effects.push(Effect::Quit),
         Choice::Nothing => {}
     }
