@@ -33,6 +33,9 @@ const EVIDENCE: usize = 1000;
 /// Key of the view that names the folder of the frames.
 pub const FRAMES: &str = "frames";
 
+/// How the note ends on a case whose log is read again, until it is.
+pub const READING_AGAIN: &str = ": reading again";
+
 /// What is to be read, and how.
 pub struct Plan {
     /// How logs are read.
@@ -336,7 +339,7 @@ fn open(
         _ => "rules or program are others now".to_owned(),
     };
     tell(News::Note(format!(
-        "opened from the case; {why}: reading again"
+        "opened from the case; {why}{READING_AGAIN}"
     )));
     tell(News::Preview(results));
     Opened::Old

@@ -46,13 +46,17 @@ fn facts(document: &mut Document, finding: &Finding, sources: &Sources<'_>) {
     document.field("requests", [finding.count.to_string()]);
     let actor = &finding.actor;
     let name = actor.username.as_deref().unwrap_or_default();
-    let mut who = vec![link::identity(name)];
+    let ties = &finding.ties;
+    let mut who = match name {
+        "" if !ties.usernames.is_empty() => vec![Part::new("several, none in common", Look::Dim)],
+        "" if ties.refused > 0 => {
+            let text = "no name in common; refused logins (401) carry none";
+            vec![Part::new(text, Look::Dim)]
+        }
+        name => vec![link::identity(name)],
+    };
     if let Some(kind) = &actor.kind {
         who.push(Part::new(&format!("  {kind}"), Look::Dim));
-    }
-    if name.is_empty() {
-        let text = "  in common; refused logins (401) carry none";
-        who.push(Part::new(text, Look::Dim));
     }
     document.field("who", who);
     if let Some(other) = &actor.impersonated {
@@ -61,7 +65,6 @@ fn facts(document: &mut Document, finding: &Finding, sources: &Sources<'_>) {
     if let Some(key) = &actor.credential_id {
         document.field("with", [link::credential(key)]);
     }
-    let ties = &finding.ties;
     if name.is_empty() {
         page::links(document, "among", &ties.usernames, SOURCES, link::identity);
     }

@@ -27,7 +27,8 @@ pub(super) fn card(id: &str, sources: &Sources<'_>) -> Document {
         Part::new(&incident.title, Look::Bold),
     ]);
     if let Some(raised) = &incident.raised {
-        document.field("raised", [raised.as_str()]);
+        let raised = raised.strip_prefix("raised ").unwrap_or(raised);
+        document.field("raised", [raised]);
     }
     let (first, last) = (incident.first_seen.0, incident.last_seen.0);
     document.field("when", [sources.clock.span(first, last)]);

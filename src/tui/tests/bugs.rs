@@ -207,6 +207,15 @@ fn what_was_written_goes_only_when_that_is_confirmed() {
     play.hides("1. a text");
 }
 
+/// The timeline of an empty log told of filters, and none was set.
+#[test]
+fn an_empty_timeline_says_why() {
+    let mut play = Play::new(&Log::text(""), 80, 24);
+    play.keys("3");
+    play.shows("the log holds no event");
+    play.hides("passes the filters");
+}
+
 /// Scrolling on at the end was counted, and as many keys back did nothing.
 #[test]
 fn help_scrolls_back_from_its_end_at_once() {

@@ -2,6 +2,7 @@
 
 use crate::tui::app::App;
 use crate::tui::document::{Document, Look, Part};
+use crate::tui::ingest::READING_AGAIN;
 use crate::tui::pivot::{Pivot, Place};
 
 /// Returns the page.
@@ -28,7 +29,9 @@ pub fn document(app: &App) -> Document {
     document.field("memory", [super::memory(app)]);
     document.field("kept", [format!("{} events", reading.usage.rows)]);
     if let Some(note) = &reading.note {
-        document.field("case", [note.clone()]);
+        let before = note.strip_suffix(READING_AGAIN).filter(|_| reading.is_done);
+        let note = before.map_or(note.clone(), |before| format!("{before}: read again"));
+        document.field("case", [note]);
     }
     if let Some(folder) = &app.case_folder {
         document.field("folder", [folder.display().to_string()]);

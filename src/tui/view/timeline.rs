@@ -41,6 +41,19 @@ fn looks() -> [Look; ENDINGS] {
     ]
 }
 
+/// Says why there is no row.
+fn nothing(app: &App) -> &'static str {
+    let is_part = app.timeline.span.is_some();
+    let is_filtered = app.chips.chips.iter().any(|chip| chip.is_on);
+    match (is_part, is_filtered) {
+        _ if app.reading.usage.rows == 0 && app.reading.is_done => "the log holds no event",
+        _ if app.reading.usage.rows == 0 => "nothing read so far",
+        (true, false) => "no row in this time; Z zooms out",
+        (false, false) => "no row",
+        (_, true) => "no row in this time passes the filters; Z zooms out, Backspace drops one",
+    }
+}
+
 /// Draws bars, marks, axis and what is under the cursor.
 pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let Some(histogram) = &app.timeline.histogram else {
@@ -51,13 +64,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let total = |bucket: &[u32; ENDINGS]| bucket.iter().map(|count| u64::from(*count)).sum::<u64>();
     let most = histogram.buckets.iter().map(total).max().unwrap_or(0);
     if most == 0 {
-        put(
-            frame,
-            area,
-            0,
-            "no row in this time passes the filters; Z zooms out, Backspace drops one",
-            Style::default(),
-        );
+        put(frame, area, 0, nothing(app), Style::default());
     } else {
         let style = app.theme.look(Look::Dim);
         put(frame, line_of(area, 0), 0, &format!("{most:>8}"), style);
