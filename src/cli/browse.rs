@@ -96,15 +96,42 @@ fn half_of_free() -> usize {
     available.map_or(MEMORY_BYTES, |kilobytes| kilobytes / 2 * 1024)
 }
 
+/// Says what of `paths` is not there, if nothing of it is: what would be seen is an empty browser.
+fn something(paths: &[PathBuf], printer: Printer) -> Result<(), Exit> {
+    let is_there = |path: &PathBuf| path.as_os_str() == "-" || path.exists();
+    if paths.iter().any(is_there) {
+        return Ok(());
+    }
+    for path in paths {
+        if let Err(error) = path.metadata() {
+            let path = path.display();
+            printer.error(format_args!("cannot read `{path}`: {error}"));
+        }
+    }
+    Err(Exit::Unreadable)
+}
+
 /// Browses, and says how it went.
 pub(super) fn run(args: BrowseArgs, printer: Printer) -> Exit {
     let started = Instant::now();
-    if !io::stdout().is_terminal() || std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
-        let error = Diagnostic::error("browsing needs a terminal on standard output");
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    let refusal = match io::stdout().is_terminal() {
+        false => Some("browsing needs a terminal on standard output"),
+        true if is_dumb => Some("browsing needs a terminal with a cursor, and TERM is `dumb`"),
+        true => None,
+    };
+    if let Some(refusal) = refusal {
+        let error = Diagnostic::error(refusal);
         printer.print(
             &error.hint("`kubescry scan` prints findings, `kubescry query` answers questions"),
         );
         return Exit::Usage;
+    }
+    // A case may have the events of a log that is gone.
+    if args.case.as_ref().is_none_or(|folder| !folder.exists())
+        && let Err(exit) = something(&args.paths, printer)
+    {
+        return exit;
     }
     let questions = match questions(&args.rules.queries, printer) {
         Ok(questions) => questions,

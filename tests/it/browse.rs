@@ -661,9 +661,34 @@ fn without_a_terminal_the_way_out_is_told() {
     command.args(["browse", SMALL]);
     command.env("TERM", "dumb");
     let mut tty = Tty::run(command);
-    tty.see("kubescry query");
+    tty.see("TERM is `dumb`").see("kubescry query");
     assert_eq!(tty.ended(LEAVING), 2);
     assert!(!tty.bytes().contains(&0x1b) && !tty.is_raw());
+}
+
+#[test]
+fn without_a_log_there_is_nothing_to_browse() {
+    let mut tty = browse(&["no-such.log"]);
+    tty.see("error: cannot read `no-such.log`");
+    assert_eq!(tty.ended(LEAVING), 4);
+    assert!(!tty.is_raw());
+    browse(&["no-such.log", SMALL]).done().see("no-such.log");
+}
+
+/// The result of the query found nobody to receive it, and the program was aborted.
+#[test]
+fn a_slow_query_is_stopped() {
+    let mut tty = browse(&[SMALL]);
+    tty.done().press("8").see("SELECT username");
+    let from = "FROM requests a CROSS JOIN requests b CROSS JOIN requests c";
+    let query = format!("SELECT a.username {from} WHERE a.ms + b.ms + c.ms = 5");
+    tty.press(&query).press(CTRL_R).see("asking; Esc stops");
+    tty.press(ESC).see("stopped");
+    tty.press(TAB)
+        .see("Ctrl-r runs")
+        .press("\x15SELECT 41 + 1 AS n");
+    tty.press(CTRL_R).see("42");
+    tty.press("q").see("Incidents").press("q").leaves();
 }
 
 #[test]
