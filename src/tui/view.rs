@@ -180,7 +180,15 @@ fn status(app: &App, frame: &mut Frame<'_>, area: Rect) {
 
 fn left_status(app: &App) -> String {
     match app.screen() {
-        Screen::Tab(Tab::Events | Tab::Timeline | Tab::Facets) => chips(app, &app.chips),
+        Screen::Tab(Tab::Events) => {
+            let what = what(&app.chips);
+            format!(
+                "{} {what}{}",
+                events::position(app),
+                labels(app, &app.chips)
+            )
+        }
+        Screen::Tab(Tab::Timeline | Tab::Facets) => chips(app, &app.chips),
         Screen::Tab(Tab::Findings) => findings::status(app),
         Screen::FindingFacets => findings::how_many(app),
         Screen::Tab(_) | Screen::Page(_) | Screen::Form(_) => String::new(),
@@ -188,12 +196,17 @@ fn left_status(app: &App) -> String {
     }
 }
 
-/// Returns the filters in one line.
-fn chips(app: &App, chips: &Chips) -> String {
-    let what = match chips.rows {
+/// Returns what rows are.
+fn what(chips: &Chips) -> &'static str {
+    match chips.rows {
         Rows::Requests => "requests",
         Rows::Events => "events",
-    };
+    }
+}
+
+/// Returns the filters in one line.
+fn chips(app: &App, chips: &Chips) -> String {
+    let what = what(chips);
     if chips.chips.is_empty() {
         return format!("all {what}");
     }

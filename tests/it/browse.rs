@@ -109,7 +109,7 @@ fn a_log_can_be_browsed_while_it_is_read() {
     });
     tty.see("A credential used").see("rows on disk");
     tty.press("4")
-        .see("all requests")
+        .see(" requests ")
         .see(" kubernetes-admin create ");
     // The cursor goes to the verb, and only its value stays.
     tty.press("lll");
@@ -162,7 +162,7 @@ fn standard_input_is_data_and_keys_come_from_the_terminal() {
         let mut tty = sh(&format!("cat {SMALL} | {PROGRAM} browse {memory} -"));
         tty.done();
         tty.press("4")
-            .see("all requests")
+            .see(" requests ")
             .see("11-22 04:55:27Z  200 ");
         tty.press("v").see("auditID: ");
         tty.press("q").miss("auditID: ");
@@ -292,7 +292,7 @@ fn every_view_can_be_reached_and_left() {
     // Events: search, filters, JSON, timeline.
     let first = "11-22 04:55:55Z  201 kubernetes-admin create ";
     tty.press("4")
-        .see("all requests")
+        .see(" requests ")
         .see(first)
         .press("/shortlived")
         .press(ENTER);
@@ -307,13 +307,13 @@ fn every_view_can_be_reached_and_left() {
         .see("[verb = create]")
         .miss(" get ");
     tty.press(BACKSPACE)
-        .see("all requests")
+        .see(" requests ")
         .see(" get ")
         .press("g-")
         .see("[verb ≠ create]");
     tty.miss(first)
         .press(BACKSPACE)
-        .see("all requests")
+        .see(" requests ")
         .press_until("g", first);
     tty.press("v")
         .see("auditID: ")
@@ -339,7 +339,7 @@ fn every_view_can_be_reached_and_left() {
         .press("F")
         .see("distinct)")
         .press("4")
-        .see("all requests");
+        .see(" requests ");
     tty.press("3")
         .see("█ served")
         .press("llllll ")
@@ -347,7 +347,7 @@ fn every_view_can_be_reached_and_left() {
     tty.press("llllll ").see("requests [2026-11-22");
     tty.press("4").see("requests [2026-11-22").miss(first);
     tty.press(BACKSPACE)
-        .see("all requests")
+        .see(" requests ")
         .press_until("g", first);
 
     // What an investigator adds.
@@ -864,7 +864,7 @@ fn leaving_before_the_end_leaves_no_events_in_the_case() {
     ));
     tty.done().press("0").see("not kept in the case");
     tty.press("4")
-        .see("all requests")
+        .see(" requests ")
         .see("11-22 04:55:27Z  200 ")
         .press("v")
         .see("auditID: ");

@@ -216,6 +216,24 @@ fn an_empty_timeline_says_why() {
     play.hides("passes the filters");
 }
 
+/// Days of two years looked as if they were of one.
+#[test]
+fn days_of_several_years_have_their_year() {
+    let event = |year: &str| {
+        format!(
+            r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"{year}","stage":"ResponseComplete","requestURI":"/version","verb":"get","user":{{"username":"eve"}},"sourceIPs":["10.0.0.1"],"responseStatus":{{"metadata":{{}},"code":200}},"requestReceivedTimestamp":"{year}.000000Z","stageTimestamp":"{year}.000000Z"}}"#
+        )
+    };
+    let log = [event("2025-12-31T23:59:58"), event("2026-01-01T00:00:01")].join("\n");
+    let mut play = Play::new(&Log::text(&log), 80, 24);
+    play.keys("4");
+    play.shows("2025-12-31 23:59:58Z");
+    play.shows("2026-01-01 00:00:01Z");
+    play.shows("1 of 2 requests");
+    play.keys("G");
+    play.shows("2 of 2 requests");
+}
+
 /// Scrolling on at the end was counted, and as many keys back did nothing.
 #[test]
 fn help_scrolls_back_from_its_end_at_once() {

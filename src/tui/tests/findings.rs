@@ -152,7 +152,7 @@ fn filters_of_findings_are_listed_and_are_not_those_of_events() {
     play.keys("fD<Esc>");
     assert_eq!(play.app.findings.shown.len(), all);
     play.keys("2Fl+4");
-    play.shows("all requests");
+    play.shows("of 151 requests  ");
     play.keys("lll+2");
     assert_eq!(play.app.findings.chips.chips.len(), 1);
     play.keys("4<Back>2");

@@ -29,6 +29,13 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
     }
 }
 
+/// Returns which of how many rows has the cursor.
+pub fn position(app: &App) -> String {
+    let rows = app.events.rows.len();
+    let here = (app.events.grid.row + 1).min(rows);
+    format!("{here} of {rows}")
+}
+
 /// Says why there is no row.
 fn nothing(app: &App) -> String {
     if app.events.is_busy {

@@ -28,7 +28,7 @@ fn what_came_through_a_pipe_is_shown_while_it_is_open() {
         .see("findings so far")
         .see("A credential used");
     tty.press("4")
-        .see("all requests")
+        .see(" requests ")
         .see(" kubernetes-admin create ");
     tty.press("v").see("auditID: ").press("v").miss("auditID: ");
 
