@@ -672,7 +672,7 @@ fn without_a_log_there_is_nothing_to_browse() {
     tty.see("error: cannot read `no-such.log`");
     assert_eq!(tty.ended(LEAVING), 4);
     assert!(!tty.is_raw());
-    browse(&["no-such.log", SMALL]).done().see("no-such.log");
+    browse(&["no-such.log", SMALL]).done().see("Incidents");
 }
 
 /// The result of the query found nobody to receive it, and the program was aborted.
