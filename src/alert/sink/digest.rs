@@ -86,7 +86,7 @@ pub(super) fn title(alert: &Alert) -> String {
 /// Returns the facts of an alert, label and text, in the order people ask for them.
 pub(super) fn facts(alert: &Alert) -> Vec<(&'static str, String)> {
     let finding = &alert.finding;
-    let some = |text: &Option<String>| words(text.as_deref(), MAX_CHARS);
+    let word = |text: &Option<String>| words(text.as_deref(), MAX_CHARS);
     let list = |texts: &[String]| {
         let shown: Vec<String> = texts
             .iter()
@@ -114,19 +114,19 @@ pub(super) fn facts(alert: &Alert) -> Vec<(&'static str, String)> {
         .map(|text| plain(text, 100))
         .collect();
     let is_over = alert.event == Event::Resolve;
-    let proof = |evidence: &Evidence| {
+    let place = |evidence: &Evidence| {
         let file = plain(&evidence.file, MAX_CHARS);
         let audit_id = plain(&evidence.audit_id, 64);
         format!("{file}:{}, audit ID {audit_id}", evidence.line)
     };
-    let proof = finding.evidence.first().filter(|_| !is_over).map(proof);
+    let proof = finding.evidence.first().filter(|_| !is_over).map(place);
     let when = match [finding.first_seen, finding.last_seen].map(to_the_second) {
-        [first, last] if first == last => first,
-        [first, last] => format!("{first} to {last}"),
+        [from, to] if from == to => from,
+        [from, to] => format!("{from} to {to}"),
     };
     let mut facts = vec![
         ("what", plain(&finding.summary, MAX_CHARS)),
-        ("who", some(&finding.actor.username)),
+        ("who", word(&finding.actor.username)),
         ("from", list(&finding.source.ips)),
         ("with", list(&finding.source.user_agents)),
         ("to", object.join("/")),

@@ -48,7 +48,9 @@ impl NodeAbroad {
                 continue;
             }
             let mut sum = Sum::default();
-            abroad.iter().for_each(|used| sum.add(used));
+            for used in &abroad {
+                sum.add(used);
+            }
             let tally = sum.tally(context);
             let addresses = |uses: &[&Use]| {
                 let mut addresses: Vec<String> = uses
