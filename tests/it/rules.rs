@@ -298,10 +298,7 @@ fn coverage_says_what_a_log_cannot_feed() {
         verdict(&bare, "anonymous-resource-allowed"),
         "can_fire null"
     );
-    assert_eq!(
-        verdict(&bare, "masters-certificate-requested"),
-        "no_events [certificatesigningrequests (create)]"
-    );
+    assert_eq!(verdict(&bare, "pod-log-read"), "no_events [pods/log (get)]");
     let full = coverage("tests/logs/v1.36-full-anonymous.log.zst");
     assert_eq!(verdict(&full, "anonymous-granted"), "can_fire null");
     let (out, _) = run(
