@@ -274,3 +274,19 @@ fn a_token_of_a_superuser_is_a_rise_for_whoever_is_none() {
     with("cluster-admin", "cluster-admin").says_nothing_of("superuser-token-minted");
     with("edit", "view").says_nothing_of("superuser-token-minted");
 }
+
+#[test]
+fn nodes_that_change_their_endpoint_together_are_not_stolen() {
+    let mut story = Story::default();
+    for (name, home, abroad) in [
+        ("system:node:n1", "10.0.3.1", "198.51.100.77"),
+        ("system:node:n2", "10.0.3.2", "198.51.100.78"),
+    ] {
+        for (millis, ip) in [(0, home), (10_000, abroad)] {
+            let user = json!({"username": name, "groups": ["system:nodes"]});
+            let agent = "kubelet/v1.36.2";
+            story.request(millis, &Client { user, ip, agent }, "get", PODS, 200);
+        }
+    }
+    story.raises("node-from-internet", Severity::Low);
+}

@@ -9,7 +9,7 @@ use super::address::is_public;
 use super::custody::Sum;
 use super::{Context, Draft, counted, listed};
 use crate::credential::{Ledger, Use};
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 use crate::rules::RuleMeta;
 
 /// The analytic.
@@ -34,6 +34,7 @@ impl NodeAbroad {
                 nodes.entry(name).or_default().extend(&entry.uses);
             }
         }
+        let n_nodes = nodes.len();
         let mut findings = Vec::new();
         for (name, uses) in nodes {
             let is_abroad = |used: &&&Use| is_public(vocabulary.text(used.peer));
@@ -75,6 +76,14 @@ impl NodeAbroad {
             let mut finding = sum.finish(draft, vocabulary);
             finding.actor.username = Some(name.to_owned());
             findings.push(finding);
+        }
+        if findings.len() > 1 && findings.len() * 2 >= n_nodes {
+            for finding in &mut findings {
+                finding.severity = Severity::Low;
+                finding.why.push(
+                    "so did other nodes, most of all: the endpoint may have changed".to_owned(),
+                );
+            }
         }
         findings
     }
