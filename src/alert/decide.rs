@@ -3,7 +3,8 @@
 //! Comes in: the findings as of now, and what earlier runs decided. Goes out: one decision per finding that is new, is not
 //! what it was, or is over. A finding is new once. It is told again when its severity has risen, when it comes from the
 //! internet for the first time, when it counts ten times as many requests as when it was told last, or when it has grown and
-//! `renotify_after` has passed; and it is over when the log has gone on for `resolve_after` without it. What a first run took for the everyday is told when it gets worse.
+//! `renotify_after` has passed; and it is over when the log has gone on for `resolve_after` without it. What a first run
+//! took for the everyday is told when it gets worse.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -74,13 +74,7 @@ impl Members {
 
     /// Returns which elements meet the conditions, and what they meet them by: path and standing, test by test.
     pub(super) fn meeting(&self, values: &Values<'_>) -> Vec<(usize, Vec<(String, String)>)> {
-        let texts = texts(values);
-        let members = match values {
-            Values::Found(found) => elements(found).collect(),
-            _ => texts.iter().collect::<Vec<_>>(),
-        };
-        let members = members.into_iter().enumerate();
-        let told = members.filter_map(|(at, member)| {
+        let told = each(values, |at, member| {
             let mut holds = |test: &MemberTest| test.matches(member);
             if !self.body.holds(&mut holds) {
                 return None;
@@ -92,22 +86,15 @@ impl Members {
                 met.iter().flat_map(|test| test.standing(member)).collect(),
             ))
         });
-        told.collect()
+        told.into_iter().flatten().collect()
     }
 
     /// Says of each element whether it meets the conditions; what is secret is not told.
     pub(super) fn trace(&self, values: &Values<'_>, is_secret: bool) -> Vec<Trace> {
-        let texts = texts(values);
-        let members: Vec<&Json<'_>> = match values {
-            Values::Found(found) => elements(found).collect(),
-            _ => texts.iter().collect(),
-        };
-        let members = (0..).zip(members);
-        let traces = members.map(|(at, member): (usize, _)| {
+        each(values, |at, member| {
             let trace = Trace::of_tree(&self.body, &mut |test| test.trace(member, is_secret));
             Trace::group(trace.is_met, format!("element {at}"), vec![trace])
-        });
-        traces.collect()
+        })
     }
 
     fn holds<'v>(&self, mut members: impl Iterator<Item = &'v Json<'v>>) -> bool {
@@ -117,6 +104,21 @@ impl Members {
             ArrayQuantifier::None => !members.any(meets),
             ArrayQuantifier::AllOrEmpty => members.all(meets),
             ArrayQuantifier::All => members.next().is_some_and(&mut meets) && members.all(meets),
+        }
+    }
+}
+
+/// Returns what `told` says of each element of a field, with its place.
+fn each<T>(values: &Values<'_>, mut told: impl FnMut(usize, &Json<'_>) -> T) -> Vec<T> {
+    match values {
+        Values::Found(found) => {
+            let elements = elements(found).enumerate();
+            elements.map(|(at, member)| told(at, member)).collect()
+        }
+        values => {
+            let texts = texts(values);
+            let elements = texts.iter().enumerate();
+            elements.map(|(at, member)| told(at, member)).collect()
         }
     }
 }

@@ -438,6 +438,11 @@ impl Request<'_> {
         is_final(self.stage, self.code)
     }
 
+    /// Returns when it began: received, however little the log tells of that.
+    pub fn began(&self) -> i64 {
+        self.received.min(self.ts)
+    }
+
     /// Returns whether the server did what it was asked.
     pub fn succeeded(&self) -> bool {
         is_success(self.code)

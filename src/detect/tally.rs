@@ -91,8 +91,8 @@ const N_CODES: usize = Of::Reason as usize + 1;
 pub struct Trace {
     /// Stage time.
     pub ts: i64,
-    /// When the request was received.
-    received: i64,
+    /// When the request began.
+    began: i64,
     code: u32,
     /// By [`Of`].
     codes: [u32; N_CODES],
@@ -117,7 +117,7 @@ impl Trace {
     pub fn of(request: &Request<'_>) -> Self {
         Self {
             ts: request.ts,
-            received: request.received,
+            began: request.began(),
             code: request.code,
             codes: *request.tallied(),
             name: request.name().into(),
@@ -191,7 +191,7 @@ impl Tally {
 
     /// Adds one request.
     pub fn add(&mut self, request: &Request<'_>, vocabulary: &Vocabulary, evidence_limit: usize) {
-        self.count(request.received, request.ts, request.code);
+        self.count(request.began(), request.ts, request.code);
         if self.evidence.len() < evidence_limit {
             self.evidence.push(request.evidence(vocabulary));
         }
@@ -211,7 +211,7 @@ impl Tally {
 
     /// Adds one request by what was kept of it.
     pub fn add_trace(&mut self, trace: Trace, vocabulary: &Vocabulary, evidence_limit: usize) {
-        self.count(trace.received, trace.ts, trace.code);
+        self.count(trace.began, trace.ts, trace.code);
         if self.evidence.len() < evidence_limit {
             self.evidence.push(trace.evidence(vocabulary));
         }
@@ -222,8 +222,8 @@ impl Tally {
         }
     }
 
-    fn count(&mut self, received: i64, ts: i64, code: u32) {
-        self.began = self.began.min(received.min(ts));
+    fn count(&mut self, began: i64, ts: i64, code: u32) {
+        self.began = self.began.min(began);
         self.first = self.first.min(ts);
         self.last = self.last.max(ts);
         self.count += 1;
@@ -454,7 +454,7 @@ impl Sessions {
         vocabulary: &Vocabulary,
         limit: usize,
     ) -> &mut Tally {
-        let began = request.received.min(request.ts);
+        let began = request.began();
         let at = self
             .0
             .partition_point(|session| session.began - gap_us <= request.ts);

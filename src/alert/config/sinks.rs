@@ -75,7 +75,7 @@ pub(super) fn read(
         }
         let line = section.problems.position(section.place.start).0;
         let is_default = section.is_missing("min_severity");
-        let says_resolved = !section.is_missing("send_resolved");
+        let is_silent_on_resolved = section.is_missing("send_resolved");
         let mut policy = read_policy(&mut section, kind);
         let settings = read_kind(&mut section, kind, base, ends_after);
         section.finish();
@@ -85,11 +85,13 @@ pub(super) fn read(
                 format: Format::Text
             })
         );
+        // cron mails it.
         if is_default && is_for_people {
-            // cron mails it.
             policy.min_severity = Severity::Low;
         }
-        policy.send_resolved &= says_resolved || !is_for_people;
+        if is_silent_on_resolved && is_for_people {
+            policy.send_resolved = false;
+        }
         sinks.extend(settings.map(|kind| SinkConfig {
             name,
             line,

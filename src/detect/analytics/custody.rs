@@ -155,6 +155,18 @@ impl Custody {
     }
 }
 
+/// Returns the texts of codes, each once, sorted.
+pub(super) fn distinct(
+    codes: impl IntoIterator<Item = u32>,
+    vocabulary: &Vocabulary,
+) -> Vec<String> {
+    let codes = codes.into_iter();
+    let mut texts: Vec<String> = codes.map(|code| vocabulary.text(code).to_owned()).collect();
+    texts.sort_unstable();
+    texts.dedup();
+    texts
+}
+
 /// A sum over uses and single requests: the facts of an inventory.
 #[derive(Default)]
 pub(super) struct Sum<'a> {
@@ -203,13 +215,8 @@ impl<'a> Sum<'a> {
     /// Returns the finding: its evidence is one request of each use.
     pub(super) fn finish(&self, draft: Draft<'_>, vocabulary: &Vocabulary) -> Finding {
         let texts = |codes: &[u32]| {
-            let known = codes.iter().filter(|&&code| code != NULL);
-            let mut texts: Vec<String> = known
-                .map(|&code| vocabulary.text(code).to_owned())
-                .collect();
-            texts.sort_unstable();
-            texts.dedup();
-            texts
+            let known = codes.iter().copied().filter(|&code| code != NULL);
+            distinct(known, vocabulary)
         };
         let mut finding = draft.finish(vocabulary);
         finding.evidence_total = self.sightings.len() as u64;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::custody::Sum;
+use super::custody::{Sum, distinct};
 use super::{Context, Draft, counted, listed};
 use crate::credential::{Ledger, Use};
 use crate::finding::Finding;
@@ -69,15 +69,8 @@ impl MixedUse {
             people.iter().chain(machines).for_each(|used| sum.add(used));
             let tally = sum.tally(context);
             let mut draft = Draft::new(&self.meta, vec![(*name).to_owned()], &tally);
-            let agents = |uses: &[&Use]| {
-                let mut agents: Vec<String> = uses
-                    .iter()
-                    .map(|used| vocabulary.text(used.agent).to_owned())
-                    .collect();
-                agents.sort_unstable();
-                agents.dedup();
-                listed(&agents)
-            };
+            let agents =
+                |uses: &[&Use]| listed(&distinct(uses.iter().map(|used| used.agent), vocabulary));
             draft.summary = format!(
                 "`{name}` serves people ({}) and machines ({}) at the same time",
                 counted(count(people), "request"),

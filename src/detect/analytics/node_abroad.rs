@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::address::is_public;
-use super::custody::Sum;
+use super::custody::{Sum, distinct};
 use super::{Context, Draft, counted, listed};
 use crate::credential::{Ledger, Use};
 use crate::finding::{Finding, Severity};
@@ -53,15 +53,8 @@ impl NodeAbroad {
                 sum.add(used);
             }
             let tally = sum.tally(context);
-            let addresses = |uses: &[&Use]| {
-                let mut addresses: Vec<String> = uses
-                    .iter()
-                    .map(|used| vocabulary.text(used.peer).to_owned())
-                    .collect();
-                addresses.sort_unstable();
-                addresses.dedup();
-                listed(&addresses)
-            };
+            let addresses =
+                |uses: &[&Use]| listed(&distinct(uses.iter().map(|used| used.peer), vocabulary));
             let mut draft = Draft::new(&self.meta, vec![name.to_owned()], &tally);
             draft.summary = format!(
                 "`{name}` is at home at {}, and {} came from {} of the internet",

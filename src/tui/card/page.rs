@@ -10,20 +10,21 @@ use crate::tui::pivot::{Listing, Pivot};
 
 /// Appends how many entries were left out of a list of `total`, of which `shown` were shown at most.
 pub(super) fn more(document: &mut Document, total: usize, shown: usize) {
-    if let Some(rest) = total.checked_sub(shown).filter(|&rest| rest > 0) {
-        let text = format!("+{rest} more");
-        document
-            .lines
-            .push(Line::new([Part::new(&text, Look::Dim)]).indented(2));
+    if let Some(text) = left_out(total, shown) {
+        note(document, &text);
     }
 }
 
 /// Appends the same as a link to all of them.
 pub(super) fn more_in(document: &mut Document, total: usize, shown: usize, listing: Listing) {
-    if let Some(rest) = total.checked_sub(shown).filter(|&rest| rest > 0) {
-        let text = format!("+{rest} more");
+    if let Some(text) = left_out(total, shown) {
         item(document, [Part::link(&text, Pivot::All(listing))]);
     }
+}
+
+fn left_out(total: usize, shown: usize) -> Option<String> {
+    let rest = total.checked_sub(shown).filter(|&rest| rest > 0)?;
+    Some(format!("+{rest} more"))
 }
 
 /// Appends a line to a section.
