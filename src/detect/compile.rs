@@ -24,6 +24,7 @@ use super::summary::{Quote, quotes_of};
 use super::tree::{Tree, UnknownDetection};
 use super::value::Values;
 use super::view;
+use super::workload::{self, COMMAND_LINE};
 use crate::frame::Column;
 use crate::rules::{Rule, RuleBody, RuleError, RuleMeta, RuleSet};
 
@@ -197,6 +198,9 @@ impl CompiledRules {
         }
         for field in quotes.iter().flatten().flatten() {
             field.keep(&mut keys);
+        }
+        if keys.keeps(COMMAND_LINE) {
+            workload::keep(&mut keys);
         }
         for leaf in &mut leaves {
             leaf.last_keys = leaf.last_keys_in(&keys);

@@ -11,6 +11,7 @@ use crate::rules::words::closest;
 use super::json::Keys;
 use super::path::{Path, PathError, Paths};
 use super::view::Derived;
+use super::workload::{self, CONTAINERS, POD_SPECS};
 
 /// Where a field is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -96,16 +97,6 @@ const ALIASES: &[(&str, Column)] = &[
         Column::AuthzReason,
     ),
 ];
-
-/// Where Pods are described: in a Pod, in what makes Pods, in a `CronJob`.
-const POD_SPECS: [&str; 3] = [
-    "spec",
-    "spec.template.spec",
-    "spec.jobTemplate.spec.template.spec",
-];
-
-/// The lists of containers of a Pod.
-const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
 
 /// Fields of `audit.k8s.io/v1` `Event` (and `v1beta1`) that are in no column.
 const WHOLE: &[&str] = &[
@@ -206,6 +197,10 @@ impl Field {
         match self {
             Self::Body(Region::Subjects, _) => Some("subjects"),
             Self::Body(Region::Csr, _) => Some("request"),
+            Self::Body(Region::Object, paths) if paths.iter().any(workload::is_command_line) => {
+                let is_of_container = paths.iter().all(workload::is_of_container);
+                is_of_container.then_some(workload::CONTAINERS_MARK)
+            }
             Self::Body(_, paths) => {
                 let mut keys = paths.iter().map(Path::last_key);
                 let key = keys.next().flatten()?;

@@ -53,6 +53,12 @@ impl<'a> Members<'a> {
         entries.find_map(|(name, value)| (name == key).then_some(value))
     }
 
+    /// Returns the value of `key` to be changed.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Json<'a>> {
+        let mut entries = self.entries.iter_mut();
+        entries.find_map(|(name, value)| (name == key).then_some(value))
+    }
+
     /// Returns the value of `key`, which is null if there was none.
     pub fn entry(&mut self, key: Cow<'a, str>) -> &mut Json<'a> {
         let at = self.entries.iter().position(|(name, _)| *name == key);
@@ -193,6 +199,14 @@ impl<'a> Json<'a> {
     pub fn get(&self, key: &str) -> Option<&Self> {
         match self {
             Self::Object(members) => members.get(key),
+            _ => None,
+        }
+    }
+
+    /// Returns the member of that key to be changed, if it is an object with one.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Self> {
+        match self {
+            Self::Object(members) => members.get_mut(key),
             _ => None,
         }
     }

@@ -56,6 +56,7 @@ pub mod tree;
 pub mod value;
 pub mod view;
 pub mod watch;
+mod workload;
 
 pub use compile::{CompileError, CompiledRules};
 pub use evaluate::{Hit, Hits};

@@ -16,6 +16,7 @@ use super::json::{Json, Keys, Members};
 use super::rbac::Grant;
 use super::row::column_values;
 use super::value::{Number, Scalar, Values};
+use super::workload::{self, COMMAND_LINE};
 use crate::frame::derived::is_uuid;
 use crate::frame::vocabulary::{known, parse_list};
 use crate::frame::{Column, EventFrame};
@@ -262,14 +263,18 @@ pub fn object<'a>(verb: &str, request: &'a str, response: &'a str, keys: &Keys) 
         let is_status = answer.get("kind").and_then(Json::as_text) == Some("Status");
         (matches!(answer, Json::Object(_)) && !is_status).then_some(answer)
     };
-    match verb {
+    let mut object = match verb {
         "patch" => match Json::parse(request, keys) {
             Json::List(operations) => patched(&operations, &answer().unwrap_or_default(), keys),
             patch => patch,
         },
         "create" | "update" => answer().unwrap_or_else(|| Json::parse(request, keys)),
         _ => Json::Null,
+    };
+    if keys.keeps(COMMAND_LINE) {
+        workload::add_command_lines(&mut object);
     }
+    object
 }
 
 /// Operations of a patch that are followed: the API server takes no more (kubernetes/apiserver
