@@ -57,6 +57,11 @@ pub fn redact_command(argv: &[String]) -> String {
 ///
 /// A flag and its value are two of them, as in [`redact_command`].
 pub fn redact_arguments(argv: &[String]) -> Vec<String> {
+    if let [word] = argv
+        && is_plain_word(word)
+    {
+        return vec![redact(word).into_owned()];
+    }
     let redacted = redact_query(argv);
     // What spans arguments, as a key in PEM may, took some of them with it.
     if redacted.len() != argv.len() {
@@ -73,6 +78,13 @@ pub fn is_telling(name: &str) -> bool {
     static NAME: LazyLock<Regex> =
         LazyLock::new(|| pattern(concat!("(?i)^[a-z0-9_.-]*", telling!(), "$")));
     NAME.is_match(name)
+}
+
+/// Returns whether an argument is one word that sets nothing: a secret in it has a shape of its own, and is none by what stands
+/// before it.
+fn is_plain_word(argument: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:".contains(&byte);
+    argument.bytes().all(is_plain)
 }
 
 fn redact_query(argv: &[String]) -> Vec<String> {

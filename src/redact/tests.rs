@@ -186,3 +186,20 @@ fn harmless_text_is_kept() {
     check("kubectl/v1.31.0 (linux/amd64) kubernetes/9edcffc");
     check("/api/v1/namespaces/ci/serviceaccounts/builder/token?timeout=30s");
 }
+
+#[test]
+fn one_word_is_redacted_as_a_command_of_one_word() {
+    for word in [
+        "get",
+        "kube-system",
+        "abcdef.0123456789abcdef",
+        "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln",
+        "https://user:hunter2@db.example.com/x",
+        "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0t",
+        "AKIAIOSFODNN7EXAMPLE",
+        "",
+    ] {
+        let argv = [word.to_owned()];
+        assert_eq!(redact_arguments(&argv), [redact_command(&argv)], "{word}");
+    }
+}
