@@ -1,7 +1,7 @@
 //! Stories of how credentials are made, held and used up.
 
 use kubescry::finding::Severity;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::stories::{Client, PODS, SECRETS, Story, nobody, person, pod};
 
@@ -273,6 +273,62 @@ fn a_token_of_a_superuser_is_a_rise_for_whoever_is_none() {
     assert_eq!(found.actor.username.as_deref(), Some("dev"));
     with("cluster-admin", "cluster-admin").says_nothing_of("superuser-token-minted");
     with("edit", "view").says_nothing_of("superuser-token-minted");
+}
+
+#[test]
+fn a_pod_of_a_superuser_is_a_rise_for_whoever_is_none() {
+    let reason = |of: &str| {
+        let reason = format!(
+            "RBAC: allowed by ClusterRoleBinding \"x\" of ClusterRole \"{of}\" to User \"y\""
+        );
+        json!({"authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": reason})
+    };
+    let named = json!({"serviceAccountName": "web", "containers": []});
+    let with = |writer: &Client, rights: &str, verb: &str, code: u16, body: Value| {
+        let mut story = Story::default();
+        let web = pod("web", "web-1", "10.1.0.7");
+        story.request(0, &web, "list", SECRETS, 200)["annotations"] = reason("cluster-admin");
+        story.request(1_000, writer, "list", PODS, 200)["annotations"] = reason(rights);
+        let jobs = "/apis/batch/v1/namespaces/prod/jobs/backup";
+        let event = story.request(2_000, writer, verb, jobs, code);
+        event["level"] = json!("Request");
+        event["objectRef"] = json!({"resource": "jobs", "namespace": "prod", "name": "backup"});
+        event["requestObject"] = body;
+        story
+    };
+    let job = |spec: &Value| json!({"kind": "Job", "spec": {"template": {"spec": spec}}});
+    let dev = person("dev", "10.9.0.1");
+    let found = with(&dev, "edit", "create", 201, job(&named))
+        .raises("pod-runs-as-superuser", Severity::Medium);
+    assert_eq!(found.actor.username.as_deref(), Some("dev"));
+    assert!(
+        found.summary.contains("system:serviceaccount:prod:web"),
+        "{}",
+        found.summary
+    );
+    let patch =
+        json!([{"op": "add", "path": "/spec/template/spec/serviceAccountName", "value": "web"}]);
+    with(&dev, "edit", "patch", 200, patch).raises("pod-runs-as-superuser", Severity::Medium);
+
+    let hand = Client {
+        agent: "kubectl/v1.36.2",
+        ..pod("app", "app-1", "10.1.0.8")
+    };
+    with(&hand, "edit", "create", 201, job(&named))
+        .raises("pod-runs-as-superuser", Severity::Medium);
+
+    let other = json!({"serviceAccountName": "app", "containers": []});
+    let pipeline = pod("app", "app-1", "10.1.0.8");
+    for (writer, rights, verb, code, spec) in [
+        (&dev, "cluster-admin", "create", 201, &named),
+        (&dev, "edit", "create", 403, &named),
+        (&dev, "edit", "create", 201, &other),
+        (&dev, "edit", "create", 201, &json!({"containers": []})),
+        (&dev, "edit", "patch", 200, &named),
+        (&pipeline, "edit", "create", 201, &named),
+    ] {
+        with(writer, rights, verb, code, job(spec)).says_nothing_of("pod-runs-as-superuser");
+    }
 }
 
 #[test]

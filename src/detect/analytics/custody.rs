@@ -13,6 +13,7 @@ use super::mixed_use::MixedUse;
 use super::node_abroad::NodeAbroad;
 use super::old_uid::OldUid;
 use super::secret_token::SecretToken;
+use super::superuser_pod::SuperuserPod;
 use super::{Context, Draft};
 use crate::credential::{Deaths, Ledger, Use};
 use crate::detect::fold::Folded;
@@ -35,11 +36,12 @@ pub struct Custody {
     method: Method,
     mixed_use: MixedUse,
     node_abroad: NodeAbroad,
+    superuser_pod: SuperuserPod,
 }
 
 remembers!(
     Custody: [],
-    parts [minted, concurrency, old_uid, secret_token, certificate],
+    parts [minted, concurrency, old_uid, secret_token, certificate, superuser_pod],
     anew [method, mixed_use, node_abroad]
 );
 
@@ -76,6 +78,7 @@ impl Custody {
             method: Method::new(analytic("authentication-methods")?)?,
             mixed_use: MixedUse::new(analytic("mixed-use")?)?,
             node_abroad: NodeAbroad::new(meta("node-from-internet")?),
+            superuser_pod: SuperuserPod::new(analytic("pod-runs-as-superuser")?)?,
         })
     }
 
@@ -84,6 +87,7 @@ impl Custody {
         self.minted.forget(before);
         self.concurrency.forget(before);
         self.old_uid.forget(before);
+        self.superuser_pod.forget(before);
     }
 
     /// Returns the credentials that findings may speak of.
@@ -116,7 +120,7 @@ impl Custody {
                 self.certificate
                     .observe(request, bodies, context.vocabulary);
             }
-            _ => {}
+            _ => self.superuser_pod.observe(folded, context),
         }
         if request.authenticated() {
             self.minted.observe_use(request, context);
@@ -145,6 +149,7 @@ impl Custody {
             .collect();
         let minted = self.minted.finish(context, ledger, &shared, &superusers);
         findings.extend(minted);
+        findings.extend(self.superuser_pod.finish(context, &superusers));
         findings.extend(self.concurrency.finish(context, ledger, &shared));
         findings.extend(self.old_uid.finish(context, deaths));
         findings.extend(self.secret_token.finish(context, ledger));

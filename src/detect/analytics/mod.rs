@@ -25,6 +25,7 @@ pub mod old_uid;
 pub mod rates;
 pub mod secret_token;
 pub mod shared_credential;
+pub mod superuser_pod;
 pub mod token_by_hand;
 pub mod token_reuse;
 pub mod unauthorized;
