@@ -8,13 +8,16 @@
 //! All formats list findings in one order: severity, worst first; then first seen; then finding id.
 
 pub mod clean;
+mod csv;
 mod ingest;
 mod json;
 mod page;
 pub mod record;
 mod rows;
 pub mod rules;
+mod sarif;
 mod table;
+mod timesketch;
 
 use std::cmp::Reverse;
 use std::io::{self, Write};
@@ -47,6 +50,12 @@ pub enum Format {
     Jsonl,
     /// For programs: one `kubescry.report/1` object with what was read, the incidents and the findings
     Json,
+    /// For spreadsheets: a row per finding, RFC 4180; a cell that a spreadsheet would run begins with a quote
+    Csv,
+    /// For pages of scanners' results: one SARIF 2.1.0 log
+    Sarif,
+    /// For timelines in Timesketch: JSON lines, where each finding begins and ends
+    Timesketch,
 }
 
 /// What to print of the findings, and how.
@@ -215,10 +224,18 @@ pub fn render(
             finding.finding_id.as_str(),
         )
     });
+    let printed = || {
+        let n_evidence = options.evidence.unwrap_or(usize::MAX);
+        let findings = chosen.iter().map(|finding| redacted(finding, n_evidence));
+        findings.collect::<Vec<_>>()
+    };
     match format {
         Format::Table => table::write(&chosen, findings, incidents, summary, options, out),
         Format::Jsonl => json::write(&chosen, options, out),
         Format::Json => json::write_report(&chosen, incidents, summary, options, out),
+        Format::Csv => csv::write(&printed(), out),
+        Format::Sarif => sarif::write(&printed(), summary, out),
+        Format::Timesketch => timesketch::write(&printed(), out),
     }
 }
 
@@ -589,7 +606,7 @@ pub(crate) mod tests {
 
     #[test]
     fn no_format_leaks_a_secret() {
-        for format in [Format::Table, Format::Jsonl, Format::Json] {
+        for &format in Format::value_variants() {
             let text = HOSTILE[11];
             let output = rendered(
                 format,

@@ -173,10 +173,15 @@ fn csv_cell(cell: &Cell) -> String {
     }
 }
 
+/// What a spreadsheet takes for the beginning of a formula, full-width forms among it.
+const FORMULA: [char; 8] = [
+    '=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+];
+
 /// Quotes a text where RFC 4180 asks for it; one that a spreadsheet would run gets a quote in front.
 fn csv_text(text: &str) -> String {
     let text = safe(text);
-    let is_formula = text.starts_with(['=', '+', '-', '@']);
+    let is_formula = text.starts_with(FORMULA);
     let text = if is_formula {
         format!("'{text}")
     } else {
