@@ -11,6 +11,7 @@ pub mod clean;
 mod csv;
 mod ingest;
 mod json;
+pub mod ocsf;
 mod page;
 pub mod record;
 mod rows;
@@ -52,6 +53,8 @@ pub enum Format {
     Json,
     /// For spreadsheets: a row per finding, RFC 4180; a cell that a spreadsheet would run begins with a quote
     Csv,
+    /// For lakes and SIEMs: an OCSF 1.8.0 Detection Finding per line
+    Ocsf,
     /// For pages of scanners' results: one SARIF 2.1.0 log
     Sarif,
     /// For timelines in Timesketch: JSON lines, where each finding begins and ends
@@ -234,6 +237,7 @@ pub fn render(
         Format::Jsonl => json::write(&chosen, options, out),
         Format::Json => json::write_report(&chosen, incidents, summary, options, out),
         Format::Csv => csv::write(&printed(), out),
+        Format::Ocsf => ocsf::write(&printed(), summary, out),
         Format::Sarif => sarif::write(&printed(), summary, out),
         Format::Timesketch => timesketch::write(&printed(), out),
     }

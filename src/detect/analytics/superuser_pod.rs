@@ -126,7 +126,7 @@ impl SuperuserPod {
             let group = vec![by.to_owned(), account.to_owned()];
             let mut draft = Draft::new(&self.meta, group, tally);
             draft.summary = format!(
-                "`{by}` wrote {} that runs as `{account}`, which may do everything in the cluster",
+                "`{by}` wrote {} under `{account}`, which may do everything in the cluster",
                 counted(tally.count, "workload"),
             );
             draft.why = vec![
