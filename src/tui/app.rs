@@ -155,7 +155,7 @@ impl Context {
 /// What is on the way back, from the tab at the bottom to what is shown.
 #[derive(Debug)]
 pub enum Screen {
-    /// A tab; its state is kept while others are shown.
+    /// A tab; its state is kept while others are shown. One above the bottom is what a page or an answer led to.
     Tab(Tab),
     /// Values of what findings have; they are kept with the findings.
     FindingFacets,
@@ -316,6 +316,21 @@ impl Events {
         self.match_ticket = Ticket::default();
         self.matches = None;
     }
+}
+
+/// The rows and the filters that stood before a page or an answer led to others.
+#[derive(Debug)]
+pub struct RowsBefore {
+    /// The filters.
+    pub chips: Chips,
+    /// The order of the rows.
+    pub order: Order,
+    /// The rows on the screen: the others are found again, and a log may have many.
+    pub rows: Arc<[Row]>,
+    /// The cursor among those.
+    pub grid: Grid,
+    /// Whether the JSON of the row was shown.
+    pub has_json: bool,
 }
 
 /// The histogram.
@@ -650,6 +665,8 @@ pub struct App {
     pub questions: Questions,
     /// What is on the way back; never empty.
     pub stack: Vec<Screen>,
+    /// What stood before, for each tab above the bottom of the stack.
+    pub rows_before: Vec<RowsBefore>,
     /// The overview.
     pub overview: Page,
     /// What is read.
@@ -734,6 +751,7 @@ impl App {
             case_folder: start.case_folder,
             questions: start.questions,
             stack: vec![Screen::Tab(Tab::Overview)],
+            rows_before: Vec::new(),
             overview: Page::default(),
             ingest: Page::default(),
             case_page: Page::default(),

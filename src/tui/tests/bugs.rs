@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::report::clean;
-use crate::tui::app::Overlay;
+use crate::tui::app::{Overlay, Screen, Tab};
 use crate::tui::document::{Document, Part};
 use crate::tui::layout::wrap;
 
@@ -423,4 +423,58 @@ fn an_answer_is_searched_by_the_worker() {
     play.release(|_| 0);
     play.shows("no match of /no such verb/");
     assert_eq!(at(&play), if lists[0] < *first { lists[0] } else { *last });
+}
+
+/// What a page led to took the page away, and Esc went to the overview: rows and filters from before were gone, too.
+#[test]
+fn back_from_what_a_page_led_to_is_what_stood_before() {
+    let mut play = Play::new(&Log::anonymous(), 120, 24);
+    play.keys("4&kubelet<Enter>rGkkk");
+    let events = play.screen();
+    play.keys(":system:anonymous<Enter>/requests<Enter>");
+    play.app.message = None;
+    let page = play.screen();
+    for keys in [
+        "<Enter>",
+        "+",
+        "<Enter>jji",
+        "<Enter>lllF",
+        "<Enter>&get<Enter>oGv<Esc>",
+    ] {
+        play.keys(keys);
+        play.shows("username = system:anonymous");
+        let is_in_values = matches!(play.app.shown_facets(), Some(facets) if facets.in_values);
+        play.keys(if is_in_values { "<Esc><Esc>" } else { "<Esc>" });
+        assert_eq!(play.screen(), page, "{keys}");
+    }
+    // One way back after the other.
+    play.keys("<Enter>:127.0.66.21<Enter>/requests<Enter><Enter>");
+    play.shows("[peer_ip = 127.0.66.21]");
+    play.keys("<Esc><Esc><Esc>");
+    assert_eq!(play.screen(), page);
+    play.keys("q");
+    assert_eq!(play.screen(), events);
+    // Who goes to a view by its number takes the filters along.
+    play.keys(":system:anonymous<Enter>/requests<Enter><Enter>5");
+    play.shows("[username = system:anonymous]");
+    play.keys("<Esc>");
+    assert!(matches!(play.app.stack[..], [Screen::Tab(Tab::Overview)]));
+}
+
+/// So did the SQL of an answer, and a value in an answer.
+#[test]
+fn back_from_what_an_answer_led_to_is_the_answer() {
+    let mut play = play();
+    play.keys(
+        "8SELECT verb, COUNT(*) AS n FROM requests GROUP BY verb ORDER BY n DESC, verb<C-r>j",
+    );
+    let answer = play.screen();
+    play.keys("<Enter>");
+    play.shows("[verb = ");
+    play.keys("<Esc>");
+    assert_eq!(play.screen(), answer);
+    play.keys("7/anonymous<Enter><Enter><C-r>");
+    let answer = play.screen();
+    play.keys("p<Esc><Esc>");
+    assert_eq!(play.screen(), answer);
 }

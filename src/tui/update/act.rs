@@ -2,7 +2,7 @@
 
 use super::super::app::{
     AnswerScreen, App, Choice, Context, FindingOrder, JsonPane, Menu, Overlay, Page, PageScreen,
-    Prompt, Purpose, Screen, Tab, editor, facet_fields,
+    Prompt, Purpose, RowsBefore, Screen, Tab, editor, facet_fields,
 };
 use super::super::aspect::Aspect;
 use super::super::cells::Cells;
@@ -260,15 +260,12 @@ fn back(app: &mut App) {
     }
     if let Some(facets) = app.shown_facets_mut().filter(|facets| facets.in_values) {
         facets.in_values = false;
-    } else if app.stack.len() > 1 {
-        app.stack.pop();
-    } else if app
-        .events
-        .json
-        .as_ref()
-        .is_some_and(|_| app.tab() == Tab::Events)
-    {
+    } else if app.events.json.is_some() && matches!(app.screen(), Screen::Tab(Tab::Events)) {
         app.events.json = None;
+    } else if app.stack.len() > 1 {
+        if let Some(Screen::Tab(_)) = app.stack.pop() {
+            restore_rows(app);
+        }
     } else if app.tab() != Tab::Overview {
         show(app, Tab::Overview);
     }
@@ -302,9 +299,55 @@ fn leave(app: &mut App, effects: &mut Vec<Effect>) {
     }));
 }
 
-/// Shows a tab.
-pub(super) fn show(app: &mut App, tab: Tab) {
+/// Shows a tab; there is no way back from it.
+fn show(app: &mut App, tab: Tab) {
     app.stack = vec![Screen::Tab(tab)];
+    app.rows_before.clear();
+}
+
+/// Shows a tab in the place of the one that is shown; what led there is still on the way back.
+fn turn_to(app: &mut App, tab: Tab) {
+    match app.stack.last_mut() {
+        Some(screen @ Screen::Tab(_)) => *screen = Screen::Tab(tab),
+        _ => show(app, tab),
+    }
+}
+
+/// Shows a tab that leads back to what is shown, and to the rows and filters of now.
+pub(super) fn lead_to(app: &mut App, tab: Tab) {
+    let App { events, chips, .. } = &*app;
+    let shown = events
+        .grid
+        .visible(events.rows.len(), usize::from(app.size.1));
+    let before = RowsBefore {
+        chips: chips.clone(),
+        order: events.order,
+        grid: Grid {
+            row: events.grid.row.saturating_sub(shown.start),
+            top: 0,
+            ..events.grid
+        },
+        rows: events.rows[shown].into(),
+        has_json: events.json.is_some(),
+    };
+    app.rows_before.push(before);
+    app.stack.push(Screen::Tab(tab));
+}
+
+/// Brings back the rows and filters that stood before the last tab was led to.
+fn restore_rows(app: &mut App) {
+    let Some(before) = app.rows_before.pop() else {
+        return;
+    };
+    let events = &mut app.events;
+    events.order = before.order;
+    events.rows = before.rows;
+    events.grid = before.grid;
+    events.seek = None;
+    events.cells = Cells::default();
+    events.json = before.has_json.then(JsonPane::default);
+    app.chips = before.chips;
+    data::stale(app);
 }
 
 /// Opens a page on something.
@@ -312,7 +355,9 @@ pub(in super::super) fn open(app: &mut App, pivot: Pivot) {
     match pivot {
         Pivot::Question(name, given) => ask::open(app, &name, &given),
         Pivot::Value(field, value) => {
-            if let Some((field, subject)) = subject(app) {
+            let subject = subject(app);
+            lead_to(app, Tab::Events);
+            if let Some((field, subject)) = subject {
                 // Numbers of the page are of all its requests: what else is filtered by waits in the list of filters.
                 app.chips.rows = Rows::Requests;
                 for chip in &mut app.chips.chips {
@@ -322,7 +367,6 @@ pub(in super::super) fn open(app: &mut App, pivot: Pivot) {
             }
             app.chips.add(Ask::Value(field, value), false);
             data::stale(app);
-            show(app, Tab::Events);
         }
         pivot => {
             let has_json = matches!(pivot, Pivot::Event(_) | Pivot::Place(_));
@@ -539,16 +583,17 @@ fn filter_by_value(app: &mut App, is_negated: bool) {
             .collect(),
         _ => vec![value],
     };
-    if let Some((field, subject)) = subject(app) {
+    let subject = subject(app);
+    if !matches!(app.screen(), Screen::Tab(Tab::Events | Tab::Facets)) {
+        lead_to(app, Tab::Events);
+    }
+    if let Some((field, subject)) = subject {
         app.chips.add(Ask::Value(field, subject), false);
     }
     for value in values {
         app.chips.add(Ask::Value(field, value), is_negated);
     }
     data::stale(app);
-    if !matches!(app.screen(), Screen::Tab(Tab::Events | Tab::Facets)) {
-        show(app, Tab::Events);
-    }
 }
 
 fn facet(app: &mut App) {
@@ -561,7 +606,7 @@ fn facet(app: &mut App) {
     if let Some(at) = at {
         app.facets.fields.row = at;
         app.facets.in_values = true;
-        show(app, Tab::Facets);
+        turn_to(app, Tab::Facets);
     } else {
         app.message = Some("this column has no facet: nearly every value is its own".to_owned());
     }
@@ -678,7 +723,7 @@ fn timeline(app: &mut App) {
             app.events.order = Order::default();
             app.events.ticket = Ticket::default();
         }
-        show(app, Tab::Events);
+        turn_to(app, Tab::Events);
         return;
     }
     if let Some(time) = time_at_cursor(app) {
@@ -692,7 +737,7 @@ fn timeline(app: &mut App) {
             timeline.ticket = Ticket::default();
         }
     }
-    show(app, Tab::Timeline);
+    turn_to(app, Tab::Timeline);
 }
 
 /// Returns when the row under the cursor was, once that is known.
@@ -794,7 +839,7 @@ pub(super) fn search(app: &mut App) {
         app.events.searches = true;
         app.message = Some("searching".to_owned());
         if app.context() == Context::Timeline {
-            show(app, Tab::Events);
+            turn_to(app, Tab::Events);
         }
     } else {
         to_next_match(app, 1);

@@ -301,7 +301,7 @@ pub(super) fn edit_in_sql(app: &mut App) {
     app.sql.editor = editor(&text);
     app.sql.editor.move_cursor(CursorMove::Bottom);
     app.sql.in_editor = true;
-    act::show(app, Tab::Sql);
+    act::lead_to(app, Tab::Sql);
 }
 
 /// Writes what is shown to a file.
