@@ -14,6 +14,7 @@ use super::chips::{Chips, SHOWN};
 use super::clock::Clock;
 use super::document::{Document, Line};
 use super::grid::{Direction, Grid};
+use super::growth::Grown;
 use super::json::Tree;
 use super::pivot::{Pivot, Place};
 use super::results::Results;
@@ -631,6 +632,8 @@ pub struct Reading {
     pub files: Vec<String>,
     /// What the case says of them: `opened from the case`, `grew by ...`.
     pub note: Option<String>,
+    /// Files that are not what was read any more.
+    pub grown: Vec<Grown>,
     /// Events when rows were last asked for.
     pub events_shown: u64,
     /// When that was, in microseconds.

@@ -7,6 +7,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use super::clock::now;
+use super::growth::{self, Watch};
 use super::results::Results;
 use super::update::{Event, News};
 use super::worker::{Desk, set};
@@ -123,12 +124,20 @@ pub struct Keep {
     pub old: Vec<PathBuf>,
 }
 
-/// Reads the log, and tells of it.
+/// Reads the log, and tells of it; then of what is written on to it, for as long as somebody listens.
 pub fn read(plan: Plan, known: &Known, desk: &Arc<Desk>, events: &Sender<Event>) {
+    if let Some(watch) = read_once(plan, known, desk, events) {
+        watch.run(growth::EVERY, events);
+    }
+}
+
+/// Reads the log, and tells of it; returns its files, unless that failed or was stopped.
+fn read_once(plan: Plan, known: &Known, desk: &Arc<Desk>, events: &Sender<Event>) -> Option<Watch> {
     let tell = |news: News| drop(events.send(Event::News(news)));
     let fail = |cause: String| {
         finish(desk, true);
         tell(News::Failed(cause));
+        None
     };
     if let Some(problem) = &known.problem {
         tell(News::Note(format!(
@@ -136,6 +145,7 @@ pub fn read(plan: Plan, known: &Known, desk: &Arc<Desk>, events: &Sender<Event>)
         )));
     }
     let discovery = discover::discover(&plan.pipeline.paths);
+    let mut watch = Watch::of(&discovery.files);
     let files: BTreeMap<String, InputFile> = discovery
         .files
         .iter()
@@ -178,7 +188,7 @@ pub fn read(plan: Plan, known: &Known, desk: &Arc<Desk>, events: &Sender<Event>)
         }
     }
     if opened == Opened::Current {
-        return;
+        return Some(watch);
     }
     let store = Store::new(
         &Vocabulary::new(),
@@ -221,6 +231,7 @@ pub fn read(plan: Plan, known: &Known, desk: &Arc<Desk>, events: &Sender<Event>)
             .take_error()
             .map(|error| format!("events are missing: {error}")),
     );
+    watch.was_read(&scan.summary);
     let results = results(scan.outcome, scan.summary);
     set(&desk.results, results.clone());
     set(&desk.store, store.clone());
@@ -242,6 +253,7 @@ pub fn read(plan: Plan, known: &Known, desk: &Arc<Desk>, events: &Sender<Event>)
         }
     }
     tell(News::Finished(results, problems));
+    (!scan.was_stopped).then_some(watch)
 }
 
 /// Returns the rules of the program.

@@ -18,6 +18,7 @@ pub mod chips;
 pub mod clock;
 pub mod document;
 pub mod grid;
+pub mod growth;
 pub mod ingest;
 pub mod json;
 pub mod keymap;

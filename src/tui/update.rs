@@ -15,6 +15,7 @@ pub(super) use act::pivot_at_cursor;
 pub(super) use notes::{of_pivot as subject_of, place as bookmark_place, purpose};
 
 use super::app::{App, Context, Screen, Tab};
+use super::growth::Grown;
 use super::keymap;
 use super::layout;
 use super::results::Results;
@@ -57,6 +58,8 @@ pub enum News {
     Finished(Results, Vec<String>),
     /// What the case says of the files.
     Note(String),
+    /// Which files are not what was read any more.
+    Grown(Vec<Grown>),
     /// What the case is to keep.
     Keep(Box<super::ingest::Keep>),
     /// It cannot go on.

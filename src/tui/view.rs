@@ -22,6 +22,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::app::{App, Context, Facets, Screen, Tab};
 use super::chips::{Chip, Chips};
+use super::growth;
 use super::keymap::{BINDINGS, Binding, Scope};
 use super::pivot::Pivot;
 use super::text::{Cut, copied, fit, fit_clean};
@@ -162,13 +163,19 @@ fn crumb(app: &App, screen: &Screen) -> String {
 
 /// What was said last, or the filters, and how reading goes.
 fn status(app: &App, frame: &mut Frame<'_>, area: Rect) {
-    let right = reading(app);
+    let mut right = reading(app);
     let width = usize::from(area.width);
-    let right_columns = clean::columns(&right).min(width);
-    let left = match &app.message {
+    let mut left = match &app.message {
         Some(message) => fit(message, width, Cut::End),
         None => left_status(app),
     };
+    // Growth is told where nothing else has to be.
+    if left.is_empty() {
+        left = growth::sentence(&app.reading.grown).unwrap_or_default();
+    } else if let Some(words) = growth::words(&app.reading.grown) {
+        right = format!("{words} {right}");
+    }
+    let right_columns = clean::columns(&right).min(width);
     let room = width.saturating_sub(right_columns + 1);
     let style = match &app.message {
         Some(_) => app.theme.look(super::document::Look::Bold),

@@ -4,7 +4,9 @@ use super::*;
 use crate::report::clean;
 use crate::tui::app::{Overlay, Screen, Tab};
 use crate::tui::document::{Document, Part};
+use crate::tui::growth::Grown;
 use crate::tui::layout::wrap;
+use crate::tui::update::{Event, News};
 
 fn play() -> Play {
     Play::new(&Log::anonymous(), 80, 24)
@@ -477,4 +479,23 @@ fn back_from_what_an_answer_led_to_is_the_answer() {
     let answer = play.screen();
     play.keys("p<Esc><Esc>");
     assert_eq!(play.screen(), answer);
+}
+
+/// A log that was written on while it was looked at looked as if it were whole.
+#[test]
+fn growth_of_a_log_is_told_where_there_is_room() {
+    let mut play = play();
+    let grown = |bytes| {
+        let name = "/var/log/kubernetes/audit.log".to_owned();
+        Event::News(News::Grown(vec![Grown { name, bytes }]))
+    };
+    play.event(grown(Some(3 << 20)));
+    play.shows("audit.log has grown by 3145 KB: open it again to read it");
+    play.keys("4");
+    play.shows("grown by 3145 KB (0) mem");
+    play.keys("0");
+    play.shows("/var/log/kubernetes/audit.log has grown by 3145 KB");
+    play.shows("leave (q) and browse the same files again");
+    play.event(grown(None));
+    play.shows("audit.log is another file now: open it again to read it");
 }

@@ -18,6 +18,7 @@ pub(super) fn news(app: &mut App, news: News, effects: &mut Vec<Effect>) {
     match news {
         News::Files(files) => app.reading.files = files,
         News::Note(note) => app.reading.note = Some(note),
+        News::Grown(grown) => app.reading.grown = grown,
         News::Keep(kept) => {
             let Keep {
                 sources,

@@ -2,6 +2,7 @@
 
 use crate::tui::app::App;
 use crate::tui::document::{Document, Look, Part};
+use crate::tui::growth::Grown;
 use crate::tui::ingest::READING_AGAIN;
 use crate::tui::pivot::{Pivot, Place};
 
@@ -41,6 +42,17 @@ pub fn document(app: &App) -> Document {
         for problem in &reading.problems {
             document.line([Part::new(problem, Look::Bad)]);
         }
+    }
+    if !reading.grown.is_empty() {
+        document.heading("Not read yet");
+        for Grown { name, bytes } in &reading.grown {
+            document.line([match bytes {
+                Some(more) => format!("{name} has grown by {}", super::bytes(*more)),
+                None => format!("{name} is another file than the one that was read"),
+            }]);
+        }
+        let text = "What is shown stays what it was. To read the rest, leave (q) and browse the same files again.";
+        document.line([Part::new(text, Look::Dim)]);
     }
     let summary = &app.results.summary;
     document.heading("Files");
