@@ -747,9 +747,16 @@ pub struct Start {
 impl App {
     /// Returns the state before anything is read.
     pub fn new(start: Start) -> Self {
+        // Whoever takes notes has to know at once that those from before are not there.
+        let aside = start.case.set_aside();
+        let message = aside.map(|_| "the case was damaged and starts empty (9)".to_owned());
+        let problems = aside.map(|aside| format!("{aside}; {}", aside.hint()));
         Self {
             results: Results::default(),
-            reading: Reading::default(),
+            reading: Reading {
+                problems: problems.into_iter().collect(),
+                ..Reading::default()
+            },
             case: start.case,
             case_folder: start.case_folder,
             questions: start.questions,
@@ -791,7 +798,7 @@ impl App {
                 completion: None,
             },
             overlay: None,
-            message: None,
+            message,
             search: None,
             tickets: Tickets::default(),
             export_ticket: Ticket::default(),

@@ -140,8 +140,8 @@ fn read_once(plan: Plan, known: &Known, desk: &Arc<Desk>, events: &Sender<Event>
         None
     };
     if let Some(problem) = &known.problem {
-        tell(News::Note(format!(
-            "the results in the case are of no use: {problem}"
+        tell(News::Damaged(format!(
+            "results in the case are damaged and made anew; notes are whole: {problem}"
         )));
     }
     let discovery = discover::discover(&plan.pipeline.paths);

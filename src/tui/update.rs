@@ -58,6 +58,8 @@ pub enum News {
     Finished(Results, Vec<String>),
     /// What the case says of the files.
     Note(String),
+    /// Something is wrong with what the case says of the files.
+    Damaged(String),
     /// Which files are not what was read any more.
     Grown(Vec<Grown>),
     /// What the case is to keep.

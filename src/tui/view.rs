@@ -26,6 +26,7 @@ use super::growth;
 use super::keymap::{BINDINGS, Binding, Scope};
 use super::pivot::Pivot;
 use super::text::{Cut, copied, fit, fit_clean};
+use crate::finding::words::counted;
 use crate::report::clean;
 use crate::store::filter::Rows;
 
@@ -243,11 +244,14 @@ fn reading(app: &App) -> String {
         super::clock::Clock::Local => "local",
     };
     let memory = memory(app);
+    let mut problems = match reading.problems.len() {
+        0 => String::new(),
+        count => format!("{} (0) ", counted(count as u64, "problem")),
+    };
+    if !app.case.is_saved() {
+        problems.insert_str(0, "not saved (9) ");
+    }
     let Some(position) = reading.position.filter(|_| !reading.is_done) else {
-        let problems = match reading.problems.len() {
-            0 => String::new(),
-            count => format!("{count} problems (0) "),
-        };
         let state = if reading.is_done { "" } else { "starting " };
         return format!("{problems}{state}{memory} {zone} ");
     };
@@ -256,7 +260,8 @@ fn reading(app: &App) -> String {
         .saturating_mul(100)
         .checked_div(position.total_bytes)
         .map_or(String::new(), |percent| format!("{}% ", percent.min(100)));
-    format!("reading {share}{} events {memory} {zone} ", position.events)
+    let events = position.events;
+    format!("{problems}reading {share}{events} events {memory} {zone} ")
 }
 
 /// What kept events take.

@@ -1,6 +1,7 @@
 //! What once went wrong.
 
 use super::*;
+use crate::case::Case;
 use crate::report::clean;
 use crate::tui::app::{Overlay, Screen, Tab};
 use crate::tui::document::{Document, Part};
@@ -498,4 +499,31 @@ fn growth_of_a_log_is_told_where_there_is_room() {
     play.shows("leave (q) and browse the same files again");
     play.event(grown(None));
     play.shows("audit.log is another file now: open it again to read it");
+}
+
+/// That a case was damaged stood in its own view only, and notes were taken on as if those from before were there.
+#[test]
+fn a_damaged_case_is_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join(crate::case::DATABASE);
+    std::fs::write(&database, "no database").unwrap();
+    let case = Case::open(folder.path()).unwrap();
+    let log = Log::anonymous();
+    let mut play = Play::with_case(&log, case, Some(folder.path().to_owned()), (80, 24));
+    play.shows("the case was damaged and starts empty (9)");
+    play.finish(&log);
+    play.keys("4");
+    play.shows("1 problem (0) mem");
+    play.keys("0");
+    play.shows("it is not a database");
+    play.event(Event::News(News::Damaged("results are damaged".to_owned())));
+    play.shows("results are damaged");
+    play.shows("2 problems (0)");
+    // What cannot be saved any more is told for as long as it is so.
+    play.hides("not saved");
+    std::fs::remove_file(&database).unwrap();
+    play.keys("2cLooks bad<Enter>j");
+    play.shows("not saved (9) 2 problems (0)");
+    play.keys("9");
+    play.shows("The last changes could not be saved");
 }

@@ -58,9 +58,19 @@ impl Play {
 
     /// Begins before anything is known of a log.
     pub(crate) fn unread(log: &Log, width: u16, height: u16) -> Self {
+        Self::with_case(log, Case::in_memory().unwrap(), None, (width, height))
+    }
+
+    /// Begins so with a case.
+    pub(crate) fn with_case(
+        log: &Log,
+        case: Case,
+        case_folder: Option<PathBuf>,
+        (width, height): (u16, u16),
+    ) -> Self {
         let app = App::new(Start {
-            case: Case::in_memory().unwrap(),
-            case_folder: None,
+            case,
+            case_folder,
             questions: QUESTIONS.clone(),
             theme: Theme::Dark,
             is_ascii: false,

@@ -18,6 +18,10 @@ pub(super) fn news(app: &mut App, news: News, effects: &mut Vec<Effect>) {
     match news {
         News::Files(files) => app.reading.files = files,
         News::Note(note) => app.reading.note = Some(note),
+        News::Damaged(problem) => {
+            app.reading.problems.push(problem.clone());
+            app.message.get_or_insert(problem);
+        }
         News::Grown(grown) => app.reading.grown = grown,
         News::Keep(kept) => {
             let Keep {

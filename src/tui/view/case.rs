@@ -23,6 +23,11 @@ pub fn document(app: &App) -> (Document, Vec<CaseLine>) {
     if let Some(aside) = case.set_aside() {
         document.line([Part::new(&format!("{aside}; {}", aside.hint()), Look::Bad)]);
     }
+    if !case.is_saved() {
+        let text = "The last changes could not be saved: they are kept until you leave, and saved with the next change \
+            that can be. x writes a report elsewhere.";
+        document.line([Part::new(text, Look::Bad)]);
+    }
     document.heading("Story");
     if case.story().is_empty() {
         document.line([Part::new(
