@@ -527,3 +527,26 @@ fn a_damaged_case_is_told_at_once() {
     play.keys("9");
     play.shows("The last changes could not be saved");
 }
+
+/// A bookmark went at one key, and with it its place in the story.
+#[test]
+fn a_bookmark_goes_only_when_that_is_confirmed() {
+    let mut play = play();
+    play.keys("4jjm9/healthz<Enter>d");
+    play.shows("Delete the bookmark?");
+    play.keys("n");
+    assert_eq!(play.app.case.bookmarks().len(), 1);
+    play.keys("dy");
+    play.shows("bookmark removed");
+    assert_eq!(play.app.case.bookmarks().len(), 0);
+    // What nobody put in order is set again by the same key.
+    play.keys("4mm");
+    assert_eq!(play.app.case.bookmarks().len(), 0);
+    play.keys("am");
+    play.shows("Delete the bookmark, and take it out of the story?");
+    play.keys("n");
+    assert_eq!(play.app.case.story().len(), 1);
+    play.keys("my");
+    play.shows("bookmark removed, also from the story");
+    assert!(play.app.case.bookmarks().is_empty() && play.app.case.story().is_empty());
+}

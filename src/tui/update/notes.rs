@@ -158,11 +158,29 @@ fn bookmark_here(app: &App) -> Option<Bookmark> {
     })
 }
 
-/// Sets or removes the bookmark of the event under the cursor.
+/// Sets or removes the bookmark of the event under the cursor; one that is in the story goes only when that is
+/// confirmed, since its place there would be gone, too.
 pub(super) fn bookmark(app: &mut App) {
     let Some(bookmark) = bookmark_here(app) else {
         return;
     };
+    let place = place(&bookmark);
+    if is_in_story(app, &place) {
+        return confirm(app, CaseLine::Bookmark(place));
+    }
+    toggle(app, bookmark);
+}
+
+/// Returns whether the bookmark of that place is in the story.
+fn is_in_story(app: &App, place: &Place) -> bool {
+    let bookmark = app.case.bookmark_at(&place.file, place.offset);
+    bookmark.is_some_and(|bookmark| {
+        let entry = StoryEntry::Bookmark(bookmark.id);
+        app.case.story().iter().any(|item| item.entry == entry)
+    })
+}
+
+fn toggle(app: &mut App, bookmark: Bookmark) {
     let toggled = keep(app, |case, _| case.toggle_bookmark(bookmark));
     if let Some(toggled) = toggled {
         app.message = Some(match toggled {
@@ -293,13 +311,23 @@ pub(super) fn shift(app: &mut App, by: i32) {
     }
 }
 
-/// Deletes what is under the cursor; what somebody wrote or put in order goes only when that is confirmed.
+/// Deletes what is under the cursor when that is confirmed.
 pub(super) fn ask_delete(app: &mut App) {
-    let (title, line) = match case_line(app) {
-        Some(line @ CaseLine::Note(_)) => ("Delete the note?", line),
-        Some(line @ CaseLine::Story(_)) => ("Take it out of the story?", line),
-        Some(line) => return delete(app, line),
-        None => return,
+    if let Some(line) = case_line(app) {
+        confirm(app, line);
+    }
+}
+
+/// Asks whether a line of the case is to go.
+fn confirm(app: &mut App, line: CaseLine) {
+    let title = match &line {
+        CaseLine::Note(_) => "Delete the note?",
+        CaseLine::Story(_) => "Take it out of the story?",
+        CaseLine::Bookmark(place) if is_in_story(app, place) => {
+            "Delete the bookmark, and take it out of the story?"
+        }
+        CaseLine::Bookmark(_) => "Delete the bookmark?",
+        CaseLine::None => return delete(app, line),
     };
     let items = [
         ('n', "keep it", Choice::Nothing),
@@ -336,8 +364,7 @@ pub(super) fn delete(app: &mut App, line: CaseLine) {
         }
         CaseLine::Bookmark(place) => {
             if let Some(bookmark) = app.case.bookmark_at(&place.file, place.offset).cloned() {
-                keep(app, |case, _| case.toggle_bookmark(bookmark));
-                app.message = Some("bookmark removed".to_owned());
+                toggle(app, bookmark);
             }
         }
         CaseLine::None => app.message = Some("nothing to delete under the cursor".to_owned()),
