@@ -26,12 +26,12 @@ pub enum Pivot {
     Question(String, Vec<(String, String)>),
     /// A value of a field that has no card of its own.
     Value(Field, String),
-    /// A list that the overview shows the beginning of.
+    /// A list that a page shows the beginning of.
     All(Listing),
 }
 
-/// A list that the overview shows the beginning of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// A list that a page shows the beginning of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Listing {
     /// Incidents.
     Incidents,
@@ -39,15 +39,18 @@ pub enum Listing {
     Loose,
     /// What lists of exclusions held back.
     HeldBack,
+    /// Credentials that were minted with that of a key.
+    MintedWith(String),
 }
 
 impl Listing {
     /// Returns what it is called.
-    pub const fn name(self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self {
             Self::Incidents => "incidents",
             Self::Loose => "findings in no incident",
             Self::HeldBack => "held back",
+            Self::MintedWith(_) => "minted",
         }
     }
 }

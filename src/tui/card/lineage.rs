@@ -5,13 +5,14 @@
 use hashbrown::{HashMap, HashSet};
 
 use super::rows::Reader;
-use super::{Built, Sources, link};
+use super::{Built, Sources, link, page};
 use crate::finding::credential::Credential;
 use crate::finding::words::{counted, times};
 use crate::frame::Column;
 use crate::store::filter::Test;
 use crate::store::{Field, Row};
 use crate::tui::document::{Document, Line, Look, Part};
+use crate::tui::pivot::Listing;
 
 /// How far up and down is followed.
 const DEPTH: usize = 12;
@@ -182,9 +183,24 @@ impl<'a> Lineage<'a> {
             if depth + 1 < DEPTH {
                 self.spread(document, key, depth + 1, &mut stack);
             } else if let Some(children) = self.children.get(key) {
-                let text = format!("+{} more", children.len());
-                push(document, depth + 1, [Part::new(&text, Look::Dim)]);
+                let listing = Listing::MintedWith(key.to_owned());
+                let more = page::more_link(children.len(), 0, listing);
+                push(document, depth + 1, more);
             }
+        }
+    }
+
+    /// Appends all that was made with `key`, and nothing that was made with that in turn.
+    pub(super) fn children(&self, document: &mut Document, key: &str, sources: &Sources<'_>) {
+        let children = self.children.get(key).map_or(&[][..], Vec::as_slice);
+        let count = counted(children.len() as u64, "credential");
+        let title = [
+            Part::from(format!("{count} minted with ")),
+            link::credential(key),
+        ];
+        document.line(title);
+        for child in children {
+            push(document, 0, self.child(child, sources));
         }
     }
 
@@ -200,8 +216,14 @@ impl<'a> Lineage<'a> {
             return;
         };
         if children.len() > CHILDREN {
-            let text = format!("{} of them, the first {CHILDREN}:", children.len());
-            push(document, depth, [Part::new(&text, Look::Dim)]);
+            let text = format!("{} of them, the first {CHILDREN}: ", children.len());
+            let all = Listing::MintedWith(key.to_owned());
+            let more = page::more_link(children.len(), CHILDREN, all);
+            push(
+                document,
+                depth,
+                [Part::new(&text, Look::Dim)].into_iter().chain(more),
+            );
         }
         let shown = children.iter().take(CHILDREN).rev();
         stack.extend(shown.map(|child| (depth, child.as_str())));

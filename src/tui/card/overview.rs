@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use hashbrown::HashMap;
 
+use super::lineage::Lineage;
 use super::rows::Reader;
 use super::{Built, Sources, about, ended, link, page, reading};
 use crate::finding::credential::Credential;
@@ -56,16 +57,18 @@ pub fn overview(
     ))
 }
 
-/// Returns all of a list of which the overview has the beginning.
-pub(super) fn all(listing: Listing, sources: &Sources<'_>) -> Document {
+/// Returns all of a list of which a page has the beginning.
+pub(super) fn all(listing: &Listing, sources: &Sources<'_>, reader: Reader<'_>) -> Built<Document> {
     let mut document = Document::new(listing.name());
-    let append = match listing {
-        Listing::Incidents => incidents,
-        Listing::Loose => loose,
-        Listing::HeldBack => held_back,
-    };
-    append(&mut document, sources, usize::MAX);
-    document
+    match listing {
+        Listing::Incidents => incidents(&mut document, sources, usize::MAX),
+        Listing::Loose => loose(&mut document, sources, usize::MAX),
+        Listing::HeldBack => held_back(&mut document, sources, usize::MAX),
+        Listing::MintedWith(key) => {
+            Lineage::new(sources, reader)?.children(&mut document, key, sources);
+        }
+    }
+    Ok(document)
 }
 
 fn build(sources: &Sources<'_>, progress: &Progress, reader: Reader<'_>) -> Built<Document> {

@@ -17,9 +17,14 @@ pub(super) fn more(document: &mut Document, total: usize, shown: usize) {
 
 /// Appends the same as a link to all of them.
 pub(super) fn more_in(document: &mut Document, total: usize, shown: usize, listing: Listing) {
-    if let Some(text) = left_out(total, shown) {
-        item(document, [Part::link(&text, Pivot::All(listing))]);
+    if let Some(link) = more_link(total, shown, listing) {
+        item(document, [link]);
     }
+}
+
+/// Returns how many entries were left out, as a link to all of them; nothing if none were.
+pub(super) fn more_link(total: usize, shown: usize, listing: Listing) -> Option<Part> {
+    left_out(total, shown).map(|text| Part::link(&text, Pivot::All(listing)))
 }
 
 fn left_out(total: usize, shown: usize) -> Option<String> {

@@ -88,3 +88,23 @@ fn a_circle_of_mints_ends() {
     let card = log.card(&Pivot::Credential("JTI=crowd".to_owned()));
     assert!(text(&card).contains("5000 of them, the first 20:"));
 }
+
+/// The page of a credential said how many more there are, and they could not be seen.
+#[test]
+fn all_credentials_that_one_minted_can_be_seen() {
+    let mut log = Log::sample("sample-logs/v1.36/anonymous.log");
+    let many = (0..30).map(|at| minted(&format!("JTI=x{at}"), "JTI=crowd", at));
+    log.results.credentials = many.collect();
+    let card = log.card(&Pivot::Credential("JTI=crowd".to_owned()));
+    assert!(text(&card).contains("30 of them, the first 20: +10 more\n"));
+    assert!(!text(&card).contains("JTI=x20 "));
+    let all = links(&card).find(|link| matches!(link, Pivot::All(..)));
+    let list = text(&log.card(all.expect("the rest is a link")));
+    assert!(list.starts_with("30 credentials minted with JTI=crowd\n"));
+    for at in 0..30 {
+        assert!(
+            list.contains(&format!("  JTI=x{at} of alice  never used\n")),
+            "{list}"
+        );
+    }
+}
