@@ -69,6 +69,15 @@ impl SourceFile {
         }
     }
 
+    /// Returns the SHA-256 of its first [`HEAD_BYTES`], or of all of it if it is shorter, in hexadecimal.
+    pub fn head_sha256(&self) -> String {
+        use std::fmt::Write as _;
+        self.head.iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    }
+
     /// Returns under what length and hash a file of this beginning is found.
     fn beginning(&self) -> (u64, Hash) {
         (self.size.min(HEAD_BYTES), self.head)

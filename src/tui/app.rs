@@ -21,7 +21,7 @@ use super::results::Results;
 use super::theme::Theme;
 use super::view::answer::Measure;
 use super::work::{Ticket, Tickets};
-use crate::case::{Case, NoteId, State, StoryId, Subject};
+use crate::case::{Case, NoteId, SourceFile, State, StoryId, Subject};
 use crate::frame::Column;
 use crate::pipeline::Position;
 use crate::query::question::Question;
@@ -630,6 +630,8 @@ pub struct Reading {
     pub usage: Usage,
     /// Files that are read, as given.
     pub files: Vec<String>,
+    /// What tells them from others.
+    pub sources: Vec<SourceFile>,
     /// What the case says of them: `opened from the case`, `grew by ...`.
     pub note: Option<String>,
     /// Files that are not what was read any more.

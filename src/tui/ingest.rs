@@ -162,6 +162,7 @@ fn read_once(plan: Plan, known: &Known, desk: &Arc<Desk>, events: &Sender<Event>
     };
     let made_by = rules.fingerprint();
     let sources = fingerprints(&discovery.files, &known.short_sizes);
+    tell(News::Sources(sources.clone().unwrap_or_default()));
     let mut opened = Opened::Nothing;
     // Where the events of this run are kept, if they are.
     let mut folder: Option<(String, PathBuf)> = None;

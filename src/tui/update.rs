@@ -21,6 +21,7 @@ use super::layout;
 use super::results::Results;
 use super::view;
 use super::work::{Done, Job};
+use crate::case::SourceFile;
 use crate::pipeline::Position;
 use crate::store::Usage;
 
@@ -50,6 +51,8 @@ pub enum Event {
 pub enum News {
     /// Which files there are.
     Files(Vec<String>),
+    /// What tells those from others, unless one of them cannot be read again.
+    Sources(Vec<SourceFile>),
     /// How far it has come.
     Progress(Position, Usage),
     /// What was found so far.

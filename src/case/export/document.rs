@@ -162,6 +162,7 @@ fn overview(report: &Report<'_>, page: &mut Page) {
         ],
         rows.chain(all),
     );
+    sources(report, page);
     page.list("What is missing", problems);
     if !rejects.is_empty() {
         let rows = rejects.iter().map(|reject| {
@@ -171,6 +172,29 @@ fn overview(report: &Report<'_>, page: &mut Page) {
         page.table(&["first records that are no events", "cause"], rows);
     }
     page.list("Worth knowing", notes);
+}
+
+/// Lists what the files can be told by, so that a reader can say whether a file is one of them.
+fn sources(report: &Report<'_>, page: &mut Page) {
+    if report.sources.is_empty() {
+        return;
+    }
+    page.paragraph(
+        "Whether a file is one of these can be checked: what head -c 65536 gives of it, as it is on disk, has the hash \
+         that is below; sha256sum prints it.",
+    );
+    let rows = report.sources.iter().map(|file| {
+        let hash = file.head_sha256();
+        vec![
+            Text::of(&file.name),
+            Text::of(file.size.to_string()),
+            Text::of(hash),
+        ]
+    });
+    page.table(
+        &["file", "bytes on disk", "SHA-256 of the first 65536 bytes"],
+        rows,
+    );
 }
 
 /// Lists the incidents, each with its findings by reference.

@@ -16,7 +16,7 @@ mod tests;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use super::{Bookmark, Case, JournalEntry, Note, State, StoryEntry};
+use super::{Bookmark, Case, JournalEntry, Note, SourceFile, State, StoryEntry};
 use crate::finding::Finding;
 use crate::finding::incident::Incident;
 use crate::report::Summary;
@@ -33,6 +33,8 @@ pub struct Report<'a> {
     pub made_by: &'a str,
     /// What was read.
     pub summary: &'a Summary,
+    /// What tells the files that were read from others; none if one of them cannot be read again.
+    pub sources: &'a [SourceFile],
     /// All findings with their states, in the order of the table.
     pub findings: Vec<(&'a Finding, State)>,
     /// All incidents, worst first.
@@ -70,7 +72,8 @@ pub enum Chapter<'a> {
 }
 
 impl<'a> Report<'a> {
-    /// Gathers the report of `case`; `findings` and `incidents` are all there are, the findings in any order.
+    /// Gathers the report of `case`; `findings` and `incidents` are all there are, the findings in any order. Its
+    /// [`sources`](Self::sources) are left to the caller: a case that is not kept in a folder does not know them.
     pub fn of(
         case: &'a Case,
         title: &'a str,
@@ -121,6 +124,7 @@ impl<'a> Report<'a> {
             title,
             made_by: concat!("kubescry ", env!("CARGO_PKG_VERSION")),
             summary,
+            sources: &[],
             findings: sorted,
             incidents,
             story: case

@@ -77,9 +77,12 @@ fn with_report<T>(text: &str, use_it: impl FnOnce(&Report<'_>) -> T) -> T {
     })
     .unwrap();
     let journal = case.journal(10).unwrap();
-    use_it(&Report::of(
-        &case, text, &findings, &incidents, &summary, &journal,
-    ))
+    let sources = [SourceFile::of(text, 7, b"content", &[])];
+    let report = Report::of(&case, text, &findings, &incidents, &summary, &journal);
+    use_it(&Report {
+        sources: &sources,
+        ..report
+    })
 }
 
 /// The same blocks with a harmless text in place of each.

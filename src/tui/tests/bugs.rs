@@ -1,7 +1,7 @@
 //! What once went wrong.
 
 use super::*;
-use crate::case::Case;
+use crate::case::{Case, SourceFile};
 use crate::report::clean;
 use crate::tui::app::{Overlay, Screen, Tab};
 use crate::tui::document::{Document, Part};
@@ -451,8 +451,8 @@ fn back_from_what_a_page_led_to_is_what_stood_before() {
         assert_eq!(play.screen(), page, "{keys}");
     }
     // One way back after the other.
-    play.keys("<Enter>:127.0.66.21<Enter>/requests<Enter><Enter>");
-    play.shows("[peer_ip = 127.0.66.21]");
+    play.keys("<Enter>:kubernetes-admin<Enter>/requests<Enter><Enter>");
+    play.shows("[username = kubernetes-admin]");
     play.keys("<Esc><Esc><Esc>");
     assert_eq!(play.screen(), page);
     play.keys("q");
@@ -496,7 +496,7 @@ fn growth_of_a_log_is_told_where_there_is_room() {
     play.shows("grown by 3145 KB (0) mem");
     play.keys("0");
     play.shows("/var/log/kubernetes/audit.log has grown by 3145 KB");
-    play.shows("leave (q) and browse the same files again");
+    play.shows("To read the rest, leave (q) and browse the same");
     play.event(grown(None));
     play.shows("audit.log is another file now: open it again to read it");
 }
@@ -532,7 +532,7 @@ fn a_damaged_case_is_told_at_once() {
 #[test]
 fn a_bookmark_goes_only_when_that_is_confirmed() {
     let mut play = play();
-    play.keys("4jjm9/healthz<Enter>d");
+    play.keys("4jjm9/anonymous get<Enter>d");
     play.shows("Delete the bookmark?");
     play.keys("n");
     assert_eq!(play.app.case.bookmarks().len(), 1);
@@ -549,4 +549,23 @@ fn a_bookmark_goes_only_when_that_is_confirmed() {
     play.keys("my");
     play.shows("bookmark removed, also from the story");
     assert!(play.app.case.bookmarks().is_empty() && play.app.case.story().is_empty());
+}
+
+/// A report did not tell which files it is of: a name can be that of any.
+#[test]
+fn a_report_has_what_tells_its_files_from_others() {
+    let mut play = play();
+    let folder = play.folder.path().to_owned();
+    let log = folder.join("short.log");
+    std::fs::write(&log, "abc").unwrap();
+    let source = SourceFile::read("logs/short.log", &log, &[]).unwrap();
+    play.event(Event::News(News::Sources(vec![source])));
+    for name in ["case.md", "case.html"] {
+        let path = folder.join(name);
+        play.keys(&format!("9x<C-u>{}<Enter>", path.display()));
+        let report = std::fs::read_to_string(path).unwrap();
+        // SHA-256 of `abc`: FIPS 180-2, appendix B.1.
+        let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert!(report.contains(hash), "{report}");
+    }
 }

@@ -17,6 +17,7 @@ use crate::store::Field;
 pub(super) fn news(app: &mut App, news: News, effects: &mut Vec<Effect>) {
     match news {
         News::Files(files) => app.reading.files = files,
+        News::Sources(sources) => app.reading.sources = sources,
         News::Note(note) => app.reading.note = Some(note),
         News::Damaged(problem) => {
             app.reading.problems.push(problem.clone());

@@ -162,7 +162,7 @@ fn object_of(text: &str) -> Object {
 /// Returns the report of the case, as HTML or Markdown.
 pub fn report(app: &App, is_html: bool) -> String {
     let journal = app.case.journal(JOURNAL).unwrap_or_default();
-    let report = Report::of(
+    let mut report = Report::of(
         &app.case,
         "Kubernetes audit log investigation",
         &app.results.findings,
@@ -170,6 +170,7 @@ pub fn report(app: &App, is_html: bool) -> String {
         &app.results.summary,
         &journal,
     );
+    report.sources = &app.reading.sources;
     if is_html {
         html(&report)
     } else {
