@@ -9,6 +9,7 @@
 
 pub mod clean;
 mod csv;
+pub(crate) mod document;
 mod ingest;
 mod json;
 pub mod ocsf;
@@ -51,6 +52,10 @@ pub enum Format {
     Jsonl,
     /// For programs: one `kubescry.report/1` object with what was read, the incidents and the findings
     Json,
+    /// For tickets: a document with the incidents and the findings
+    Markdown,
+    /// To hand over: the same as one HTML file that loads nothing and runs nothing
+    Html,
     /// For spreadsheets: a row per finding, RFC 4180; a cell that a spreadsheet would run begins with a quote
     Csv,
     /// For lakes and SIEMs: an OCSF 1.8.0 Detection Finding per line
@@ -236,6 +241,15 @@ pub fn render(
         Format::Table => table::write(&chosen, findings, incidents, summary, options, out),
         Format::Jsonl => json::write(&chosen, options, out),
         Format::Json => json::write_report(&chosen, incidents, summary, options, out),
+        Format::Markdown | Format::Html => {
+            let blocks = document::scan::of(&chosen, findings, incidents, summary, options);
+            let text = if format == Format::Html {
+                document::html::render(&blocks)
+            } else {
+                document::markdown::render(&blocks)
+            };
+            out.write_all(text.as_bytes())
+        }
         Format::Csv => csv::write(&printed(), out),
         Format::Ocsf => ocsf::write(&printed(), summary, out),
         Format::Sarif => sarif::write(&printed(), summary, out),

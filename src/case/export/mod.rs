@@ -1,15 +1,9 @@
 //! A report of a case: one document, as Markdown or as one HTML file.
 //!
-//! Comes in: a [`Report`], plain borrowed data. Goes out: text for a reader who has neither the logs
-//! nor this program. Promised: the same bytes for the same input; every text that a log may have
-//! chosen passes [`clean`](crate::report::clean) when it enters the document (`document::Text` has no
-//! other way in), and is escaped when it leaves it, so that it stays text.
-//!
-//! What the report says is in `document`, once; the formats only know headings, lists and tables.
+//! Comes in: a [`Report`], plain borrowed data. Goes out: text for a reader who has neither the logs nor this program, as
+//! [`crate::report::document`] promises it. What the report says is in `document`, once.
 
 mod document;
-mod html;
-mod markdown;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +14,7 @@ use super::{Bookmark, Case, JournalEntry, Note, SourceFile, State, StoryEntry};
 use crate::finding::Finding;
 use crate::finding::incident::Incident;
 use crate::report::Summary;
+use crate::report::document::{html, markdown};
 
 /// Evidence of a finding that the story shows; more is counted.
 pub const EVIDENCE_MAX: usize = 20;

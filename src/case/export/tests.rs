@@ -1,12 +1,12 @@
 use proptest::prelude::*;
 use regex::Regex;
 
-use super::document::{Block, Text};
 use super::*;
 use crate::case::bookmarks::tests::bookmark;
 use crate::case::{Subject, Toggled};
 use crate::finding::incident::{Surroundings, tie};
 use crate::finding::{Severity, Timestamp};
+use crate::report::document::{Block, Text};
 use crate::report::tests::{HOSTILE, finding, summary};
 
 /// Text that tries to become markup.

@@ -5,11 +5,11 @@
 //! isolated from the direction of its neighbours, as letters that run from right to left would turn
 //! them.
 
-use super::document::{Block, Text};
+use super::{Block, Text};
 
 const STYLE: &str = include_str!("report.css");
 
-pub(super) fn render(blocks: &[Block]) -> String {
+pub(crate) fn render(blocks: &[Block]) -> String {
     let title = match blocks.first() {
         Some(Block::Heading { text, .. }) => escape(text),
         _ => String::new(),
@@ -88,7 +88,7 @@ fn write(block: &Block, out: &mut String) {
 }
 
 /// Returns `text` such that it is text in an element and in a quoted attribute.
-pub(super) fn escape(text: &Text) -> String {
+pub(crate) fn escape(text: &Text) -> String {
     let text = text.as_str();
     let mut out = String::with_capacity(text.len() + text.len() / 8);
     for c in text.chars() {

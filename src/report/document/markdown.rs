@@ -4,12 +4,12 @@
 //! stands for it, which no reader of tables takes for a border), and no bare `<`. A word that a
 //! renderer may turn into a link after escapes are gone (GitHub does with `a@b.c`) is a code span.
 
-use super::document::{Block, Text};
+use super::{Block, Text};
 
 /// Characters that mean something inside a line, wherever they stand.
 const SPECIAL: &str = "\\`*_[]#~$";
 
-pub(super) fn render(blocks: &[Block]) -> String {
+pub(crate) fn render(blocks: &[Block]) -> String {
     let mut out = String::new();
     for block in blocks {
         if !out.is_empty() {
@@ -66,7 +66,7 @@ fn write(block: &Block, out: &mut String) {
 /// Returns `text` such that it is read as text, wherever on a line it stands.
 ///
 /// Blanks at its ends are dropped: four at the beginning of a line mean code, two at the end a break.
-pub(super) fn escape(text: &Text) -> String {
+pub(crate) fn escape(text: &Text) -> String {
     let text = text.as_str().trim_matches(' ');
     let mut out = String::with_capacity(text.len() + text.len() / 8);
     for (idx, word) in text.split(' ').enumerate() {
