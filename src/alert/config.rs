@@ -36,6 +36,9 @@ use section::Section;
 pub use silence::{Silence, Silences, parse_silences};
 pub use unit::{UnitKind, UnitPaths, print_unit};
 
+/// Shortest `stale_after`: what one API server has logged ahead of another waits for ten minutes.
+const MIN_STALE: Duration = Duration::from_mins(15);
+
 /// Longest configuration, in bytes.
 const MAX_BYTES: usize = 1024 * 1024;
 
@@ -72,6 +75,8 @@ pub struct SourceConfig {
     pub path: PathBuf,
     /// The cluster it is of; part of every identity.
     pub cluster: String,
+    /// How old its newest event may be before somebody is told; `None` is never.
+    pub stale_after: Option<Duration>,
     /// Line of the file, from 1.
     pub line: usize,
 }
@@ -211,6 +216,7 @@ fn read_source(mut section: Section<'_>, base: &Path) -> SourceConfig {
         cluster: section
             .text("cluster")
             .unwrap_or_else(|| "default".to_owned()),
+        stale_after: section.duration("stale_after", MIN_STALE..=Duration::from_hours(24 * 366)),
         line: section.problems.position(section.place.start).0,
     };
     section.finish();

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decide::Decided;
 use super::reading::News;
-use super::sink::{BlindRule, ClusterMetrics, Metrics, RuleMetrics};
+use super::sink::{BlindRule, ClusterMetrics, Metrics, RuleMetrics, SourceMetrics};
 use crate::detect::feed::Verdict;
 use crate::finding::{Severity, Timestamp};
 
@@ -91,6 +91,8 @@ pub(super) struct End<'a> {
     pub(super) known: &'a BTreeMap<String, BTreeMap<String, Decided>>,
     /// Alerts that wait.
     pub(super) waiting: u64,
+    /// How fresh the log of each source is.
+    pub(super) sources: Vec<SourceMetrics>,
     pub(super) exit_code: u8,
     pub(super) took: Duration,
     pub(super) now: Timestamp,
@@ -98,7 +100,7 @@ pub(super) struct End<'a> {
 
 impl Totals {
     /// Returns what monitoring is told.
-    pub(super) fn metrics(&self, end: &End<'_>) -> Metrics {
+    pub(super) fn metrics(&self, end: End<'_>) -> Metrics {
         let mut rules: BTreeMap<(&str, Severity, bool), u64> = BTreeMap::new();
         for decided in end.known.values().flat_map(BTreeMap::values) {
             let finding = &decided.finding;
@@ -139,6 +141,7 @@ impl Totals {
             duration_ms: u64::try_from(end.took.as_millis()).unwrap_or(u64::MAX),
             exit_code: end.exit_code,
             clusters: clusters.collect(),
+            sources: end.sources,
             rules: rules
                 .map(|((rule, severity, is_resolved), findings)| RuleMetrics {
                     rule: rule.to_owned(),

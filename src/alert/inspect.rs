@@ -31,7 +31,7 @@ pub fn show(state: &State, loaded: &Loaded) -> Result<String, StateError> {
         .last_success
         .map_or("never".to_owned(), |last| last.to_string());
     put("last success", &last);
-    let known = loaded.known();
+    let (known, heard) = (loaded.known(), loaded.heard());
     for (cluster, cursors) in &loaded.cursors() {
         put("cluster", &clean(cluster));
         let present = cursors
@@ -44,6 +44,15 @@ pub fn show(state: &State, loaded: &Loaded) -> Result<String, StateError> {
         );
         if let Some(totals) = totals.clusters.get(cluster) {
             put("  read", &totals.to_string());
+        }
+        for (path, heard) in heard.get(cluster).into_iter().flatten() {
+            let newest = (heard.newest).map_or("no event yet".to_owned(), |newest| {
+                format!("the newest event is of {newest}")
+            });
+            let told = (heard.told).map_or(String::new(), |told| {
+                format!("; told at {} that it has stopped", told.at)
+            });
+            put("  source", &format!("`{}`, {newest}{told}", clean(path)));
         }
         let mut open: BTreeMap<Severity, u64> = BTreeMap::new();
         let (mut n_resolved, mut n_silenced) = (0_u64, 0_u64);

@@ -11,7 +11,7 @@
 //!
 //! The modules in reading order: [`reading`] finds what is new ([`crate::source::follow`]) and detects in it
 //! ([`crate::pipeline::Session`]); [`decide`] says what of the findings is told, [`noise`] what is not told all the same;
-//! [`outbox`] delivers to the sinks ([`sink`]); [`figures`] counts; [`run`](run::Runner) joins them.
+//! [`stale`] tells of logs that have stopped; [`outbox`] delivers to the sinks ([`sink`]); [`figures`] counts; [`run`](run::Runner) joins them.
 
 pub mod config;
 pub mod decide;
@@ -22,4 +22,5 @@ mod outbox;
 mod reading;
 pub mod run;
 pub mod sink;
+pub mod stale;
 pub mod state;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::detect::CompiledRules;
@@ -15,9 +15,10 @@ use crate::report::Summary;
 use crate::rules::RuleSet;
 use crate::source::discover::Discovery;
 use crate::source::follow::{
-    self, Certainty, Cursor, Files, FollowError, Position, Reader, Source, Task, advance, look,
+    self, Certainty, Cursor, FileId, Files, FollowError, Position, Reader, Source, Task, advance,
+    expand, look,
 };
-use crate::source::{InputFile, Piece, Start};
+use crate::source::{InputFile, Piece, Start, log_of};
 
 /// How long a request without an answer counts as one that is being answered, in microseconds: the API server gives up
 /// after a minute, and what takes longer has said so by then.
@@ -52,6 +53,8 @@ pub(super) struct Reading {
     pub(super) missing: Vec<String>,
     /// What a reader should know besides.
     pub(super) notes: Vec<String>,
+    /// The time that the logs of each source have come to, if anything of them was read.
+    pub(super) reached: Vec<Option<Timestamp>>,
     /// Gaps that came to light.
     pub(super) gaps: u64,
     /// `None` is nothing new.
@@ -81,6 +84,7 @@ impl<F: Files + 'static> Cluster<'_, F> {
             cursors: Vec::new(),
             missing: Vec::new(),
             notes: Vec::new(),
+            reached: vec![None; self.sources.len()],
             gaps: 0,
             news: None,
         };
@@ -130,6 +134,7 @@ impl<F: Files + 'static> Cluster<'_, F> {
         };
         reading.report(&found, self.name);
         let done = self.run(&mut session, &found.plan.tasks, &mut reading.missing)?;
+        reading.reached = self.reached(&found, &done, &session.reached());
         reading.cursors = found.plan.finish(done);
         let in_flight_since = Timestamp(self.now.0.saturating_sub(IN_FLIGHT_US));
         let (outcome, summary, fed) = session.outcome_of_live(in_flight_since);
@@ -189,6 +194,42 @@ impl<F: Files + 'static> Cluster<'_, F> {
                     None => None,
                 });
         Ok(done.collect())
+    }
+
+    /// Returns the time that the logs of each source have come to of which something was read: `done` is `None` for each
+    /// task that was not, `reached` has the times by log.
+    fn reached(
+        &self,
+        found: &follow::Look,
+        done: &[Option<Cursor>],
+        reached: &BTreeMap<String, i64>,
+    ) -> Vec<Option<Timestamp>> {
+        let tasks = found.plan.tasks.iter().zip(done);
+        let read = tasks.filter(|(_, cursor)| cursor.is_some());
+        let times: Vec<(&Path, Timestamp)> = read
+            .filter_map(|(task, _)| {
+                let time = reached.get(&log_of(&task.path))?;
+                Some((task.path.as_path(), Timestamp(*time)))
+            })
+            .collect();
+        if let [_] = self.sources {
+            return vec![times.into_iter().map(|(_, time)| time).max()];
+        }
+        // A file may have been renamed since it was found, or be known to a source by another name.
+        let ids: HashMap<&Path, FileId> = (found.expansion.files.iter())
+            .filter_map(|file| Some((file.path.as_path(), file.stat.id?)))
+            .collect();
+        let of_source = |source: &Source| {
+            let files = expand(self.files, std::slice::from_ref(source)).files;
+            let has = |path: &Path| {
+                let id = ids.get(path).copied();
+                let mut files = files.iter();
+                files.any(|file| file.path == path || (id.is_some() && file.stat.id == id))
+            };
+            let times = times.iter().filter(|(path, _)| has(path));
+            times.map(|(_, time)| *time).max()
+        };
+        self.sources.iter().map(of_source).collect()
     }
 
     /// Returns what is ahead of other API servers; `reached` is how far each log was read, and what is new of it is in

@@ -16,6 +16,7 @@ use super::outbox::deliver;
 use super::reading::{Cluster, News};
 use super::sink::clock::{Clock, SystemClock};
 use super::sink::{Alert, Run, SinkError, Sinks, redacted};
+use super::stale;
 use super::state::{Commit, Entry, Loaded, State, StateError, finding_key};
 use crate::detect::CompiledRules;
 use crate::finding::{Finding, Severity, Timestamp};
@@ -127,6 +128,13 @@ impl<'a, F: Files + 'static> Runner<'a, F> {
         }
     }
 
+    /// Takes the time from `clock` instead of this machine.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// Does one run.
     ///
     /// Damage of the state that shows only on the way puts it aside, and the run begins again with the one before, or with
@@ -209,18 +217,21 @@ impl<'a, F: Files + 'static> Runner<'a, F> {
             report,
             totals,
             known,
+            heard,
             ..
         } = round;
         let clock = self.clock.as_ref();
         let delivered = deliver(state, sinks, self.config, clock, totals)?;
         report.undelivered = delivered.undelivered;
         report.notes.extend(delivered.notes);
-        let metrics = totals.metrics(&End {
+        let now = clock.wall();
+        let metrics = totals.metrics(End {
             known,
+            sources: stale::metrics(heard, self.config, now),
             waiting: state.waiting()?,
             exit_code: report.exit_code(),
             took: began.elapsed(),
-            now: self.clock.wall(),
+            now,
         });
         for (name, why) in sinks.finish(&metrics) {
             report
@@ -270,11 +281,19 @@ impl<'a, F: Files + 'static> Runner<'a, F> {
             round.report.notes.extend(reading.notes);
             round.totals.clusters.entry(name.clone()).or_default().gaps += reading.gaps;
             round.cursors.insert(name.clone(), reading.cursors);
+            for (source, reached) in sources.iter().zip(reading.reached) {
+                stale::note(&mut round.heard, &name, &source.path, reached, now);
+            }
             if let Some(news) = reading.news {
                 let is_quiet = self.config.baseline.first_run == FirstRun::Quiet;
                 let baseline = (is_quiet && (is_first || news.is_anew)).then_some(BASELINE);
                 round.take(loaded, self.config, silences, &name, news, baseline);
             }
+        }
+        stale::retain(&mut round.heard, self.config);
+        if !self.options.monitor.is_stopped() {
+            // Of a run that was cut short nobody knows what it would have read.
+            round.note_stale(self.config, silences);
         }
         Ok(round)
     }
@@ -294,6 +313,7 @@ struct Round {
     now: Timestamp,
     report: Report,
     totals: Totals,
+    heard: stale::Sources,
     /// By cluster.
     cursors: BTreeMap<String, Vec<Cursor>>,
     /// By cluster and id, of clusters with news: it is much to read where there is nothing to decide.
@@ -314,6 +334,7 @@ impl Round {
             now,
             report: Report::default(),
             totals: loaded.totals(),
+            heard: loaded.heard(),
             cursors: loaded.cursors(),
             known: BTreeMap::new(),
             memory: Vec::new(),
@@ -332,6 +353,16 @@ impl Round {
                 silence.line, silence.reason
             )
         }));
+    }
+
+    /// Tells of logs that have stopped, and of those that go on again.
+    fn note_stale(&mut self, config: &Config, silences: &Silences) {
+        let verdicts = stale::judge(&mut self.heard, config, silences, &self.run, self.now);
+        self.report.missing.extend(verdicts.missing);
+        self.report.notes.extend(verdicts.notes);
+        let alerts = verdicts.alerts.into_iter();
+        self.alerts
+            .extend(alerts.map(|alert| (alert, Audience::All)));
     }
 
     /// Decides what the log of a cluster comes to.
@@ -466,6 +497,7 @@ impl Round {
             cursors: to_json(&self.cursors),
             memory: std::mem::take(&mut self.memory),
             totals: to_json(&self.totals),
+            heard: to_json(&self.heard),
             changed: std::mem::take(&mut self.changed),
             forgotten: std::mem::take(&mut self.forgotten),
             outbox,

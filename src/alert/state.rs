@@ -25,6 +25,7 @@ use serde::de::DeserializeOwned;
 
 use super::decide::Decided;
 use super::figures::Totals;
+use super::stale::Sources;
 use crate::pipeline::{Memory, Parts};
 use crate::private;
 use crate::source::follow::Cursor;
@@ -131,6 +132,8 @@ pub struct Loaded {
     pub findings: Vec<(String, String)>,
     /// Figures that never fall, as JSON.
     pub totals: Option<String>,
+    /// What was heard of each source, as JSON.
+    pub heard: Option<String>,
     /// Runs so far.
     pub runs: u64,
 }
@@ -144,6 +147,11 @@ impl Loaded {
     /// Returns the figures of all runs.
     pub(super) fn totals(&self) -> Totals {
         from_json(self.totals.as_deref()).unwrap_or_default()
+    }
+
+    /// Returns what was heard of each source.
+    pub(super) fn heard(&self) -> Sources {
+        from_json(self.heard.as_deref()).unwrap_or_default()
     }
 
     /// Returns what was decided, by cluster and id of the finding.
@@ -186,6 +194,8 @@ pub struct Commit {
     pub memory: Vec<(String, Memory)>,
     /// Figures that never fall, as JSON.
     pub totals: String,
+    /// What was heard of each source, as JSON.
+    pub heard: String,
     /// Findings that are new or others now.
     pub changed: Vec<(String, String)>,
     /// Ids of findings that are forgotten.
@@ -403,6 +413,7 @@ fn load(path: &Path, connection: &Connection) -> Result<Loaded, StateError> {
     Ok(Loaded {
         cursors: text("cursors")?,
         totals: text("totals")?,
+        heard: text("heard")?,
         findings,
         runs: text("runs")?
             .and_then(|runs| runs.parse().ok())
@@ -449,6 +460,7 @@ fn write(transaction: &Transaction<'_>, commit: &Commit, runs: u64) -> rusqlite:
     put_part(transaction, "cursors", commit.cursors.as_bytes())?;
     put_part(transaction, "runs", runs.to_string().as_bytes())?;
     put_part(transaction, "totals", commit.totals.as_bytes())?;
+    put_part(transaction, "heard", commit.heard.as_bytes())?;
     for (cluster, memory) in &commit.memory {
         memory::write(transaction, cluster, memory.parts())?;
     }

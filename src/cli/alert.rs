@@ -333,6 +333,13 @@ fn doubts(config: &Config) -> Vec<String> {
     let mut doubts = Vec::new();
     for source in &config.sources {
         let path = &source.path;
+        if source.stale_after.is_none() {
+            doubts.push(format!(
+                "[[source]] of line {} has no `stale_after`: nobody is told when `{}` gets no more events",
+                source.line,
+                path.display()
+            ));
+        }
         // What a pattern finds may come later.
         if path.to_string_lossy().contains(['*', '?', '[']) {
             continue;

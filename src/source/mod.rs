@@ -136,10 +136,15 @@ impl InputFile {
         let Some(path) = &self.path else {
             return self.name.to_string();
         };
-        let folder = path.parent().unwrap_or(std::path::Path::new(""));
-        let base = rotation::Rotation::of(path.file_name().unwrap_or_default()).base;
-        folder.join(base).to_string_lossy().into_owned()
+        log_of(path)
     }
+}
+
+/// Names the log that the file at `path` is a piece of, as [`InputFile::log`] does.
+pub fn log_of(path: &std::path::Path) -> String {
+    let folder = path.parent().unwrap_or(std::path::Path::new(""));
+    let base = rotation::Rotation::of(path.file_name().unwrap_or_default()).base;
+    folder.join(base).to_string_lossy().into_owned()
 }
 
 /// A place at the beginning of a line.

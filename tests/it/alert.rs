@@ -4,6 +4,7 @@
 mod faults;
 mod month;
 mod program;
+mod stale;
 mod writer;
 #[cfg(target_os = "linux")]
 mod writing;

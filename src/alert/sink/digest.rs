@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use super::text::{plain, words};
 use super::{Alert, Event};
+use crate::alert::stale;
 use crate::finding::{Evidence, Timestamp};
 
 /// Characters of one log text in a message for people.
@@ -14,6 +15,15 @@ const MAX_CHARS: usize = 300;
 /// What it means that a finding is over.
 const OVER: &str =
     "the log went on without it, or explained it; that says nothing of whether it was undone";
+
+/// Returns what it means that the finding of `alert` is over.
+fn over(alert: &Alert) -> &'static str {
+    if alert.finding.rule.id == stale::RULE_ID {
+        stale::OVER
+    } else {
+        OVER
+    }
+}
 
 /// Returns a time as the log has it, without fractions.
 fn to_the_second(time: Timestamp) -> String {
@@ -136,7 +146,7 @@ pub(super) fn facts(alert: &Alert) -> Vec<(&'static str, String)> {
         (
             "over",
             if is_over {
-                OVER.to_owned()
+                over(alert).to_owned()
             } else {
                 String::new()
             },

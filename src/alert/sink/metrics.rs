@@ -15,6 +15,8 @@ pub struct Metrics {
     pub exit_code: u8,
     /// One per cluster.
     pub clusters: Vec<ClusterMetrics>,
+    /// One per source.
+    pub sources: Vec<SourceMetrics>,
     /// One per rule that ever found something.
     pub rules: Vec<RuleMetrics>,
     /// Rules that the log cannot feed.
@@ -50,6 +52,19 @@ pub struct ClusterMetrics {
     pub gap_seconds_max: f64,
     /// From the last event to the end of the run, in seconds.
     pub lag_seconds: Option<f64>,
+}
+
+/// How fresh the log of one source is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceMetrics {
+    /// The cluster that it is of.
+    pub cluster: String,
+    /// Its path in the configuration.
+    pub source: String,
+    /// Time of its newest event, but not later than the run that read it.
+    pub newest_event: Option<Timestamp>,
+    /// Whether that is older than `stale_after`; `None` without such.
+    pub is_stale: Option<bool>,
 }
 
 /// What one rule found.

@@ -45,7 +45,7 @@ use std::time::{Duration, Instant};
 pub use alert::{Alert, Event, Run, key};
 pub use append::{AppendError, DeadLetters};
 pub(super) use json::record;
-pub use metrics::{BlindRule, ClusterMetrics, Metrics, RuleMetrics};
+pub use metrics::{BlindRule, ClusterMetrics, Metrics, RuleMetrics, SourceMetrics};
 pub use registry::{Entry, SinkError, Sinks};
 pub(super) use text::redacted;
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::text::{plain, prometheus_label};
-use super::{Alert, ClusterMetrics, Delivery, Metrics, Outcome, Sink};
+use super::{Alert, ClusterMetrics, Delivery, Metrics, Outcome, Sink, SourceMetrics};
 use crate::finding::Timestamp;
 
 /// Writes metrics; takes no alerts.
@@ -68,13 +68,6 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 /// Returns the metrics in the Prometheus text format 0.0.4.
 fn rendered(metrics: &Metrics) -> String {
     let mut page = Page::default();
-    let seconds = |time: Option<Timestamp>| {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "seconds need no more than 53 bits"
-        )]
-        time.map(|time| time.0.div_euclid(1_000_000) as f64)
-    };
     let last = seconds(metrics.last_success)
         .into_iter()
         .map(|value| (vec![], value));
@@ -159,6 +152,33 @@ fn rendered(metrics: &Metrics) -> String {
         "From the last event to the end of the run.",
         lag,
     );
+    let of_source = |value: fn(&SourceMetrics) -> Option<f64>| {
+        metrics.sources.iter().filter_map(move |source| {
+            let labels = vec![
+                ("cluster", source.cluster.as_str()),
+                ("source", source.source.as_str()),
+            ];
+            value(source).map(|value| (labels, value))
+        })
+    };
+    let newest = of_source(|source| seconds(source.newest_event));
+    page.family(
+        "source_newest_event_timestamp_seconds",
+        "gauge",
+        "Time of the newest event of a source, at most that of the run that read it.",
+        newest,
+    );
+    let stale = of_source(|source| {
+        source
+            .is_stale
+            .map(|is_stale| f64::from(u8::from(is_stale)))
+    });
+    page.family(
+        "source_stale",
+        "gauge",
+        "1 if the newest event of a source is older than its stale_after.",
+        stale,
+    );
     let rules = metrics.rules.iter().map(|rule| {
         let labels = vec![
             ("rule", rule.rule.as_str()),
@@ -211,6 +231,14 @@ fn rendered(metrics: &Metrics) -> String {
         dead,
     );
     page.text
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "seconds need no more than 53 bits"
+)]
+fn seconds(time: Option<Timestamp>) -> Option<f64> {
+    time.map(|time| time.0.div_euclid(1_000_000) as f64)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus has floats only")]
@@ -272,6 +300,12 @@ mod tests {
                 lag_seconds: Some(2.5),
                 ..ClusterMetrics::default()
             }],
+            sources: vec![SourceMetrics {
+                cluster: "c".to_owned(),
+                source: "/logs".to_owned(),
+                newest_event: Some(Timestamp(1_795_327_200_999_999)),
+                is_stale: Some(true),
+            }],
             blind_rules: vec![BlindRule {
                 rule: "r".to_owned(),
                 cluster: "c".to_owned(),
@@ -285,6 +319,8 @@ mod tests {
             "kubescry_run_duration_seconds 1.5",
             r#"kubescry_bad_lines_total{cluster="pr\"o\\d\\n"} 3"#,
             r#"kubescry_events_total{cluster="pr\"o\\d\\n",outcome="kept"} 18204"#,
+            r#"kubescry_source_newest_event_timestamp_seconds{cluster="c",source="/logs"} 1795327200"#,
+            r#"kubescry_source_stale{cluster="c",source="/logs"} 1"#,
             r#"kubescry_rule_blind{cluster="c",rule="r"} 1"#,
             r#"kubescry_sink_failures_total{sink="slack"} 2"#,
             "# TYPE kubescry_findings gauge",

@@ -150,7 +150,7 @@ fn a_dry_run_shows_and_leaves_no_trace() {
 #[test]
 fn what_is_wrong_with_a_configuration_is_said() {
     let place = Place::new("");
-    check(&place.run(&["check"]), 0, &[]);
+    check(&place.run(&["check"]), 0, &["warning: [[source]]"]);
     let check_is = |text: &str, err: &[&str]| {
         place.configure(text);
         check(&place.run(&["check"]), 2, err);
@@ -198,6 +198,7 @@ fn what_will_hardly_be_meant_is_said() {
         0,
         &[
             "the source `/no/such.log` cannot be read now",
+            "[[source]] of line 3 has no `stale_after`: nobody is told when `/no/such.log` gets no more events",
             "there is no [[sink]]",
             "the state folder `/proc/kubescry` cannot be written",
         ],
