@@ -140,10 +140,7 @@ impl Coverage {
         if !self.is_blind_to_401(vocabulary) {
             return Vec::new();
         }
-        let mut tally = Tally::empty();
-        tally.began = self.first;
-        tally.first = self.first;
-        tally.last = self.last;
+        let tally = Tally::spanning(self.first, self.last);
         let mut draft = Draft::new(&self.blind_meta, Vec::new(), &tally);
         let fact = "its policy leaves out the stage ResponseStarted";
         draft.summary = format!("this log cannot hold failed logins: {fact}");

@@ -182,6 +182,16 @@ impl Tally {
         }
     }
 
+    /// Starts with no request, from `first` to `last`: of what is counted otherwise.
+    pub fn spanning(first: i64, last: i64) -> Self {
+        Self {
+            began: first,
+            first,
+            last,
+            ..Self::default()
+        }
+    }
+
     /// Starts with one request.
     pub fn new(request: &Request<'_>, vocabulary: &Vocabulary, evidence_limit: usize) -> Self {
         let mut tally = Self::empty();

@@ -354,8 +354,7 @@ impl AuditGap {
             .filter(|silence| length(silence) >= expected && silence.before >= self.least_events)
             .collect();
         for silence in &candidates {
-            let mut tally = Tally::empty();
-            (tally.first, tally.last) = (silence.from, silence.to);
+            let mut tally = Tally::spanning(silence.from, silence.to);
             tally.evidence = vec![silence.sighting.evidence(vocabulary)];
             tally.count = 1;
             let going_on = others(silence.from, silence.to);
@@ -476,8 +475,7 @@ impl AuditGap {
             {
                 continue;
             }
-            let mut tally = Tally::empty();
-            (tally.first, tally.last) = (after[0].start, pulse.last);
+            let mut tally = Tally::spanning(after[0].start, pulse.last);
             tally.count = rest;
             let mut draft = self.draft(what, name, &tally);
             draft.severity = Severity::Medium;
@@ -538,8 +536,8 @@ impl AuditGap {
             }
             let left = pulse.events_between(from, to);
             let going_on = others(from, to);
-            let mut tally = Tally::empty();
-            (tally.first, tally.last, tally.count) = (from, to - 1, left);
+            let mut tally = Tally::spanning(from, to - 1);
+            tally.count = left;
             let mut draft = self.draft("rate", name, &tally);
             let alone = going_on == 0;
             draft.severity = if alone {
@@ -664,6 +662,18 @@ mod tests {
         );
         check(vec![pulse((1..5000).chain(5850..10000))], &[]);
         check(vec![pulse(4990..5000), pulse(1..10000)], &[]);
+    }
+
+    #[test]
+    fn each_silence_is_a_finding_of_its_own_from_its_beginning_on() {
+        let twice = (1..5000).chain(9000..12_000).chain(16_000..17_000);
+        let findings = findings(vec![pulse(twice)]);
+        let spans: Vec<(i64, i64)> = findings
+            .iter()
+            .map(|found| (found.first_seen.0 / SECOND, found.last_seen.0 / SECOND))
+            .collect();
+        assert_eq!(spans, [(4999, 9000), (11_999, 16_000)]);
+        assert_ne!(findings[0].finding_id, findings[1].finding_id);
     }
 
     #[test]

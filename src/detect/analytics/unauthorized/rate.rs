@@ -53,9 +53,8 @@ impl Unauthorized {
             .copied()
             .max_by_key(|&(at, count)| (count, -at))
             .expect("not empty");
-        let mut tally = Tally::empty();
-        tally.first = first * MINUTE_US;
-        tally.last = (high.last().expect("not empty").0 + 1) * MINUTE_US - 1;
+        let last = (high.last().expect("not empty").0 + 1) * MINUTE_US - 1;
+        let mut tally = Tally::spanning(first * MINUTE_US, last);
         tally.count = high.iter().map(|&(_, count)| count).sum();
         let mut draft = Draft::new(&self.rate, vec![], &tally);
         draft.summary = format!(
