@@ -33,7 +33,7 @@ use problem::Problems;
 pub use problem::{ConfigErrors, Problem};
 pub use secret::{Secret, SecretError, SecretSource};
 use section::Section;
-pub use silence::{Silence, Silences, parse_silences};
+pub use silence::{Known, Silence, Silences, parse_silences};
 pub use unit::{UnitKind, UnitPaths, print_unit};
 
 /// Shortest `stale_after`: what one API server has logged ahead of another waits for ten minutes.

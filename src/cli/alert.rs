@@ -13,13 +13,15 @@ use super::diagnostic::{Diagnostic, Printer};
 use super::exit::Exit;
 use super::rule_args::RuleArgs;
 use crate::alert::config::{
-    self, Config, ConfigErrors, UnitKind, UnitPaths, default_text, print_unit,
+    self, Config, ConfigErrors, Known, Problem, Silences, UnitKind, UnitPaths, default_text,
+    print_unit,
 };
 use crate::alert::inspect;
 use crate::alert::run::{AlertError, Options, Report, Runner, read_silences};
 use crate::alert::sink::clock::{Clock, RandomDice, SystemClock};
 use crate::alert::sink::deliver::Status;
 use crate::alert::sink::{Alert, Run, Sinks};
+use crate::alert::stale;
 use crate::alert::state::{State, StateError};
 use crate::detect::CompiledRules;
 use crate::finding::words::counted;
@@ -315,9 +317,19 @@ fn check(path: &Path, printer: Printer) -> Result<Exit, Exit> {
     let rules = load(&config, printer)?;
     let silences = read_silences(&config).map_err(|error| failed(&error, printer));
     sinks?;
-    silences?;
+    let silences = silences?;
     for doubt in doubts(&config) {
         printer.warning(&doubt);
+    }
+    if let Some(path) = &config.noise.silences {
+        for doubt in doubts_of_silences(&silences, &config, &rules.0) {
+            let place = format!("  --> {}:{}:{}", path.display(), doubt.line, doubt.column);
+            let warning = Diagnostic::warning(&doubt.what).line(place);
+            printer.print(&match &doubt.hint {
+                Some(hint) => warning.hint(hint),
+                None => warning,
+            });
+        }
     }
     print(&format!(
         "{} is fine: {}, {}, {}\n",
@@ -326,6 +338,22 @@ fn check(path: &Path, printer: Printer) -> Result<Exit, Exit> {
         counted(config.sinks.len() as u64, "sink"),
         counted(rules.0.rules.len() as u64, "rule"),
     ))
+}
+
+/// Returns what of the silences has ended, or names what is not there.
+fn doubts_of_silences(silences: &Silences, config: &Config, rules: &RuleSet) -> Vec<Problem> {
+    let metas = || rules.rules.iter().map(|rule| &rule.meta);
+    let names = metas().flat_map(|meta| [meta.name.as_str(), meta.id.as_str()]);
+    let names: Vec<&str> = names.chain([stale::RULE, stale::RULE_ID]).collect();
+    let families: BTreeSet<&str> = metas().map(|meta| meta.family.as_str()).collect();
+    let families: Vec<&str> = families.into_iter().collect();
+    let clusters = config.sources.iter().map(|source| source.cluster.as_str());
+    let known = Known {
+        rules: &names,
+        families: &families,
+        clusters: &clusters.collect::<Vec<_>>(),
+    };
+    silences.doubts(&known, SystemClock.wall())
 }
 
 /// Returns what is allowed, and will hardly be meant.

@@ -8,8 +8,9 @@ use std::path::Path;
 
 use ipnet::IpNet;
 
-use super::problem::Problems;
+use super::problem::{Problem, Problems};
 use super::section::Section;
+use super::words::nearest;
 use super::{ConfigErrors, syntax};
 use crate::finding::{Finding, Timestamp};
 
@@ -42,6 +43,17 @@ pub struct Silence {
     pub reason: String,
     /// Line of the file, from 1.
     pub line: usize,
+}
+
+/// What matchers can name.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// Names and ids of rules.
+    pub rules: &'a [&'a str],
+    /// Families of rules.
+    pub families: &'a [&'a str],
+    /// Clusters, as the configuration names them.
+    pub clusters: &'a [&'a str],
 }
 
 /// Reads a file of silences; `path` is where it is, for messages.
@@ -141,6 +153,46 @@ impl Silences {
         current.find(|silence| silence.matches(finding, cluster))
     }
 
+    /// Returns what is allowed, and will hardly be meant: silences that have ended at `now`, and those of a rule, family or
+    /// cluster that is not there.
+    pub fn doubts(&self, known: &Known<'_>, now: Timestamp) -> Vec<Problem> {
+        let mut doubts = Vec::new();
+        for silence in &self.silences {
+            let mut doubt = |what: String, hint: Option<String>| {
+                doubts.push(Problem {
+                    line: silence.line,
+                    column: 1,
+                    what,
+                    hint,
+                });
+            };
+            if silence.until <= now {
+                doubt(
+                    format!("this [[silence]] has ended, at {}", silence.until),
+                    Some("take it out, or give it another `until`".to_owned()),
+                );
+            }
+            for (key, matcher, known) in [
+                ("rule", &silence.rule, known.rules),
+                ("family", &silence.family, known.families),
+                ("cluster", &silence.cluster, known.clusters),
+            ] {
+                let Some(matcher) = matcher else {
+                    continue;
+                };
+                if known.iter().any(|name| glob(matcher, name)) {
+                    continue;
+                }
+                let meant = nearest(matcher, known.iter().copied());
+                doubt(
+                    format!("this [[silence]] holds back nothing: there is no {key} `{matcher}`"),
+                    meant.map(|meant| format!("did you mean `{meant}`?")),
+                );
+            }
+        }
+        doubts
+    }
+
     /// Returns those that have ended at `now`, so that somebody takes them out.
     pub fn ended(&self, now: Timestamp) -> impl Iterator<Item = &Silence> {
         self.silences
@@ -219,6 +271,63 @@ mod tests {
         assert_eq!(silences.find(&jane, "prod", after), None);
         assert_eq!(silences.ended(after).count(), 1);
         assert_eq!(silences.ended(last).count(), 0);
+    }
+
+    #[test]
+    fn what_holds_back_nothing_is_doubted() {
+        let known = Known {
+            rules: &["token-used-after-delete", "secrets-listed", "0f6b"],
+            families: &["token-reuse"],
+            clusters: &["prod"],
+        };
+        let check = |keys: &str, expected: &[(&str, Option<&str>)]| {
+            let text = format!("# why\n[[silence]]\n{keys}\nreason = \"known\"\n");
+            let now = "2026-12-01T00:00:00Z".parse::<chrono::DateTime<chrono::Utc>>();
+            let now = Timestamp(now.unwrap().timestamp_micros());
+            let doubts = parsed(&text).unwrap().doubts(&known, now);
+            let found: Vec<(&str, Option<&str>)> = doubts
+                .iter()
+                .map(|doubt| (doubt.what.as_str(), doubt.hint.as_deref()))
+                .collect();
+            assert_eq!(found, expected, "{keys}");
+            assert!(doubts.iter().all(|doubt| doubt.line == 2), "{doubts:?}");
+        };
+        let until = "until = 2026-12-31\n";
+        for matcher in [
+            "rule = \"token-*\"",
+            "rule = \"0f6b\"",
+            "family = \"token-reuse\"\ncluster = \"prod\"",
+            "actor = \"nobody-knows\"",
+        ] {
+            check(&format!("{until}{matcher}"), &[]);
+        }
+        check(
+            &format!("{until}rule = \"secret-listed\""),
+            &[(
+                "this [[silence]] holds back nothing: there is no rule `secret-listed`",
+                Some("did you mean `secrets-listed`?"),
+            )],
+        );
+        check(
+            &format!("{until}rule = \"audit-*\"\ncluster = \"prd\""),
+            &[
+                (
+                    "this [[silence]] holds back nothing: there is no rule `audit-*`",
+                    None,
+                ),
+                (
+                    "this [[silence]] holds back nothing: there is no cluster `prd`",
+                    Some("did you mean `prod`?"),
+                ),
+            ],
+        );
+        check(
+            "until = 2026-11-29\nrule = \"secrets-listed\"",
+            &[(
+                "this [[silence]] has ended, at 2026-11-30T00:00:00.000000Z",
+                Some("take it out, or give it another `until`"),
+            )],
+        );
     }
 
     #[test]

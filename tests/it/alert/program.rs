@@ -203,6 +203,20 @@ fn what_will_hardly_be_meant_is_said() {
             "the state folder `/proc/kubescry` cannot be written",
         ],
     );
+    let silences = "[[silence]]\nrule = \"stale-log\"\nuntil = 2020-01-01\nreason = \"old\"\n\n\
+        [[silence]]\nrule = \"unauthorized-stor\"\nuntil = 9999-01-01\nreason = \"x\"\n";
+    fs::write(place.path("silences.toml"), silences).unwrap();
+    place.configure("[noise]\nsilences = \"silences.toml\"\n");
+    check(
+        &place.run(&["check"]),
+        0,
+        &[
+            "this [[silence]] has ended, at 2020-01-02T00:00:00.000000Z\n  --> ",
+            "silences.toml:1:1\nhint: take it out",
+            "there is no rule `unauthorized-stor`\n  --> ",
+            "silences.toml:6:1\nhint: did you mean `unauthorized-storm`?",
+        ],
+    );
 }
 
 #[test]
