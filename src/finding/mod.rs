@@ -7,6 +7,7 @@
 
 pub mod credential;
 pub mod incident;
+pub mod steps;
 pub mod words;
 
 use std::fmt;

@@ -34,7 +34,7 @@ use super::makers::grants;
 use super::tally::Tally;
 use crate::finding::incident::Ties;
 pub use crate::finding::words::{counted, lasting, listed, times};
-use crate::finding::{Confidence, Finding, Severity, Timestamp, finding_id};
+use crate::finding::{Confidence, Finding, Severity, Timestamp, finding_id, steps};
 use crate::frame::Vocabulary;
 use crate::rules::RuleMeta;
 
@@ -99,6 +99,8 @@ impl<'a> Draft<'a> {
     pub fn finish(self, vocabulary: &Vocabulary) -> Finding {
         let group: Vec<&str> = self.group.iter().map(String::as_str).collect();
         let (first_seen, last_seen) = self.tally.span();
+        let actor = self.tally.actor(vocabulary);
+        let target = self.tally.target(vocabulary);
         Finding {
             finding_id: finding_id(&self.meta.id, &group, Timestamp(self.window_start)),
             incident_id: None,
@@ -110,12 +112,12 @@ impl<'a> Draft<'a> {
             first_seen,
             last_seen,
             count: self.tally.count,
-            actor: self.tally.actor(vocabulary),
+            next_steps: steps::filled(&self.meta.next_steps, &target, &actor),
+            actor,
             source: self.tally.origin(vocabulary),
-            target: self.tally.target(vocabulary),
+            target,
             attack: self.meta.attack.clone(),
             why: self.why,
-            next_steps: self.meta.next_steps.clone(),
             blind_spots: [self.meta.blind_spots.clone(), self.blind_spots].concat(),
             evidence_total: self.tally.count,
             evidence: self.tally.evidence.clone(),
