@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::sink::text::plain;
 use super::sink::{Alert, Event, Run, record};
-use super::state::{Loaded, State, StateError};
+use super::state::{Entry, Loaded, State, StateError};
 use crate::finding::{Severity, Timestamp};
 use crate::report::clean::clean;
+
+/// Characters of one text of an alert.
+const MAX_CHARS: usize = 200;
 
 /// Sums up a state.
 ///
@@ -77,13 +81,41 @@ pub fn show(state: &State, loaded: &Loaded) -> Result<String, StateError> {
         );
     }
     put("waiting", &format!("{} alerts", state.waiting()?));
-    for entry in state.dead()? {
-        put(
-            "dead letter",
-            &format!("{} for sink `{}`", entry.key, clean(&entry.sink)),
-        );
+    for (entry, why) in state.dead()? {
+        put("dead letter", &letter(&entry, &why));
     }
     Ok(text)
+}
+
+/// Says on one line what was not delivered: how bad, of what rule, by whom, when and where, for which sink, and why not.
+fn letter(entry: &Entry, why: &str) -> String {
+    let what = match serde_json::from_str::<Alert>(&entry.alert) {
+        Ok(alert) => {
+            let finding = &alert.finding;
+            let who = finding.actor.username.as_ref().map(|name| ("by", name));
+            let who = who.or(finding.source.ips.first().map(|ip| ("from", ip)));
+            // What nobody did, such as a log that stops, says itself what it is about.
+            let who = who.map_or_else(
+                || format!(" ({})", plain(&finding.summary, MAX_CHARS)),
+                |(by, who)| format!(" {by} `{}`", plain(who, MAX_CHARS)),
+            );
+            format!(
+                "{} {} {}{who}, last at {}, in {}",
+                finding.severity,
+                alert.event.as_str(),
+                plain(&finding.rule.name, MAX_CHARS),
+                finding.last_seen,
+                plain(&alert.cluster, MAX_CHARS),
+            )
+        }
+        Err(_) => "an alert that cannot be read".to_owned(),
+    };
+    format!(
+        "{what}; for sink `{}`: {} (key {})",
+        plain(&entry.sink, MAX_CHARS),
+        plain(why, MAX_CHARS),
+        plain(&entry.key, 64),
+    )
 }
 
 /// Returns the findings that were decided, one JSON line each, as the `jsonl` of a sink has them: `event` is `resolve` for
@@ -116,4 +148,56 @@ pub fn export(loaded: &Loaded) -> String {
         ))
     })
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::sink::tests::{HOSTILE, alert};
+
+    fn entry(alert: &Alert) -> Entry {
+        Entry {
+            key: alert.key.clone(),
+            sink: "hook".to_owned(),
+            alert: serde_json::to_string(alert).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_dead_letter_says_what_was_not_delivered() {
+        let mut alert = alert(Event::New, Severity::High, "jane");
+        let check = |alert: &Alert, expected: &str| {
+            let expected = format!("{expected} (key {})", alert.key);
+            assert_eq!(letter(&entry(alert), "status 404"), expected);
+        };
+        check(
+            &alert,
+            "high new token-reused-after-deletion by `jane`, last at 2026-11-22T05:44:10.000000Z, in prod; for sink `hook`: status 404",
+        );
+        alert.finding.actor.username = None;
+        alert.finding.source.ips = vec!["203.0.113.9".to_owned()];
+        check(
+            &alert,
+            "high new token-reused-after-deletion from `203.0.113.9`, last at 2026-11-22T05:44:10.000000Z, in prod; for sink `hook`: status 404",
+        );
+        alert.finding.source.ips.clear();
+        let expected = "high new token-reused-after-deletion (";
+        let line = letter(&entry(&alert), "status 404");
+        assert!(line.starts_with(expected), "{line}");
+        assert!(line.contains(&alert.finding.summary), "{line}");
+        let damaged = Entry {
+            alert: "{".to_owned(),
+            ..entry(&alert)
+        };
+        assert!(letter(&damaged, "no alert").starts_with("an alert that cannot be read; for sink"));
+    }
+
+    #[test]
+    fn hostile_text_is_one_harmless_line() {
+        for text in HOSTILE {
+            let line = letter(&entry(&alert(Event::New, Severity::High, text)), text);
+            assert!(!line.chars().any(char::is_control), "{line}");
+            assert!(line.len() < 4096);
+        }
+    }
 }

@@ -171,7 +171,7 @@ impl Delivered {
         }
         if n_dead > 0 {
             self.notes.push(format!(
-                "sink `{sink}`: {n_dead} alerts will never be delivered and are among the dead letters: {last}"
+                "sink `{sink}`: {n_dead} alerts will never be delivered and are among the dead letters, which `kubescry alert state show` lists: {last}"
             ));
         }
     }

@@ -45,14 +45,26 @@ impl State {
         self.entries(sql, params![sink, now])
     }
 
-    /// Returns what was given up.
+    /// Returns what was given up, and why.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn dead(&self) -> Result<Vec<Entry>, StateError> {
-        let sql = "SELECT key, sink, alert FROM outbox
+    pub fn dead(&self) -> Result<Vec<(Entry, String)>, StateError> {
+        let wrong = |cause| self.error(cause);
+        let sql = "SELECT key, sink, alert, dead FROM outbox
                    WHERE dead IS NOT NULL ORDER BY rowid";
-        self.entries(sql, params![])
+        let mut statement = self.connection.prepare(sql).map_err(wrong)?;
+        let rows = statement.query_map([], |row| {
+            let entry = Entry {
+                key: row.get(0)?,
+                sink: row.get(1)?,
+                alert: row.get(2)?,
+            };
+            Ok((entry, row.get(3)?))
+        });
+        rows.map_err(wrong)?
+            .collect::<Result<_, _>>()
+            .map_err(wrong)
     }
 
     /// Returns the names of all sinks for which something waits.
