@@ -16,6 +16,9 @@ use super::{Alert, Delivery, Sink, digest, text};
 /// Alerts shown in full.
 const MAX_SHOWN: usize = 10;
 
+/// Characters of the header, after escapes; Slack takes so many.
+const MAX_HEADER: usize = 150;
+
 /// Characters of a section, after escapes; Slack takes 3,000.
 const MAX_SECTION: usize = 2_900;
 
@@ -46,10 +49,10 @@ impl Sink for Slack {
 }
 
 fn payload(batch: &[&Alert]) -> Value {
-    let headline = text::slack(&digest::headline(batch));
+    let headline = digest::headline(batch);
     let section = |text: &str| json!({ "type": "section", "text": plain_text(text) });
     let mut blocks =
-        vec![json!({ "type": "header", "text": plain_text(&text::cut(&headline, 150)) })];
+        vec![json!({ "type": "header", "text": plain_text(&escaped(&headline, MAX_HEADER)) })];
     let (mut used, mut n_shown) = (0, 0);
     for alert in digest::worst_first(batch).into_iter().take(MAX_SHOWN) {
         let text = section_text(alert);
@@ -67,12 +70,21 @@ fn payload(batch: &[&Alert]) -> Value {
         )));
     }
     json!({
-        "text": headline,
+        "text": text::slack(&headline),
         "mrkdwn": false,
         "unfurl_links": false,
         "unfurl_media": false,
         "blocks": blocks,
     })
+}
+
+/// Returns as much of `text` as has at most `max_chars` characters with its escapes, and no half of one.
+fn escaped(text: &str, max_chars: usize) -> String {
+    let cuts = (0..=max_chars)
+        .rev()
+        .map(|length| text::slack(&text::cut(text, length)));
+    let mut fitting = cuts.filter(|cut| cut.chars().count() <= max_chars);
+    fitting.next().unwrap_or_default()
 }
 
 fn plain_text(text: &str) -> Value {
@@ -117,6 +129,50 @@ mod tests {
         let text = payload["blocks"][1]["text"]["text"].as_str().unwrap();
         assert!(text.starts_with("HIGH new: Token used after"), "{text}");
         assert!(text.contains(&alert.key));
+    }
+
+    /// Slack formats, links and mentions in what is `mrkdwn`, which the text of a message is unless it says no; in any text
+    /// the three characters that begin something are entities (Slack, "Formatting message text", escaping).
+    #[test]
+    fn no_text_of_a_log_or_a_rule_is_mark_up() {
+        fn check(value: &Value) {
+            match value {
+                Value::String(text) => {
+                    assert!(!text.contains(['<', '>']), "{text}");
+                    let begins_entity = |(at, _): (usize, &str)| {
+                        let rest = &text[at..];
+                        ["&amp;", "&lt;", "&gt;"]
+                            .iter()
+                            .any(|it| rest.starts_with(it))
+                    };
+                    assert!(text.match_indices('&').all(begins_entity), "{text}");
+                }
+                Value::Array(items) => items.iter().for_each(check),
+                Value::Object(fields) => {
+                    assert_ne!(fields.get("type"), Some(&"mrkdwn".into()));
+                    fields.values().for_each(check);
+                }
+                _ => {}
+            }
+        }
+        let marks = "<!channel> <@U1> <#C1> <http://evil.example|x> *b* _i_ ~s~ `c` &lt; ";
+        let long = marks.repeat(20);
+        for text in HOSTILE.into_iter().chain([marks, long.as_str()]) {
+            let mut alert = alert(Event::New, Severity::High, text);
+            alert.finding.rule.title = text.to_owned();
+            alert.cluster = text.to_owned();
+            let payload = payload(&[&alert, &alert]);
+            check(&payload);
+            assert_eq!(payload["mrkdwn"], false);
+            let header = payload["blocks"][0]["text"]["text"].as_str().unwrap();
+            assert!(header.chars().count() <= 150);
+        }
+        // What is there is there.
+        let mut alert = alert(Event::New, Severity::High, marks);
+        alert.finding.actor.username = Some(marks.to_owned());
+        let text = section_text(&alert);
+        assert!(text.contains("&lt;!channel&gt; &lt;@U1&gt;"), "{text}");
+        assert!(text.contains("*b* _i_ ~s~ `c` &amp;lt;"), "{text}");
     }
 
     #[test]
