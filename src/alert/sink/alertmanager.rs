@@ -19,6 +19,11 @@ use super::text::{plain, words};
 use super::webhook::authorization;
 use super::{Alert, Delivery, Event, Sink};
 use crate::alert::config::Secret;
+use crate::alert::stale;
+
+/// How long the alert of a log that has stopped lasts: it is told once, and only events end it. An end for want of a
+/// repetition would say that the log goes on.
+const STALE_ENDS_AFTER: Duration = Duration::from_hours(24 * 30);
 
 /// Characters of an annotation.
 const MAX_CHARS: usize = 1000;
@@ -60,6 +65,7 @@ impl Alertmanager {
             let finding = &alert.finding;
             let ends = match alert.event {
                 Event::Resolve => now,
+                _ if finding.rule.id == stale::RULE_ID => later(now, STALE_ENDS_AFTER),
                 _ => later(now, self.ends_after),
             };
             let mut object = json!({
@@ -169,6 +175,16 @@ mod tests {
             sink().payload(&[&resolve])[0]["endsAt"],
             "2026-11-22T06:00:00.000000Z"
         );
+    }
+
+    #[test]
+    fn a_log_that_has_stopped_is_not_said_to_go_on() {
+        let mut alert = alert(Event::New, Severity::High, "jane");
+        stale::RULE_ID.clone_into(&mut alert.finding.rule.id);
+        let ends = |alert: &Alert| sink().payload(&[alert])[0]["endsAt"].clone();
+        assert_eq!(ends(&alert), "2026-12-22T06:00:00.000000Z");
+        alert.event = Event::Resolve;
+        assert_eq!(ends(&alert), "2026-11-22T06:00:00.000000Z");
     }
 
     #[test]
