@@ -69,7 +69,12 @@ impl SourceFile {
         }
     }
 
-    /// Returns the SHA-256 of its first [`HEAD_BYTES`], or of all of it if it is shorter, in hexadecimal.
+    /// Returns how much of its beginning tells it from others: [`HEAD_BYTES`], or all of it if it is shorter.
+    pub fn head_bytes(&self) -> u64 {
+        self.size.min(HEAD_BYTES)
+    }
+
+    /// Returns the SHA-256 of that much, in hexadecimal.
     pub fn head_sha256(&self) -> String {
         use std::fmt::Write as _;
         self.head.iter().fold(String::new(), |mut hex, byte| {
@@ -80,7 +85,7 @@ impl SourceFile {
 
     /// Returns under what length and hash a file of this beginning is found.
     fn beginning(&self) -> (u64, Hash) {
-        (self.size.min(HEAD_BYTES), self.head)
+        (self.head_bytes(), self.head)
     }
 }
 

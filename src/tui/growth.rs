@@ -156,9 +156,10 @@ pub fn sentence(grown: &[Grown]) -> Option<String> {
 pub fn words(grown: &[Grown]) -> Option<String> {
     let more: u64 = grown.iter().filter_map(|file| file.bytes).sum();
     let is_growth = grown.iter().all(|file| file.bytes.is_some());
-    let words = match is_growth {
-        true => format!("grown by {} (0)", bytes(more)),
-        false => "files have changed (0)".to_owned(),
+    let words = if is_growth {
+        format!("grown by {} (0)", bytes(more))
+    } else {
+        "files have changed (0)".to_owned()
     };
     (!grown.is_empty()).then_some(words)
 }
@@ -204,7 +205,7 @@ mod tests {
         append(&log, "{}\n");
         let (events, inbox) = channel();
         std::thread::spawn(move || watch.run(Duration::from_millis(5), &events));
-        let next = || match inbox.recv_timeout(Duration::from_secs(60)) {
+        let next = || match inbox.recv_timeout(Duration::from_mins(1)) {
             Ok(Event::News(News::Grown(grown))) => grown,
             other => panic!("{other:?}"),
         };
@@ -220,14 +221,17 @@ mod tests {
         fs::write(&log, "{}\n").unwrap();
         let mut watch = watch(&log);
         append(&log, "{}\n{}\n");
-        let mut summary = Summary::default();
-        summary.files = vec![FileStats {
+        let read = FileStats {
             path: log.display().to_string().into(),
             counters: Counters {
                 bytes: 6,
                 ..Counters::default()
             },
-        }];
+        };
+        let summary = Summary {
+            files: vec![read],
+            ..Summary::default()
+        };
         watch.was_read(&summary);
         assert_eq!(watch.look(), grown(&log, Some(3)));
     }

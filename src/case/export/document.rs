@@ -76,21 +76,19 @@ fn sources(report: &Report<'_>, page: &mut Page) {
         return;
     }
     page.paragraph(
-        "Whether a file is one of these can be checked: what head -c 65536 gives of it, as it is on disk, has the hash \
-         that is below; sha256sum prints it.",
+        "Whether a file is one of these can be checked: its first bytes as it is on disk, so many as were hashed \
+         (head -c), have this hash (sha256sum).",
     );
     let rows = report.sources.iter().map(|file| {
         let hash = file.head_sha256();
         vec![
             Text::of(&file.name),
             Text::of(file.size.to_string()),
+            Text::of(file.head_bytes().to_string()),
             Text::of(hash),
         ]
     });
-    page.table(
-        &["file", "bytes on disk", "SHA-256 of the first 65536 bytes"],
-        rows,
-    );
+    page.table(&["file", "bytes on disk", "bytes hashed", "SHA-256"], rows);
 }
 
 /// Lists all findings with their states.
