@@ -93,6 +93,8 @@ impl Tab {
 pub enum Context {
     /// A page of text with links.
     Page,
+    /// A list that a page shows the beginning of.
+    List,
     /// The list of findings.
     Findings,
     /// Values of what findings have.
@@ -119,8 +121,9 @@ pub enum Context {
 
 impl Context {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Page,
+        Self::List,
         Self::Findings,
         Self::FindingFacets,
         Self::Timeline,
@@ -138,6 +141,7 @@ impl Context {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Page => "pages",
+            Self::List => "whole lists",
             Self::Findings => "findings",
             Self::FindingFacets => "facets of findings",
             Self::Timeline => "timeline",
@@ -847,6 +851,7 @@ impl App {
             Screen::Tab(Tab::Case) => Context::Case,
             Screen::Page(page) => match &page.json {
                 Some(json) if json.has_focus => Context::Json,
+                _ if matches!(page.pivot, Pivot::All(..)) => Context::List,
                 _ => Context::Page,
             },
             Screen::Form(_) => Context::Editor,

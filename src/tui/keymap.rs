@@ -182,16 +182,23 @@ const VALUES: &[Context] = &[
     Context::Facets,
     Context::FindingFacets,
     Context::Page,
+    Context::List,
 ];
 const EVENTS: &[Context] = &[Context::Events];
 const JSON: &[Context] = &[Context::Json];
 const TIMELINE: &[Context] = &[Context::Timeline];
 const IN_TIME: &[Context] = &[Context::Timeline, Context::Events];
-const SORTED: &[Context] = &[Context::Findings, Context::Events, Context::Credentials];
-const FINDINGS: &[Context] = &[Context::Findings, Context::Page];
+const SORTED: &[Context] = &[
+    Context::Findings,
+    Context::Events,
+    Context::Credentials,
+    Context::List,
+];
+const FINDINGS: &[Context] = &[Context::Findings, Context::Page, Context::List];
 const NOTED: &[Context] = &[
     Context::Findings,
     Context::Page,
+    Context::List,
     Context::Events,
     Context::Credentials,
     Context::Case,

@@ -27,7 +27,7 @@ pub enum Pivot {
     /// A value of a field that has no card of its own.
     Value(Field, String),
     /// A list that a page shows the beginning of.
-    All(Listing),
+    All(Listing, ListOrder),
 }
 
 /// A list that a page shows the beginning of.
@@ -43,7 +43,38 @@ pub enum Listing {
     MintedWith(String),
 }
 
+/// In what order a list is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct ListOrder {
+    /// Place in [`Listing::orders`].
+    pub by: usize,
+    /// Whether it is turned round.
+    pub is_reversed: bool,
+}
+
+impl ListOrder {
+    /// Puts a list that is in the first of its orders into this one; `sort` does what the first needs not.
+    pub fn put<T>(self, list: &mut [T], sort: impl FnOnce(&mut [T], usize)) {
+        if self.by > 0 {
+            sort(list, self.by);
+        }
+        if self.is_reversed {
+            list.reverse();
+        }
+    }
+}
+
 impl Listing {
+    /// Returns by what it can be sorted, in the order that a key goes through; the first is how pages begin it.
+    pub const fn orders(&self) -> &'static [&'static str] {
+        match self {
+            Self::Incidents => &["severity", "time", "title"],
+            Self::Loose => &["severity", "time", "rule"],
+            Self::HeldBack => &["requests", "rule", "list"],
+            Self::MintedWith(_) => &["time", "user", "requests"],
+        }
+    }
+
     /// Returns what it is called.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -108,7 +139,7 @@ impl Pivot {
             | Self::Event(_)
             | Self::Place(_)
             | Self::Question(..)
-            | Self::All(_) => return None,
+            | Self::All(..) => return None,
         })
     }
 }

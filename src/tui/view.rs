@@ -24,7 +24,7 @@ use super::app::{App, Context, Facets, Screen, Tab};
 use super::chips::{Chip, Chips};
 use super::growth;
 use super::keymap::{BINDINGS, Binding, Scope};
-use super::pivot::Pivot;
+use super::pivot::{ListOrder, Listing, Pivot};
 use super::text::{Cut, copied, fit, fit_clean};
 use crate::finding::words::counted;
 use crate::report::clean;
@@ -156,7 +156,7 @@ fn crumb(app: &App, screen: &Screen) -> String {
             Pivot::Place(place) => format!("{}:{}", place.file, place.line),
             Pivot::Question(name, _) => name.clone(),
             Pivot::Value(field, value) => format!("{} {value}", field.name()),
-            Pivot::All(listing) => listing.name().to_owned(),
+            Pivot::All(listing, _) => listing.name().to_owned(),
         },
     };
     fit(&text, 32, Cut::Middle)
@@ -199,9 +199,20 @@ fn left_status(app: &App) -> String {
         Screen::Tab(Tab::Timeline | Tab::Facets) => chips(app, &app.chips),
         Screen::Tab(Tab::Findings) => findings::status(app),
         Screen::FindingFacets => findings::how_many(app),
-        Screen::Tab(_) | Screen::Page(_) | Screen::Form(_) => String::new(),
+        Screen::Page(screen) => match &screen.pivot {
+            Pivot::All(listing, order) => by(listing, *order),
+            _ => String::new(),
+        },
+        Screen::Tab(_) | Screen::Form(_) => String::new(),
         Screen::Answer(_) => String::new(),
     }
+}
+
+/// Returns in what order a list is.
+pub(super) fn by(listing: &Listing, order: ListOrder) -> String {
+    let name = listing.orders().get(order.by).copied().unwrap_or_default();
+    let turned = if order.is_reversed { ", reversed" } else { "" };
+    format!("by {name}{turned}")
 }
 
 /// Returns what rows are.

@@ -2,6 +2,8 @@
 //!
 //! Tokens only: a certificate has no such tie in the log, and an API server before 1.29 names no issued token.
 
+use std::cmp::Reverse;
+
 use hashbrown::{HashMap, HashSet};
 
 use super::rows::Reader;
@@ -12,7 +14,7 @@ use crate::frame::Column;
 use crate::store::filter::Test;
 use crate::store::{Field, Row};
 use crate::tui::document::{Document, Line, Look, Part};
-use crate::tui::pivot::Listing;
+use crate::tui::pivot::{ListOrder, Listing};
 
 /// How far up and down is followed.
 const DEPTH: usize = 12;
@@ -191,8 +193,20 @@ impl<'a> Lineage<'a> {
     }
 
     /// Appends all that was made with `key`, and nothing that was made with that in turn.
-    pub(super) fn children(&self, document: &mut Document, key: &str, sources: &Sources<'_>) {
+    pub(super) fn children(
+        &self,
+        document: &mut Document,
+        key: &str,
+        order: ListOrder,
+        sources: &Sources<'_>,
+    ) {
         let children = self.children.get(key).map_or(&[][..], Vec::as_slice);
+        let mut children: Vec<&str> = children.iter().map(String::as_str).collect();
+        let requests = |key: &str| self.known.get(key).map_or(0, |known| known.requests);
+        order.put(&mut children, |children, by| match by {
+            1 => children.sort_by_key(|&key| &self.mints[key].of),
+            _ => children.sort_by_key(|&key| Reverse(requests(key))),
+        });
         let count = counted(children.len() as u64, "credential");
         let title = [
             Part::from(format!("{count} minted with ")),

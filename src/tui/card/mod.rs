@@ -74,7 +74,7 @@ pub fn card(
         Pivot::Place(place) => event::place(place, sources, reader),
         Pivot::Question(name, parameters) => Ok(question::card(name, parameters)),
         Pivot::Value(field, value) => value::card(*field, value, sources, reader),
-        Pivot::All(listing) => overview::all(listing, sources, reader),
+        Pivot::All(listing, order) => overview::all(listing, *order, sources, reader),
     })
 }
 

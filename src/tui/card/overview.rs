@@ -9,11 +9,12 @@ use super::lineage::Lineage;
 use super::rows::Reader;
 use super::{Built, Sources, about, ended, link, page, reading};
 use crate::finding::credential::Credential;
+use crate::finding::incident::Incident;
 use crate::finding::words::counted;
-use crate::finding::{Finding, Severity};
+use crate::finding::{Excluded, Finding, Severity};
 use crate::store::StoreError;
 use crate::tui::document::{Document, Look, Part};
-use crate::tui::pivot::{Listing, Pivot, Place};
+use crate::tui::pivot::{ListOrder, Listing, Pivot, Place};
 
 /// Incidents listed before "+N more".
 const INCIDENTS: usize = 12;
@@ -58,14 +59,19 @@ pub fn overview(
 }
 
 /// Returns all of a list of which a page has the beginning.
-pub(super) fn all(listing: &Listing, sources: &Sources<'_>, reader: Reader<'_>) -> Built<Document> {
+pub(super) fn all(
+    listing: &Listing,
+    order: ListOrder,
+    sources: &Sources<'_>,
+    reader: Reader<'_>,
+) -> Built<Document> {
     let mut document = Document::new(listing.name());
     match listing {
-        Listing::Incidents => incidents(&mut document, sources, usize::MAX),
-        Listing::Loose => loose(&mut document, sources, usize::MAX),
-        Listing::HeldBack => held_back(&mut document, sources, usize::MAX),
+        Listing::Incidents => incidents(&mut document, sources, order, usize::MAX),
+        Listing::Loose => loose(&mut document, sources, order, usize::MAX),
+        Listing::HeldBack => held_back(&mut document, sources, order, usize::MAX),
         Listing::MintedWith(key) => {
-            Lineage::new(sources, reader)?.children(&mut document, key, sources);
+            Lineage::new(sources, reader)?.children(&mut document, key, order, sources);
         }
     }
     Ok(document)
@@ -74,9 +80,9 @@ pub(super) fn all(listing: &Listing, sources: &Sources<'_>, reader: Reader<'_>) 
 fn build(sources: &Sources<'_>, progress: &Progress, reader: Reader<'_>) -> Built<Document> {
     let mut document = Document::new("overview");
     reading::section(&mut document, sources, progress, reader)?;
-    incidents(&mut document, sources, INCIDENTS);
+    incidents(&mut document, sources, ListOrder::default(), INCIDENTS);
     undead(&mut document, sources);
-    loose(&mut document, sources, FINDINGS);
+    loose(&mut document, sources, ListOrder::default(), FINDINGS);
     findings(&mut document, sources);
     let summary = &sources.results.summary;
     let reach = &summary.reach;
@@ -99,19 +105,24 @@ fn build(sources: &Sources<'_>, progress: &Progress, reader: Reader<'_>) -> Buil
         texts.extend(lacking);
         page::item(&mut document, [texts.join(", ")]);
     }
-    held_back(&mut document, sources, EXCLUDED);
+    held_back(&mut document, sources, ListOrder::default(), EXCLUDED);
     page::texts(&mut document, "Notes", &summary.notes);
     page::texts(&mut document, "What is missing", &summary.problems);
     rejects(&mut document, sources);
     Ok(document)
 }
 
-fn incidents(document: &mut Document, sources: &Sources<'_>, shown: usize) {
+fn incidents(document: &mut Document, sources: &Sources<'_>, order: ListOrder, shown: usize) {
     let incidents = &sources.results.incidents;
     document.heading(&format!("Incidents ({})", incidents.len()));
     if incidents.is_empty() {
         page::item(document, [Part::new("none", Look::Dim)]);
     }
+    let mut incidents: Vec<&Incident> = incidents.iter().collect();
+    order.put(&mut incidents, |incidents, by| match by {
+        1 => incidents.sort_by_key(|incident| incident.first_seen),
+        _ => incidents.sort_by_key(|incident| &incident.title),
+    });
     for incident in incidents.iter().take(shown) {
         let (first, last) = (incident.first_seen.0, incident.last_seen.0);
         let to = Pivot::Incident(incident.incident_id.clone());
@@ -158,7 +169,7 @@ fn undead(document: &mut Document, sources: &Sources<'_>) {
 }
 
 /// Appends what lists of exclusions held back.
-fn held_back(document: &mut Document, sources: &Sources<'_>, shown: usize) {
+fn held_back(document: &mut Document, sources: &Sources<'_>, order: ListOrder, shown: usize) {
     let excluded = &sources.results.summary.excluded;
     if excluded.is_empty() {
         return;
@@ -167,6 +178,11 @@ fn held_back(document: &mut Document, sources: &Sources<'_>, shown: usize) {
         "Held back by lists of exclusions ({})",
         excluded.len()
     ));
+    let mut excluded: Vec<&Excluded> = excluded.iter().collect();
+    order.put(&mut excluded, |excluded, by| match by {
+        1 => excluded.sort_by_key(|one| &one.rule),
+        _ => excluded.sort_by_key(|one| &one.list),
+    });
     for one in excluded.iter().take(shown) {
         let bound = if one.at_most { "at most " } else { "" };
         let requests = counted(one.requests, "request");
@@ -177,7 +193,7 @@ fn held_back(document: &mut Document, sources: &Sources<'_>, shown: usize) {
 }
 
 /// Appends the findings in no incident, worst first.
-fn loose(document: &mut Document, sources: &Sources<'_>, shown: usize) {
+fn loose(document: &mut Document, sources: &Sources<'_>, order: ListOrder, shown: usize) {
     let all = sources.results.findings.iter();
     let mut others: Vec<&Finding> = all
         .filter(|finding| finding.incident_id.is_none())
@@ -188,6 +204,10 @@ fn loose(document: &mut Document, sources: &Sources<'_>, shown: usize) {
     others.sort_by_key(|finding| {
         let id = finding.finding_id.as_str();
         (Reverse(finding.severity), finding.first_seen, id)
+    });
+    order.put(&mut others, |others, by| match by {
+        1 => others.sort_by_key(|finding| finding.first_seen),
+        _ => others.sort_by_key(|finding| &finding.rule.title),
     });
     document.heading(&format!("Findings in no incident ({})", others.len()));
     for finding in others.iter().take(shown) {

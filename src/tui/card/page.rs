@@ -6,7 +6,7 @@ use crate::frame::Column;
 use crate::report::clean;
 use crate::tui::clock::Clock;
 use crate::tui::document::{Document, Line, Look, Part};
-use crate::tui::pivot::{Listing, Pivot};
+use crate::tui::pivot::{ListOrder, Listing, Pivot};
 
 /// Appends how many entries were left out of a list of `total`, of which `shown` were shown at most.
 pub(super) fn more(document: &mut Document, total: usize, shown: usize) {
@@ -24,7 +24,7 @@ pub(super) fn more_in(document: &mut Document, total: usize, shown: usize, listi
 
 /// Returns how many entries were left out, as a link to all of them; nothing if none were.
 pub(super) fn more_link(total: usize, shown: usize, listing: Listing) -> Option<Part> {
-    left_out(total, shown).map(|text| Part::link(&text, Pivot::All(listing)))
+    left_out(total, shown).map(|text| Part::link(&text, Pivot::All(listing, ListOrder::default())))
 }
 
 fn left_out(total: usize, shown: usize) -> Option<String> {

@@ -569,3 +569,46 @@ fn a_report_has_what_tells_its_files_from_others() {
         assert!(report.contains(hash), "{report}");
     }
 }
+
+/// A list that was opened in full could not be sorted as other tables are, and what is in it had to be opened first.
+#[test]
+fn a_whole_list_is_sorted_and_searched() {
+    let mut log = Log::anonymous();
+    let mut incident = log.results.incidents[0].clone();
+    let incidents = (0..30).map(|number| {
+        incident.title = format!("incident number {:02}", (number * 7) % 30);
+        incident.clone()
+    });
+    log.results.incidents = incidents.collect();
+    let mut play = Play::new(&log, 80, 24);
+    play.keys("/18 more<Enter><Enter>");
+    let first = |play: &mut Play| {
+        let screen = play.screen();
+        let at = screen.find("incident number ").unwrap() + "incident number ".len();
+        screen[at..at + 2].to_owned()
+    };
+    assert_eq!(first(&mut play), "00");
+    play.keys("O");
+    play.shows("sorted by severity, reversed");
+    assert_eq!(first(&mut play), "23");
+    play.keys("ooj");
+    play.shows("by title  ");
+    play.keys("O/number 1<Enter>");
+    assert_eq!(first(&mut play), "29");
+    play.keys("yv");
+    assert!(play.copied.pop().unwrap().contains("incident number 19"));
+    // The list on the overview is as it was.
+    play.keys("<Esc>g");
+    assert_eq!(first(&mut play), "00");
+    let mut loose = Log::anonymous();
+    let mut findings = loose.results.findings.to_vec();
+    for finding in &mut findings {
+        finding.incident_id = None;
+    }
+    loose.results.findings = findings.into();
+    let mut play = Play::new(&loose, 80, 24);
+    play.keys("/more$<Enter><Enter>ojjsbcLooks fine<Enter>a");
+    play.shows("the finding is in the story (9)");
+    assert_eq!(play.app.case.states().count(), 1);
+    assert_eq!(play.app.case.notes().count(), 1);
+}

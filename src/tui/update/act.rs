@@ -9,7 +9,7 @@ use super::super::cells::Cells;
 use super::super::chips::Ask;
 use super::super::grid::{Direction, Grid};
 use super::super::keymap::Action;
-use super::super::pivot::{Object, Pivot};
+use super::super::pivot::{ListOrder, Object, Pivot};
 use super::super::view;
 use super::super::work::{Task, Ticket};
 use super::{Effect, ask, data, notes, overlay};
@@ -467,6 +467,16 @@ pub(in super::super) fn pivot_at_cursor(app: &App) -> Option<Pivot> {
     }
 }
 
+/// Returns what a page is on; elsewhere, and in a whole list, what the value under the cursor stands for.
+pub(super) fn in_hand(app: &App) -> Option<Pivot> {
+    match app.screen() {
+        Screen::Page(screen) if !matches!(screen.pivot, Pivot::All(..)) => {
+            Some(screen.pivot.clone())
+        }
+        _ => pivot_at_cursor(app),
+    }
+}
+
 fn event_pivot(app: &App) -> Option<Pivot> {
     let events = &app.events;
     let row = *events.rows.get(events.grid.row)?;
@@ -632,6 +642,7 @@ fn sort(app: &mut App, is_reversed: bool) {
             app.credential_order = Some((app.credentials.column, is_reversed));
             view::credentials::sort(&mut app.credential_rows, app.credential_order);
         }
+        Screen::Page(_) => sort_list(app, is_reversed),
         _ => {
             let Some(&field) = app.events.fields.get(app.events.grid.column) else {
                 return;
@@ -650,6 +661,30 @@ fn sort(app: &mut App, is_reversed: bool) {
             data::stale(app);
         }
     }
+}
+
+/// Sorts a list that a page shows the beginning of, by the next thing or the other way.
+fn sort_list(app: &mut App, is_reversed: bool) {
+    let Some(Screen::Page(screen)) = app.stack.last_mut() else {
+        return;
+    };
+    let Pivot::All(listing, order) = &mut screen.pivot else {
+        return;
+    };
+    *order = if is_reversed {
+        ListOrder {
+            is_reversed: !order.is_reversed,
+            ..*order
+        }
+    } else {
+        ListOrder {
+            by: (order.by + 1) % listing.orders().len(),
+            is_reversed: false,
+        }
+    };
+    app.message = Some(format!("sorted {}", view::by(listing, *order)));
+    // The page is made anew.
+    screen.page.ticket = Ticket::default();
 }
 
 /// Folds JSON, or marks the start and the end of a stretch of time.
@@ -792,17 +827,7 @@ fn to_finding(app: &mut App, by: i32) {
 }
 
 fn state(app: &mut App) {
-    let id = match app.screen() {
-        Screen::Page(screen) => match &screen.pivot {
-            Pivot::Finding(id) => Some(id.clone()),
-            _ => None,
-        },
-        _ => match pivot_at_cursor(app) {
-            Some(Pivot::Finding(id)) => Some(id),
-            _ => None,
-        },
-    };
-    let Some(id) = id else {
+    let Some(Pivot::Finding(id)) = in_hand(app) else {
         app.message = Some("no finding under the cursor".to_owned());
         return;
     };

@@ -4,7 +4,7 @@ use super::super::app::{App, CaseLine, Choice, Menu, Overlay, Prompt, Purpose, S
 use super::super::grid::Grid;
 use super::super::pivot::{Pivot, Place};
 use super::super::work::Ticket;
-use super::act::{pivot_at_cursor, prompt};
+use super::act::{in_hand, prompt};
 use super::data::place_at_cursor;
 use crate::case::{
     Bookmark, BookmarkId, Case, CaseError, Direction, NoteId, State, StoryEntry, Subject, Toggled,
@@ -78,9 +78,7 @@ fn subject(app: &App) -> Option<Subject> {
             let place = place_at_cursor(app)?;
             of_pivot(&Pivot::Place(place))
         }
-        Screen::Tab(_) => of_pivot(&pivot_at_cursor(app)?),
-        // On a page, of what the page is on.
-        Screen::Page(screen) => of_pivot(&screen.pivot),
+        Screen::Tab(_) | Screen::Page(_) => of_pivot(&in_hand(app)?),
         _ => None,
     }
 }
@@ -250,11 +248,7 @@ pub(super) fn story(app: &mut App) {
         }
         return;
     }
-    let finding = match app.screen() {
-        Screen::Page(screen) => Some(screen.pivot.clone()),
-        _ => pivot_at_cursor(app),
-    };
-    if let Some(Pivot::Finding(id)) = finding {
+    if let Some(Pivot::Finding(id)) = in_hand(app) {
         keep(app, |case, now| {
             case.add_to_story(StoryEntry::Finding(id), now)
         });
