@@ -38,7 +38,7 @@ const COLUMNS: [&str; 26] = [
     "finding_id",
 ];
 
-/// Writes a head and one row per finding, in the order given; `evidence` is FILE:LINE of each reference.
+/// Writes a head and one row per finding, in the order given; `evidence` is file and line of each reference.
 pub(super) fn write(findings: &[Finding], out: &mut dyn Write) -> io::Result<()> {
     let rows = RowWriter::new(RowFormat::Csv, &COLUMNS);
     rows.head(out)?;

@@ -174,12 +174,11 @@ pub(crate) fn blind(summary: &Summary, page: &mut Page) {
 }
 
 /// Counts findings by severity, worst first.
-pub(crate) fn severities<'f>(findings: impl Iterator<Item = &'f Finding> + Clone) -> String {
+pub(crate) fn severities<'f>(findings: impl Iterator<Item = &'f Finding>) -> String {
+    let found: Vec<Severity> = findings.map(|finding| finding.severity).collect();
     let severities = Severity::ALL.into_iter().rev();
     counts(severities.map(|severity| {
-        let n = findings
-            .clone()
-            .filter(|finding| finding.severity == severity);
+        let n = found.iter().filter(|other| **other == severity);
         (severity.as_str(), n.count())
     }))
 }
