@@ -249,3 +249,21 @@ fn stats_add_up() {
         assert_eq!(lines, file["records"].as_u64().unwrap(), "{file}");
     }
 }
+
+#[test]
+fn readme_shows_what_is_printed() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let log = "sample-logs/v1.36/system-masters.log";
+    let (_, block) = readme
+        .split_once(&format!("From `kubescry scan {log}`"))
+        .unwrap();
+    let (_, block) = block.split_once("```text\n").unwrap();
+    let (block, _) = block.split_once("```").unwrap();
+    let (_, incident) = block.split_once("\n\nCRITICAL").unwrap();
+    let output = kubescry(&["scan", log], b"");
+    let printed = text(&output.stdout);
+    assert!(
+        printed.contains(incident),
+        "{incident}\nis not what is printed:\n{printed}"
+    );
+}

@@ -57,7 +57,7 @@ pub(crate) fn of(
 mod tests {
     use crate::finding::Severity;
     use crate::report::tests::{HOSTILE, finding, rendered, summary};
-    use crate::report::{Format, Options};
+    use crate::report::{Format, Options, Summary};
 
     #[test]
     fn a_document_tells_what_was_found_and_what_it_leaves_out() {
@@ -86,6 +86,8 @@ mod tests {
         assert!(!text.contains("audit.log:19"));
         let nothing = rendered(Format::Markdown, &[], &summary(""), &options);
         assert!(nothing.contains("Nothing was found."));
+        let unread = rendered(Format::Markdown, &[], &Summary::default(), &options);
+        assert!(unread.contains("nothing can be said"), "{unread}");
     }
 
     #[test]

@@ -167,7 +167,9 @@ pub(crate) fn finding(finding: &Finding, state: Option<&str>, n_evidence: usize,
 /// Says what the log cannot show.
 pub(crate) fn blind(summary: &Summary, page: &mut Page) {
     page.heading(2, None, "What this log cannot show");
-    if summary.blind.is_empty() {
+    if summary.totals.events == 0 {
+        page.paragraph("No audit event was read, so nothing can be said.");
+    } else if summary.blind.is_empty() {
         page.paragraph("Nothing is known to be missing.");
     }
     page.list("", &summary.blind);
