@@ -226,6 +226,20 @@ pub struct Target {
     pub name: Option<String>,
 }
 
+impl Target {
+    /// Returns what is known of it as `namespace/resource/subresource/name`; empty if nothing is.
+    pub fn path(&self) -> String {
+        let parts = [
+            &self.namespace,
+            &self.resource,
+            &self.subresource,
+            &self.name,
+        ];
+        let known: Vec<&str> = parts.into_iter().filter_map(Option::as_deref).collect();
+        known.join("/")
+    }
+}
+
 /// A place in the log that speaks for a finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {

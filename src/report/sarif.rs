@@ -89,18 +89,10 @@ fn rule(finding: &Finding) -> Value {
 }
 
 fn result(finding: &Finding, rule_index: usize) -> Value {
-    let target = &finding.target;
-    let object = [
-        &target.namespace,
-        &target.resource,
-        &target.subresource,
-        &target.name,
-    ];
-    let object: Vec<&str> = object.into_iter().filter_map(Option::as_deref).collect();
+    let object = finding.target.path();
     let mut locations: Vec<Value> = finding.evidence.iter().map(location).collect();
     if let (Some(first), false) = (locations.first_mut(), object.is_empty()) {
-        let name = object.join("/");
-        first["logicalLocations"] = json!([{"fullyQualifiedName": name, "kind": "resource"}]);
+        first["logicalLocations"] = json!([{"fullyQualifiedName": object, "kind": "resource"}]);
     }
     // Pages show the first location with a result, and the others on demand.
     let related = locations.split_off(locations.len().min(1));

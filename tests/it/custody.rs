@@ -252,14 +252,15 @@ fn a_node_moves_in_once_and_is_not_abroad_then() {
     with([("203.0.113.4", 5), ("203.0.113.5", 2)]).says_nothing_of("node-from-internet");
 }
 
+/// The annotations of a request that a binding of ClusterRole `of` for the whole cluster lets through.
+fn reason(of: &str) -> Value {
+    let reason =
+        format!("RBAC: allowed by ClusterRoleBinding \"x\" of ClusterRole \"{of}\" to User \"y\"");
+    json!({"authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": reason})
+}
+
 #[test]
 fn a_token_of_a_superuser_is_a_rise_for_whoever_is_none() {
-    let reason = |of: &str| {
-        let reason = format!(
-            "RBAC: allowed by ClusterRoleBinding \"x\" of ClusterRole \"{of}\" to User \"y\""
-        );
-        json!({"authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": reason})
-    };
     let with = |account: &str, minter: &str| {
         let mut story = Story::default();
         let web = pod("web", "web-1", "10.1.0.7");
@@ -277,12 +278,6 @@ fn a_token_of_a_superuser_is_a_rise_for_whoever_is_none() {
 
 #[test]
 fn a_pod_of_a_superuser_is_a_rise_for_whoever_is_none() {
-    let reason = |of: &str| {
-        let reason = format!(
-            "RBAC: allowed by ClusterRoleBinding \"x\" of ClusterRole \"{of}\" to User \"y\""
-        );
-        json!({"authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": reason})
-    };
     let named = json!({"serviceAccountName": "web", "containers": []});
     let with = |writer: &Client, rights: &str, verb: &str, code: u16, body: Value| {
         let mut story = Story::default();

@@ -114,13 +114,6 @@ pub(crate) fn finding(finding: &Finding, state: Option<&str>, n_evidence: usize,
         target,
         ..
     } = finding;
-    let object = [
-        &target.namespace,
-        &target.resource,
-        &target.subresource,
-        &target.name,
-    ];
-    let object: Vec<&str> = object.into_iter().filter_map(Option::as_deref).collect();
     let or_empty = |text: &Option<String>| text.clone().unwrap_or_default();
     let fields = [
         ("state", state.unwrap_or_default().to_owned()),
@@ -133,7 +126,7 @@ pub(crate) fn finding(finding: &Finding, state: Option<&str>, n_evidence: usize,
         ("credential", or_empty(&actor.credential_id)),
         ("from", source.ips.join(", ")),
         ("agents", source.user_agents.join(", ")),
-        ("object", object.join("/")),
+        ("object", target.path()),
         ("attack", finding.attack.join(", ")),
         ("rule", finding.rule.name.clone()),
         ("incident", or_empty(&finding.incident_id)),
