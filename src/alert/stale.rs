@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Config, Silences};
+use super::config::{Config, Silences, SourceConfig};
 use super::sink::{Alert, Event, Run, SourceMetrics};
 use crate::finding::incident::Ties;
 use crate::finding::words::lasting;
@@ -88,11 +88,7 @@ pub(super) fn note(
 /// Forgets sources that the configuration has no more.
 pub(super) fn retain(sources: &mut Sources, config: &Config) {
     for (cluster, of_cluster) in sources.iter_mut() {
-        let is_configured = |path: &str| {
-            let mut sources = config.sources.iter();
-            sources.any(|source| source.cluster == *cluster && shown(&source.path) == path)
-        };
-        of_cluster.retain(|path, _| is_configured(path));
+        of_cluster.retain(|path, _| configured(config, cluster, path).is_some());
     }
     sources.retain(|_, of_cluster| !of_cluster.is_empty());
 }
@@ -155,9 +151,7 @@ pub(super) fn metrics(sources: &Sources, config: &Config, now: Timestamp) -> Vec
     let mut all = Vec::new();
     for (cluster, of_cluster) in sources {
         for (path, heard) in of_cluster {
-            let mut configured = config.sources.iter();
-            let source = configured
-                .find(|source| source.cluster == *cluster && shown(&source.path) == *path);
+            let source = configured(config, cluster, path);
             let limit = source.and_then(|source| source.stale_after);
             all.push(SourceMetrics {
                 cluster: cluster.clone(),
@@ -168,6 +162,16 @@ pub(super) fn metrics(sources: &Sources, config: &Config, now: Timestamp) -> Vec
         }
     }
     all
+}
+
+/// Returns the source that goes by this cluster and path.
+fn configured<'c>(config: &'c Config, cluster: &str, path: &str) -> Option<&'c SourceConfig> {
+    let mut sources = config.sources.iter();
+    sources.find(|source| source.cluster == cluster && shown(&source.path) == path)
+}
+
+fn micros(limit: Duration) -> i64 {
+    i64::try_from(limit.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Names a source, the same from wherever the configuration was named.
@@ -183,8 +187,7 @@ impl Heard {
     }
 
     fn is_stale(&self, limit: Duration, now: Timestamp) -> bool {
-        let limit_us = i64::try_from(limit.as_micros()).unwrap_or(i64::MAX);
-        now.0.saturating_sub(self.from().0) >= limit_us
+        now.0.saturating_sub(self.from().0) >= micros(limit)
     }
 
     /// Returns the finding that the source is silent.
@@ -199,7 +202,7 @@ impl Heard {
                 "`{path}` has had no event since it was first looked at, at {from}, {age} before this run: nothing that has happened since is seen"
             ),
         };
-        let limit = lasting(i64::try_from(limit.as_micros()).unwrap_or(i64::MAX));
+        let limit = lasting(micros(limit));
         let why = format!("stale_after = {limit}, and the source has been silent for {age}");
         finding(path, from, summary, vec![why])
     }

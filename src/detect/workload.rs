@@ -46,12 +46,27 @@ pub(super) fn is_of_container(path: &Path) -> bool {
     })
 }
 
+/// Keeps the keys that lead to where Pods are described.
+pub(super) fn keep_specs(keys: &mut Keys) {
+    for key in POD_SPECS.iter().flat_map(|path| path.split('.')) {
+        keys.keep(key);
+    }
+}
+
+/// Returns the descriptions of Pods in an object.
+pub(super) fn specs<'j, 'a>(object: &'j Json<'a>) -> impl Iterator<Item = &'j Json<'a>> {
+    POD_SPECS.iter().filter_map(move |path| {
+        let mut keys = path.split('.');
+        keys.try_fold(object, |place, key| place.get(key))
+    })
+}
+
 /// Keeps the keys that lead to what containers run.
 pub(super) fn keep(keys: &mut Keys) {
-    let places = POD_SPECS.iter().flat_map(|path| path.split('.'));
+    keep_specs(keys);
     let commands = ["command", "args", "exec", "lifecycle"];
-    for key in places
-        .chain(CONTAINERS)
+    for key in CONTAINERS
+        .into_iter()
         .chain(PROBES)
         .chain(HOOKS)
         .chain(commands)

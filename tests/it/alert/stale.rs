@@ -4,10 +4,9 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kubescry::alert::run::{Options, Report, Runner};
+use kubescry::alert::run::Report;
 use kubescry::alert::sink::clock::Clock;
 use kubescry::finding::Timestamp;
-use kubescry::pipeline::Monitor;
 use serde_json::Value;
 
 use super::{Watched, log};
@@ -34,16 +33,7 @@ const START: &str = "2026-11-22T12:00:00.000000Z";
 
 impl Watched {
     fn run_at(&self, minute: i64) -> Report {
-        let options = Options {
-            wait: Some(Duration::from_mins(1)),
-            is_dry: false,
-            threads: 2,
-            monitor: Monitor::default(),
-        };
-        let load = || Some(Arc::clone(&self.rules));
-        let runner = Runner::new(&self.config, &options, &load);
-        let clock = Arc::new(At(at(minute)));
-        runner.with_clock(clock).run().unwrap()
+        self.try_run_with(Some(Arc::new(At(at(minute))))).unwrap()
     }
 
     /// Returns what was told of logs that stop: event, path, and the whole line.
