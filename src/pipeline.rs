@@ -22,6 +22,7 @@ mod reader;
 mod session;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -31,7 +32,7 @@ use foldhash::quality::SeedableRandomState;
 
 use crate::decode::envelope::Format;
 use crate::decode::record::{Opened, Opener, Record, records};
-use crate::decode::{decode, text_of};
+use crate::decode::{Oddities, Oddity, decode, text_of};
 use crate::detect::engine::{Engine, Outcome};
 use crate::detect::feed::Fed;
 use crate::detect::supply::Portion;
@@ -220,6 +221,9 @@ struct Found {
     other: u64,
     recovered: u64,
     partial: u64,
+    odd: u64,
+    /// Of events, what is odd about them.
+    oddities: Census,
     /// Of events, what they were wrapped in.
     envelopes: Census,
     /// Of the others, what they are.
@@ -447,7 +451,7 @@ impl<'a> Worker<'a> {
     }
 
     fn batch(&self, mut chunk: Chunk) -> Batch {
-        let text = text_of(std::mem::take(&mut chunk.data));
+        let (text, not_utf8) = text_of(std::mem::take(&mut chunk.data));
         let name = &self.files[chunk.file as usize].name;
         let coder = lock(&self.recycled.coders).pop();
         let coder = coder.unwrap_or_else(|| Coder::new(self.vocabulary));
@@ -456,6 +460,7 @@ impl<'a> Worker<'a> {
             columns: EventColumns::new(&self.request_hasher, coder, name, frame),
             file: name,
             cluster: self.cluster,
+            not_utf8: &not_utf8,
             found: Found::default(),
         };
         let mut opener = Opener::new(self.format, chunk.header.as_deref());
@@ -509,6 +514,8 @@ struct Desk<'a> {
     columns: EventColumns<'a>,
     file: &'a Arc<str>,
     cluster: &'a str,
+    /// Where bytes were no UTF-8, in this record and those to come.
+    not_utf8: &'a [Range<usize>],
     found: Found,
 }
 
@@ -521,7 +528,10 @@ impl Desk<'_> {
         };
         let place = record.place(record.text, origin);
         let is_native = self.columns.push_native(record.text, &place, event);
-        self.found.records += u64::from(is_native);
+        if is_native {
+            self.found.records += 1;
+            self.odd(record, Oddities::default());
+        }
         is_native
     }
 
@@ -534,10 +544,13 @@ impl Desk<'_> {
                 is_recovered,
             } => {
                 let mut event = CodedEvent::default();
-                if let Err(cause) = decode(found.text, self.columns.coder(), &mut event) {
-                    self.found.bad += 1;
-                    self.reject(record, format!("not a JSON object: {cause}"));
-                    return;
+                match decode(found.text, self.columns.coder(), &mut event) {
+                    Ok(odd) => self.odd(record, odd),
+                    Err(cause) => {
+                        self.found.bad += 1;
+                        self.reject(record, format!("not a JSON object: {cause}"));
+                        return;
+                    }
                 }
                 let origin = Origin {
                     cluster: found.cluster.unwrap_or(self.cluster),
@@ -562,6 +575,24 @@ impl Desk<'_> {
                 self.found.bad += 1;
                 self.reject(record, (*cause).to_owned());
             }
+        }
+    }
+
+    /// Counts an event of `record`, if something is odd about it.
+    fn odd(&mut self, record: &Record<'_>, mut odd: Oddities) {
+        let start = record.start as usize;
+        while let Some((first, rest)) = self.not_utf8.split_first()
+            && first.end <= start
+        {
+            self.not_utf8 = rest;
+        }
+        let first = self.not_utf8.first();
+        if first.is_some_and(|first| first.start < start + record.text.len()) {
+            odd = odd.with(Oddity::NotUtf8);
+        }
+        self.found.odd += u64::from(!odd.is_empty());
+        for oddity in odd.iter() {
+            self.found.oddities.add(oddity.as_str());
         }
     }
 

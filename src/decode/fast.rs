@@ -121,6 +121,9 @@ fn unescape(json: &str) -> Option<String> {
     Some(text)
 }
 
+/// Most keys of an object that is read here; few have half as many.
+const KEYS: usize = 16;
+
 struct Cursor<'a> {
     line: &'a str,
     at: usize,
@@ -313,15 +316,23 @@ impl<'a> Cursor<'a> {
         self.line.get(start..self.at)
     }
 
-    /// Calls `member` with each key of an object, the cursor standing before the value.
-    fn object(&mut self, mut member: impl FnMut(&mut Self, Text<'a>) -> Option<()>) -> Option<()> {
+    /// Calls `member` with each key of an object, the cursor standing before the value; refuses one with a key twice.
+    fn object(&mut self, mut member: impl FnMut(&mut Self, &'a str) -> Option<()>) -> Option<()> {
         self.literal(b"{")?;
         if self.peek()? == b'}' {
             self.at += 1;
             return Some(());
         }
+        let (mut keys, mut n_keys) = ([""; KEYS], 0);
         loop {
-            let key = self.string()?;
+            let Cow::Borrowed(key) = self.string()? else {
+                return None;
+            };
+            if keys[..n_keys].contains(&key) {
+                return None;
+            }
+            *keys.get_mut(n_keys)? = key;
+            n_keys += 1;
             self.literal(b":")?;
             member(self, key)?;
             match self.peek()? {
@@ -339,14 +350,14 @@ impl<'a> Cursor<'a> {
         let mut user = User::default();
         let mut extra = None;
         self.object(|cursor, key| {
-            match &*key {
+            match key {
                 "username" => user.username = cursor.string()?,
                 "uid" => user.uid = cursor.string()?,
                 "groups" => user.groups = Cow::Borrowed(cursor.string_list()?),
                 "extra" => {
                     let start = cursor.at;
                     cursor.object(|cursor, key| {
-                        user.set_extra(&key, cursor.first_string()?);
+                        user.set_extra(key, cursor.first_string()?);
                         Some(())
                     })?;
                     extra = Some(cursor.line.get(start..cursor.at)?);
@@ -382,7 +393,7 @@ impl<'a> Cursor<'a> {
     fn object_ref(&mut self) -> Option<ObjectRef<'a>> {
         let mut object = ObjectRef::default();
         self.object(|cursor, key| {
-            let field = match &*key {
+            let field = match key {
                 "resource" => &mut object.resource,
                 "namespace" => &mut object.namespace,
                 "name" => &mut object.name,
@@ -408,7 +419,7 @@ impl<'a> Cursor<'a> {
             return Some(status);
         }
         self.object(|cursor, key| {
-            match &*key {
+            match key {
                 "metadata" => {
                     cursor.raw()?;
                 }
@@ -450,7 +461,7 @@ impl<'a> Cursor<'a> {
     fn annotations(&mut self) -> Option<Annotations<'a>> {
         let mut annotations = Annotations::default();
         self.object(|cursor, key| {
-            annotations.set(&key, cursor.string()?);
+            annotations.set(key, cursor.string()?);
             Some(())
         })?;
         Some(annotations)

@@ -2,37 +2,49 @@
 //!
 //! Takes the keys in any order, with white space; of a repeated key the last value counts. A field of
 //! a wrong type is read as text where that makes sense, and as absent where not: a strange event must
-//! stay visible. Nesting is bounded only where we recurse, and we recurse into four known objects.
+//! stay visible, and that it is strange is told ([`Oddities`]). Nesting is bounded only where we recurse,
+//! and we recurse into four known objects.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use hashbrown::HashSet;
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::envelope::restored_key;
+use super::envelope::{json, restored_key};
 use super::event::{Annotations, Event, ObjectRef, Span, Status, Text, User};
+use super::odd::{Oddities, Oddity};
 use super::time;
 
-/// Decodes the text of an event, however it is written.
+/// Decodes the text of an event, however it is written; says what is odd about that.
 ///
 /// # Errors
 /// With what the parser said, if it is not one JSON object.
-pub(super) fn decode(text: &str) -> Result<Event<'_>, String> {
+pub(super) fn decode(text: &str) -> Result<(Event<'_>, Oddities), String> {
+    let reader = Reader {
+        line: text,
+        odd: Cell::default(),
+    };
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    EventSeed { line: text }
+    let event = EventSeed(&reader)
         .deserialize(&mut deserializer)
         .and_then(|event| deserializer.end().map(|()| event))
-        .map_err(|cause| cause.to_string())
+        .map_err(|cause| cause.to_string())?;
+    Ok((event, reader.odd.get()))
 }
 
-#[derive(Clone, Copy)]
-struct EventSeed<'a> {
+/// What the parts of an event are read with.
+struct Reader<'a> {
     line: &'a str,
+    odd: Cell<Oddities>,
 }
 
-impl<'a> DeserializeSeed<'a> for EventSeed<'a> {
+struct EventSeed<'a, 'r>(&'r Reader<'a>);
+
+impl<'a> DeserializeSeed<'a> for EventSeed<'a, '_> {
     type Value = Event<'a>;
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -40,42 +52,45 @@ impl<'a> DeserializeSeed<'a> for EventSeed<'a> {
     }
 }
 
-impl<'a> Visitor<'a> for EventSeed<'a> {
+impl<'a> Visitor<'a> for EventSeed<'a, '_> {
     type Value = Event<'a>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an audit event")
     }
 
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+    fn visit_map<A: MapAccess<'a>>(self, map: A) -> Result<Self::Value, A::Error> {
+        let reader = self.0;
         let mut event = Event::default();
-        while let Some(Loose(key)) = map.next_key()? {
-            match &*key {
-                "level" => event.level = text(&mut map)?,
-                "auditID" => event.audit_id = text(&mut map)?,
-                "stage" => event.stage = text(&mut map)?,
-                "requestURI" => event.request_uri = text(&mut map)?,
-                "verb" => event.verb = text(&mut map)?,
-                "user" => event.user = self.user(map.next_value()?),
-                "impersonatedUser" => event.impersonated = Some(self.user(map.next_value()?)),
-                "sourceIPs" => event.source_ips = list_text(map.next_value()?),
-                "userAgent" => event.user_agent = text(&mut map)?,
-                "objectRef" => event.object = object_ref(map.next_value()?),
-                "responseStatus" => event.status = status(map.next_value()?),
-                "requestObject" => event.request_object = self.body(map.next_value()?),
-                "responseObject" => event.response_object = self.body(map.next_value()?),
-                "requestReceivedTimestamp" => event.received = time::parse(&text(&mut map)?),
-                "stageTimestamp" => event.stage_time = time::parse(&text(&mut map)?),
-                "annotations" => event.annotations = self.annotations(map.next_value()?),
-                _ => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
+        reader.members(map, |key, value| match key {
+            "level" => event.level = reader.text(value),
+            "auditID" => event.audit_id = reader.text(value),
+            "stage" => event.stage = reader.text(value),
+            "requestURI" => event.request_uri = reader.text(value),
+            "verb" => event.verb = reader.text(value),
+            "user" => event.user = reader.user(value),
+            "impersonatedUser" => event.impersonated = Some(reader.user(value)),
+            "sourceIPs" => event.source_ips = reader.list_text(value),
+            "userAgent" => event.user_agent = reader.text(value),
+            "objectRef" => event.object = reader.object_ref(value),
+            "responseStatus" => event.status = reader.status(value),
+            "requestObject" => event.request_object = reader.body(value),
+            "responseObject" => event.response_object = reader.body(value),
+            "requestReceivedTimestamp" => event.received = reader.time(value),
+            "stageTimestamp" => event.stage_time = reader.time(value),
+            "annotations" => event.annotations = reader.annotations(value),
+            _ => {}
+        })?;
         Ok(event)
     }
 }
 
-impl<'a> EventSeed<'a> {
-    fn body(self, raw: &'a RawValue) -> Span {
+impl<'a> Reader<'a> {
+    fn note(&self, oddity: Oddity) {
+        self.odd.set(self.odd.get().with(oddity));
+    }
+
+    fn body(&self, raw: &'a RawValue) -> Span {
         if raw.get() == "null" {
             Span::default()
         } else {
@@ -83,16 +98,16 @@ impl<'a> EventSeed<'a> {
         }
     }
 
-    fn user(self, raw: &'a RawValue) -> User<'a> {
+    fn user(&self, raw: &'a RawValue) -> User<'a> {
         let mut user = User::default();
-        each_member(raw, |key, value| match key {
-            "username" => user.username = loose(value),
-            "uid" => user.uid = loose(value),
-            "groups" => user.groups = list_text(value),
+        self.each_member(raw, |key, value| match key {
+            "username" => user.username = self.text(value),
+            "uid" => user.uid = self.text(value),
+            "groups" => user.groups = self.list_text(value),
             "extra" => {
                 user.extra_span = self.body(value);
-                each_member(value, |key, value| {
-                    user.set_extra(&restored(key), first_text(value));
+                self.each_member(value, |key, value| {
+                    user.set_extra(&restored(key), self.first_text(value));
                 });
             }
             _ => {}
@@ -100,164 +115,147 @@ impl<'a> EventSeed<'a> {
         user
     }
 
-    fn annotations(self, raw: &'a RawValue) -> Annotations<'a> {
+    fn annotations(&self, raw: &'a RawValue) -> Annotations<'a> {
         let mut annotations = Annotations {
             span: self.body(raw),
             ..Annotations::default()
         };
-        each_member(raw, |key, value| {
+        self.each_member(raw, |key, value| {
             let restored = restored(key);
             annotations.has_others |= *restored != *key || !value.get().starts_with('"');
-            annotations.set(&restored, loose(value));
+            annotations.set(&restored, self.text(value));
         });
         annotations
+    }
+
+    fn object_ref(&self, raw: &'a RawValue) -> Option<ObjectRef<'a>> {
+        let mut object = ObjectRef::default();
+        self.each_member(raw, |key, value| match key {
+            "resource" => object.resource = self.text(value),
+            "namespace" => object.namespace = self.text(value),
+            "name" => object.name = self.text(value),
+            "uid" => object.uid = self.text(value),
+            "apiGroup" => object.api_group = self.text(value),
+            "apiVersion" => object.api_version = self.text(value),
+            "subresource" => object.subresource = self.text(value),
+            "resourceVersion" => object.resource_version = self.text(value),
+            _ => {}
+        })
+        .then_some(object)
+    }
+
+    fn status(&self, raw: &'a RawValue) -> Status<'a> {
+        let mut status = Status::default();
+        self.each_member(raw, |key, value| match key {
+            "message" => status.message = self.text(value),
+            "reason" => status.reason = self.text(value),
+            "code" => {
+                let code = self.text(value);
+                status.code = self.or_odd(&code, code.parse().ok()).unwrap_or(0);
+            }
+            "details" => drop(self.each_member(value, |key, value| {
+                if key == "uid" {
+                    status.details_uid = self.text(value);
+                }
+            })),
+            _ => {}
+        });
+        status
+    }
+
+    fn time(&self, raw: &'a RawValue) -> Option<i64> {
+        let text = self.text(raw);
+        self.or_odd(&text, time::parse(&text))
+    }
+
+    /// Returns what `text` was read as; if there is none of it, that is odd.
+    fn or_odd<T>(&self, text: &str, value: Option<T>) -> Option<T> {
+        if value.is_none() && !text.is_empty() {
+            self.note(Oddity::WrongType);
+        }
+        value
+    }
+
+    /// Calls `member` with each key and value; returns false if `raw` is no object.
+    fn each_member(&self, raw: &'a RawValue, member: impl FnMut(&str, &'a RawValue)) -> bool {
+        struct Members<'a, 'r, F>(&'r Reader<'a>, F);
+        impl<'a, F: FnMut(&str, &'a RawValue)> Visitor<'a> for Members<'a, '_, F> {
+            type Value = ();
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'a>>(self, map: A) -> Result<(), A::Error> {
+                self.0.members(map, self.1)
+            }
+        }
+        let is_object = serde_json::Deserializer::from_str(raw.get())
+            .deserialize_map(Members(self, member))
+            .is_ok();
+        if !is_object && raw.get() != "null" {
+            self.note(Oddity::WrongType);
+        }
+        is_object
+    }
+
+    /// Calls `member` with each key and value of `map`.
+    fn members<A: MapAccess<'a>>(
+        &self,
+        mut map: A,
+        mut member: impl FnMut(&str, &'a RawValue),
+    ) -> Result<(), A::Error> {
+        let mut keys = HashSet::new();
+        while let Some(key) = map.next_key::<&RawValue>()? {
+            let value = map.next_value()?;
+            let key = self.text(key);
+            member(&key, value);
+            if !keys.insert(key) {
+                self.note(Oddity::RepeatedKey);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads any scalar as text: strings as they are, numbers and booleans as written, null as nothing.
+    fn text(&self, raw: &'a RawValue) -> Text<'a> {
+        if raw.get().starts_with(['{', '[']) {
+            self.note(Oddity::WrongType);
+            return Cow::Borrowed("");
+        }
+        if raw.get().starts_with('"') && json::strict_string(raw.get()).is_none() {
+            self.note(Oddity::HalfSurrogate);
+        }
+        json::scalar(raw.get())
+    }
+
+    /// Returns the first of a list of texts, or the text itself where a shipper has unwrapped the list.
+    fn first_text(&self, raw: &'a RawValue) -> Text<'a> {
+        let list = self.list(raw);
+        let first = list.first().map(|first| self.text(first));
+        first.unwrap_or_default()
+    }
+
+    /// Returns a list of texts as compact JSON; what is no list becomes a list of one, or nothing.
+    fn list_text(&self, raw: &'a RawValue) -> Text<'a> {
+        let is_list = raw.get().starts_with('[');
+        let list = self.list(raw).into_iter().map(|text| self.text(text));
+        let list: Vec<Text<'_>> = list.filter(|text| is_list || !text.is_empty()).collect();
+        if list.is_empty() && !is_list {
+            return Cow::Borrowed("");
+        }
+        Cow::Owned(serde_json::to_string(&list).expect("a list of strings is JSON"))
+    }
+
+    /// Returns the elements of a list; what is none is one of one.
+    fn list(&self, raw: &'a RawValue) -> Vec<&'a RawValue> {
+        serde_json::from_str(raw.get()).unwrap_or_else(|_| vec![raw])
     }
 }
 
 /// Returns a key as the API server writes it: shippers change the dots.
 fn restored(key: &str) -> Cow<'_, str> {
     restored_key(key).map_or(Cow::Borrowed(key), Cow::Owned)
-}
-
-fn object_ref(raw: &RawValue) -> Option<ObjectRef<'_>> {
-    let mut object = ObjectRef::default();
-    each_member(raw, |key, value| match key {
-        "resource" => object.resource = loose(value),
-        "namespace" => object.namespace = loose(value),
-        "name" => object.name = loose(value),
-        "uid" => object.uid = loose(value),
-        "apiGroup" => object.api_group = loose(value),
-        "apiVersion" => object.api_version = loose(value),
-        "subresource" => object.subresource = loose(value),
-        "resourceVersion" => object.resource_version = loose(value),
-        _ => {}
-    })
-    .then_some(object)
-}
-
-fn status(raw: &RawValue) -> Status<'_> {
-    let mut status = Status::default();
-    each_member(raw, |key, value| match key {
-        "message" => status.message = loose(value),
-        "reason" => status.reason = loose(value),
-        "code" => status.code = loose(value).parse().unwrap_or(0),
-        "details" => drop(each_member(value, |key, value| {
-            if key == "uid" {
-                status.details_uid = loose(value);
-            }
-        })),
-        _ => {}
-    });
-    status
-}
-
-/// Calls `member` with each key and value; returns false if `raw` is no object.
-fn each_member<'a>(raw: &'a RawValue, member: impl FnMut(&str, &'a RawValue)) -> bool {
-    struct Members<F>(F);
-    impl<'a, F: FnMut(&str, &'a RawValue)> Visitor<'a> for Members<F> {
-        type Value = ();
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<(), A::Error> {
-            while let Some(Loose(key)) = map.next_key()? {
-                (self.0)(&key, map.next_value()?);
-            }
-            Ok(())
-        }
-    }
-    serde_json::Deserializer::from_str(raw.get())
-        .deserialize_map(Members(member))
-        .is_ok()
-}
-
-fn text<'a, A: MapAccess<'a>>(map: &mut A) -> Result<Text<'a>, A::Error> {
-    map.next_value().map(|Loose(text)| text)
-}
-
-fn loose(raw: &RawValue) -> Text<'_> {
-    serde_json::from_str(raw.get()).map_or(Cow::Borrowed(""), |Loose(text)| text)
-}
-
-/// Returns the first of a list of texts, or the text itself where a shipper has unwrapped the list.
-fn first_text(raw: &RawValue) -> Text<'_> {
-    if !raw.get().starts_with('[') {
-        return loose(raw);
-    }
-    let list: Vec<Loose<'_>> = serde_json::from_str(raw.get()).unwrap_or_default();
-    list.into_iter()
-        .next()
-        .map_or(Cow::Borrowed(""), |Loose(text)| text)
-}
-
-/// Returns a list of texts as compact JSON; what is no list becomes a list of one, or nothing.
-fn list_text(raw: &RawValue) -> Text<'_> {
-    let list: Vec<Loose<'_>> = match serde_json::from_str(raw.get()) {
-        Ok(list) => list,
-        Err(_) => match loose(raw) {
-            text if text.is_empty() => return Cow::Borrowed(""),
-            text => vec![Loose(text)],
-        },
-    };
-    let texts: Vec<&str> = list.iter().map(|Loose(text)| &**text).collect();
-    Cow::Owned(serde_json::to_string(&texts).expect("a list of strings is JSON"))
-}
-
-/// Text of any scalar: strings as they are, numbers and booleans as written, all else empty.
-struct Loose<'a>(Text<'a>);
-
-impl<'a> Deserialize<'a> for Loose<'a> {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        struct LooseVisitor;
-        impl<'a> Visitor<'a> for LooseVisitor {
-            type Value = Loose<'a>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("any value")
-            }
-
-            fn visit_borrowed_str<E: de::Error>(self, text: &'a str) -> Result<Loose<'a>, E> {
-                Ok(Loose(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Loose<'a>, E> {
-                Ok(Loose(Cow::Owned(text.to_owned())))
-            }
-
-            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Loose<'a>, E> {
-                Ok(Loose(Cow::Borrowed(if value { "true" } else { "false" })))
-            }
-
-            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Loose<'a>, E> {
-                Ok(Loose(Cow::Owned(value.to_string())))
-            }
-
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Loose<'a>, E> {
-                Ok(Loose(Cow::Owned(value.to_string())))
-            }
-
-            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Loose<'a>, E> {
-                Ok(Loose(Cow::Owned(value.to_string())))
-            }
-
-            fn visit_unit<E: de::Error>(self) -> Result<Loose<'a>, E> {
-                Ok(Loose(Cow::Borrowed("")))
-            }
-
-            fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<Loose<'a>, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Loose(Cow::Borrowed("")))
-            }
-
-            fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Loose<'a>, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Loose(Cow::Borrowed("")))
-            }
-        }
-        deserializer.deserialize_any(LooseVisitor)
-    }
 }
 
 #[cfg(test)]
@@ -267,7 +265,7 @@ mod tests {
     #[test]
     fn keys_in_any_order_with_white_space() {
         let line = r#" { "auditID" : "a" , "user":{"groups":[ "g", "h" ],"username":"u"} } "#;
-        let event = decode(line).unwrap();
+        let (event, _) = decode(line).unwrap();
         assert_eq!(event.audit_id, "a");
         assert_eq!(event.user.username, "u");
         assert_eq!(event.user.groups, r#"["g","h"]"#);
@@ -277,7 +275,7 @@ mod tests {
     fn wrong_types_leave_the_event_readable() {
         let line = r#"{"auditID":7,"verb":null,"user":"u","objectRef":[],"sourceIPs":"1.2.3.4",
             "responseStatus":{"code":"403"},"annotations":{"authorization.k8s.io/decision":true}}"#;
-        let event = decode(line).unwrap();
+        let (event, _) = decode(line).unwrap();
         assert_eq!((&*event.audit_id, &*event.verb), ("7", ""));
         assert_eq!(event.object, None);
         assert_eq!(event.source_ips, r#"["1.2.3.4"]"#);
@@ -289,9 +287,49 @@ mod tests {
     fn keys_that_a_shipper_has_changed_are_known() {
         let line = r#"{"user":{"extra":{"authentication_kubernetes_io/credential-id":["JTI=1"]}},
             "annotations":{"authorization_k8s_io/decision":"forbid"}}"#;
-        let event = decode(line).unwrap();
+        let (event, _) = decode(line).unwrap();
         assert_eq!(event.user.credential_id, "JTI=1");
         assert_eq!(event.annotations.decision, "forbid");
+    }
+
+    #[test]
+    fn what_is_odd_is_told_and_costs_no_event() {
+        let check = |line: &str, expected: &[Oddity]| {
+            let (event, odd) = decode(line).unwrap();
+            let found: Vec<Oddity> = odd.iter().collect();
+            assert_eq!(found, expected, "{line}");
+            assert_eq!(odd.is_empty(), expected.is_empty());
+            event.user.username.into_owned()
+        };
+        let shipped =
+            r#"{"sourceIPs":"1.2.3.4","responseStatus":{"code":"403"},"user":null,"x":[{}]}"#;
+        check(shipped, &[]);
+        use Oddity::{HalfSurrogate, RepeatedKey, WrongType};
+        for (user, expected, odd) in [
+            (r#"{"username":"a"}"#, "a", &[][..]),
+            (r#"{"username":"a","username":"b"}"#, "b", &[RepeatedKey]),
+            (
+                r#"{"username":"a","uid":"\udc00","\ud800":1}"#,
+                "a",
+                &[HalfSurrogate],
+            ),
+            (r#"{"username":"a\ud83d"}"#, "a\u{fffd}", &[HalfSurrogate]),
+            (r#"{"username":{"a":1}}"#, "", &[WrongType]),
+            (r#"{"username":1e999}"#, "1e999", &[]),
+            (
+                r#"{"username":"a","groups":["\ud800",[]]}"#,
+                "a",
+                &[WrongType, HalfSurrogate],
+            ),
+            (r#""a""#, "", &[WrongType]),
+        ] {
+            let line = format!(r#"{{"user":{user}}}"#);
+            assert_eq!(check(&line, odd), expected, "{line}");
+        }
+        check(r#"{"verb":"get","verb":"list"}"#, &[RepeatedKey]);
+        check(r#"{"stageTimestamp":"yesterday"}"#, &[WrongType]);
+        check(r#"{"responseStatus":{"code":"two"}}"#, &[WrongType]);
+        check(r#"{"annotations":["a"]}"#, &[WrongType]);
     }
 
     #[test]

@@ -14,35 +14,46 @@ pub mod envelope;
 pub mod event;
 mod fast;
 mod lenient;
+mod odd;
 pub mod record;
 mod skip;
 pub(crate) mod time;
 mod wanted;
 
+use std::ops::Range;
+
 use crate::frame::coder::{CodedEvent, Coder};
 pub use event::Event;
+pub use odd::{Oddities, Oddity};
 pub use wanted::{Wanted, unwrap};
 
-/// Returns `data` as text, after [`repair_utf8`] if it has to be.
-pub fn text_of(data: Vec<u8>) -> String {
-    String::from_utf8(data).unwrap_or_else(|error| {
-        let mut data = error.into_bytes();
-        repair_utf8(&mut data);
-        String::from_utf8(data).expect("just repaired")
-    })
+/// Returns `data` as text, after [`repair_utf8`] if it has to be, and what was replaced.
+pub fn text_of(data: Vec<u8>) -> (String, Vec<Range<usize>>) {
+    String::from_utf8(data).map_or_else(
+        |error| {
+            let mut data = error.into_bytes();
+            let replaced = repair_utf8(&mut data);
+            let text = String::from_utf8(data).expect("just repaired");
+            (text, replaced)
+        },
+        |text| (text, Vec::new()),
+    )
 }
 
 /// Replaces the bytes of `data` that are not UTF-8 by `?`, in place, so that offsets stay true.
 ///
-/// Returns how many bytes were replaced. The API server writes UTF-8 only; other bytes are damage.
-pub fn repair_utf8(data: &mut [u8]) -> usize {
-    let mut replaced = 0;
+/// Returns where, in order. The API server writes UTF-8 only; other bytes are damage.
+pub fn repair_utf8(data: &mut [u8]) -> Vec<Range<usize>> {
+    let mut replaced: Vec<Range<usize>> = Vec::new();
     let mut start = 0;
     while let Err(error) = std::str::from_utf8(&data[start..]) {
         let from = start + error.valid_up_to();
         let to = error.error_len().map_or(data.len(), |length| from + length);
         data[from..to].fill(b'?');
-        replaced += to - from;
+        match replaced.last_mut() {
+            Some(last) if last.end == from => last.end = to,
+            _ => replaced.push(from..to),
+        }
         start = to;
     }
     replaced
@@ -74,7 +85,7 @@ pub fn decode_native<'a>(text: &'a str, coder: &mut Coder, event: &mut CodedEven
     fast::decode(text, coder, event).is_some()
 }
 
-/// Decodes the text of an event, however it is written, into `event`.
+/// Decodes the text of an event, however it is written, into `event`; says what is odd about that.
 ///
 /// # Errors
 /// With the cause, if it is not one JSON object; `event` means nothing then.
@@ -82,14 +93,14 @@ pub fn decode<'a>(
     text: &'a str,
     coder: &mut Coder,
     event: &mut CodedEvent<'a>,
-) -> Result<(), String> {
+) -> Result<Oddities, String> {
     if decode_native(text, coder, event) {
-        return Ok(());
+        return Ok(Oddities::default());
     }
-    let decoded = lenient::decode(text)?;
+    let (decoded, odd) = lenient::decode(text)?;
     *event = CodedEvent::default();
     coder.event(decoded, event);
-    Ok(())
+    Ok(odd)
 }
 
 #[cfg(test)]

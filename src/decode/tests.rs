@@ -31,10 +31,14 @@ fn fast<'a>(line: &'a str, coder: &mut Coder) -> Option<Resolved<'a>> {
     Some(resolved(event, coder))
 }
 
-/// Reads a line on the general path.
+/// Reads a line on the general path, if nothing is odd about it.
 fn general<'a>(line: &'a str, coder: &mut Coder) -> Option<Resolved<'a>> {
     let mut event = CodedEvent::default();
-    coder.event(lenient::decode(line).ok()?, &mut event);
+    let (decoded, odd) = lenient::decode(line).ok()?;
+    if !odd.is_empty() {
+        return None;
+    }
+    coder.event(decoded, &mut event);
     Some(resolved(event, coder))
 }
 
@@ -95,6 +99,39 @@ fn fast_path_agrees_with_the_general_one_on_every_cut_and_flip() {
 }
 
 #[test]
+fn fast_path_takes_no_key_twice() {
+    let mut coder = coder();
+    let twice = [
+        (
+            r#"{"username":"bob","#,
+            r#"{"username":"eve","username":"bob","#,
+        ),
+        (
+            r#""authentication.kubernetes.io/credential-id":["#,
+            r#""a":[],"a":["#,
+        ),
+        (r#""name":"a","apiV"#, r#""name":"b","name":"a","apiV"#),
+        (r#"{"name":"a","kind""#, r#"{"kind":"x","kind""#),
+        (r#""status":"Success","#, r#""status":"","status":"","#),
+        (
+            r#""authorization.k8s.io/reason""#,
+            r#""authorization.k8s.io/decision""#,
+        ),
+    ];
+    for (once, twice) in twice {
+        let line = EVENTS[1].replacen(once, twice, 1);
+        assert_ne!(line, EVENTS[1]);
+        assert_eq!(fast(&line, &mut coder), None, "{line}");
+        let (_, odd) = lenient::decode(&line).unwrap();
+        assert_eq!(
+            odd.iter().collect::<Vec<_>>(),
+            [Oddity::RepeatedKey],
+            "{line}"
+        );
+    }
+}
+
+#[test]
 fn a_body_of_null_is_none() {
     let line = EVENTS[1].replace(r#""responseObject":{}"#, r#""responseObject":null"#);
     let mut coder = coder();
@@ -138,7 +175,7 @@ fn broken_utf8_costs_no_event() {
     let mut data = EVENTS[0].replace("curl", "c\u{e9}rl").into_bytes();
     let at = data.iter().position(|&byte| byte == 0xc3).unwrap();
     data[at] = 0xff;
-    assert_eq!(repair_utf8(&mut data), 2);
+    assert_eq!(repair_utf8(&mut data), [at..at + 2]);
     let text = String::from_utf8(data).unwrap();
     let mut coder = coder();
     let mut event = CodedEvent::default();

@@ -23,7 +23,7 @@ pub struct Wanted<'a> {
 /// If no event of the record has the audit ID and the stage, it is the first one with the audit ID; if
 /// there is none either, the record as it stands.
 pub fn unwrap(record: &[u8], wanted: &Wanted<'_>) -> String {
-    let text = &*text_of(record.to_vec());
+    let (text, _) = &text_of(record.to_vec());
     let mut best = Best::default();
     // As one record it may be a document of many lines; as lines, the parts of one.
     let whole = RecordSpan {
@@ -69,7 +69,7 @@ impl Best {
         let Opened::Event { found, .. } = opened else {
             return;
         };
-        let Ok(event) = lenient::decode(found.text) else {
+        let Ok((event, _)) = lenient::decode(found.text) else {
             return;
         };
         if event.audit_id != wanted.audit_id {

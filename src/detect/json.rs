@@ -4,6 +4,8 @@
 //! more than all else that is done with an event. So the keys that rules name are gathered first ([`Keys`]), and a
 //! member of another key is skipped, at any depth. Texts are borrowed from the record where they can be.
 
+mod mend;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -171,11 +173,18 @@ impl Keys {
 
 impl<'a> Json<'a> {
     /// Parses a text. What is no JSON is as if it were null, and so is what lies deeper than a hundred levels.
+    ///
+    /// What the API server takes for JSON is JSON here: half a surrogate pair is read as U+FFFD.
     pub fn parse(text: &'a str, keys: &Keys) -> Self {
-        let mut parser = serde_json::Deserializer::from_str(text);
-        let value = Seed(keys, DEPTH).deserialize(&mut parser);
-        value
-            .and_then(|value| parser.end().map(|()| value))
+        let strict = read(serde_json::Deserializer::from_str(text), keys);
+        strict
+            .or_else(|_| {
+                let mended = mend::mended(text).unwrap_or_default();
+                read(
+                    serde_json::Deserializer::from_reader(mended.as_bytes()),
+                    keys,
+                )
+            })
             .unwrap_or_default()
     }
 
@@ -215,6 +224,16 @@ impl<'a> Json<'a> {
     pub fn is_null(&self) -> bool {
         *self == Self::Null
     }
+}
+
+/// Reads one value, and nothing behind it.
+fn read<'de>(
+    mut parser: serde_json::Deserializer<impl serde_json::de::Read<'de>>,
+    keys: &Keys,
+) -> serde_json::Result<Json<'de>> {
+    let value = Seed(keys, DEPTH).deserialize(&mut parser)?;
+    parser.end()?;
+    Ok(value)
 }
 
 /// Levels that are built; what lies deeper is as if it were null, and hides nothing beside it.
@@ -353,6 +372,24 @@ mod tests {
     }
 
     #[test]
+    fn what_only_the_api_server_reads_hides_nothing() {
+        let one = Json::Number(Number::Integer(1));
+        for text in [
+            r#"{"x": "\ud800", "a": 1}"#,
+            r#"{"\udc00": {}, "a": 1}"#,
+            r#"{"x": [1e999], "a": 1}"#,
+        ] {
+            assert_eq!(
+                Json::parse(text, &Keys::all()).get("a"),
+                Some(&one),
+                "{text}"
+            );
+        }
+        let half = Json::parse(r#"{"x": "y\ud800"}"#, &Keys::all());
+        assert_eq!(half.get("x").and_then(Json::as_text), Some("y\u{fffd}"));
+    }
+
+    #[test]
     fn what_is_no_json_is_null() {
         let deep = format!(
             r#"{{"x": {}1{}, "a": 1}}"#,
@@ -362,6 +399,10 @@ mod tests {
         let one = Json::Number(Number::Integer(1));
         assert_eq!(Json::parse(&deep, &Keys::all()).get("a"), Some(&one));
         for text in ["", "{", "{} x", "tru", &"[".repeat(200)] {
+            assert!(Json::parse(text, &Keys::all()).is_null(), "{text}");
+        }
+        // Behind damage that can be mended, too.
+        for text in [r#"{"\ud800": 1"#, r#"{"a": "\ud800"} x"#] {
             assert!(Json::parse(text, &Keys::all()).is_null(), "{text}");
         }
         let twice = Json::parse(r#"{"a": 1, "a": 2}"#, &Keys::all());

@@ -44,7 +44,7 @@ fn build(
     takes: &dyn Fn(&Record<'_>) -> bool,
     is_test: bool,
 ) -> Result<EventFrame, (u64, String)> {
-    let text = text_of(std::mem::take(&mut chunk.data));
+    let (text, _) = text_of(std::mem::take(&mut chunk.data));
     let hasher = SeedableRandomState::default();
     let coder = Coder::new(&Vocabulary::new());
     let mut columns = EventColumns::new(&hasher, coder, file, None);

@@ -7,6 +7,7 @@ use hashbrown::hash_map::Entry;
 use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
+use super::Found;
 use crate::detect::analytics::audit_gap::{Beat, Pulse};
 use crate::detect::request::{RequestColumns, row_ts};
 use crate::finding::Timestamp;
@@ -103,6 +104,7 @@ pub(super) struct Gathering {
     agents: Counts,
     envelopes: Census,
     other_kinds: Census,
+    oddities: Census,
     usernames: HashSet<u32>,
     resource_levels: HashMap<(u32, u32), u64>,
     sources: Vec<Source>,
@@ -117,7 +119,7 @@ pub(super) struct Gathering {
 }
 
 remembers!(
-    Gathering: [stages, levels, verbs, agents, envelopes, other_kinds, usernames, resource_levels, sources, by_key, events, with_credential_id, with_decision, truncated, secret_bodies],
+    Gathering: [stages, levels, verbs, agents, envelopes, other_kinds, oddities, usernames, resource_levels, sources, by_key, events, with_credential_id, with_decision, truncated, secret_bodies],
     anew [gap_us, last]
 );
 
@@ -156,6 +158,7 @@ impl Gathering {
             agents: Counts::default(),
             envelopes: Census::default(),
             other_kinds: Census::default(),
+            oddities: Census::default(),
             usernames: HashSet::new(),
             resource_levels: HashMap::new(),
             sources: Vec::new(),
@@ -170,9 +173,10 @@ impl Gathering {
     }
 
     /// Takes in what records turned out to be.
-    pub(super) fn records(&mut self, envelopes: &Census, other_kinds: &Census) {
-        self.envelopes.merge(envelopes);
-        self.other_kinds.merge(other_kinds);
+    pub(super) fn records(&mut self, found: &Found) {
+        self.envelopes.merge(&found.envelopes);
+        self.other_kinds.merge(&found.kinds);
+        self.oddities.merge(&found.oddities);
     }
 
     /// Takes in the events of a chunk, duplicates too: those are taken back once they are known.
@@ -346,6 +350,7 @@ impl Gathering {
             verbs: self.verbs.census(vocabulary),
             envelopes: self.envelopes.clone(),
             other_kinds: self.other_kinds.clone(),
+            oddities: self.oddities.clone(),
             resource_levels,
             truncated: self.truncated,
             secret_bodies: self.secret_bodies,

@@ -179,10 +179,11 @@ impl<'r> Merge<'r> {
         counters.other += found.other;
         counters.recovered += found.recovered;
         counters.partial += found.partial;
+        counters.odd += found.odd;
         counters.bytes += batch.bytes;
         let room = NAMED_REJECTS.saturating_sub(account.rejects.len());
         account.rejects.extend(found.rejects.drain(..).take(room));
-        account.gathering.records(&found.envelopes, &found.kinds);
+        account.gathering.records(found);
         account.gathering.frame(&batch.frame);
         account.events += batch.frame.height() as u64;
         account.monitor.note(account.events, self.engine.groups());
@@ -512,6 +513,10 @@ fn notes(totals: &Counters, ingest: &Ingest) -> Vec<String> {
         (
             totals.partial,
             "events were exported without some of their fields: rules that need those do not see them",
+        ),
+        (
+            totals.odd,
+            "events hold what no API server writes (see `odd` above): who wrote or changed their lines could have forged them",
         ),
         (
             ingest.truncated,

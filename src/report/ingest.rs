@@ -95,6 +95,8 @@ pub struct Ingest {
     pub envelopes: Census,
     /// Records of another kind, by what they are.
     pub other_kinds: Census,
+    /// Events that hold what no API server writes, by what that is.
+    pub oddities: Census,
     /// By resource, its levels: only resources that rules look into.
     pub resource_levels: BTreeMap<String, Census>,
     /// The API servers that wrote the log, as far as files and envelopes tell them apart.
@@ -178,6 +180,7 @@ pub(super) mod tests {
             verbs: census.clone(),
             envelopes: census.clone(),
             other_kinds: census.clone(),
+            oddities: census.clone(),
             resource_levels: BTreeMap::from([(text.to_owned(), census)]),
             api_servers: vec![ApiServer {
                 name: text.to_owned(),

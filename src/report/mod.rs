@@ -111,6 +111,8 @@ pub struct Counters {
     pub recovered: u64,
     /// Of the events: exported without some of their fields.
     pub partial: u64,
+    /// Of the events: written as no API server writes them, though they can be read.
+    pub odd: u64,
     /// Bytes read, after decompression.
     pub bytes: u64,
     /// Requests the events belong to.
@@ -150,6 +152,7 @@ impl Counters {
         self.other += other.other;
         self.recovered += other.recovered;
         self.partial += other.partial;
+        self.odd += other.odd;
         self.bytes += other.bytes;
         self.requests += other.requests;
         self.first = self.first.into_iter().chain(other.first).min();
@@ -461,6 +464,7 @@ pub(crate) mod tests {
             other: 0,
             recovered: 1,
             partial: 0,
+            odd: 2,
             bytes: 32_925_286,
             requests: 6_101,
             first: Some(Timestamp(1_795_323_327_649_211)),
@@ -564,7 +568,7 @@ pub(crate) mod tests {
         assert!(
             text.starts_with(concat!(
                 r#"{"records":18204,"events":18190,"duplicates":10,"bad":3,"oversize":1,"other":0,"#,
-                r#""recovered":1,"partial":0,"bytes":32925286,"requests":6101,"#,
+                r#""recovered":1,"partial":0,"odd":2,"bytes":32925286,"requests":6101,"#,
                 r#""first":"2026-11-22T04:55:27.649211Z","last":"2026-11-22T09:12:44.000000Z","#,
                 r#""files":[{"path":"a\u009b.log","records":0,"events":0,"#,
             )),

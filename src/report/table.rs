@@ -197,6 +197,7 @@ impl Page<'_> {
         self.all("holds", &policy.collect::<Vec<_>>())?;
         self.field("wrapped", &ranking(&ingest.envelopes, N_NAMES))?;
         self.field("other", &ranking(&ingest.other_kinds, N_NAMES))?;
+        self.field("odd", &ranking(&ingest.oddities, N_NAMES))?;
         if ingest.skipped_files > 0 {
             let files = count(ingest.skipped_files, "file");
             let text = format!("{files} in the folders, whose names are not those of logs");

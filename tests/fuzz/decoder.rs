@@ -12,7 +12,7 @@ use kubescry::frame::{
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let text = &*text_of(data.to_vec());
+    let text = &*text_of(data.to_vec()).0;
     // The API server never writes a blank in front, so that leads to the general path.
     let spaced = format!(" {text}");
     let mut coder = Coder::new(&Vocabulary::new());

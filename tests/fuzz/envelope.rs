@@ -17,7 +17,7 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     let only = Format::ALL.get(usize::from(*choice)).copied();
-    let text = &*text_of(data.to_vec());
+    let text = &*text_of(data.to_vec()).0;
     // For tables, the first line names the columns.
     let (header, text) = match text.split_once('\n') {
         Some((header, rest)) if only == Some(Format::Csv) => (Some(header), rest),

@@ -82,7 +82,7 @@ fn read(data: &[u8], options: &ReadOptions) -> (Vec<Row>, Vec<Oversize>) {
             assert!(last <= span.start && span.start <= span.end && span.end <= chunk.data.len());
             last = span.end;
         }
-        let text = text_of(std::mem::take(&mut chunk.data));
+        let (text, _) = text_of(std::mem::take(&mut chunk.data));
         for record in records(&chunk, &text) {
             // Whether a short hole ends a record already depends on the chunk; see `split_holes`.
             for (at, piece) in split_holes(record.text) {

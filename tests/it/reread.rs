@@ -75,7 +75,7 @@ fn events(file: &InputFile) -> (Vec<Found>, Option<Arc<str>>) {
     let mut chunks = ChunkReader::new(0, file.name.clone(), content, &read);
     let (mut found, mut header) = (Vec::new(), None);
     while let Some(mut chunk) = chunks.next(Vec::new()).unwrap() {
-        let text = text_of(std::mem::take(&mut chunk.data));
+        let (text, _) = text_of(std::mem::take(&mut chunk.data));
         let mut opener = Opener::new(None, chunk.header.as_deref());
         for record in records(&chunk, &text) {
             opener.open(&record, &mut |opened| {

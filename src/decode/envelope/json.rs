@@ -137,7 +137,7 @@ impl<'a> Object<'a> {
 }
 
 /// Returns the value of a scalar as text: strings unescaped, numbers and booleans as written.
-pub(super) fn scalar(raw: &str) -> Cow<'_, str> {
+pub(in crate::decode) fn scalar(raw: &str) -> Cow<'_, str> {
     match raw.as_bytes().first() {
         Some(b'"') => string(raw).unwrap_or_default(),
         Some(b'{' | b'[') | None => Cow::Borrowed(""),
@@ -146,9 +146,14 @@ pub(super) fn scalar(raw: &str) -> Cow<'_, str> {
     }
 }
 
+/// Unescapes a string literal without halves of surrogate pairs.
+pub(in crate::decode) fn strict_string(raw: &str) -> Option<Cow<'_, str>> {
+    serde_json::from_str(raw).ok().map(|Text(text)| text)
+}
+
 /// Unescapes a string literal; halves of surrogate pairs become U+FFFD. `None` if it is none.
 pub(super) fn string(raw: &str) -> Option<Cow<'_, str>> {
-    if let Ok(Text(text)) = serde_json::from_str(raw) {
+    if let Some(text) = strict_string(raw) {
         return Some(text);
     }
     let inner = raw.strip_prefix('"')?.strip_suffix('"')?;

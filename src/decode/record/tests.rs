@@ -22,7 +22,7 @@ fn open(text: &str) -> Vec<String> {
                 found,
                 is_recovered,
             } => {
-                let event = super::super::lenient::decode(found.text).unwrap();
+                let (event, _) = super::super::lenient::decode(found.text).unwrap();
                 format!("{}{}", event.audit_id, if is_recovered { "?" } else { "" })
             }
             Opened::Other(_) => "other".to_owned(),
