@@ -39,7 +39,7 @@ use crate::detect::supply::Portion;
 use crate::detect::watch::Watch;
 use crate::detect::{CompiledRules, Hits};
 use crate::frame::coder::CodedEvent;
-use crate::frame::{Coder, EventColumns, EventFrame, Origin, Vocabulary};
+use crate::frame::{Coder, EventColumns, EventFrame, Origin, Place, Vocabulary};
 pub use crate::memory::Parts;
 use crate::report::{Census, RejectLine, Summary};
 use crate::rules::{RuleError, RuleSet};
@@ -558,7 +558,10 @@ impl Desk<'_> {
                     stream: found.stream.unwrap_or_default(),
                     envelope: found.envelope,
                 };
-                let place = record.place(found.text, origin);
+                let place = Place {
+                    is_recovered: *is_recovered,
+                    ..record.place(found.text, origin)
+                };
                 self.columns.push(&event, found.text, &place);
                 self.found.recovered += u64::from(*is_recovered);
                 self.found.partial += u64::from(found.partial);

@@ -125,6 +125,8 @@ pub struct NoiseConfig {
     pub renotify_after: Option<Duration>,
     /// How long a finding must not have been seen to be resolved; `None` is never.
     pub resolve_after: Option<Duration>,
+    /// Whether findings are alerted that rest on events behind damage alone, which who can cut the log could have forged.
+    pub recovered: bool,
     /// The file of silences.
     pub silences: Option<PathBuf>,
 }
@@ -267,6 +269,7 @@ fn read_noise(section: Option<Section<'_>>, base: &Path) -> NoiseConfig {
         cap_per_rule: 50,
         renotify_after: Some(Duration::from_hours(24)),
         resolve_after: Some(Duration::from_hours(24)),
+        recovered: false,
         silences: None,
     };
     if let Some(mut section) = section {
@@ -275,6 +278,7 @@ fn read_noise(section: Option<Section<'_>>, base: &Path) -> NoiseConfig {
             .unwrap_or(noise.cap_per_rule);
         noise.renotify_after = section.duration_or_never("renotify_after", noise.renotify_after);
         noise.resolve_after = section.duration_or_never("resolve_after", noise.resolve_after);
+        noise.recovered = section.flag("recovered").unwrap_or(noise.recovered);
         noise.silences = section.path("silences").map(|path| base.join(path));
         section.finish();
     }

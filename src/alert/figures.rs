@@ -32,6 +32,7 @@ pub(super) struct ClusterTotals {
     events: u64,
     duplicates: u64,
     pub(super) bad: u64,
+    pub(super) recovered: u64,
     oversize: u64,
     other: u64,
     bytes: u64,
@@ -70,6 +71,7 @@ impl ClusterTotals {
         self.events = counters.events;
         self.duplicates = counters.duplicates;
         self.bad = counters.bad;
+        self.recovered = counters.recovered;
         self.oversize = counters.oversize;
         self.other = counters.other;
         self.bytes = counters.bytes;

@@ -376,8 +376,14 @@ impl Round {
         baseline: Option<Severity>,
     ) {
         let totals = self.totals.clusters.entry(cluster.to_owned()).or_default();
-        let bad_before = totals.bad;
+        let (bad_before, recovered_before) = (totals.bad, totals.recovered);
         totals.note(&news);
+        let n_recovered = totals.recovered.saturating_sub(recovered_before);
+        if n_recovered > 0 && !config.noise.recovered {
+            self.report.notes.push(format!(
+                "cluster `{cluster}`: events found behind damage: {n_recovered}; what rests on those alone is not told, since who can cut the log could have forged them: `kubescry scan` lists it, and `[noise] recovered = true` tells it"
+            ));
+        }
         let n_bad = totals.bad.saturating_sub(bad_before);
         if n_bad > 0 {
             self.report.notes.push(format!(
@@ -395,8 +401,10 @@ impl Round {
         let is_disabled = |finding: &Finding| {
             disabled.contains(&finding.rule.name) || disabled.contains(&finding.rule.id)
         };
+        let is_worth_nothing =
+            |finding: &Finding| finding.is_recovered() && !config.noise.recovered;
         let found: Vec<&Finding> = (news.outcome.findings.iter())
-            .filter(|finding| !is_disabled(finding))
+            .filter(|finding| !is_disabled(finding) && !is_worth_nothing(finding))
             .collect();
         let known = self.known.entry(cluster.to_owned());
         let known = known.or_insert_with(|| loaded.known_of(cluster));

@@ -238,6 +238,7 @@ fn finding(path: &str, from: Timestamp, summary: String, why: Vec<String>) -> Fi
         first_seen: from,
         last_seen: from,
         count: 1,
+        recovered: 0,
         actor: Actor::default(),
         source: Origin::default(),
         target: Target::default(),

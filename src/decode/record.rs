@@ -42,6 +42,7 @@ impl Record<'_> {
             text: within.map_or(EventText::Unwrapped, |start| {
                 EventText::InChunk(self.start + narrow(start))
             }),
+            is_recovered: false,
         }
     }
 }

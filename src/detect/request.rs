@@ -56,6 +56,8 @@ pub struct Request<'a> {
     pub code: u32,
     /// Whether `system:masters` is among the groups of the user or the impersonated one.
     pub is_masters: bool,
+    /// Whether its event was found behind damage: who can cut the log could have forged it.
+    pub is_recovered: bool,
     /// What other requests have in common with it that differ in audit ID, times and version of the object only; 0 is unknown.
     pub template: u64,
     /// By [`NAMED`].
@@ -188,6 +190,7 @@ struct Written<R> {
     received: i64,
     code: u32,
     is_masters: bool,
+    is_recovered: bool,
     row: R,
 }
 
@@ -202,6 +205,7 @@ impl Serialize for Request<'_> {
             received: self.received,
             code: self.code,
             is_masters: self.is_masters,
+            is_recovered: self.is_recovered,
             row,
         };
         written.serialize(serializer)
@@ -222,6 +226,7 @@ impl<'de> Deserialize<'de> for Request<'static> {
             received: written.received,
             code: written.code,
             is_masters: written.is_masters,
+            is_recovered: written.is_recovered,
             template: 0,
             named: std::array::from_fn(|at| row.codes[position(&CODED, NAMED[at])]),
             row: Row::Owned(row),
@@ -273,6 +278,7 @@ impl<'a> RequestColumns<'a> {
             received,
             code: frame.code(Column::Code, row_idx),
             is_masters: frame.is_masters(row_idx),
+            is_recovered: detail.is_recovered,
             template: detail.template,
             named: named(frame, row_idx),
             row: Row::At(frame, row_idx),

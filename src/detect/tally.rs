@@ -40,6 +40,8 @@ pub struct Tally {
     pub refused: u64,
     /// Requests that changed something.
     pub writes: u64,
+    /// Requests whose events were found behind damage.
+    pub recovered: u64,
     /// The earliest requests' places in the log, at most as many as asked for, in log order.
     pub evidence: Vec<Evidence>,
     /// By [`Of`].
@@ -94,6 +96,7 @@ pub struct Trace {
     /// When the request began.
     began: i64,
     code: u32,
+    is_recovered: bool,
     /// By [`Of`].
     codes: [u32; N_CODES],
     #[serde(serialize_with = "redacted")]
@@ -119,6 +122,7 @@ impl Trace {
             ts: request.ts,
             began: request.began(),
             code: request.code,
+            is_recovered: request.is_recovered,
             codes: *request.tallied(),
             name: request.name().into(),
             command: command(request),
@@ -202,6 +206,7 @@ impl Tally {
     /// Adds one request.
     pub fn add(&mut self, request: &Request<'_>, vocabulary: &Vocabulary, evidence_limit: usize) {
         self.count(request.began(), request.ts, request.code);
+        self.recovered += u64::from(request.is_recovered);
         if self.evidence.len() < evidence_limit {
             self.evidence.push(request.evidence(vocabulary));
         }
@@ -222,6 +227,7 @@ impl Tally {
     /// Adds one request by what was kept of it.
     pub fn add_trace(&mut self, trace: Trace, vocabulary: &Vocabulary, evidence_limit: usize) {
         self.count(trace.began, trace.ts, trace.code);
+        self.recovered += u64::from(trace.is_recovered);
         if self.evidence.len() < evidence_limit {
             self.evidence.push(trace.evidence(vocabulary));
         }
@@ -313,6 +319,7 @@ impl Tally {
         self.succeeded += other.succeeded;
         self.refused += other.refused;
         self.writes += other.writes;
+        self.recovered += other.recovered;
         self.evidence.extend(other.evidence);
         self.evidence.sort_by_key(|evidence| evidence.ts);
         self.evidence.truncate(evidence_limit);

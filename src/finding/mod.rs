@@ -284,6 +284,9 @@ pub struct Finding {
     pub last_seen: Timestamp,
     /// Requests, not events.
     pub count: u64,
+    /// Those of them whose events were found behind damage: who can cut the log could have forged them.
+    #[serde(default)]
+    pub recovered: u64,
     /// Who.
     pub actor: Actor,
     /// From where.
@@ -322,6 +325,7 @@ impl Finding {
             first_seen,
             last_seen,
             count,
+            recovered,
             actor,
             source,
             target,
@@ -340,6 +344,7 @@ impl Finding {
             first_seen,
             severity,
             confidence,
+            recovered,
             evidence_total,
         ) == (
             &other.count,
@@ -347,11 +352,17 @@ impl Finding {
             &other.first_seen,
             &other.severity,
             &other.confidence,
+            &other.recovered,
             &other.evidence_total,
         ) && (finding_id, summary, why) == (&other.finding_id, &other.summary, &other.why)
             && (actor, source, target) == (&other.actor, &other.source, &other.target)
             && (family, rule, attack) == (&other.family, &other.rule, &other.attack)
             && (next_steps, blind_spots) == (&other.next_steps, &other.blind_spots)
+    }
+
+    /// Returns whether no event that stands where it was written speaks for it.
+    pub fn is_recovered(&self) -> bool {
+        self.count > 0 && self.recovered == self.count
     }
 
     /// Returns whether it is a step of somebody's, and not how things stand.

@@ -33,6 +33,8 @@ pub struct Place<'a> {
     pub origin: Origin<'a>,
     /// Where the event itself can be read again.
     pub text: EventText,
+    /// Whether it was found behind damage, so that somebody may have forged it.
+    pub is_recovered: bool,
 }
 
 /// Where a record comes from; empty is unknown.
@@ -174,6 +176,7 @@ impl<'a> EventColumns<'a> {
             response_object: event.response_object,
             annotations: event.annotations_span,
             extra: event.extra_span,
+            is_recovered: place.is_recovered,
             template: 0,
             request,
             content: match print {
@@ -226,6 +229,7 @@ impl<'a> EventColumns<'a> {
         let pieces = [user, impersonated, addresses, object, annotations, origin];
         let detail = RowDetail {
             record: TextSpan::of(text, text, start),
+            is_recovered: place.is_recovered,
             template: template.id,
             request,
             content: template.holes.content(text, template.fingerprint),

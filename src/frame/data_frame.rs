@@ -88,6 +88,7 @@ mod tests {
                     ..Origin::default()
                 },
                 text: EventText::Unwrapped,
+                is_recovered: false,
             };
             columns.push(&event, text, &place);
         }

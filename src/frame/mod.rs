@@ -82,6 +82,8 @@ pub struct RowDetail {
     pub annotations: Span,
     /// `user.extra`, within the record.
     pub extra: Span,
+    /// Whether the event was found behind damage: who can cut the log could have forged it.
+    pub is_recovered: bool,
     /// What rows have in common that differ in audit ID and times only, across chunks and threads; 0 is unknown.
     pub template: u64,
     /// Key under which the stages of one request meet; seeded per run.

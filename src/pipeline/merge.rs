@@ -508,29 +508,29 @@ fn notes(totals: &Counters, ingest: &Ingest) -> Vec<String> {
     let sentences = [
         (
             totals.recovered,
-            "events were found behind damage: who can cut the log could have forged them",
+            "found behind damage: who can cut the log could have forged that",
         ),
         (
             totals.partial,
-            "events were exported without some of their fields: rules that need those do not see them",
+            "exported without some fields: rules that need those see nothing there",
         ),
         (
             totals.odd,
-            "events hold what no API server writes (see `odd` above): who wrote or changed their lines could have forged them",
+            "written as no API server writes (`odd` says how): who wrote or changed that could have forged it",
         ),
         (
             ingest.truncated,
-            "events were stripped of their bodies by the API server for their size: rules that read bodies do not see them",
+            "stripped of bodies by the API server for size: rules that read bodies see nothing there",
         ),
         (
             ingest.secret_bodies,
-            "events hold the body of a Secret or a token request: this log is itself a secret",
+            "with the body of a Secret or a token request: this log is itself a secret",
         ),
     ];
     sentences
         .into_iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, sentence)| format!("{count} {sentence}"))
+        .map(|(count, sentence)| format!("{count} of {} events {sentence}", totals.events))
         .collect()
 }
 

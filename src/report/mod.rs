@@ -339,6 +339,7 @@ fn redacted(finding: &Finding, n_evidence: usize) -> Finding {
         first_seen: finding.first_seen,
         last_seen: finding.last_seen,
         count: finding.count,
+        recovered: finding.recovered,
         actor: crate::finding::Actor {
             username: option(finding.actor.username.as_ref()),
             kind: option(finding.actor.kind.as_ref()),
@@ -417,6 +418,7 @@ pub(crate) mod tests {
             first_seen: Timestamp(1_795_323_662_123_456),
             last_seen: Timestamp(1_795_326_250_000_000),
             count: 12,
+            recovered: 0,
             actor: Actor {
                 username: some(),
                 kind: some(),

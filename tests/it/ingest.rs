@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use kubescry::finding::Confidence;
 use kubescry::pipeline::{Monitor, Options};
 use kubescry::report::{Ingest, Summary};
 use tempfile::TempDir;
@@ -128,6 +129,88 @@ fn events_behind_damage_are_counted_apart() {
     std::fs::write(&path, content).unwrap();
     let totals = summary(&path).totals;
     assert_eq!((totals.events, totals.bad, totals.recovered), (2, 1, 1));
+}
+
+#[test]
+fn a_finding_says_how_much_of_it_stands_behind_damage() {
+    let masters = |minute| {
+        let user = r#"{"username":"eve","groups":["system:masters"]}"#;
+        event("eve", "get", minute).replace(r#"{"username":"eve"}"#, user)
+    };
+    let found = |content: &str| {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("audit.log");
+        std::fs::write(&path, content).unwrap();
+        let mut findings = run(&options(&[&path])).outcome.findings;
+        findings.retain(|finding| finding.rule.name == "masters-credential");
+        let finding = findings.pop().unwrap();
+        let spots = finding.blind_spots.iter();
+        let said = spots.filter(|text| text.contains("behind damage")).cloned();
+        (
+            (finding.count, finding.recovered, finding.is_recovered()),
+            finding.confidence,
+            said.collect::<Vec<_>>(),
+        )
+    };
+    let cut = &event("bob", "get", 0)[..200];
+    let forged = "found behind damage in the log, so who can cut the log could have forged that";
+    assert_eq!(
+        found(&format!("{cut}{}", masters(1))),
+        (
+            (1, 1, true),
+            Confidence::Low,
+            vec![format!("1 request: {forged}")]
+        )
+    );
+    assert_eq!(
+        found(&format!("{cut}{}{}", masters(1), masters(2))),
+        (
+            (2, 1, false),
+            Confidence::High,
+            vec![format!("1 of its 2 requests: {forged}")]
+        )
+    );
+    assert_eq!(
+        found(&masters(1)),
+        ((1, 0, false), Confidence::High, vec![])
+    );
+}
+
+#[test]
+fn what_no_api_server_writes_is_counted_and_read() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("audit.log");
+    let agent = |text: &[u8]| {
+        let line = event("bob", "get", 1);
+        let (before, behind) = line.split_once("kube-apiserver/v1").unwrap();
+        [before.as_bytes(), text, behind.as_bytes()].concat()
+    };
+    let twice = event("bob", "get", 2).replace(r#""verb":"get""#, r#""verb":"list","verb":"get""#);
+    let content = [
+        event("bob", "get", 0).into_bytes(),
+        agent(br"a\ud800"),
+        agent(b"a\xff\xfe"),
+        agent(b"{"),
+        twice.into_bytes(),
+        event("bob", "get", 3).replace(":200}", ":[]}").into_bytes(),
+    ];
+    std::fs::write(&path, content.concat()).unwrap();
+    let found = summary(&path);
+    assert_eq!((found.totals.events, found.totals.bad), (6, 0));
+    assert_eq!(found.totals.odd, 4);
+    let kinds = [
+        ("with a repeated key", 1),
+        ("with a value of a wrong type", 1),
+        ("with bytes that are no UTF-8", 1),
+        ("with half a surrogate pair", 1),
+    ];
+    assert_eq!(found.ingest.oddities.ranked(), kinds);
+    assert!(
+        found
+            .notes
+            .iter()
+            .any(|note| note.starts_with("4 of 6 events written as no API server"))
+    );
 }
 
 #[test]

@@ -51,6 +51,7 @@ mod tests {
         assert_eq!(full.noise.cap_per_rule, bare.noise.cap_per_rule);
         assert_eq!(full.noise.renotify_after, bare.noise.renotify_after);
         assert_eq!(full.noise.resolve_after, bare.noise.resolve_after);
+        assert_eq!(full.noise.recovered, bare.noise.recovered);
     }
 
     #[test]

@@ -100,6 +100,7 @@ impl Alert {
             first_seen: span.0,
             last_seen: span.1,
             count: n_more,
+            recovered: 0,
             actor: Actor::default(),
             source: Origin::default(),
             target: Target::default(),

@@ -101,24 +101,30 @@ impl<'a> Draft<'a> {
         let (first_seen, last_seen) = self.tally.span();
         let actor = self.tally.actor(vocabulary);
         let target = self.tally.target(vocabulary);
+        let recovered = recovered(self.tally);
+        let confidence = match self.tally.recovered {
+            n if n > 0 && n == self.tally.count => Confidence::Low,
+            _ => self.confidence,
+        };
         Finding {
             finding_id: finding_id(&self.meta.id, &group, Timestamp(self.window_start)),
             incident_id: None,
             family: self.meta.family.clone(),
             severity: self.severity,
-            confidence: self.confidence,
+            confidence,
             rule: self.meta.rule_ref(),
             summary: self.summary,
             first_seen,
             last_seen,
             count: self.tally.count,
+            recovered: self.tally.recovered,
             next_steps: steps::filled(&self.meta.next_steps, &target, &actor),
             actor,
             source: self.tally.origin(vocabulary),
             target,
             attack: self.meta.attack.clone(),
             why: self.why,
-            blind_spots: [self.meta.blind_spots.clone(), self.blind_spots].concat(),
+            blind_spots: [self.meta.blind_spots.clone(), self.blind_spots, recovered].concat(),
             evidence_total: self.tally.count,
             evidence: self.tally.evidence.clone(),
             ties: Ties {
@@ -132,4 +138,16 @@ impl<'a> Draft<'a> {
             },
         }
     }
+}
+
+/// Says what requests are worth that were found behind damage, if there are any.
+fn recovered(tally: &Tally) -> Vec<String> {
+    let of = match tally.recovered {
+        0 => return Vec::new(),
+        n if n == tally.count => counted(n, "request"),
+        n => format!("{n} of its {}", counted(tally.count, "request")),
+    };
+    vec![format!(
+        "{of}: found behind damage in the log, so who can cut the log could have forged that"
+    )]
 }

@@ -24,6 +24,7 @@ fn finding(id: &str, severity: Severity, minute: i64, user: &str, address: &str)
         first_seen: Timestamp(minute * MINUTE),
         last_seen: Timestamp((minute + 1) * MINUTE),
         count: 1,
+        recovered: 0,
         actor: Actor {
             username: some(user),
             ..Actor::default()

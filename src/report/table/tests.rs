@@ -41,6 +41,7 @@ fn report_reads_well() {
     summary.ingest.verbs = census(&[("get", 9_000), ("watch", 8_000), ("create", 1_190)]);
     summary.ingest.envelopes = census(&[("docker > AKS kube-audit", 18_190)]);
     summary.ingest.other_kinds = census(&[("a klog line", 4)]);
+    summary.ingest.oddities = census(&[("with a repeated key", 1)]);
     summary.ingest.version = None;
     let distribution = summary.ingest.distribution.as_mut().unwrap();
     distribution.name = "AKS".to_owned();
@@ -68,6 +69,7 @@ What was read
             9000 get, 8000 watch, 1190 create
   wrapped   18190 docker > AKS kube-audit
   other     4 a klog line
+  odd       1 with a repeated key
   left out  4 files in the folders, whose names are not those of logs
   incidents 1 high
   findings  1 high, 1 low

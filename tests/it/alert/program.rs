@@ -9,6 +9,8 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::root;
+
 use super::{Told, assert_told, log, scanned_lines, told};
 
 /// A folder with a configuration, and the program in it.
@@ -72,6 +74,26 @@ fn records(output: &Output) -> Vec<Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
+}
+
+#[test]
+fn what_stands_behind_damage_alone_is_told_if_asked_for() {
+    let event =
+        fs::read_to_string(root().join("tests/queries/cluster-admin-bound/hit.jsonl")).unwrap();
+    let event = event.lines().next().unwrap();
+    let told = |line: &str, more: &str| {
+        let place = Place::new(more);
+        place.write(&[format!("{line}\n").into_bytes()]);
+        let output = place.run(&[]);
+        let is_told = |it: &Value| it["rule"]["name"] == "cluster-admin-bound";
+        let told = records(&output).iter().any(is_told);
+        let err = String::from_utf8(output.stderr).unwrap();
+        (told, err.contains("events found behind damage: 1"))
+    };
+    let cut = format!("{}{event}", &event[..200]);
+    assert_eq!(told(event, ""), (true, false));
+    assert_eq!(told(&cut, ""), (false, true));
+    assert_eq!(told(&cut, "[noise]\nrecovered = true\n"), (true, false));
 }
 
 #[test]
