@@ -231,7 +231,7 @@ impl<'a> Reader<'a> {
 
     /// Returns the first of a list of texts, or the text itself where a shipper has unwrapped the list.
     fn first_text(&self, raw: &'a RawValue) -> Text<'a> {
-        let list = self.list(raw);
+        let list = list(raw);
         let first = list.first().map(|first| self.text(first));
         first.unwrap_or_default()
     }
@@ -239,18 +239,18 @@ impl<'a> Reader<'a> {
     /// Returns a list of texts as compact JSON; what is no list becomes a list of one, or nothing.
     fn list_text(&self, raw: &'a RawValue) -> Text<'a> {
         let is_list = raw.get().starts_with('[');
-        let list = self.list(raw).into_iter().map(|text| self.text(text));
+        let list = list(raw).into_iter().map(|text| self.text(text));
         let list: Vec<Text<'_>> = list.filter(|text| is_list || !text.is_empty()).collect();
         if list.is_empty() && !is_list {
             return Cow::Borrowed("");
         }
         Cow::Owned(serde_json::to_string(&list).expect("a list of strings is JSON"))
     }
+}
 
-    /// Returns the elements of a list; what is none is one of one.
-    fn list(&self, raw: &'a RawValue) -> Vec<&'a RawValue> {
-        serde_json::from_str(raw.get()).unwrap_or_else(|_| vec![raw])
-    }
+/// Returns the elements of a list; what is none is one of one.
+fn list(raw: &RawValue) -> Vec<&RawValue> {
+    serde_json::from_str(raw.get()).unwrap_or_else(|_| vec![raw])
 }
 
 /// Returns a key as the API server writes it: shippers change the dots.
@@ -260,6 +260,7 @@ fn restored(key: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use super::Oddity::{HalfSurrogate, RepeatedKey, WrongType};
     use super::*;
 
     #[test]
@@ -304,7 +305,6 @@ mod tests {
         let shipped =
             r#"{"sourceIPs":"1.2.3.4","responseStatus":{"code":"403"},"user":null,"x":[{}]}"#;
         check(shipped, &[]);
-        use Oddity::{HalfSurrogate, RepeatedKey, WrongType};
         for (user, expected, odd) in [
             (r#"{"username":"a"}"#, "a", &[][..]),
             (r#"{"username":"a","username":"b"}"#, "b", &[RepeatedKey]),

@@ -175,7 +175,8 @@ fn broken_utf8_costs_no_event() {
     let mut data = EVENTS[0].replace("curl", "c\u{e9}rl").into_bytes();
     let at = data.iter().position(|&byte| byte == 0xc3).unwrap();
     data[at] = 0xff;
-    assert_eq!(repair_utf8(&mut data), [at..at + 2]);
+    let replaced = repair_utf8(&mut data);
+    assert!(matches!(&replaced[..], [run] if *run == (at..at + 2)));
     let text = String::from_utf8(data).unwrap();
     let mut coder = coder();
     let mut event = CodedEvent::default();

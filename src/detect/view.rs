@@ -308,8 +308,11 @@ fn patched<'a>(operations: &[Json<'a>], answer: &Json<'a>, kept: &Keys) -> Json<
             "add" | "replace" => operation.get("value").cloned().unwrap_or_default(),
             "remove" => Json::Null,
             "move" | "copy" => {
-                let from = path("from").and_then(|keys| at(&object, &keys).cloned());
-                from.or_else(|| at(answer, &keys).cloned())
+                let from = path("from").and_then(|keys| {
+                    let written = at(&object, &keys, |key, _| position(key));
+                    written.cloned()
+                });
+                from.or_else(|| at(answer, &keys, counted).cloned())
                     .unwrap_or_default()
             }
             _ => continue,
@@ -321,10 +324,13 @@ fn patched<'a>(operations: &[Json<'a>], answer: &Json<'a>, kept: &Keys) -> Json<
         if let [list, rule, _, ..] = &keys[..]
             && list == RULES
         {
-            rules.extend(position(rule));
+            rules.insert(rule.clone());
         }
     }
     let known = answer.get(RULES).and_then(Json::as_list).unwrap_or(&[]);
+    let rules: BTreeSet<usize> = (rules.iter())
+        .filter_map(|rule| counted(rule, known.len()))
+        .collect();
     for rule in rules.into_iter().filter_map(|at| known.get(at)) {
         let end = [RULES, "-"].map(str::to_owned);
         set(&mut object, &end, rule.clone(), true);
@@ -340,20 +346,39 @@ fn pointer(path: &str) -> Vec<String> {
         .collect()
 }
 
-/// Returns the place in a list that a key may mean.
+/// Returns the place in a list of the patch that a key may mean.
+///
+/// The API server counts numbers below zero from the end (evanphx/json-patch, `SupportNegativeIndices`), of which a patch does
+/// not tell where it is: they have the last places.
 fn position(key: &str) -> Option<usize> {
     match key {
         "-" => Some(usize::MAX),
-        key => key.parse().ok(),
+        key => counted(key, PATCHED_LIST),
     }
 }
 
-/// Returns what an earlier operation wrote where `keys` lead.
-fn at<'j, 'a>(object: &'j Json<'a>, keys: &[String]) -> Option<&'j Json<'a>> {
+/// Returns the place in a list of so many elements that a key means.
+fn counted(key: &str, length: usize) -> Option<usize> {
+    match key.strip_prefix('-') {
+        Some(behind) => Some(
+            length
+                .checked_sub(behind.parse().ok()?)
+                .unwrap_or(usize::MAX),
+        ),
+        None => key.parse().ok(),
+    }
+}
+
+/// Returns what stands where `keys` lead; `place` says where in a list of so many elements.
+fn at<'j, 'a>(
+    object: &'j Json<'a>,
+    keys: &[String],
+    place: impl Fn(&str, usize) -> Option<usize>,
+) -> Option<&'j Json<'a>> {
     let mut keys = keys.iter();
-    keys.try_fold(object, |place, key| match place {
-        Json::List(elements) => elements.get(position(key)?),
-        place => place.get(key),
+    keys.try_fold(object, |value, key| match value {
+        Json::List(elements) => elements.get(place(key, elements.len())?),
+        value => value.get(key),
     })
 }
 
@@ -509,6 +534,14 @@ mod tests {
         check("patch", &patch, &Value::Null, &expected);
         let far = json!([{"op": "add", "path": "/a/999999999", "value": 1}]);
         check("patch", &far, &Value::Null, &json!({"a": [1]}));
+        let from_the_end = json!([
+            {"op": "add", "path": "/a/-1/x", "value": 1},
+            {"op": "add", "path": "/a/-2/x", "value": 2},
+            {"op": "add", "path": "/a/-1/y", "value": 3},
+            {"op": "add", "path": "/a/-300/x", "value": 4},
+        ]);
+        let both = json!({"a": [{"x": 2}, {"x": 1, "y": 3}, {"x": 4}]});
+        check("patch", &from_the_end, &Value::Null, &both);
         check(
             "patch",
             &json!([{"op": "add", "path": "", "value": {"a": 1}}, 7]),
@@ -540,6 +573,7 @@ mod tests {
         let patch = json!([
             {"op": "add", "path": "/rules/1/verbs/-", "value": "escalate"},
             {"op": "replace", "path": "/rules/1/verbs/0", "value": "get"},
+            {"op": "replace", "path": "/rules/-1/verbs/0", "value": "get"},
             {"op": "copy", "from": "/spec/a/securityContext", "path": "/spec/b/securityContext"},
             {"op": "replace", "path": "/spec/containers/0/image", "value": "x"},
         ]);
@@ -550,7 +584,7 @@ mod tests {
             "spec": {"b": {"securityContext": {"privileged": true}}, "containers": [{"image": "x", "name": "y"}]},
         });
         let expected = json!({
-            "rules": [{"verbs": ["get"]}, rule],
+            "rules": [{"verbs": ["get"]}, {"verbs": ["get"]}, rule],
             "spec": {"b": {"securityContext": {"privileged": true}}, "containers": [{"image": "x"}]},
         });
         check("patch", &patch, &answer, &expected);
