@@ -401,10 +401,9 @@ impl Round {
         let is_disabled = |finding: &Finding| {
             disabled.contains(&finding.rule.name) || disabled.contains(&finding.rule.id)
         };
-        let is_worth_nothing =
-            |finding: &Finding| finding.is_recovered() && !config.noise.recovered;
+        let may_be_forged = |finding: &Finding| finding.is_recovered() && !config.noise.recovered;
         let found: Vec<&Finding> = (news.outcome.findings.iter())
-            .filter(|finding| !is_disabled(finding) && !is_worth_nothing(finding))
+            .filter(|finding| !is_disabled(finding) && !may_be_forged(finding))
             .collect();
         let known = self.known.entry(cluster.to_owned());
         let known = known.or_insert_with(|| loaded.known_of(cluster));
