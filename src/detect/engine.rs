@@ -21,6 +21,7 @@ use super::analytics::mass_deletion::MassDeletion;
 use super::analytics::masters::Masters;
 use super::analytics::new_behaviour::NewBehaviour;
 use super::analytics::rates::Rates;
+use super::analytics::role_grant::RoleGrant;
 use super::analytics::shared_credential::{SharedCredential, gateway_note};
 use super::analytics::token_by_hand::TokenByHand;
 use super::analytics::token_reuse::TokenReuse;
@@ -87,6 +88,7 @@ pub struct Engine<'r> {
     mass_deletion: MassDeletion,
     new_behaviour: NewBehaviour,
     rates: Rates,
+    role_grant: RoleGrant,
     masters: Masters,
     shared_credential: SharedCredential,
     token_by_hand: TokenByHand,
@@ -106,6 +108,9 @@ const REPLACED_US: i64 = 12 * 3_600_000_000;
 /// How long the tokens of a Pod are remembered once it is gone, in microseconds of log time: API servers look for the Pod with
 /// each request (kubernetes/kubernetes `pkg/serviceaccount/claims.go`), so they are refused, without a name.
 const ORPHANED_US: i64 = 7 * 86_400_000_000;
+
+/// The rule on bindings of which only the name of the role is looked at.
+const BOUND_UNREAD: &str = "cluster-role-bound";
 
 /// The hits of one rule in one group.
 #[derive(Clone, Serialize, Deserialize)]
@@ -161,8 +166,8 @@ remembers!(
     ],
     parts [
         correlations, coverage, anonymous_grant, break_glass, escalation, forwarded_address, custody,
-        mass_deletion, new_behaviour, rates, masters, shared_credential, token_by_hand, token_reuse,
-        unauthorized
+        mass_deletion, new_behaviour, rates, role_grant, masters, shared_credential, token_by_hand,
+        token_reuse, unauthorized
     ],
     anew [
         rules, compiled, vocabulary, evidence_limit, is_at_rest, groups, silent, matched, correlated, due, group,
@@ -275,6 +280,7 @@ impl<'r> Engine<'r> {
                 analytic("secret-read-rate")?,
                 vocabulary,
             )?,
+            role_grant: RoleGrant::new(analytic("powerful-role-bound")?, vocabulary)?,
             masters: Masters::new(
                 meta("masters-credential")?,
                 meta("masters-second-credential")?,
@@ -340,6 +346,7 @@ impl<'r> Engine<'r> {
         let replaced = before.saturating_sub(REPLACED_US);
         self.token_by_hand.forget(over_before, replaced);
         self.custody.forget(over_before);
+        self.role_grant.forget(over_before);
         let needed = self.spoken_of(found);
         // A request may have been open for a day before it shows in a finding.
         let over = over_before.saturating_sub(super::fold::LONGEST_WAIT_US);
@@ -415,6 +422,7 @@ impl<'r> Engine<'r> {
             self.escalation.observe(request, &self.machinery, &context);
             self.mass_deletion
                 .observe(request, &self.machinery, &context);
+            self.role_grant.observe(folded, &self.machinery, &context);
             let past = self.lives.live(request);
             self.rates
                 .observe(request, &past, &self.machinery, &context);
@@ -582,6 +590,7 @@ impl<'r> Engine<'r> {
         findings.extend(self.forwarded_address.finish(&context));
         findings.extend(self.token_by_hand.finish(&context));
         findings.extend(self.break_glass.finish(&context));
+        findings.extend(self.role_grant.finish(&context));
         findings.extend(self.escalation.finish(&context));
         findings.extend(self.mass_deletion.finish(&context));
         findings.extend(self.rates.finish(&context, &self.lives));
@@ -657,12 +666,17 @@ impl<'r> Engine<'r> {
 
     fn hit_findings(&mut self, findings: &mut Vec<Finding>) {
         let vocabulary = self.vocabulary;
+        let granted = self.role_grant.told(vocabulary);
         for ((rule, key), group) in std::mem::take(&mut self.hits) {
             let meta = &self.rules.rules[rule as usize].meta;
             if self.silent[rule as usize] || !self.coverage.can_judge(rule as usize) {
                 continue;
             }
+            let is_bound = meta.name == BOUND_UNREAD;
             for tally in group.sessions.into_tallies() {
+                if is_bound && tally.is_all_among(&granted, vocabulary) {
+                    continue; // With what the role allows.
+                }
                 let said = |correlation: &Correlation| {
                     !self.silent[correlation.rule]
                         && self.coverage.can_judge(correlation.rule)

@@ -66,7 +66,7 @@ pub struct Request<'a> {
 }
 
 /// Where the log shows a request, kept small: what a memory of many requests holds of each.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sighting {
     /// Stage time.
     pub ts: i64,

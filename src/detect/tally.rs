@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use hashbrown::HashSet;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::request::{Request, Sighting, evidence, is_success};
@@ -401,6 +402,17 @@ impl Tally {
     /// Returns the names of objects, sorted.
     pub fn names(&self) -> Vec<String> {
         self.names.iter().map(ToString::to_string).collect()
+    }
+
+    /// Returns whether all requests were on objects that `known` has, with those who made them.
+    pub fn is_all_among(&self, known: &HashSet<(String, String)>, vocabulary: &Vocabulary) -> bool {
+        let users = self.usernames(vocabulary);
+        let is_known = |name: &String| {
+            let mut users = users.iter();
+            users.any(|user| known.contains(&(user.clone(), name.clone())))
+        };
+        let is_told = !self.unnamed && self.names.len() < NAMED;
+        is_told && !self.names.is_empty() && self.names().iter().all(is_known)
     }
 
     /// Returns the namespaces, sorted.

@@ -8,6 +8,7 @@ mod behaviour;
 mod browse;
 mod corpus;
 mod custody;
+mod grants;
 mod incidents;
 mod ingest;
 mod json_texts;

@@ -23,6 +23,7 @@ pub mod new_behaviour;
 pub mod node_abroad;
 pub mod old_uid;
 pub mod rates;
+pub mod role_grant;
 pub mod secret_token;
 pub mod shared_credential;
 pub mod superuser_pod;
