@@ -8,6 +8,8 @@
 //! mean nothing to a shell. Clients choose names, also of objects that do not exist, so one that is no name of Kubernetes
 //! leaves the placeholder. A step that names another kind of object than the finding stays as it is.
 
+use std::borrow::Cow;
+
 use super::{Actor, Target};
 
 /// Longest value, as of names in Kubernetes.
@@ -30,6 +32,15 @@ pub fn filled(steps: &[String], target: &Target, actor: &Actor) -> Vec<String> {
         .map(|step| values.fill(step).unwrap_or_else(|| step.clone()))
         .collect()
 }
+
+/// Resources that lie in no namespace, of which rules speak that speak of others as well.
+const OF_CLUSTER: [&str; 5] = [
+    "clusterroles",
+    "clusterrolebindings",
+    "mutatingwebhookconfigurations",
+    "validatingwebhookconfigurations",
+    "certificatesigningrequests",
+];
 
 /// What may stand in a command.
 struct Values<'a> {
@@ -62,6 +73,11 @@ impl<'a> Values<'a> {
 
     /// Returns `step` with the values in it; `None` if it is about something else.
     fn fill(&self, step: &str) -> Option<String> {
+        let of_cluster = self.resource.filter(|it| OF_CLUSTER.contains(it));
+        let step = &*match of_cluster {
+            Some(_) => Cow::Owned(step.replace(" -n NAMESPACE", "")),
+            None => Cow::Borrowed(step),
+        };
         let mut out = String::with_capacity(step.len());
         let mut rest = step;
         while let Some(from) = rest.find(is_word) {
@@ -207,6 +223,11 @@ mod tests {
             "kubectl label ns NAMESPACE x=y; kubectl -n NAME get all",
             ["namespaces", "", "n"],
             "kubectl label ns n x=y; kubectl -n n get all",
+        );
+        check(
+            "kubectl -n NAMESPACE get RESOURCE NAME -o yaml",
+            ["clusterroles", "", "admin2"],
+            "kubectl get clusterroles admin2 -o yaml",
         );
         check(
             "--as=system:serviceaccount:NAMESPACE:NAME",
