@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::request::{Request, Sighting, evidence, is_success};
 use super::templates::Templates;
 use super::view::argv;
+use crate::finding::steps::Effect;
 use crate::finding::{Actor, Evidence, Origin, Target, Timestamp};
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
@@ -39,8 +40,10 @@ pub struct Tally {
     pub succeeded: u64,
     /// Requests that were refused, with 401 or 403.
     pub refused: u64,
-    /// Requests that changed something.
+    /// Requests that changed something, or were to.
     pub writes: u64,
+    /// Those of them that surely changed nothing: refused ones, and dry runs.
+    idle: u64,
     /// Requests whose events were found behind damage.
     pub recovered: u64,
     /// The earliest requests' places in the log, at most as many as asked for, in log order.
@@ -50,9 +53,10 @@ pub struct Tally {
     /// What the last request had of them, and whether it changed something: many are as the one before.
     #[serde(skip)]
     last_codes: Option<([u32; N_CODES], bool)>,
-    /// Templates of which there was a request, so that another one has nothing new; whether they change something.
+    /// Templates of which there was a request, so that another one has nothing new; whether they change something, and
+    /// whether in a dry run.
     #[serde(skip)]
-    templates: Templates<bool>,
+    templates: Templates<(bool, bool)>,
     names: BTreeSet<Box<str>>,
     unnamed: bool,
     commands: BTreeSet<Box<str>>,
@@ -211,18 +215,20 @@ impl Tally {
         if self.evidence.len() < evidence_limit {
             self.evidence.push(request.evidence(vocabulary));
         }
-        if let Some(is_write) = self.templates.get(request.template) {
-            self.writes += u64::from(is_write);
+        if let Some((is_write, is_dry_run)) = self.templates.get(request.template) {
+            self.count_write(is_write, is_dry_run, request.code);
             return;
         }
         let is_write = self.add_codes(request.tallied(), vocabulary);
-        self.writes += u64::from(is_write);
+        let is_dry_run = is_write && request.is_dry_run(vocabulary);
+        self.count_write(is_write, is_dry_run, request.code);
         self.add_name(request.name());
         // Taking secrets out of one is slow.
         if self.commands.len() < COMMANDS {
             self.commands.extend(command(request));
         }
-        self.templates.insert(request.template, is_write);
+        let answer = (is_write, is_dry_run);
+        self.templates.insert(request.template, answer);
     }
 
     /// Adds one request by what was kept of it.
@@ -232,7 +238,9 @@ impl Tally {
         if self.evidence.len() < evidence_limit {
             self.evidence.push(trace.evidence(vocabulary));
         }
-        self.writes += u64::from(self.add_codes(&trace.codes, vocabulary));
+        let is_write = self.add_codes(&trace.codes, vocabulary);
+        // Whether it was a dry run is not kept: too dear for what is seldom asked.
+        self.count_write(is_write, false, trace.code);
         self.add_name(&trace.name);
         if self.commands.len() < COMMANDS {
             self.commands.extend(trace.command);
@@ -246,6 +254,12 @@ impl Tally {
         self.count += 1;
         self.succeeded += u64::from(is_success(code));
         self.refused += u64::from(code == 401 || code == 403);
+    }
+
+    fn count_write(&mut self, is_write: bool, is_dry_run: bool, code: u32) {
+        self.writes += u64::from(is_write);
+        let is_idle = (400..500).contains(&code) || (is_dry_run && is_success(code));
+        self.idle += u64::from(is_write && is_idle);
     }
 
     fn add_name(&mut self, name: &str) {
@@ -320,6 +334,7 @@ impl Tally {
         self.succeeded += other.succeeded;
         self.refused += other.refused;
         self.writes += other.writes;
+        self.idle += other.idle;
         self.recovered += other.recovered;
         self.evidence.extend(other.evidence);
         self.evidence.sort_by_key(|evidence| evidence.ts);
@@ -454,6 +469,24 @@ impl Tally {
             namespace: self.of(Of::Namespace).only(vocabulary),
             name,
         }
+    }
+
+    /// Returns what came of it: nothing, if all of it was refused or a dry run.
+    pub fn effect(&self) -> Effect {
+        let is_idle = self.count > 0 && self.idle == self.count;
+        let is_of_part = self.of(Of::Subresource).0.iter().any(|&code| code != NULL);
+        if !is_idle || is_of_part {
+            return Effect::Some;
+        }
+        let verbs = &self.of(Of::Verb).0;
+        if verbs.iter().all(|&verb| verb == known::CREATE) {
+            return Effect::NotMade;
+        }
+        let changes = [known::CREATE, known::UPDATE, known::PATCH];
+        if verbs.iter().all(|verb| changes.contains(verb)) {
+            return Effect::NotChanged;
+        }
+        Effect::Some
     }
 
     /// Returns when the requests began and when the last of them ended.

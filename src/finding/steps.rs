@@ -25,12 +25,45 @@ const SHORT: [(&str, &str); 5] = [
 ];
 
 /// Returns `steps` with what is known of `target` and `actor` in them.
-pub fn filled(steps: &[String], target: &Target, actor: &Actor) -> Vec<String> {
+///
+/// Where nothing came of it, a step that deletes the object is one to see that nothing did.
+pub fn filled(steps: &[String], target: &Target, actor: &Actor, effect: Effect) -> Vec<String> {
     let values = Values::of(target, actor);
-    let steps = steps.iter();
-    steps
-        .map(|step| values.fill(step).unwrap_or_else(|| step.clone()))
-        .collect()
+    let mut out: Vec<String> = Vec::with_capacity(steps.len());
+    for step in steps {
+        let verified = values.verified(step, effect);
+        let is_verified = verified.is_some();
+        let filled = verified.or_else(|| values.fill(step));
+        let filled = filled.unwrap_or_else(|| step.clone());
+        if !(is_verified && out.contains(&filled)) {
+            out.push(filled);
+        }
+    }
+    out
+}
+
+/// What came of the requests behind a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Something, as far as the log shows.
+    Some,
+    /// An object was to be made and was not.
+    NotMade,
+    /// An object was to be made or changed and was not.
+    NotChanged,
+}
+
+impl Effect {
+    /// Returns what is to be seen to in place of a deletion.
+    const fn to_verify(self) -> Option<&'static str> {
+        match self {
+            Self::Some => None,
+            Self::NotMade => {
+                Some("Nothing was made: see that it is not there, or was there before")
+            }
+            Self::NotChanged => Some("Nothing was changed: see that it is as it should be"),
+        }
+    }
 }
 
 /// Resources that lie in no namespace, of which rules speak that speak of others as well.
@@ -103,6 +136,23 @@ impl<'a> Values<'a> {
         Some(out)
     }
 
+    /// Returns the step in place of one that deletes the object, where nothing came of the requests; `None` if it is no
+    /// such step.
+    fn verified(&self, step: &str, effect: Effect) -> Option<String> {
+        let to_verify = effect.to_verify()?;
+        let from = step.find("kubectl ").or_else(|| step.find("oc "))?;
+        let end = step[from..].find([')', ';', ',']);
+        let command = &step[from..end.map_or(step.len(), |end| from + end)];
+        let (before, object) = command.split_once(" delete ")?;
+        if !object.split(is_no_word).any(|word| word == "NAME") {
+            return None; // It is about something else.
+        }
+        let mut words = object.split(' ').filter(|word| !word.starts_with('-'));
+        let object = [words.next()?, words.next()?].join(" ");
+        let command = self.fill(&format!("{before} get {object} -o yaml"))?;
+        Some(format!("{to_verify}: {command}"))
+    }
+
     /// Returns whether `NAME` behind `before` is the object.
     fn is_asked_for(&self, before: &str) -> bool {
         let is = |resource: &str| self.resource == Some(resource);
@@ -144,6 +194,10 @@ fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
+fn is_no_word(c: char) -> bool {
+    !is_word(c)
+}
+
 /// Returns whether `text` begins with a letter or digit, so that it is no option, and has such and `more` only.
 fn is_safe(text: &str, more: &str) -> bool {
     text.len() <= MAX_BYTES
@@ -172,7 +226,54 @@ mod tests {
             username: text("system:serviceaccount:ci:builder"),
             ..Actor::default()
         };
-        assert_eq!(filled(&[step.to_owned()], &target, &actor), [expected]);
+        let filled = |effect| filled(&[step.to_owned()], &target, &actor, effect);
+        assert_eq!(filled(Effect::Some), [expected]);
+    }
+
+    /// Fills steps for a Pod that was not made or not changed.
+    #[track_caller]
+    fn check_idle(steps: &[&str], effect: Effect, expected: &[&str]) {
+        let [resource, namespace, name] = POD.map(text);
+        let target = Target {
+            resource,
+            subresource: None,
+            namespace,
+            name,
+        };
+        let steps: Vec<String> = steps.iter().map(|&step| step.to_owned()).collect();
+        assert_eq!(filled(&steps, &target, &Actor::default(), effect), expected);
+    }
+
+    #[test]
+    fn what_was_not_made_is_not_deleted() {
+        let steps = [
+            "Delete the workload, not only its Pods: kubectl -n NAMESPACE delete RESOURCE NAME",
+            "Ask the actor (kubectl -n NAMESPACE delete pod NAME), then go on",
+            "kubectl -n NAMESPACE delete pod NAME; kubectl -n kube-system delete serviceaccount ACCOUNT (it comes back)",
+            "kubectl -n ITS_NAMESPACE delete pod POD",
+            "Delete the token's Secret: kubectl -n NAMESPACE delete secret NAME",
+            "Delete it by hand, if NAME is there",
+            "kubectl -n NAMESPACE get pod NAME",
+        ];
+        let not_made =
+            "Nothing was made: see that it is not there, or was there before: kubectl -n prod get";
+        let not_changed =
+            "Nothing was changed: see that it is as it should be: kubectl -n prod get";
+        let [pods, pod] = ["pods web-1 -o yaml", "pod web-1 -o yaml"];
+        for (effect, to_verify) in [
+            (Effect::NotMade, not_made),
+            (Effect::NotChanged, not_changed),
+        ] {
+            let expected = [
+                &format!("{to_verify} {pods}"),
+                &format!("{to_verify} {pod}"),
+                steps[3],
+                steps[4],
+                steps[5],
+                "kubectl -n prod get pod web-1",
+            ];
+            check_idle(&steps, effect, &expected);
+        }
     }
 
     const POD: [&str; 3] = ["pods", "prod", "web-1"];

@@ -440,3 +440,43 @@ fn a_temporal_correlation_without_a_condition_asks_for_all_its_rules() {
     assert!(!both(&["get", "get"]));
     assert!(both(&["get", "list"]));
 }
+
+#[test]
+fn what_was_only_tried_is_not_to_be_deleted() {
+    let rule = "title: Pod wanted\nname: pod-wanted\nlogsource: {product: kubernetes}\n\
+                detection: {s: {verb: create, objectRef.resource: pods}, condition: s}\n\
+                kubescry: {next_steps: ['Delete it: kubectl -n NAMESPACE delete pod NAME']}\n";
+    let folder = folder(rule);
+    let queries = folder.path().display().to_string();
+    let step = |code: Option<u16>, query: &str| {
+        let event = json!({
+            "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata",
+            "auditID": "1", "stage": "ResponseComplete", "verb": "create",
+            "requestURI": format!("/api/v1/namespaces/a/pods{query}"), "user": {"username": "alice"},
+            "objectRef": {"resource": "pods", "namespace": "a", "name": "b"},
+            "responseStatus": {"code": code},
+            "requestReceivedTimestamp": "2026-11-22T04:00:00.000000Z",
+            "stageTimestamp": "2026-11-22T04:00:00.000000Z",
+        });
+        let arguments = ["scan", "-", "--format", "jsonl", "--queries", &queries];
+        let (out, _) = run(&arguments, &format!("{event}\n"), 0);
+        let findings = out.lines();
+        let mut findings = findings.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let found = findings.find(|finding| finding["rule"]["name"] == "pod-wanted");
+        found.unwrap()["next_steps"][0].as_str().unwrap().to_owned()
+    };
+    let verify = "Nothing was made: see that it is not there, or was there before: \
+                  kubectl -n a get pod b -o yaml";
+    for code in [403, 409, 422] {
+        assert_eq!(step(Some(code), ""), verify, "{code}");
+    }
+    assert_eq!(step(Some(201), "?dryRun=All"), verify);
+    // Without an answer nobody knows.
+    for code in [Some(201), Some(504), None] {
+        assert_eq!(
+            step(code, ""),
+            "Delete it: kubectl -n a delete pod b",
+            "{code:?}"
+        );
+    }
+}

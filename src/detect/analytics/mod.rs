@@ -119,7 +119,7 @@ impl<'a> Draft<'a> {
             last_seen,
             count: self.tally.count,
             recovered: self.tally.recovered,
-            next_steps: steps::filled(&self.meta.next_steps, &target, &actor),
+            next_steps: steps::filled(&self.meta.next_steps, &target, &actor, self.tally.effect()),
             actor,
             source: self.tally.origin(vocabulary),
             target,
