@@ -327,6 +327,49 @@ fn a_pod_of_a_superuser_is_a_rise_for_whoever_is_none() {
 }
 
 #[test]
+fn a_workload_that_is_moved_under_a_superuser_is_a_rise_however_it_is_written() {
+    let deployment = |account: Option<&str>| {
+        let spec = json!({"serviceAccountName": account, "containers": []});
+        json!({"kind": "Deployment", "spec": {"template": {"spec": spec}}})
+    };
+    let with = |before: Option<Value>, verb: &str, now: Value| {
+        let mut story = Story::default();
+        let web = pod("web", "web-1", "10.1.0.7");
+        let dev = person("dev", "10.9.0.1");
+        story.request(0, &web, "list", SECRETS, 200)["annotations"] = reason("cluster-admin");
+        story.request(1_000, &dev, "list", PODS, 200)["annotations"] = reason("edit");
+        let pipeline = pod("app", "app-1", "10.1.0.8");
+        let writes = [
+            before.map(|body| (2_000, &pipeline, "create", 201, body)),
+            Some((3_000, &dev, verb, 200, now)),
+        ];
+        for (millis, client, verb, code, body) in writes.into_iter().flatten() {
+            let shop = "/apis/apps/v1/namespaces/prod/deployments/shop";
+            let event = story.request(millis, client, verb, shop, code);
+            event["level"] = json!("Request");
+            event["objectRef"] =
+                json!({"resource": "deployments", "namespace": "prod", "name": "shop"});
+            event["requestObject"] = body;
+        }
+        story
+    };
+    for verb in ["update", "patch"] {
+        for before in [Some("app"), None] {
+            with(Some(deployment(before)), verb, deployment(Some("web")))
+                .raises("pod-runs-as-superuser", Severity::Medium);
+        }
+        for (before, now) in [
+            (Some(deployment(Some("web"))), Some("web")),
+            (Some(deployment(Some("web"))), None),
+            (Some(deployment(Some("app"))), Some("app")),
+            (None, Some("web")),
+        ] {
+            with(before, verb, deployment(now)).says_nothing_of("pod-runs-as-superuser");
+        }
+    }
+}
+
+#[test]
 fn nodes_that_change_their_endpoint_together_are_not_stolen() {
     let mut story = Story::default();
     for (name, home, abroad) in [
