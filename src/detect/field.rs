@@ -11,7 +11,7 @@ use crate::rules::words::closest;
 use super::json::Keys;
 use super::path::{Path, PathError, Paths};
 use super::view::Derived;
-use super::workload::{self, CONTAINERS, POD_SPECS};
+use super::workload::{self, CONTAINERS, POD_SPECS, STEPS};
 
 /// Where a field is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -266,6 +266,11 @@ fn pod_paths(name: &str) -> Option<Paths> {
             .iter()
             .map(|spec| format!("{spec}.volumes.hostPath.path"))
             .collect()
+    } else if let Some(rest) = below("steps") {
+        STEPS
+            .iter()
+            .map(|steps| format!("spec.{steps}{rest}"))
+            .collect()
     } else {
         let rest = match name {
             "capabilities" => ".securityContext.capabilities.add",
@@ -292,7 +297,13 @@ fn unknown(name: &str) -> FieldError {
         let columns = Column::ALL
             .iter()
             .flat_map(|column| [column.path(), column.name()]);
-        let short = ["pod.spec", "containers", "hostPath", "capabilities"];
+        let short = [
+            "pod.spec",
+            "containers",
+            "steps",
+            "hostPath",
+            "capabilities",
+        ];
         let bodies = [
             "requestObject",
             "responseObject",

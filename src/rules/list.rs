@@ -161,6 +161,7 @@ const WHAT: &[&str] = &[
     "responseObject",
     "pod.spec",
     "containers",
+    "steps",
     "hostPath",
     "capabilities",
     "exec.",

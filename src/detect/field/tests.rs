@@ -85,6 +85,9 @@ fn other_fields_are_paths_into_a_region() {
     assert!(
         matches!(Field::resolve("containers.image"), Ok(Field::Body(_, paths)) if paths.len() == 9)
     );
+    assert!(
+        matches!(Field::resolve("steps.image"), Ok(Field::Body(_, paths)) if paths.len() == 18)
+    );
 }
 
 #[test]
