@@ -152,7 +152,7 @@ mod tests {
                 r#""title":"Token used after its service account was deleted","kind":"analytic"},"#,
                 r#""summary":"x was used 12 times after its deletion, by x.","#,
                 r#""first_seen":"2026-11-22T05:01:02.123456Z","#,
-                r#""last_seen":"2026-11-22T05:44:10.000000Z","count":12,"#,
+                r#""last_seen":"2026-11-22T05:44:10.000000Z","count":12,"recovered":0,"#,
                 r#""actor":{"username":"x","kind":"x","credential_id":"x","impersonated":"x"},"#,
                 r#""source":{"ips":["x","x","x","x","x"],"user_agents":["x","x","x","x","x"]},"#,
                 r#""target":{"resource":"x","subresource":"x","namespace":"x","name":"x"},"#,
