@@ -11,7 +11,7 @@
 //!   null, `''` is present and empty; in columns both are the same null.
 //! - A list matches if any element does, each test on its own. Same-element tests are written with the
 //!   array blocks of Sigma enhancement proposal 212 (`containers[any]:`, with `sigma-version: 3`).
-//! - Keys may hold dots: a path takes the longest key first at every object ([`path`]).
+//! - Keys may hold dots: a path takes the shortest key first at every object ([`path`]).
 //! - A keyword is looked for in the record's raw text, as it stands in the log.
 //!
 //! How it is fast: every distinct test of all rules stands once ([`compile`]), and a test of a coded column runs once

@@ -1,9 +1,10 @@
 //! Paths into JSON, as rules write them.
 //!
 //! Keys of audit events hold dots and slashes (`authorization.k8s.io/decision`), so a dotted name is
-//! ambiguous. At every object the longest joined key wins: with `{"a.b": 1, "a": {"b": 2}}` the path
-//! `a.b` leads to the 1. If nothing lies behind the longest key, shorter ones are tried. Arrays are crossed: every element
-//! counts. Exact keys are written `["a.b"]`, `['a.b']`, `"a.b"` or `a\.b`.
+//! ambiguous. At every object the shortest key wins: with `{"a.b": 1, "a": {"b": 2}}` the path `a.b` leads
+//! to the 2. If nothing lies behind the shortest key, longer ones are tried. No field of Kubernetes has a dot in its name,
+//! only keys that people choose have (of labels, annotations, data); a client may put such a key beside any field into a
+//! patch, where the API server passes over it, and must not hide the field by that. Arrays are crossed: every element counts. Exact keys are written `["a.b"]`, `['a.b']`, `"a.b"` or `a\.b`.
 
 use std::fmt;
 use std::ops::{Deref, Range};
@@ -260,7 +261,7 @@ impl Path {
                 } else {
                     1
                 };
-                for n_joined in (1..=n_parts).rev() {
+                for n_joined in 1..=n_parts {
                     let Step::Part { end, .. } = steps[n_joined - 1] else {
                         continue;
                     };
@@ -397,12 +398,13 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_key_wins() {
+    fn the_shortest_key_wins() {
         let value =
             json!({"a.b": 1, "a": {"b": 2, "c": {"d": 3}}, "a.c": 4, "e.": 5, "x/y.z": {"w": 6}});
-        check("a.b", &value, &[json!(1)]);
+        check("a.b", &value, &[json!(2)]);
         check("a.c.d", &value, &[json!(3)]);
-        check("a.c", &value, &[json!(4)]);
+        check("a.c", &value, &[json!({"d": 3})]);
+        check("a.c", &json!({"a": {"b": 2}, "a.c": 4}), &[json!(4)]);
         check(r#"["a"].b"#, &value, &[json!(2)]);
         check(r"a\.b", &value, &[json!(1)]);
         check(r#"["a.b"]"#, &value, &[json!(1)]);

@@ -21,7 +21,10 @@ impl<'a> Grant<'a> {
     pub fn parse(reason: &'a str) -> Option<Self> {
         let rest = reason.strip_prefix("RBAC: allowed by ")?;
         let (kind, rest) = rest.split_once(" \"")?;
-        let (binding, rest) = rest.split_once("\" of ")?;
+        // A name may hold quotes, which Go escapes.
+        let mut ends = rest.match_indices("\" of ").map(|(at, _)| at);
+        let end = ends.find(|&at| !rest[..at].ends_with('\\'))?;
+        let (binding, rest) = (&rest[..end], &rest[end + "\" of ".len()..]);
         let (role, subject) = rest.split_once(" to ")?;
         let unquoted = |text: &str| text.replace('"', "");
         Some(Self {
@@ -47,6 +50,12 @@ mod tests {
         );
         assert_eq!(grant.role, "Role flag-reader");
         assert_eq!(grant.subject, "Group system:unauthenticated");
+        let quoted = r#"RBAC: allowed by ClusterRoleBinding "x\" of y" of ClusterRole "cluster-admin" to User "eve""#;
+        let grant = Grant::parse(quoted).unwrap();
+        assert_eq!(
+            (grant.binding, &*grant.role),
+            (r#"x\" of y"#, "ClusterRole cluster-admin")
+        );
         assert_eq!(Grant::parse(""), None);
         assert_eq!(Grant::parse("allowed by IAM"), None);
     }

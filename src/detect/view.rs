@@ -171,9 +171,26 @@ pub fn parameter<'a>(uri: &'a str, key: &str) -> Option<Cow<'a, str>> {
     let (_, query) = uri
         .split_once('?')
         .filter(|(_, query)| query.contains(key))?;
-    form_urlencoded::parse(query.as_bytes())
-        .find(|(name, _)| name == key)
-        .map(|(_, value)| value)
+    // What the server does not read asks it for nothing.
+    let is_read = query.bytes().filter(|&byte| byte == b'&').count() < PARAMETERS;
+    let mut pairs = pairs(query).filter(|_| is_read);
+    let (_, value) = pairs.find(|(name, _)| name == key)?;
+    Some(value)
+}
+
+/// Parameters that are read: of a query with more, Go reads none (`net/url`, `urlmaxqueryparams`).
+const PARAMETERS: usize = 10_000;
+
+/// Returns keys and values of a query as Go reads them: a pair with a semicolon or a wrong escape is passed over (Go `net/url`,
+/// `ParseQuery`).
+fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    let is_escape = |text: &str| {
+        let digits = text.as_bytes().first_chunk::<2>();
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    let is_sound = move |pair: &&str| !pair.contains(';') && pair.split('%').skip(1).all(is_escape);
+    let sound = query.split('&').filter(is_sound);
+    sound.flat_map(|pair| form_urlencoded::parse(pair.as_bytes()))
 }
 
 /// Returns whether a request changes nothing: `dryRun=All`. A parameter of another name is none.
@@ -189,6 +206,7 @@ pub fn is_dry_run(verb: &str, uri: &str, body: Option<&str>) -> bool {
     }
     let by_query = || parameter(uri, "dryRun").is_some_and(|value| value == "All");
     match body {
+        _ if is_connection(uri) || matches!(verb, "get" | "list" | "watch") => false,
         _ if !verb.starts_with("delete") => by_query(),
         None => false,
         Some("") => by_query(),
@@ -197,6 +215,15 @@ pub fn is_dry_run(verb: &str, uri: &str, body: Option<&str>) -> bool {
             options.is_ok_and(|options| options.dry_run.iter().any(|value| value == "All"))
         }
     }
+}
+
+/// Returns whether a path leads into a container or behind the API server, where no dry run is known.
+fn is_connection(uri: &str) -> bool {
+    let path = uri.split_once('?').map_or(uri, |(path, _)| path);
+    let mut parts = path.split('/');
+    path.contains("/proxy/")
+        || (parts.next_back())
+            .is_some_and(|last| matches!(last, "exec" | "attach" | "portforward" | "proxy"))
 }
 
 /// Returns the body of a request; empty if it had none, `None` if the log holds no bodies of such.
@@ -226,14 +253,14 @@ pub fn seconds(from: i64, to: i64) -> Option<f64> {
 /// Returns the command of an exec or attach request: its URI repeats the key `command`.
 pub fn argv(uri: &str) -> Vec<String> {
     let query = uri.split_once('?').map_or("", |(_, query)| query);
-    form_urlencoded::parse(query.as_bytes())
+    pairs(query)
         .filter(|(key, _)| key == "command")
         .map(|(_, value)| value.into_owned())
         .collect()
 }
 
 /// Keys that views follow, whatever rules name.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "kind",
     "namespace",
     "name",
@@ -241,6 +268,7 @@ const KEYS: [&str; 9] = [
     "spec",
     "request",
     "op",
+    "from",
     "path",
     "value",
 ];
@@ -260,8 +288,9 @@ pub fn keys() -> Keys {
 pub fn object<'a>(verb: &str, request: &'a str, response: &'a str, keys: &Keys) -> Json<'a> {
     let answer = || {
         let answer = Json::parse(response, keys);
-        let is_status = answer.get("kind").and_then(Json::as_text) == Some("Status");
-        (matches!(answer, Json::Object(_)) && !is_status).then_some(answer)
+        let kind = answer.get("kind").and_then(Json::as_text);
+        let is_other = kind.is_some_and(|kind| OTHER_ANSWERS.contains(&kind));
+        (matches!(answer, Json::Object(_)) && !is_other).then_some(answer)
     };
     let mut object = match verb {
         "patch" => match Json::parse(request, keys) {
@@ -271,10 +300,27 @@ pub fn object<'a>(verb: &str, request: &'a str, response: &'a str, keys: &Keys) 
         "create" | "update" => answer().unwrap_or_else(|| Json::parse(request, keys)),
         _ => Json::Null,
     };
+    if verb == "update" {
+        add_zero(&mut object);
+    }
     if keys.keeps(COMMAND_LINE) {
         workload::add_command_lines(&mut object);
     }
     object
+}
+
+/// Kinds of answers that are not the object: refusals, and what a client asks for instead by its `Accept`
+/// (kubernetes/apiserver `pkg/endpoints/handlers/response.go`, `transformObject`).
+const OTHER_ANSWERS: [&str; 3] = ["Status", "PartialObjectMetadata", "Table"];
+
+/// Writes the zero into a scale, which goes without saying there (autoscaling/v1 `ScaleSpec`, `omitempty`).
+fn add_zero(object: &mut Json<'_>) {
+    if object.get("kind").and_then(Json::as_text) == Some("Scale")
+        && let Some(Json::Object(spec)) = object.get_mut("spec")
+        && spec.get("replicas").is_none()
+    {
+        *spec.entry("replicas".into()) = Json::Number(Number::Integer(0));
+    }
 }
 
 /// Operations of a patch that are followed: the API server takes no more (kubernetes/apiserver
@@ -298,6 +344,8 @@ const PATCHED_LIST: usize = 256;
 fn patched<'a>(operations: &[Json<'a>], answer: &Json<'a>, kept: &Keys) -> Json<'a> {
     let mut object = Json::Null;
     let mut rules = BTreeSet::new();
+    // What is moved may come from anywhere.
+    let moves = operations.iter().any(|it| it.get("from").is_some());
     for operation in operations.iter().take(OPERATIONS) {
         let text = |key: &str| operation.get(key).and_then(Json::as_text);
         let path = |key: &str| Some(pointer(text(key)?)).filter(|keys| keys.len() <= DEPTH);
@@ -308,16 +356,21 @@ fn patched<'a>(operations: &[Json<'a>], answer: &Json<'a>, kept: &Keys) -> Json<
             "add" | "replace" => operation.get("value").cloned().unwrap_or_default(),
             "remove" => Json::Null,
             "move" | "copy" => {
-                let from = path("from").and_then(|keys| {
-                    let written = at(&object, &keys, |key, _| position(key));
+                let from = path("from");
+                let written = from.as_ref().and_then(|keys| {
+                    let written = at(&object, keys, |key, _| position(key));
                     written.cloned()
                 });
-                from.or_else(|| at(answer, &keys, counted).cloned())
+                if let ("move", Some(from)) = (kind, &from) {
+                    set(&mut object, from, Json::Null, false);
+                }
+                written
+                    .or_else(|| at(answer, &keys, counted).cloned())
                     .unwrap_or_default()
             }
             _ => continue,
         };
-        let is_followed = |key: &String| kept.keeps(key) || position(key).is_some();
+        let is_followed = |key: &String| moves || kept.keeps(key) || position(key).is_some();
         if keys.iter().all(is_followed) {
             set(&mut object, &keys, value, kind != "replace");
         }
@@ -460,8 +513,11 @@ pub(super) fn csr<'a>(object: &Json<'_>) -> Json<'a> {
     let read = || {
         let request = object.get("spec")?.get("request")?.as_text()?;
         let pem = String::from_utf8(STANDARD.decode(request).ok()?).ok()?;
-        let lines = pem.lines().map(str::trim);
-        let der: String = lines.filter(|line| !line.starts_with("-----")).collect();
+        // The first block, without its headers (RFC 1421), as Go reads it.
+        let (_, block) = pem.split_once("-----BEGIN CERTIFICATE REQUEST-----")?;
+        let (block, _) = block.split_once("-----END")?;
+        let lines = block.lines().map(str::trim);
+        let der: String = lines.filter(|line| !line.contains(':')).collect();
         CertReq::from_der(&STANDARD.decode(der).ok()?).ok()
     };
     let Some(request) = read() else {
@@ -562,8 +618,20 @@ mod tests {
             {"op": "add", "path": "/metadata/x", "value": [{"name": "bad"}]},
             {"op": "move", "from": "/metadata/x", "path": "/spec/containers"},
         ]);
-        let there = json!({"metadata": {"x": [{"name": "bad"}]}, "spec": {"containers": [{"name": "bad"}]}});
+        let there = json!({"metadata": {"x": null}, "spec": {"containers": [{"name": "bad"}]}});
         check("patch", &moved, &Value::Null, &there);
+        let copied = json!([
+            {"op": "add", "path": "/zzz", "value": {"privileged": true}},
+            {"op": "copy", "from": "/zzz", "path": "/spec/securityContext"},
+        ])
+        .to_string();
+        let mut keys = keys();
+        ["securityContext", "privileged"].map(|key| keys.keep(key));
+        let written = object("patch", &copied, "", &keys);
+        let context = written
+            .get("spec")
+            .and_then(|spec| spec.get("securityContext"));
+        assert!(context.is_some_and(|it| it.get("privileged").is_some()));
         let deep = json!([{"op": "add", "path": "/a".repeat(500_000), "value": 1}]);
         check("patch", &deep, &Value::Null, &Value::Null);
     }
@@ -588,6 +656,51 @@ mod tests {
             "spec": {"b": {"securityContext": {"privileged": true}}, "containers": [{"image": "x"}]},
         });
         check("patch", &patch, &answer, &expected);
+    }
+
+    #[test]
+    fn an_answer_that_is_not_the_object_says_nothing_of_it() {
+        let body = json!({"kind": "Role", "rules": [1]});
+        for kind in ["PartialObjectMetadata", "Table", "Status"] {
+            check(
+                "create",
+                &body,
+                &json!({"kind": kind, "metadata": {}}),
+                &body,
+            );
+        }
+    }
+
+    #[test]
+    fn a_scale_without_replicas_is_of_zero() {
+        let scale = |spec: &Value| json!({"kind": "Scale", "spec": spec});
+        let zero = scale(&json!({"replicas": 0}));
+        check("update", &scale(&json!({})), &Value::Null, &zero);
+        check(
+            "patch",
+            &scale(&json!({})),
+            &Value::Null,
+            &scale(&json!({})),
+        );
+        let two = scale(&json!({"replicas": 2}));
+        check("update", &two, &Value::Null, &two);
+    }
+
+    #[test]
+    fn queries_are_read_as_the_api_server_reads_them() {
+        let uri = "/api?fieldSelector=metadata.name%3Dx;&labelSelector=%zz&a=%4&limit=%35";
+        assert_eq!(parameter(uri, "fieldSelector"), None);
+        assert_eq!(parameter(uri, "labelSelector"), None);
+        assert_eq!(parameter(uri, "limit").as_deref(), Some("5"));
+        assert_eq!(argv("/exec?command=a;b&command=c&command=%0"), ["c"]);
+        let dry =
+            |n: usize| is_dry_run("create", &format!("/api?dryRun=All{}", "&".repeat(n)), None);
+        assert!(dry(PARAMETERS - 1) && !dry(PARAMETERS));
+        for path in ["exec", "attach", "portforward", "proxy", "proxy/x"] {
+            let uri = format!("/api/v1/namespaces/a/pods/b/{path}?dryRun=All");
+            assert!(!is_dry_run("create", &uri, None), "{path}");
+        }
+        assert!(!is_dry_run("list", "/api?dryRun=All", None));
     }
 
     #[test]
@@ -646,5 +759,11 @@ mod tests {
         let expected = json!({"common_name": ["eve"], "organizations": ["system:masters", "dev"]});
         check_view(csr, &object, &expected);
         check_view(csr, &json!({"spec": {"request": "AAAA"}}), &Value::Null);
+        let pem = String::from_utf8(STANDARD.decode(REQUEST).unwrap()).unwrap();
+        let headed = pem.replacen("REQUEST-----\n", "REQUEST-----\nA: b\n\n", 1);
+        for pem in [format!("text\n{pem}text\n{pem}"), headed] {
+            let object = json!({"spec": {"request": STANDARD.encode(pem)}});
+            check_view(csr, &object, &expected);
+        }
     }
 }
