@@ -294,7 +294,17 @@ pub fn object<'a>(verb: &str, request: &'a str, response: &'a str, keys: &Keys) 
     };
     let mut object = match verb {
         "patch" => match Json::parse(request, keys) {
-            Json::List(operations) => patched(&operations, &answer().unwrap_or_default(), keys),
+            Json::List(operations) => {
+                let answer = answer().unwrap_or_default();
+                // What is moved may come from any place, and be any part of what another operation put there.
+                if operations.iter().any(|it| it.get("from").is_some())
+                    && let Json::List(whole) = Json::parse(request, &Keys::all())
+                {
+                    patched(&whole, &answer, &Keys::all())
+                } else {
+                    patched(&operations, &answer, keys)
+                }
+            }
             patch => patch,
         },
         "create" | "update" => answer().unwrap_or_else(|| Json::parse(request, keys)),
@@ -344,8 +354,6 @@ const PATCHED_LIST: usize = 256;
 fn patched<'a>(operations: &[Json<'a>], answer: &Json<'a>, kept: &Keys) -> Json<'a> {
     let mut object = Json::Null;
     let mut rules = BTreeSet::new();
-    // What is moved may come from anywhere.
-    let moves = operations.iter().any(|it| it.get("from").is_some());
     for operation in operations.iter().take(OPERATIONS) {
         let text = |key: &str| operation.get(key).and_then(Json::as_text);
         let path = |key: &str| Some(pointer(text(key)?)).filter(|keys| keys.len() <= DEPTH);
@@ -370,7 +378,7 @@ fn patched<'a>(operations: &[Json<'a>], answer: &Json<'a>, kept: &Keys) -> Json<
             }
             _ => continue,
         };
-        let is_followed = |key: &String| moves || kept.keeps(key) || position(key).is_some();
+        let is_followed = |key: &String| kept.keeps(key) || position(key).is_some();
         if keys.iter().all(is_followed) {
             set(&mut object, &keys, value, kind != "replace");
         }
@@ -621,12 +629,14 @@ mod tests {
         let there = json!({"metadata": {"x": null}, "spec": {"containers": [{"name": "bad"}]}});
         check("patch", &moved, &Value::Null, &there);
         let copied = json!([
-            {"op": "add", "path": "/zzz", "value": {"privileged": true}},
-            {"op": "copy", "from": "/zzz", "path": "/spec/securityContext"},
+            {"op": "add", "path": "/y", "value": {"z": {"privileged": true}}},
+            {"op": "copy", "from": "/y/z", "path": "/spec/securityContext"},
         ])
         .to_string();
         let mut keys = keys();
-        ["securityContext", "privileged"].map(|key| keys.keep(key));
+        for key in ["securityContext", "privileged"] {
+            keys.keep(key);
+        }
         let written = object("patch", &copied, "", &keys);
         let context = written
             .get("spec")
