@@ -204,9 +204,10 @@ pub fn is_dry_run(verb: &str, uri: &str, body: Option<&str>) -> bool {
     struct DeleteOptions {
         dry_run: Vec<String>,
     }
-    let by_query = || parameter(uri, "dryRun").is_some_and(|value| value == "All");
+    let by_query =
+        || parameter(uri, "dryRun").is_some_and(|value| value == "All") && !is_connection(uri);
     match body {
-        _ if is_connection(uri) || matches!(verb, "get" | "list" | "watch") => false,
+        _ if matches!(verb, "get" | "list" | "watch") => false,
         _ if !verb.starts_with("delete") => by_query(),
         None => false,
         Some("") => by_query(),
@@ -220,10 +221,11 @@ pub fn is_dry_run(verb: &str, uri: &str, body: Option<&str>) -> bool {
 /// Returns whether a path leads into a container or behind the API server, where no dry run is known.
 fn is_connection(uri: &str) -> bool {
     let path = uri.split_once('?').map_or(uri, |(path, _)| path);
-    let mut parts = path.split('/');
-    path.contains("/proxy/")
-        || (parts.next_back())
-            .is_some_and(|last| matches!(last, "exec" | "attach" | "portforward" | "proxy"))
+    let parts: Vec<&str> = path.split('/').collect();
+    parts.windows(3).any(|parts| {
+        matches!(parts[0], "pods" | "services" | "nodes")
+            && matches!(parts[2], "exec" | "attach" | "portforward" | "proxy")
+    })
 }
 
 /// Returns the body of a request; empty if it had none, `None` if the log holds no bodies of such.
@@ -711,6 +713,8 @@ mod tests {
             assert!(!is_dry_run("create", &uri, None), "{path}");
         }
         assert!(!is_dry_run("list", "/api?dryRun=All", None));
+        let proxy = "/api/v1/namespaces/proxy/pods?dryRun=All";
+        assert!(is_dry_run("create", proxy, None));
     }
 
     #[test]
