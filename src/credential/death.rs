@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::ledger::{Entry, Ledger};
 use crate::detect::request::Request;
 use crate::detect::view;
-use crate::frame::derived::service_account;
+use crate::frame::derived::{service_account, service_account_user};
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
 
@@ -266,7 +266,7 @@ impl Subject<'_> {
                 .into_iter()
                 .flat_map(|code| ledger.of_username(code))
         };
-        let account = |name: &str| format!("system:serviceaccount:{}:{name}", self.namespace);
+        let account = |name: &str| service_account_user(self.namespace, name);
         match self.resource {
             "serviceaccounts" => of_user(account(self.name)).collect(),
             "pods" => {

@@ -12,7 +12,7 @@ use crate::detect::request::Request;
 use crate::detect::view;
 use crate::finding::Timestamp;
 use crate::finding::credential::{Credential, Ended, Minted, USES, Use};
-use crate::frame::derived::{identity_kind, service_account};
+use crate::frame::derived::{identity_kind, service_account, service_account_user};
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
 
@@ -116,7 +116,7 @@ impl Fates {
         }
         let (kind, pod) = asked_for(body(), request.identity_kind() == known::NODE);
         let namespace = vocabulary.text(request.namespace());
-        let account = format!("system:serviceaccount:{namespace}:{}", request.name());
+        let account = service_account_user(namespace, request.name());
         let account = vocabulary.code(&account);
         let issued = vocabulary.code(id);
         let mint = Mint {
@@ -144,7 +144,7 @@ impl Fates {
             return;
         }
         let namespace = vocabulary.text(request.namespace());
-        let account = format!("system:serviceaccount:{namespace}:{}", request.name());
+        let account = service_account_user(namespace, request.name());
         let mut ended: Vec<u32> = Vec::new();
         if request.name().is_empty() {
             let of_namespace = self

@@ -4,7 +4,8 @@
 //! ambiguous. At every object the shortest key wins: with `{"a.b": 1, "a": {"b": 2}}` the path `a.b` leads
 //! to the 2. If nothing lies behind the shortest key, longer ones are tried. No field of Kubernetes has a dot in its name,
 //! only keys that people choose have (of labels, annotations, data); a client may put such a key beside any field into a
-//! patch, where the API server passes over it, and must not hide the field by that. Arrays are crossed: every element counts. Exact keys are written `["a.b"]`, `['a.b']`, `"a.b"` or `a\.b`.
+//! patch, where the API server passes over it, and must not hide the field by that. Arrays are crossed: every element
+//! counts. Exact keys are written `["a.b"]`, `['a.b']`, `"a.b"` or `a\.b`.
 
 use std::fmt;
 use std::ops::{Deref, Range};

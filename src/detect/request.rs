@@ -454,6 +454,11 @@ impl Request<'_> {
         is_success(self.code)
     }
 
+    /// Returns whether it made the object: a server-side apply of one that is not there does (201).
+    pub fn made(&self) -> bool {
+        self.verb() == known::CREATE || self.code == 201
+    }
+
     /// Returns whether a credential was presented and accepted, whatever came after; anonymous requests
     /// have none.
     pub fn authenticated(&self) -> bool {

@@ -471,6 +471,11 @@ impl Tally {
         }
     }
 
+    /// Returns whether all requests were found behind damage.
+    pub fn is_recovered(&self) -> bool {
+        self.recovered > 0 && self.recovered == self.count
+    }
+
     /// Returns what came of it: nothing, if all of it was refused or a dry run.
     pub fn effect(&self) -> Effect {
         let is_idle = self.count > 0 && self.idle == self.count;

@@ -17,7 +17,7 @@ use super::rbac::Grant;
 use super::row::column_values;
 use super::value::{Number, Scalar, Values};
 use super::workload::{self, COMMAND_LINE};
-use crate::frame::derived::is_uuid;
+use crate::frame::derived::{is_uuid, service_account_user};
 use crate::frame::vocabulary::{known, parse_list};
 use crate::frame::{Column, EventFrame};
 
@@ -171,10 +171,10 @@ pub fn parameter<'a>(uri: &'a str, key: &str) -> Option<Cow<'a, str>> {
     let (_, query) = uri
         .split_once('?')
         .filter(|(_, query)| query.contains(key))?;
-    // What the server does not read asks it for nothing.
-    let is_read = query.bytes().filter(|&byte| byte == b'&').count() < PARAMETERS;
-    let mut pairs = pairs(query).filter(|_| is_read);
-    let (_, value) = pairs.find(|(name, _)| name == key)?;
+    if query.bytes().filter(|&byte| byte == b'&').count() >= PARAMETERS {
+        return None;
+    }
+    let (_, value) = pairs(query).find(|(name, _)| name == key)?;
     Some(value)
 }
 
@@ -501,18 +501,21 @@ fn trim(value: &mut Json<'_>) {
 /// Returns the subjects of a binding by the names that they have as users or groups.
 pub(super) fn subjects<'a>(object: &Json<'_>, namespace: &str) -> Json<'a> {
     let subjects = object.get("subjects").and_then(Json::as_list);
-    let name = |subject: &Json<'_>| {
-        let text = |key: &str| subject.get(key).and_then(Json::as_text);
-        let name = text("name")?;
-        Some(Json::Text(Cow::Owned(match text("kind") {
-            Some("ServiceAccount") => {
-                let namespace = text("namespace").unwrap_or(namespace);
-                format!("system:serviceaccount:{namespace}:{name}")
-            }
-            _ => name.to_owned(),
-        })))
-    };
-    Json::List(subjects.into_iter().flatten().filter_map(name).collect())
+    let subjects = subjects.into_iter().flatten();
+    let names = subjects.filter_map(|subject| subject_name(subject, namespace));
+    Json::List(names.map(|name| Json::Text(Cow::Owned(name))).collect())
+}
+
+/// Returns the name that a subject of a binding in `namespace` has as user or group.
+pub(super) fn subject_name(subject: &Json<'_>, namespace: &str) -> Option<String> {
+    let text = |key: &str| subject.get(key).and_then(Json::as_text);
+    let name = text("name")?;
+    Some(match text("kind") {
+        Some("ServiceAccount") => {
+            service_account_user(text("namespace").unwrap_or(namespace), name)
+        }
+        _ => name.to_owned(),
+    })
 }
 
 /// Returns common name and organizations that a certificate signing request asks for; null if its request is

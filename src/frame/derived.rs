@@ -10,6 +10,11 @@ pub fn service_account(username: &str) -> Option<(&str, &str)> {
         .split_once(':')
 }
 
+/// Returns the user name of a `ServiceAccount`: what [`service_account`] splits.
+pub fn service_account_user(namespace: &str, name: &str) -> String {
+    format!("system:serviceaccount:{namespace}:{name}")
+}
+
 /// Says what kind of identity a user name is, by the prefixes of kubernetes/apiserver
 /// `pkg/authentication/user`.
 pub fn identity_kind(username: &str) -> &'static str {

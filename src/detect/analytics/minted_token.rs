@@ -18,7 +18,7 @@ use crate::credential::Ledger;
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::{Confidence, Finding, Severity, Timestamp};
-use crate::frame::derived::service_account;
+use crate::frame::derived::{service_account, service_account_user};
 use crate::frame::vocabulary::known;
 use crate::frame::{Column, NULL, Vocabulary};
 use crate::memory::remembers;
@@ -140,7 +140,7 @@ impl MintedToken {
             self.by_credential.insert(issued, self.mints.len());
         }
         let namespace = vocabulary.text(request.namespace());
-        let account = format!("system:serviceaccount:{namespace}:{}", request.name());
+        let account = service_account_user(namespace, request.name());
         self.mints.push(Mint {
             by: request.username(),
             by_kind: request.identity_kind(),

@@ -103,9 +103,10 @@ impl<'a> Draft<'a> {
         let actor = self.tally.actor(vocabulary);
         let target = self.tally.target(vocabulary);
         let recovered = recovered(self.tally);
-        let confidence = match self.tally.recovered {
-            n if n > 0 && n == self.tally.count => Confidence::Low,
-            _ => self.confidence,
+        let confidence = if self.tally.is_recovered() {
+            Confidence::Low
+        } else {
+            self.confidence
         };
         Finding {
             finding_id: finding_id(&self.meta.id, &group, Timestamp(self.window_start)),
@@ -145,7 +146,7 @@ impl<'a> Draft<'a> {
 fn recovered(tally: &Tally) -> Vec<String> {
     let of = match tally.recovered {
         0 => return Vec::new(),
-        n if n == tally.count => counted(n, "request"),
+        n if tally.is_recovered() => counted(n, "request"),
         n => format!("{n} of its {}", counted(tally.count, "request")),
     };
     vec![format!(

@@ -601,7 +601,7 @@ impl Write<'_> {
     /// Returns whether what it wrote was not there before: it made the object, or is a patch of some of it.
     fn is_difference(&self) -> bool {
         let is_part = self.request.verb() == known::PATCH && self.written.get("kind").is_none();
-        self.request.verb() == known::CREATE || self.request.code == 201 || is_part
+        self.request.made() || is_part
     }
 
     /// Returns what the object has under `key` then, as far as the log tells.

@@ -19,6 +19,7 @@ use crate::detect::view;
 use crate::detect::workload;
 use crate::finding::Finding;
 use crate::frame::NULL;
+use crate::frame::derived::service_account_user;
 use crate::frame::vocabulary::known;
 use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
@@ -114,12 +115,11 @@ impl SuperuserPod {
             Some(name) => name,
         };
         let namespace = text(request.namespace());
-        let account = format!("system:serviceaccount:{namespace}:{name}");
+        let account = service_account_user(namespace, name);
         let account = context.vocabulary.code(&account);
         let before = is_changeable.then(|| self.change(request, account));
-        let is_made = request.verb() == known::CREATE || request.code == 201;
         let is_changed = before.flatten().is_some_and(|before| before != account);
-        if !is_hand || !(is_made || is_changed || !is_whole) {
+        if !is_hand || !(request.made() || is_changed || !is_whole) {
             return;
         }
         let pair = (request.username(), account);

@@ -11,6 +11,7 @@ use super::{Built, Sources, link, page};
 use crate::finding::credential::Credential;
 use crate::finding::words::{counted, times};
 use crate::frame::Column;
+use crate::frame::derived::service_account_user;
 use crate::store::filter::Test;
 use crate::store::{Field, Row};
 use crate::tui::document::{Document, Line, Look, Part};
@@ -62,7 +63,7 @@ impl<'a> Lineage<'a> {
                     by: cells.text(1).into_owned(),
                     with: cells.text(2).into_owned(),
                     at: cells.time,
-                    of: format!("system:serviceaccount:{}:{}", cells.text(3), cells.text(4)),
+                    of: service_account_user(&cells.text(3), &cells.text(4)),
                     row: Some(cells.row),
                 };
                 issued.push((cells.text(0).into_owned(), mint));

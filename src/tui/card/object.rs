@@ -7,6 +7,7 @@ use super::rows::{Merge, Reader};
 use super::tally::{Count, Tally};
 use super::{Built, Sources, about, life, link, page, question};
 use crate::frame::Column;
+use crate::frame::derived::service_account_user;
 use crate::store::filter::Test;
 use crate::store::{Field, Row, is_mutating};
 use crate::tui::document::{Document, Look, Part};
@@ -73,7 +74,7 @@ pub(super) fn card(object: &Object, sources: &Sources<'_>, reader: Reader<'_>) -
         );
     }
     if object.resource == "serviceaccounts" && !object.name.is_empty() {
-        let name = format!("system:serviceaccount:{}:{}", object.namespace, object.name);
+        let name = service_account_user(&object.namespace, &object.name);
         document.field("identity", [link::identity(&name)]);
     }
     if object.resource == "nodes" && !object.name.is_empty() {

@@ -4,13 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::rights::Right;
 use crate::detect::json::Json;
+use crate::detect::view::subject_name;
 use crate::finding::Severity;
 
 /// Whom a binding gives something.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Subject {
     pub(super) holder: Holder,
-    /// As [`subjects`](crate::detect::view::subjects) names them.
+    /// As user or group.
     pub(super) name: String,
 }
 
@@ -49,24 +50,15 @@ impl Reach {
 impl Subject {
     pub(super) fn of(subject: &Json<'_>, namespace: &str) -> Option<Self> {
         let text = |key: &str| subject.get(key).and_then(Json::as_text);
-        let name = text("name")?;
-        Some(match text("kind")? {
-            "ServiceAccount" => {
-                let namespace = text("namespace").unwrap_or(namespace);
-                let holder = match name {
-                    // Every Pod that names no other runs as it.
-                    "default" => Holder::Person,
-                    _ => Holder::Program,
-                };
-                Self {
-                    holder,
-                    name: format!("system:serviceaccount:{namespace}:{name}"),
-                }
-            }
-            kind => Self {
-                holder: Holder::of(kind, name),
-                name: name.to_owned(),
-            },
+        let holder = match (text("kind")?, text("name")?) {
+            // Every Pod that names no other runs as it.
+            ("ServiceAccount", "default") => Holder::Person,
+            ("ServiceAccount", _) => Holder::Program,
+            (kind, name) => Holder::of(kind, name),
+        };
+        Some(Self {
+            holder,
+            name: subject_name(subject, namespace)?,
         })
     }
 }
