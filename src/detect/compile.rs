@@ -415,6 +415,8 @@ pub(super) struct Compiler<'r> {
     terms: Terms<'r>,
     leaves: Vec<Leaf>,
     by_field: HashMap<Field, Vec<(LeafKey, u32)>>,
+    /// By name: rules name the same few again and again.
+    fields: HashMap<String, Field>,
 }
 
 /// What tells tests of one field apart. Rules negate and join them, so neither is part of it.
@@ -435,7 +437,17 @@ impl<'r> Compiler<'r> {
             },
             leaves: Vec::new(),
             by_field: HashMap::new(),
+            fields: HashMap::new(),
         }
+    }
+
+    fn field(&mut self, name: &str) -> Result<Field, Problem> {
+        if let Some(field) = self.fields.get(name) {
+            return Ok(field.clone());
+        }
+        let field = resolve(name)?;
+        self.fields.insert(name.to_owned(), field.clone());
+        Ok(field)
     }
 
     fn detections(&mut self, detections: &Detections) -> Result<Tree<u32>, Problem> {
@@ -478,7 +490,7 @@ impl<'r> Compiler<'r> {
                 quantifier,
                 body,
             } => {
-                let field = resolve(name)?;
+                let field = self.field(name)?;
                 let key = LeafKey::Members(*quantifier, (**body).clone());
                 self.leaf(key, name, &field, |terms| {
                     let test = LeafTest::Members(Members::compile(*quantifier, body, terms)?);
@@ -496,11 +508,10 @@ impl<'r> Compiler<'r> {
 
     pub(super) fn item(&mut self, item: &DetectionItem) -> Result<Tree<u32>, Problem> {
         let name = item.field.name.as_deref().unwrap_or("keyword");
-        let field = item
-            .field
-            .name
-            .as_deref()
-            .map_or(Ok(Field::Record), resolve)?;
+        let field = match &item.field.name {
+            Some(name) => self.field(name)?,
+            None => Field::Record,
+        };
         let field = meant(field, &item.values);
         let problem = |what: String| Problem::about(name, format!("field `{name}`: {what}"));
         let mut modifiers = Modifiers::parse(&item.field.modifiers).map_err(problem)?;
@@ -533,10 +544,10 @@ impl<'r> Compiler<'r> {
         modifiers: &Modifiers,
         values: &[SigmaValue],
     ) -> Result<Tree<u32>, Problem> {
-        let mut others = values
+        let others = values
             .iter()
-            .map(|value| Ok((value.to_string(), resolve(&value.to_string())?)));
-        let others: Vec<_> = others.by_ref().collect::<Result<_, Problem>>()?;
+            .map(|value| Ok((value.to_string(), self.field(&value.to_string())?)));
+        let others: Vec<_> = others.collect::<Result<_, Problem>>()?;
         let parts = others.into_iter().map(|(other_name, other)| {
             let kind = modifiers.alone();
             let key = LeafKey::Related(kind.clone(), other.clone());
