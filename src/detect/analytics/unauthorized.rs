@@ -299,8 +299,11 @@ impl Unauthorized {
         tied: &HashMap<u32, u64>,
     ) -> Vec<Finding> {
         let vocabulary = context.vocabulary;
-        let mut sessions = std::mem::take(&mut self.closed);
-        sessions.extend(self.open.drain().map(|(_, session)| session));
+        let (closed, open) = (
+            std::mem::take(&mut self.closed),
+            std::mem::take(&mut self.open),
+        );
+        let mut sessions: Vec<&Session> = closed.iter().chain(open.values()).collect();
         sessions.sort_by(|a, b| {
             let key = |session: &Session| {
                 (
@@ -313,15 +316,15 @@ impl Unauthorized {
         let mut findings = Vec::new();
         let mut quiet = Vec::new();
         for session in sessions {
-            let burst = self.settings.is_burst(&session);
+            let burst = self.settings.is_burst(session);
             if burst {
-                findings.push(self.brute_force_finding(&session, vocabulary));
+                findings.push(self.brute_force_finding(session, vocabulary));
             }
             if let Some(success) = &session.success
                 && session.tally.count >= self.settings.success_refused
                 && (burst || !session.is_known_client())
             {
-                findings.push(self.success_finding(&session, success, burst, context));
+                findings.push(self.success_finding(session, success, burst, context));
             }
             if !burst {
                 quiet.push(session);
@@ -367,8 +370,8 @@ impl Unauthorized {
 
     /// Returns whether somebody outside, who was never accepted, was refused very often within a day, however slowly: that
     /// an expired credential is retried is an excuse for those only who once had a good one.
-    fn is_patient(&self, address: &str, sessions: &[Session], ledger: &Ledger) -> bool {
-        let is_stranger = |session: &Session| {
+    fn is_patient(&self, address: &str, sessions: &[&Session], ledger: &Ledger) -> bool {
+        let is_stranger = |session: &&Session| {
             ledger.usernames_of(session.peer).is_empty()
                 && session.hint.is_none()
                 && !session.is_mostly_tied()
@@ -381,7 +384,7 @@ impl Unauthorized {
     fn patient_finding(
         &self,
         address: &str,
-        sessions: &[Session],
+        sessions: &[&Session],
         tally: &Tally,
         vocabulary: &Vocabulary,
     ) -> Finding {
@@ -453,15 +456,16 @@ impl Unauthorized {
     }
 
     /// Takes out clients that were served before or are again: many at once are one finding.
-    fn storms(
+    fn storms<'s>(
         &self,
-        sessions: Vec<Session>,
+        sessions: Vec<&'s Session>,
         context: &Context<'_>,
         ledger: &Ledger,
         findings: &mut Vec<Finding>,
-    ) -> Vec<Session> {
-        let (known, unknown): (Vec<Session>, Vec<Session>) =
-            sessions.into_iter().partition(Session::is_known_client);
+    ) -> Vec<&'s Session> {
+        let (known, unknown): (Vec<&Session>, Vec<&Session>) = sessions
+            .into_iter()
+            .partition(|session| session.is_known_client());
         let mut left = unknown;
         for group in overlapping(known, self.settings.spray_window_us) {
             if group.len() < self.settings.storm_peers {
@@ -496,12 +500,12 @@ impl Unauthorized {
     }
 
     /// Takes out quiet sessions that belong together by network, or by program and path.
-    fn sprays(
+    fn sprays<'s>(
         &self,
-        sessions: Vec<Session>,
+        sessions: Vec<&'s Session>,
         context: &Context<'_>,
         findings: &mut Vec<Finding>,
-    ) -> Vec<Session> {
+    ) -> Vec<&'s Session> {
         let vocabulary = context.vocabulary;
         let mut left = sessions;
         let fingerprints: [(&str, Fingerprint); 3] = [
@@ -521,11 +525,11 @@ impl Unauthorized {
             }),
         ];
         for (what, fingerprint) in fingerprints {
-            let mut groups: BTreeMap<String, Vec<Session>> = BTreeMap::new();
+            let mut groups: BTreeMap<String, Vec<&Session>> = BTreeMap::new();
             let mut rest = Vec::new();
             for session in left {
-                let suspect = !session.is_known_client() && !self.settings.is_retry_loop(&session);
-                match fingerprint(&session, vocabulary).filter(|_| suspect) {
+                let suspect = !session.is_known_client() && !self.settings.is_retry_loop(session);
+                match fingerprint(session, vocabulary).filter(|_| suspect) {
                     Some(key) => groups.entry(key).or_default().push(session),
                     None => rest.push(session),
                 }
@@ -569,14 +573,14 @@ impl Unauthorized {
     /// One low finding per address for whatever has no better name.
     fn left_over(
         &self,
-        sessions: Vec<Session>,
+        sessions: Vec<&Session>,
         context: &Context<'_>,
         ledger: &Ledger,
         tied: &HashMap<u32, u64>,
         findings: &mut Vec<Finding>,
     ) {
         let vocabulary = context.vocabulary;
-        let mut by_peer: HashMap<u32, Vec<Session>> = HashMap::new();
+        let mut by_peer: HashMap<u32, Vec<&Session>> = HashMap::new();
         for session in sessions {
             by_peer.entry(session.peer).or_default().push(session);
         }
@@ -661,7 +665,7 @@ impl Settings {
 }
 
 /// Returns the most refusals of a day in sessions, which are in order; those of a longer one are spread evenly over it.
-fn most_in_a_day(sessions: &[Session]) -> u64 {
+fn most_in_a_day(sessions: &[&Session]) -> u64 {
     let of_a_day = |session: &Session| {
         let Tally {
             first, last, count, ..
@@ -675,7 +679,7 @@ fn most_in_a_day(sessions: &[Session]) -> u64 {
     for session in sessions {
         sum += of_a_day(session);
         while sessions[from].tally.first < session.tally.first.saturating_sub(DAY_US) {
-            sum -= of_a_day(&sessions[from]);
+            sum -= of_a_day(sessions[from]);
             from += 1;
         }
         most = most.max(sum);

@@ -86,12 +86,12 @@ impl Cause {
     }
 
     /// Returns the likely cause of the refusals of one address.
-    pub(super) fn of(sessions: &[Session], ledger: &Ledger, vocabulary: &Vocabulary) -> Self {
+    pub(super) fn of(sessions: &[&Session], ledger: &Ledger, vocabulary: &Vocabulary) -> Self {
         let hint = sessions.iter().find_map(|session| session.hint);
         if let Some(hint) = hint {
             return Self::of_hint(hint, vocabulary);
         }
-        if sessions.iter().all(Session::has_recovered) {
+        if sessions.iter().all(|session| session.has_recovered()) {
             return Self {
                 what: "renewed since: the same program was accepted afterwards".to_owned(),
                 why: None,
@@ -108,7 +108,7 @@ impl Cause {
         if let Some(last) = last_of(sessions, ledger, vocabulary) {
             return Self::of_last(last, vocabulary);
         }
-        if !sessions.iter().any(Session::repeats_itself) {
+        if !sessions.iter().any(|session| session.repeats_itself()) {
             return Self {
                 what: "unknown: expired, deleted, forged, meant for another audience, or of an unknown CA all look the same".to_owned(),
                 why: None,
@@ -227,7 +227,7 @@ impl Cause {
 
 /// Returns the credential that was last accepted from the same address and program.
 fn last_of<'l>(
-    sessions: &[Session],
+    sessions: &[&Session],
     ledger: &'l Ledger,
     vocabulary: &Vocabulary,
 ) -> Option<&'l Entry> {

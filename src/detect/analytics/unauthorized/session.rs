@@ -90,9 +90,9 @@ impl Session {
 }
 
 /// Splits sessions into runs in which each starts at most `window_us` after the one before it ended.
-pub(super) fn overlapping(mut sessions: Vec<Session>, window_us: i64) -> Vec<Vec<Session>> {
+pub(super) fn overlapping(mut sessions: Vec<&Session>, window_us: i64) -> Vec<Vec<&Session>> {
     sessions.sort_by_key(|session| session.tally.first);
-    let mut runs: Vec<Vec<Session>> = Vec::new();
+    let mut runs: Vec<Vec<&Session>> = Vec::new();
     let mut end = i64::MIN;
     for session in sessions {
         let (first, last) = (session.tally.first, session.tally.last);
@@ -108,7 +108,7 @@ pub(super) fn overlapping(mut sessions: Vec<Session>, window_us: i64) -> Vec<Vec
     runs
 }
 
-pub(super) fn merged(sessions: &[Session], context: &Context<'_>) -> Tally {
+pub(super) fn merged(sessions: &[&Session], context: &Context<'_>) -> Tally {
     let mut all = Tally::empty();
     for session in sessions {
         all.merge(session.tally.clone(), context.evidence_limit);
