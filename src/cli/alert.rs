@@ -180,6 +180,7 @@ fn load(config: &Config, printer: Printer) -> Result<Arc<(RuleSet, CompiledRules
 /// One run, or one after the other until a signal comes.
 fn alert(args: &RunArgs, path: &Path, printer: Printer) -> Result<Exit, Exit> {
     let config = read(path, printer)?;
+    args.threads.settle();
     let options = Options {
         wait: (args.wait || args.follow).then_some(WAIT),
         is_dry: args.dry_run,

@@ -81,6 +81,15 @@ impl ThreadArgs {
         let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         self.threads.map_or_else(cores, usize::from)
     }
+
+    /// Has what runs outside of a pipeline, such as reading rules and printing findings, keep to as many.
+    fn settle(&self) {
+        if self.threads.is_some() {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(self.count());
+            // There is one already where a test runs a command: that one serves.
+            let _ = pool.build_global();
+        }
+    }
 }
 
 /// Parses the arguments and runs the command.

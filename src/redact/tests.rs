@@ -203,3 +203,13 @@ fn one_word_is_redacted_as_a_command_of_one_word() {
         assert_eq!(redact_arguments(&argv), [redact_command(&argv)], "{word}");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn plain_texts_hold_nothing_that_a_pattern_would_take(
+        text in "[A-Za-z]{0,19}|(eyJ|AKIA|ASIA|TOKEN|PASS|ya)[A-Za-z]{0,14}|[0-9A-Fa-f-]{0,80}"
+    ) {
+        proptest::prop_assert!(is_plain(&text));
+        proptest::prop_assert!(!ANY.is_match(&text), "{text}");
+    }
+}

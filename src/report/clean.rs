@@ -105,7 +105,7 @@ pub fn columns(text: &str) -> usize {
 }
 
 /// Returns whether `text` is nothing but printable ASCII, as most is: a column each.
-fn is_plain(text: &str) -> bool {
+pub(super) fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 

@@ -6,11 +6,12 @@
 
 use std::io::{self, Write};
 
+use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::ser::Formatter;
 use serde_json::{Serializer, Value};
 
-use super::clean::is_hidden;
+use super::clean::{is_hidden, is_plain};
 use super::{Options, Stats, Summary, redacted, redacted_incident};
 use crate::finding::incident::Incident;
 use crate::finding::{Finding, SCHEMA};
@@ -19,23 +20,37 @@ use crate::redact::redact;
 /// The name and version of the JSON contract of the whole report.
 const REPORT_SCHEMA: &str = "kubescry.report/1";
 
+/// How many findings are in hand at a time, which the threads share out among themselves: all of them may be a lot of text.
+const BATCH: usize = 256;
+
 /// Writes one line per finding, in the order given.
 pub(super) fn write(
     findings: &[&Finding],
     options: &Options,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    for finding in findings {
-        let finding = redacted(finding, options.evidence.unwrap_or(usize::MAX));
-        write_line(
-            &Line {
-                schema: SCHEMA,
-                finding: &finding,
-            },
-            out,
-        )?;
+    for batch in findings.chunks(BATCH) {
+        for object in objects(batch, options)? {
+            out.write_all(&object)?;
+            out.write_all(b"\n")?;
+        }
     }
     Ok(())
+}
+
+/// Returns each finding as JSON, without secrets.
+fn objects(findings: &[&Finding], options: &Options) -> io::Result<Vec<Vec<u8>>> {
+    let objects = findings.par_iter().map(|finding| {
+        let finding = redacted(finding, options.evidence.unwrap_or(usize::MAX));
+        let mut object = Vec::new();
+        let line = Line {
+            schema: SCHEMA,
+            finding: &finding,
+        };
+        write_object(&line, &mut object)?;
+        Ok(object)
+    });
+    objects.collect()
 }
 
 /// A finding that says what it is.
@@ -48,33 +63,42 @@ struct Line<'a> {
 
 /// Writes one object with what was read, the incidents and the findings, without secrets and in the order given.
 pub(super) fn write_report(
-    findings: &[Finding],
+    findings: &[&Finding],
     incidents: &[Incident],
     summary: &Summary,
     options: &Options,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    /// All but the findings, which come last and as they are made.
     #[derive(Serialize)]
-    struct Report<'a> {
+    struct Head {
         schema: &'static str,
         summary: Value,
         incidents: Vec<Incident>,
-        findings: Vec<Line<'a>>,
     }
-    let lines = findings.iter().map(|finding| Line {
-        schema: SCHEMA,
-        finding,
-    });
     let chosen = incidents
         .iter()
         .filter(|incident| incident.severity >= options.min_severity);
-    let report = Report {
-        schema: REPORT_SCHEMA,
-        summary: serde_json::to_value(Stats::of(summary)).map(redacted_value)?,
-        incidents: chosen.map(redacted_incident).collect(),
-        findings: lines.collect(),
-    };
-    write_line(&report, out)
+    let mut head = Vec::new();
+    write_object(
+        &Head {
+            schema: REPORT_SCHEMA,
+            summary: serde_json::to_value(Stats::of(summary)).map(redacted_value)?,
+            incidents: chosen.map(redacted_incident).collect(),
+        },
+        &mut head,
+    )?;
+    head.pop();
+    out.write_all(&head)?;
+    out.write_all(b",\"findings\":[")?;
+    for (number, batch) in findings.chunks(BATCH).enumerate() {
+        let objects = objects(batch, options)?;
+        if number > 0 {
+            out.write_all(b",")?;
+        }
+        out.write_all(&objects.join(&b','))?;
+    }
+    out.write_all(b"]}\n")
 }
 
 /// Returns `value` with no secret in its texts and keys.
@@ -93,8 +117,12 @@ fn redacted_value(value: Value) -> Value {
 
 /// Writes `value` as JSON on one line, harmless to a terminal.
 pub(crate) fn write_line<T: Serialize>(value: &T, out: &mut dyn Write) -> io::Result<()> {
-    value.serialize(&mut Serializer::with_formatter(&mut *out, Harmless))?;
+    write_object(value, out)?;
     out.write_all(b"\n")
+}
+
+fn write_object<T: Serialize>(value: &T, out: &mut dyn Write) -> io::Result<()> {
+    Ok(value.serialize(&mut Serializer::with_formatter(&mut *out, Harmless))?)
 }
 
 /// Compact JSON with hidden characters escaped.
@@ -107,6 +135,9 @@ impl Formatter for Harmless {
         out: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
+        if is_plain(fragment) {
+            return out.write_all(fragment.as_bytes());
+        }
         let mut start = 0;
         for (idx, c) in fragment.char_indices().filter(|(_, c)| is_hidden(*c)) {
             out.write_all(&fragment.as_bytes()[start..idx])?;

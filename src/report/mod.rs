@@ -26,6 +26,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::detect::feed::Reach;
@@ -237,13 +238,15 @@ pub fn render(
     });
     let printed = || {
         let n_evidence = options.evidence.unwrap_or(usize::MAX);
-        let findings = chosen.iter().map(|finding| redacted(finding, n_evidence));
+        let findings = chosen
+            .par_iter()
+            .map(|finding| redacted(finding, n_evidence));
         findings.collect::<Vec<_>>()
     };
     match format {
         Format::Table => table::write(&chosen, findings, incidents, summary, options, out),
         Format::Jsonl => json::write(&chosen, options, out),
-        Format::Json => json::write_report(&printed(), incidents, summary, options, out),
+        Format::Json => json::write_report(&chosen, incidents, summary, options, out),
         Format::Markdown | Format::Html => {
             let blocks = document::scan::of(&chosen, findings, incidents, summary, options);
             let text = if format == Format::Html {
