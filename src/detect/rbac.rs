@@ -34,6 +34,11 @@ impl<'a> Grant<'a> {
             subject: unquoted(subject),
         })
     }
+
+    /// Returns whether it allows everything everywhere: a `RoleBinding` to `cluster-admin` holds in its namespace.
+    pub fn is_of_superuser(&self) -> bool {
+        self.kind == "ClusterRoleBinding" && self.role == "ClusterRole cluster-admin"
+    }
 }
 
 #[cfg(test)]
@@ -56,6 +61,9 @@ mod tests {
             (grant.binding, &*grant.role),
             (r#"x\" of y"#, "ClusterRole cluster-admin")
         );
+        assert!(grant.is_of_superuser());
+        let of_namespace = r#"RBAC: allowed by RoleBinding "owner/shop" of ClusterRole "cluster-admin" to User "eve""#;
+        assert!(!Grant::parse(of_namespace).unwrap().is_of_superuser());
         assert_eq!(Grant::parse(""), None);
         assert_eq!(Grant::parse("allowed by IAM"), None);
     }

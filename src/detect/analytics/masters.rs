@@ -146,9 +146,7 @@ impl Masters {
         }
         *self.reasons.entry(reason).or_insert_with(|| {
             let grant = Grant::parse(vocabulary.text(reason));
-            grant.is_some_and(|grant| {
-                grant.kind == "ClusterRoleBinding" && grant.role == "ClusterRole cluster-admin"
-            })
+            grant.is_some_and(|grant| grant.is_of_superuser())
         })
     }
 

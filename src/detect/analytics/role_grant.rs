@@ -686,5 +686,5 @@ fn binding_called(name: &str, namespace: &str) -> String {
 /// Returns whether whoever asks may do everything.
 fn is_superuser(request: &Request<'_>, vocabulary: &Vocabulary) -> bool {
     let reason = Reason::parse(vocabulary.text(request.authz_reason()));
-    request.is_masters || reason.is_some_and(|reason| reason.role == "ClusterRole cluster-admin")
+    request.is_masters || reason.is_some_and(|reason| reason.is_of_superuser())
 }
