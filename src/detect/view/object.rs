@@ -1,0 +1,243 @@
+//! What a request wrote, and what is read out of it.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use x509_cert::der::Decode;
+use x509_cert::der::oid::ObjectIdentifier;
+use x509_cert::request::CertReq;
+
+use super::patch::patched;
+use crate::detect::json::{Json, Keys, Members};
+use crate::detect::value::Number;
+use crate::detect::workload::{self, COMMAND_LINE};
+use crate::frame::derived::service_account_user;
+
+/// Keys that views follow, whatever rules name.
+const KEYS: [&str; 10] = [
+    "kind",
+    "namespace",
+    "name",
+    "subjects",
+    "spec",
+    "request",
+    "op",
+    "from",
+    "path",
+    "value",
+];
+
+/// Returns every key that views follow.
+pub fn keys() -> Keys {
+    let mut keys = Keys::default();
+    for key in KEYS {
+        keys.keep(key);
+    }
+    keys
+}
+
+/// Returns what a request wrote, of the texts of its two bodies; null if it wrote nothing.
+///
+/// Of a patch the patch alone, so that a rule names who set a thing and not who touched the object later.
+pub fn object<'a>(verb: &str, request: &'a str, response: &'a str, keys: &Keys) -> Json<'a> {
+    let answer = || {
+        let answer = Json::parse(response, keys);
+        let kind = answer.get("kind").and_then(Json::as_text);
+        let is_other = kind.is_some_and(|kind| OTHER_ANSWERS.contains(&kind));
+        (matches!(answer, Json::Object(_)) && !is_other).then_some(answer)
+    };
+    let mut object = match verb {
+        "patch" => match Json::parse(request, keys) {
+            Json::List(operations) => {
+                let answer = answer().unwrap_or_default();
+                // What is moved may come from any place, and be any part of what another operation put there.
+                if operations.iter().any(|it| it.get("from").is_some())
+                    && let Json::List(whole) = Json::parse(request, &Keys::all())
+                {
+                    patched(&whole, &answer, &Keys::all())
+                } else {
+                    patched(&operations, &answer, keys)
+                }
+            }
+            patch => patch,
+        },
+        "create" | "update" => answer().unwrap_or_else(|| Json::parse(request, keys)),
+        _ => Json::Null,
+    };
+    if verb == "update" {
+        add_zero(&mut object);
+    }
+    if keys.keeps(COMMAND_LINE) {
+        workload::add_command_lines(&mut object);
+    }
+    object
+}
+
+/// Kinds of answers that are not the object: refusals, and what a client asks for instead by its `Accept`
+/// (kubernetes/apiserver `pkg/endpoints/handlers/response.go`, `transformObject`).
+const OTHER_ANSWERS: [&str; 3] = ["Status", "PartialObjectMetadata", "Table"];
+
+/// Writes the zero into a scale, which goes without saying there (autoscaling/v1 `ScaleSpec`, `omitempty`).
+fn add_zero(object: &mut Json<'_>) {
+    if object.get("kind").and_then(Json::as_text) == Some("Scale")
+        && let Some(Json::Object(spec)) = object.get_mut("spec")
+        && spec.get("replicas").is_none()
+    {
+        *spec.entry("replicas".into()) = Json::Number(Number::Integer(0));
+    }
+}
+
+/// Returns the subjects of a binding by the names that they have as users or groups.
+pub(in crate::detect) fn subjects<'a>(object: &Json<'_>, namespace: &str) -> Json<'a> {
+    let subjects = object.get("subjects").and_then(Json::as_list);
+    let subjects = subjects.into_iter().flatten();
+    let names = subjects.filter_map(|subject| subject_name(subject, namespace));
+    Json::List(names.map(|name| Json::Text(Cow::Owned(name))).collect())
+}
+
+/// Returns the name that a subject of a binding in `namespace` has as user or group.
+pub(in crate::detect) fn subject_name(subject: &Json<'_>, namespace: &str) -> Option<String> {
+    let text = |key: &str| subject.get(key).and_then(Json::as_text);
+    let name = text("name")?;
+    Some(match text("kind") {
+        Some("ServiceAccount") => {
+            service_account_user(text("namespace").unwrap_or(namespace), name)
+        }
+        _ => name.to_owned(),
+    })
+}
+
+/// Returns common name and organizations that a certificate signing request asks for; null if its request is
+/// no PKCS #10 (RFC 2986) in PEM.
+pub(in crate::detect) fn csr<'a>(object: &Json<'_>) -> Json<'a> {
+    const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+    const ORGANIZATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
+    let read = || {
+        let request = object.get("spec")?.get("request")?.as_text()?;
+        let pem = String::from_utf8(STANDARD.decode(request).ok()?).ok()?;
+        // The first block, without its headers (RFC 1421), as Go reads it.
+        let (_, block) = pem.split_once("-----BEGIN CERTIFICATE REQUEST-----")?;
+        let (block, _) = block.split_once("-----END")?;
+        let lines = block.lines().map(str::trim);
+        let der: String = lines.filter(|line| !line.contains(':')).collect();
+        CertReq::from_der(&STANDARD.decode(der).ok()?).ok()
+    };
+    let Some(request) = read() else {
+        return Json::Null;
+    };
+    let named = |kind: ObjectIdentifier| {
+        let parts = request.info.subject.iter();
+        let names = parts
+            .filter(|attribute| attribute.oid == kind)
+            .map(|attribute| String::from_utf8_lossy(attribute.value.value()).into_owned());
+        Json::List(names.map(|name| Json::Text(Cow::Owned(name))).collect())
+    };
+    let mut subject = Members::default();
+    *subject.entry("common_name".into()) = named(COMMON_NAME);
+    *subject.entry("organizations".into()) = named(ORGANIZATION);
+    Json::Object(subject)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[track_caller]
+    pub(in crate::detect::view) fn check(
+        verb: &str,
+        request: &Value,
+        response: &Value,
+        expected: &Value,
+    ) {
+        let [request, response] = [request.to_string(), response.to_string()];
+        let object = object(verb, &request, &response, &Keys::all());
+        assert_eq!(object, Json::parse(&expected.to_string(), &Keys::all()));
+    }
+
+    #[track_caller]
+    fn check_view(view: impl Fn(&Json<'_>) -> Json<'static>, object: &Value, expected: &Value) {
+        let object = object.to_string();
+        let seen = view(&Json::parse(&object, &Keys::all()));
+        assert_eq!(seen, Json::parse(&expected.to_string(), &Keys::all()));
+    }
+
+    #[test]
+    fn an_object_is_what_was_written() {
+        let [small, large] = [
+            json!({"spec": 1}),
+            json!({"kind": "Pod", "spec": 1, "status": 2}),
+        ];
+        let refused = json!({"kind": "Status", "code": 403});
+        check("create", &small, &large, &large);
+        check("create", &small, &refused, &small);
+        check("update", &small, &Value::Null, &small);
+        check("patch", &small, &large, &small);
+        check("delete", &small, &large, &Value::Null);
+        check("get", &Value::Null, &large, &Value::Null);
+    }
+
+    #[test]
+    fn an_answer_that_is_not_the_object_says_nothing_of_it() {
+        let body = json!({"kind": "Role", "rules": [1]});
+        for kind in ["PartialObjectMetadata", "Table", "Status"] {
+            check(
+                "create",
+                &body,
+                &json!({"kind": kind, "metadata": {}}),
+                &body,
+            );
+        }
+    }
+
+    #[test]
+    fn a_scale_without_replicas_is_of_zero() {
+        let scale = |spec: &Value| json!({"kind": "Scale", "spec": spec});
+        let zero = scale(&json!({"replicas": 0}));
+        check("update", &scale(&json!({})), &Value::Null, &zero);
+        check(
+            "patch",
+            &scale(&json!({})),
+            &Value::Null,
+            &scale(&json!({})),
+        );
+        let two = scale(&json!({"replicas": 2}));
+        check("update", &two, &Value::Null, &two);
+    }
+
+    #[test]
+    fn subjects_have_the_names_of_users() {
+        let object = json!({"subjects": [
+            {"kind": "User", "name": "alice"},
+            {"kind": "ServiceAccount", "name": "app", "namespace": "prod"},
+            {"kind": "ServiceAccount", "name": "app"},
+            {"kind": "Group"},
+        ]});
+        let names = json!([
+            "alice",
+            "system:serviceaccount:prod:app",
+            "system:serviceaccount:here:app"
+        ]);
+        check_view(|object| subjects(object, "here"), &object, &names);
+        check_view(|object| subjects(object, "here"), &Value::Null, &json!([]));
+    }
+
+    /// `openssl req -new -newkey ed25519 -nodes -subj /O=system:masters/O=dev/CN=eve | base64 -w0`
+    const REQUEST: &str = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlHME1HZ0NBUUF3TlRFWE1CVUdBMVVFQ2d3T2MzbHpkR1Z0T20xaGMzUmxjbk14RERBS0JnTlZCQW9NQTJSbApkakVNTUFvR0ExVUVBd3dEWlhabE1Db3dCUVlESzJWd0F5RUFNWU5mc09QZ1ZPMXk2d3NtU0YrVGVkMVcvQTVmCjVCK1JsNmwzeGhKdFNHdWdBREFGQmdNclpYQURRUUNxZ2xZLzhjZzdJbE9KWjQ1ZEtJQWhSZGFaUmVKaXBGbU4KR2tJODNJR2ZyZEo2S0JFUllGS296VVp2djgyWTg5bnFKUUIzdzNXY3JrSjcwYy91emlJQQotLS0tLUVORCBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0K";
+
+    #[test]
+    fn the_subject_of_a_signing_request_is_read() {
+        let object = json!({"spec": {"request": REQUEST}});
+        let expected = json!({"common_name": ["eve"], "organizations": ["system:masters", "dev"]});
+        check_view(csr, &object, &expected);
+        check_view(csr, &json!({"spec": {"request": "AAAA"}}), &Value::Null);
+        let pem = String::from_utf8(STANDARD.decode(REQUEST).unwrap()).unwrap();
+        let headed = pem.replacen("REQUEST-----\n", "REQUEST-----\nA: b\n\n", 1);
+        for pem in [format!("text\n{pem}text\n{pem}"), headed] {
+            let object = json!({"spec": {"request": STANDARD.encode(pem)}});
+            check_view(csr, &object, &expected);
+        }
+    }
+}
