@@ -24,6 +24,8 @@ pub fn identity_kind(username: &str) -> &'static str {
         _ if service_account(username).is_some() => "serviceaccount",
         _ if username.starts_with("system:node:") => "node",
         _ if username.starts_with("system:bootstrap:") => "user",
+        // The administrator's certificate of k3s, RKE2 and OpenShift.
+        "system:admin" => "user",
         _ if username.starts_with("system:") => "component",
         _ => "user",
     }
