@@ -88,6 +88,7 @@ pub(super) fn write_report(
         },
         &mut head,
     )?;
+    // Opened again: the findings follow.
     head.pop();
     out.write_all(&head)?;
     out.write_all(b",\"findings\":[")?;
