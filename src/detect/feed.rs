@@ -449,26 +449,25 @@ fn positive(condition: &ConditionExpr, detections: &Detections, names: &mut BTre
 fn objects_of(detection: &Detection, names: &mut BTreeSet<String>) {
     match detection {
         Detection::AllOf(items) => {
-            let values = |column: Column| -> Vec<String> {
-                let items = items.iter().filter(|item| {
-                    let field = item.field.name.as_deref().map(Field::resolve);
-                    let is_plain = item.field.modifiers.is_empty();
-                    is_plain && matches!(field, Some(Ok(Field::Column(of))) if of == column)
-                });
-                items
-                    .flat_map(|item| &item.values)
-                    .map(ToString::to_string)
-                    .collect()
-            };
-            let mut subresources = values(Column::Subresource);
+            let [mut resources, mut subresources, mut verbs] = [const { Vec::new() }; 3];
+            for item in items.iter().filter(|item| item.field.modifiers.is_empty()) {
+                let values: &mut Vec<String> = match item.field.name.as_deref().map(Field::resolve)
+                {
+                    Some(Ok(Field::Column(Column::Resource))) => &mut resources,
+                    Some(Ok(Field::Column(Column::Subresource))) => &mut subresources,
+                    Some(Ok(Field::Column(Column::Verb))) => &mut verbs,
+                    _ => continue,
+                };
+                values.extend(item.values.iter().map(ToString::to_string));
+            }
             if subresources.is_empty() {
                 subresources.push(String::new());
             }
-            let verbs = match values(Column::Verb).join("/") {
+            let verbs = match verbs.join("/") {
                 verbs if verbs.is_empty() => verbs,
                 verbs => format!(" ({verbs})"),
             };
-            for resource in values(Column::Resource) {
+            for resource in resources {
                 names.extend(subresources.iter().map(|sub| match sub.as_str() {
                     "null" => format!("{resource}{verbs}"),
                     sub => format!("{}{verbs}", object(&resource, sub)),

@@ -81,9 +81,23 @@ pub fn parse(path: &str, text: &str) -> Result<List, Vec<RuleError>> {
             errors.push(RuleError::at(path, text, profile, what).hint(hint));
         }
     }
+    let mut selections = Vec::new();
+    for mut mapping in file.entries {
+        let because = mapping.remove(Value::from("because"));
+        if let Some(because) = because.and_then(|because| because.as_str().map(str::to_owned)) {
+            selections.push((because, mapping));
+        } else {
+            let what = "an entry does not say why it is harmless: `because` is missing";
+            errors.push(RuleError::at(path, text, "entries:", what));
+        }
+    }
     let mut entries = Vec::new();
-    for mapping in file.entries {
-        match entry(path, text, mapping) {
+    for entry in parse_entries(selections) {
+        let checked = entry.map_err(|(because, what)| {
+            let what = format!("entry `{because}`: {what}");
+            RuleError::at(path, text, &because, what)
+        });
+        match checked.and_then(|entry| check(path, text, entry)) {
             Ok(entry) => entries.push(entry),
             Err(error) => errors.push(error),
         }
@@ -104,19 +118,33 @@ pub fn parse(path: &str, text: &str) -> Result<List, Vec<RuleError>> {
     })
 }
 
-fn entry(path: &str, text: &str, mut mapping: Mapping) -> Result<Entry, RuleError> {
-    let because = mapping.remove(Value::from("because"));
-    let because = because.and_then(|because| because.as_str().map(str::to_owned));
-    let Some(because) = because else {
-        let what = "an entry does not say why it is harmless: `because` is missing";
-        return Err(RuleError::at(path, text, "entries:", what));
+/// Parses entries, or says of each that is wrong what is wrong.
+fn parse_entries(selections: Vec<(String, Mapping)>) -> Vec<Result<Entry, (String, String)>> {
+    let (reasons, selections): (Vec<_>, Vec<_>) = selections.into_iter().unzip();
+    if selections.is_empty() {
+        return Vec::new();
+    }
+    // All at once, which is cheaper; the parser does not say which one is wrong, so then each by itself.
+    let detections: Vec<_> = match sigma::detections(&selections) {
+        Ok(detections) => detections.into_iter().map(Ok).collect(),
+        Err(_) => selections
+            .iter()
+            .map(|one| Ok(sigma::detections(std::slice::from_ref(one))?.remove(0)))
+            .collect(),
     };
-    let detection = sigma::detection(mapping).map_err(|what| {
-        let what = format!("entry `{because}`: {what}");
-        RuleError::at(path, text, &because, what)
-    })?;
+    let entries = reasons.into_iter().zip(detections);
+    let entries = entries.map(|(because, detection)| match detection {
+        Ok(detection) => Ok(Entry { because, detection }),
+        Err(what) => Err((because, what)),
+    });
+    entries.collect()
+}
+
+/// Returns an entry that says who, on what and how.
+fn check(path: &str, text: &str, entry: Entry) -> Result<Entry, RuleError> {
+    let Entry { because, detection } = &entry;
     let mut names = Vec::new();
-    fields(&detection, &mut names);
+    fields(detection, &mut names);
     let has = |prefixes: &[&str]| {
         names
             .iter()
@@ -131,10 +159,10 @@ fn entry(path: &str, text: &str, mut mapping: Mapping) -> Result<Entry, RuleErro
         if !is_there {
             let what = format!("entry `{because}` does not say {part}");
             let hint = format!("add a test such as `{example}`; an identity alone is no exclusion");
-            return Err(RuleError::at(path, text, &because, what).hint(hint));
+            return Err(RuleError::at(path, text, because, what).hint(hint));
         }
     }
-    Ok(Entry { because, detection })
+    Ok(entry)
 }
 
 /// How fields begin that say who.
@@ -233,5 +261,19 @@ entries:
         );
         check_error(&LIST.replace("[eks]", "[ESK]"), "unknown profile `ESK`");
         check_error(&LIST.replace("startswith", "starts"), "starts");
+    }
+
+    #[test]
+    fn of_several_entries_the_wrong_one_is_named() {
+        let second = "  - because: nobody knows\n    user.username: a\n    verb|nonsense: get\n    objectRef.resource: pods\n";
+        let errors = parse("lists/a.yml", &format!("{LIST}{second}")).unwrap_err();
+        let [error] = &errors[..] else {
+            panic!("{errors:?}");
+        };
+        let text = error.to_string();
+        assert!(
+            text.contains("`nobody knows`") && text.contains("line 10"),
+            "{text}"
+        );
     }
 }

@@ -116,13 +116,19 @@ fn has_negation(conditions: &[ConditionExpr]) -> bool {
     })
 }
 
-/// Parses a mapping of fields to values as the selection of a rule.
-pub(super) fn detection(selection: Mapping) -> Result<Detection, String> {
+/// Parses mappings of fields to values as the selections of a rule, in their order.
+///
+/// # Errors
+/// What the parser says of the first wrong one. It does not say which.
+pub(super) fn detections(selections: &[Mapping]) -> Result<Vec<Detection>, String> {
+    let name = |index: usize| format!("entry{index}");
     let mut detection = Mapping::new();
-    detection.insert("selection".into(), Value::Mapping(selection));
-    detection.insert("condition".into(), "selection".into());
+    for (index, selection) in selections.iter().enumerate() {
+        detection.insert(name(index).into(), Value::Mapping(selection.clone()));
+    }
+    detection.insert("condition".into(), "1 of them".into());
     let mut rule = Mapping::new();
-    rule.insert("title".into(), "entry".into());
+    rule.insert("title".into(), "entries".into());
     rule.insert("sigma-version".into(), 3.into());
     rule.insert("logsource".into(), Value::Mapping(Mapping::new()));
     rule.insert("detection".into(), Value::Mapping(detection));
@@ -132,9 +138,10 @@ pub(super) fn detection(selection: Mapping) -> Result<Detection, String> {
     if let Some(error) = collection.errors.pop() {
         return Err(error);
     }
-    let rule = collection.rules.pop();
-    let named = rule.and_then(|mut rule| rule.detection.named.remove("selection"));
-    named.ok_or_else(|| "it tests nothing".to_owned())
+    let mut rule = collection.rules.pop();
+    let named = |index| rule.as_mut()?.detection.named.remove(&name(index));
+    let detections: Option<_> = (0..selections.len()).map(named).collect();
+    detections.ok_or_else(|| "it tests nothing".to_owned())
 }
 
 fn documents(collection: SigmaCollection) -> Vec<(Head, RuleBody)> {
