@@ -503,7 +503,7 @@ fn field_of(item: &DetectionItem) -> Option<Field> {
     Field::resolve(item.field.name.as_deref()?).ok()
 }
 
-fn column_of(item: &DetectionItem) -> Option<Column> {
+pub(super) fn column_of(item: &DetectionItem) -> Option<Column> {
     field_of(item)?.column()
 }
 

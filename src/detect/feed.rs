@@ -15,6 +15,7 @@ use rsigma_parser::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::check::column_of;
 use super::compile::CompiledRules;
 use super::field::{Field, Region};
 use super::leaf::{Leaf, LeafTest};
@@ -451,11 +452,10 @@ fn objects_of(detection: &Detection, names: &mut BTreeSet<String>) {
         Detection::AllOf(items) => {
             let [mut resources, mut subresources, mut verbs] = [const { Vec::new() }; 3];
             for item in items.iter().filter(|item| item.field.modifiers.is_empty()) {
-                let values: &mut Vec<String> = match item.field.name.as_deref().map(Field::resolve)
-                {
-                    Some(Ok(Field::Column(Column::Resource))) => &mut resources,
-                    Some(Ok(Field::Column(Column::Subresource))) => &mut subresources,
-                    Some(Ok(Field::Column(Column::Verb))) => &mut verbs,
+                let values: &mut Vec<String> = match column_of(item) {
+                    Some(Column::Resource) => &mut resources,
+                    Some(Column::Subresource) => &mut subresources,
+                    Some(Column::Verb) => &mut verbs,
                     _ => continue,
                 };
                 values.extend(item.values.iter().map(ToString::to_string));

@@ -293,17 +293,13 @@ impl Unauthorized {
 
     /// Draws the findings; `tied` counts per address the refusals that another finding explains.
     pub fn finish(
-        mut self,
+        self,
         context: &Context<'_>,
         ledger: &Ledger,
         tied: &HashMap<u32, u64>,
     ) -> Vec<Finding> {
         let vocabulary = context.vocabulary;
-        let (closed, open) = (
-            std::mem::take(&mut self.closed),
-            std::mem::take(&mut self.open),
-        );
-        let mut sessions: Vec<&Session> = closed.iter().chain(open.values()).collect();
+        let mut sessions: Vec<&Session> = self.closed.iter().chain(self.open.values()).collect();
         sessions.sort_by(|a, b| {
             let key = |session: &Session| {
                 (
