@@ -125,6 +125,8 @@ pub struct User<'a> {
     pub node_name: Text<'a>,
     /// First value of `extra["accessKeyId"]` (aws-iam-authenticator) or `extra["oid"]` (Entra ID).
     pub cloud_key: Text<'a>,
+    /// Whether `extra` says what an OAuth token is good for (openshift/api `authorization/v1`, `ScopesKey`).
+    pub is_scoped: bool,
 }
 
 /// `objectRef`
@@ -193,6 +195,7 @@ impl<'a> User<'a> {
             "authentication.kubernetes.io/pod-uid" => self.pod_uid = first,
             "authentication.kubernetes.io/node-name" => self.node_name = first,
             "accessKeyId" | "oid" => self.cloud_key = first,
+            "scopes.authorization.openshift.io" => self.is_scoped = true,
             _ => {}
         }
     }

@@ -59,7 +59,10 @@ pub(super) fn credential_kind(user: &User<'_>) -> &'static str {
         "oidc"
     } else if user.username.starts_with("system:bootstrap:") {
         "bootstrap-token"
-    } else if user.uid.contains("aws-iam-authenticator:") || !user.cloud_key.is_empty() {
+    } else if user.uid.contains("aws-iam-authenticator:")
+        || !user.cloud_key.is_empty()
+        || user.is_scoped
+    {
         "webhook"
     } else {
         "unknown"

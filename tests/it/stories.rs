@@ -345,7 +345,7 @@ fn two_platforms_behind_one_address_share_a_credential() {
 
 #[test]
 fn single_sign_on_is_not_one_credential() {
-    let with = |name: &str| {
+    let with = |name: &str, extra: Value| {
         let mut story = Story::default();
         for index in 0..20 {
             let ip = if index % 2 == 0 {
@@ -354,14 +354,24 @@ fn single_sign_on_is_not_one_credential() {
                 "10.77.0.9"
             };
             let mut client = person(name, ip);
-            client.user["extra"] = json!({});
+            client.user["extra"] = extra.clone();
             story.request(index * 10_000, &client, "list", PODS, 200);
         }
         story
     };
-    with("github:repo:corp/app").raises("shared-credential", Severity::Low);
-    with("https://sso.example.com#eve").raises("shared-credential", Severity::Low);
-    with("ci-bot").raises("shared-credential", Severity::High);
+    let check = |name: &str, extra: Value, severity| {
+        with(name, extra).raises("shared-credential", severity);
+    };
+    check("github:repo:corp/app", json!({}), Severity::Low);
+    check("https://sso.example.com#eve", json!({}), Severity::Low);
+    check("eve@example.com", json!({}), Severity::Low);
+    let openshift = json!({"scopes.authorization.openshift.io": ["user:full"]});
+    check("eve", openshift, Severity::Low);
+    let entra = json!({"oid": ["2b6b4ed1-07a4-4a1c-9d6e-0b6c1f3a2b4d"]});
+    check("eve", entra, Severity::Low);
+    check("ci-bot", json!({}), Severity::High);
+    let access_key = json!({"accessKeyId": ["AKIAIOSFODNN7EXAMPLE"]});
+    check("eve", access_key, Severity::High);
 }
 
 #[test]

@@ -14,10 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use super::address::are_neighbours;
 use super::{Context, Draft, counted, lasting, listed};
-use crate::credential::Ledger;
+use crate::credential::{Entry, Ledger};
 use crate::detect::request::Request;
 use crate::detect::tally::{Tally, Trace};
 use crate::finding::{Confidence, Finding, Severity};
+use crate::frame::derived::is_uuid;
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
 use crate::memory::remembers;
@@ -308,7 +309,7 @@ impl SharedCredential {
                 continue;
             };
             if entry.token_pod_uid == NULL {
-                self.shared(credential, &holders, context, ledger, &mut findings);
+                self.shared(entry, &holders, context, ledger, &mut findings);
             } else {
                 self.away(credential, &holders, context, ledger, &mut findings);
             }
@@ -318,7 +319,7 @@ impl SharedCredential {
 
     fn shared(
         &self,
-        credential: u32,
+        entry: &Entry,
         holders: &Holders,
         context: &Context<'_>,
         ledger: &Ledger,
@@ -337,7 +338,7 @@ impl SharedCredential {
                 .collect();
             let usernames = episode.usernames(vocabulary);
             let agents = episode.origin(vocabulary).user_agents;
-            let key = vocabulary.text(credential);
+            let key = vocabulary.text(entry.credential);
             let mut platforms: Vec<String> = agents
                 .iter()
                 .filter_map(|agent| platform(agent))
@@ -403,6 +404,10 @@ impl SharedCredential {
                     .why
                     .push(format!("at home there = {}", listed(&strangers)));
                 None
+            } else if is_of_sign_on(key, vocabulary.text(entry.kind), &usernames) {
+                Some(
+                    "a user of single sign-on has many tokens, and the log does not tell them apart",
+                )
             } else if one_address {
                 draft.severity = self.sharing.severity;
                 draft.confidence = Confidence::Medium;
@@ -418,10 +423,6 @@ impl SharedCredential {
                 .all(|user| user.starts_with("system:bootstrap:"))
             {
                 Some("a bootstrap token joins many nodes")
-            } else if key.starts_with("user:") && usernames.iter().all(|user| is_claim(user)) {
-                Some(
-                    "a user of single sign-on has many tokens, and the log does not tell them apart",
-                )
             } else {
                 None
             };
@@ -584,11 +585,21 @@ pub fn gateway_note(ledger: &Ledger, vocabulary: &Vocabulary) -> Option<String> 
     })
 }
 
-/// Returns whether a name is a claim of an identity provider: with its prefix, or its URL (kube-apiserver,
-/// `--oidc-username-prefix`).
+/// Returns whether a credential is known by its user only, and that user signs in somewhere to get a token each time:
+/// a webhook accepted it (`OpenShift`), it is the object id of a user of Entra ID, or the names are claims.
+fn is_of_sign_on(key: &str, kind: &str, usernames: &[String]) -> bool {
+    match key.split_once(':') {
+        Some(("user", _)) => kind == "webhook" || usernames.iter().all(|user| is_claim(user)),
+        Some(("cloud", id)) => is_uuid(id.as_bytes()),
+        _ => false,
+    }
+}
+
+/// Returns whether a name is a claim of an identity provider: with its prefix or its URL (kube-apiserver,
+/// `--oidc-username-prefix`), or an address, which has no prefix by default.
 fn is_claim(username: &str) -> bool {
     let prefix = username.split_once([':', '#']).map(|(prefix, _)| prefix);
-    prefix.is_some_and(|prefix| !prefix.is_empty() && prefix != "system")
+    prefix.is_some_and(|prefix| !prefix.is_empty() && prefix != "system") || username.contains('@')
 }
 
 #[cfg(test)]
