@@ -5,14 +5,19 @@
 
 mod act;
 mod ask;
+mod cursor;
 mod data;
+mod narrow;
+mod navigate;
 mod notes;
 mod overlay;
+mod pivots;
+mod search;
 
 use ratatui::crossterm::event::{KeyEvent, KeyEventKind, MouseEvent, MouseEventKind};
 
-pub(super) use act::pivot_at_cursor;
 pub(super) use notes::{of_pivot as subject_of, place as bookmark_place, purpose};
+pub(super) use pivots::pivot_at_cursor;
 
 use super::app::{App, Context, Screen, Tab};
 use super::growth::Grown;

@@ -10,7 +10,7 @@ use super::super::app::{AnswerScreen, App, Form, Screen, Tab, editor, input as t
 use super::super::grid::Grid;
 use super::super::view;
 use super::super::work::{Task, Ticket};
-use super::{Effect, act, notes};
+use super::{Effect, navigate, notes};
 use crate::query::{TABLES, Tables};
 
 /// How many completions are offered.
@@ -301,7 +301,7 @@ pub(super) fn edit_in_sql(app: &mut App) {
     app.sql.editor = editor(&text);
     app.sql.editor.move_cursor(CursorMove::Bottom);
     app.sql.in_editor = true;
-    act::lead_to(app, Tab::Sql);
+    navigate::lead_to(app, Tab::Sql);
 }
 
 /// Writes what is shown to a file.

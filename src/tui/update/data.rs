@@ -137,7 +137,7 @@ pub(super) fn done(app: &mut App, done: Done) {
             Ok(Outcome::Matches(places)) => {
                 app.events.matches = Some(places);
                 app.events.match_ticket = Ticket::default();
-                super::act::to_match(app, 1, true);
+                super::search::to_match(app, 1, true);
             }
             Err(cause) => app.message = Some(cause),
             Ok(_) => {}
@@ -172,7 +172,7 @@ pub(super) fn done(app: &mut App, done: Done) {
         });
     } else if is(&app.locate_ticket) {
         if let Ok(Outcome::Located(Some(row))) = result {
-            super::act::open(app, Pivot::Event(row));
+            super::navigate::open(app, Pivot::Event(row));
         }
     } else if is(&app.overview.ticket) {
         settle_page(&mut app.overview, result);
@@ -196,7 +196,7 @@ pub(super) fn done(app: &mut App, done: Done) {
                 screen.grid.row = row;
                 app.message = None;
             }
-            Ok(Outcome::Found(None)) => super::act::say_no_match(app),
+            Ok(Outcome::Found(None)) => super::search::say_no_match(app),
             Err(cause) => app.message = Some(cause),
             Ok(_) => {}
         }

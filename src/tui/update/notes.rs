@@ -4,8 +4,9 @@ use super::super::app::{App, CaseLine, Choice, Menu, Overlay, Prompt, Purpose, S
 use super::super::grid::Grid;
 use super::super::pivot::{Pivot, Place};
 use super::super::work::Ticket;
-use super::act::{in_hand, prompt};
 use super::data::place_at_cursor;
+use super::overlay::prompt;
+use super::pivots::in_hand;
 use crate::case::{
     Bookmark, BookmarkId, Case, CaseError, Direction, NoteId, State, StoryEntry, Subject, Toggled,
 };
@@ -194,7 +195,7 @@ fn toggle(app: &mut App, bookmark: Bookmark) {
 /// To the next bookmark in time.
 pub(super) fn to_bookmark(app: &mut App, by: i32) {
     let here = place_at_cursor(app);
-    let time = super::act::time_at_cursor(app);
+    let time = super::cursor::time_at_cursor(app);
     let bookmarks = app.case.bookmarks();
     if bookmarks.is_empty() {
         app.message = Some("there are no bookmarks: m sets one".to_owned());

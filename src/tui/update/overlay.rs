@@ -15,8 +15,17 @@ use super::super::keymap::BINDINGS;
 use super::super::pivot::Pivot;
 use super::super::text::copied;
 use super::super::view;
-use super::{Effect, act, ask, data, notes};
+use super::{Effect, act, ask, data, narrow, navigate, notes, search};
 use crate::store::Field;
+
+/// Asks for a line of text, which begins as `text`.
+pub(super) fn prompt(app: &mut App, purpose: Purpose, text: &str) {
+    app.overlay = Some(Overlay::Prompt(Box::new(Prompt {
+        purpose,
+        input: editor(text),
+        error: None,
+    })));
+}
 
 /// How large a compiled pattern may be.
 const PATTERN_BYTES: usize = 1 << 20;
@@ -194,7 +203,7 @@ fn in_palette(
         match chosen {
             Some(Command::Key(action)) => act::act(app, action, effects),
             Some(Command::Question(name)) => ask::open(app, &name, &[]),
-            Some(Command::Page(pivot)) => act::open(app, pivot),
+            Some(Command::Page(pivot)) => navigate::open(app, pivot),
             None => return Some(Overlay::Palette(palette)),
         }
         // What was chosen may have opened something over the view.
@@ -261,7 +270,7 @@ fn search(app: &mut App, text: &str) -> Result<(), String> {
         return Ok(());
     }
     app.search = Some(pattern(text)?);
-    act::search(app);
+    search::search(app);
     Ok(())
 }
 
@@ -326,7 +335,7 @@ fn in_columns(app: &mut App, key: KeyEvent, mut grid: Grid) -> Option<Overlay> {
     match key.code {
         KeyCode::Char(' ') => {
             if let Some(field) = fields.get(grid.row) {
-                act::toggle_column(app, *field);
+                narrow::toggle_column(app, *field);
             }
             Some(Overlay::Columns(grid))
         }
