@@ -3,14 +3,17 @@
 //! Feeds every request to the ledger, the rules' sessions, the correlations and the analytics, and
 //! draws the findings at the end. Nothing here depends on chunks, threads or the order of hash maps.
 
+mod draw;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
 use hashbrown::{Equivalent, HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
+use super::analytics::Context;
 use super::analytics::anonymous_grant::AnonymousGrant;
-use super::analytics::audit_gap::{AuditGap, Pulse};
+use super::analytics::audit_gap::AuditGap;
 use super::analytics::break_glass::BreakGlass;
 use super::analytics::custody::Custody;
 use super::analytics::escalation::Escalation;
@@ -22,27 +25,24 @@ use super::analytics::masters::Masters;
 use super::analytics::new_behaviour::NewBehaviour;
 use super::analytics::rates::Rates;
 use super::analytics::role_grant::RoleGrant;
-use super::analytics::shared_credential::{SharedCredential, gateway_note};
+use super::analytics::shared_credential::SharedCredential;
 use super::analytics::token_by_hand::TokenByHand;
 use super::analytics::token_reuse::TokenReuse;
 use super::analytics::unauthorized::{Metas, Unauthorized};
-use super::analytics::{Context, Draft};
 use super::compile::CompiledRules;
 use super::correlate::Correlation;
 use super::coverage::Coverage;
 use super::evaluate::Hit;
 use super::feed::{Fed, Judge};
 use super::fold::{Folded, Hits, KeptHit};
-use super::makers::{self, Makers};
+use super::makers::Makers;
 use super::request::Request;
-use super::summary::summary;
 use super::supply::Portion;
 use super::tally::{Quoted, Sessions};
 use crate::credential::{Deaths, Fates, Horizons, Ledger};
 use crate::finding::credential::Credential;
-use crate::finding::incident::{self, Incident, Maker, SHARED_PEER_USERS, Surroundings};
+use crate::finding::incident::Incident;
 use crate::finding::{Excluded, Finding};
-use crate::frame::derived::identity_kind;
 use crate::frame::{Column, EventFrame, Vocabulary};
 use crate::memory::remembers;
 use crate::rules::{Parameters, RuleBody, RuleError, RuleMeta, RuleSet};
@@ -108,9 +108,6 @@ const REPLACED_US: i64 = 12 * 3_600_000_000;
 /// How long the tokens of a Pod are remembered once it is gone, in microseconds of log time: API servers look for the Pod with
 /// each request (kubernetes/kubernetes `pkg/serviceaccount/claims.go`), so they are refused, without a name.
 const ORPHANED_US: i64 = 7 * 86_400_000_000;
-
-/// The rule on bindings of which only the name of the role is looked at.
-const BOUND_UNREAD: &str = "cluster-role-bound";
 
 /// The hits of one rule in one group.
 #[derive(Clone, Serialize, Deserialize)]
@@ -537,219 +534,6 @@ impl<'r> Engine<'r> {
     pub fn groups(&self) -> u64 {
         self.hits.len() as u64
     }
-
-    /// Draws the findings; `profile` is the distribution that the log is of, if it is known, `servers` are the
-    /// names and pulses of the API servers that wrote it.
-    pub fn finish(mut self, profile: Option<&str>, servers: &[(String, &Pulse)]) -> Outcome {
-        let vocabulary = self.vocabulary;
-        let context = Context {
-            vocabulary,
-            evidence_limit: self.evidence_limit,
-        };
-        self.settle(profile);
-        for correlation in &mut self.correlations {
-            correlation.end(&context);
-        }
-        let mut findings = self.coverage.findings(vocabulary);
-        let meta_of = |correlation: &Correlation| &self.rules.rules[correlation.rule].meta;
-        let ungrouped = self
-            .correlations
-            .iter()
-            .filter_map(|correlation| correlation.note(meta_of(correlation)));
-        let notes = gateway_note(&self.ledger, vocabulary)
-            .into_iter()
-            .chain(self.coverage.disorder())
-            .chain(self.coverage.timeless())
-            .chain(self.new_behaviour.note(&self.lives))
-            .chain(ungrouped)
-            .chain(self.fates.as_ref().and_then(Fates::note))
-            .collect();
-        self.hit_findings(&mut findings);
-        for correlation in self.correlations {
-            let meta = &self.rules.rules[correlation.rule].meta;
-            if !self.silent[correlation.rule] && self.coverage.can_judge(correlation.rule) {
-                correlation.findings(meta, vocabulary, &mut findings);
-            }
-        }
-        let excluded = self
-            .excluded
-            .iter()
-            .map(|(&(rule, list), &requests)| Excluded {
-                rule: self.rules.rules[rule as usize].meta.name.clone(),
-                list: self.rules.lists[list as usize].name.clone(),
-                requests,
-                at_most: self.compiled.reads_body(rule as usize),
-            });
-        let mut excluded: Vec<Excluded> = excluded.collect();
-        excluded.sort_by(|a, b| {
-            let most_first = b.requests.cmp(&a.requests);
-            most_first.then_with(|| (&a.rule, &a.list).cmp(&(&b.rule, &b.list)))
-        });
-        let tied = self.token_reuse.tied(&self.deaths);
-        findings.extend(self.anonymous_grant.finish(&context));
-        findings.extend(self.forwarded_address.finish(&context));
-        findings.extend(self.token_by_hand.finish(&context));
-        findings.extend(self.break_glass.finish(&context));
-        findings.extend(self.role_grant.finish(&context));
-        findings.extend(self.escalation.finish(&context));
-        findings.extend(self.mass_deletion.finish(&context));
-        findings.extend(self.rates.finish(&context, &self.lives));
-        findings.extend(self.new_behaviour.finish(&context));
-        findings.extend(self.masters.finish(&context, &self.ledger));
-        findings.extend(self.shared_credential.finish(&context, &self.ledger));
-        findings.extend(
-            self.token_reuse
-                .finish(&context, &self.ledger, &self.deaths),
-        );
-        findings.extend(self.unauthorized.finish(&context, &self.ledger, &tied));
-        self.custody
-            .finish(&context, &self.ledger, &self.deaths, &mut findings);
-        findings.extend(self.audit_gap.findings(servers, vocabulary));
-        findings.sort_by(|a, b| {
-            let key = |finding: &Finding| (std::cmp::Reverse(finding.severity), finding.first_seen);
-            key(a)
-                .cmp(&key(b))
-                .then_with(|| a.finding_id.cmp(&b.finding_id))
-        });
-        let surroundings = surroundings(&mut findings, &self.makers, &self.ledger, vocabulary);
-        let incidents = incident::tie(&mut findings, &surroundings);
-        let credentials = self
-            .fates
-            .map(|fates| fates.list(&self.ledger, &self.deaths, vocabulary));
-        Outcome {
-            findings,
-            incidents,
-            credentials: credentials.unwrap_or_default(),
-            blind: self.coverage.blind(vocabulary),
-            notes,
-            excluded,
-            requests: self.requests,
-        }
-    }
-
-    /// Decides what lists of distributions hold back: what is of another one joins the other hits.
-    fn settle(&mut self, profile: Option<&str>) {
-        let mut withheld: Vec<_> = std::mem::take(&mut self.withheld).into_iter().collect();
-        let texts = |key: &[u32]| -> Vec<&str> {
-            key.iter().map(|&code| self.vocabulary.text(code)).collect()
-        };
-        // The order of a map and of codes differs from run to run.
-        withheld.sort_by(
-            |((a_rule, a_key, a_held), _), ((b_rule, b_key, b_held), _)| {
-                (a_rule, texts(a_key), a_held).cmp(&(b_rule, texts(b_key), b_held))
-            },
-        );
-        for ((rule, key, held_by), group) in withheld {
-            let lists = self.compiled.lists_of(rule as usize);
-            let is_of = |list: &u32| {
-                let profiles = &self.rules.lists[*list as usize].profiles;
-                profile.is_some_and(|profile| {
-                    profiles
-                        .iter()
-                        .any(|name| name.eq_ignore_ascii_case(profile))
-                })
-            };
-            let held = (0..)
-                .zip(lists)
-                .filter(|(place, _)| held_by >> place & 1 == 1);
-            let list = held.map(|(_, list)| *list).find(is_of);
-            if let Some(list) = list {
-                *self.excluded.entry((rule, list)).or_default() += group.sessions.count();
-                continue;
-            }
-            let gap = gap(&self.rules.rules[rule as usize].meta);
-            let hits = self.hits.entry((rule, key));
-            let hits = hits.or_insert_with(|| HitGroup::new(group.why));
-            hits.sessions.join(group.sessions, gap, self.evidence_limit);
-        }
-    }
-
-    fn hit_findings(&mut self, findings: &mut Vec<Finding>) {
-        let vocabulary = self.vocabulary;
-        let granted = self.role_grant.told(vocabulary);
-        for ((rule, key), group) in std::mem::take(&mut self.hits) {
-            let meta = &self.rules.rules[rule as usize].meta;
-            if self.silent[rule as usize] || !self.coverage.can_judge(rule as usize) {
-                continue;
-            }
-            let is_bound = meta.name == BOUND_UNREAD;
-            for tally in group.sessions.into_tallies() {
-                if is_bound && tally.is_all_among(&granted, vocabulary) {
-                    continue; // With what the role allows.
-                }
-                let said = |correlation: &Correlation| {
-                    !self.silent[correlation.rule]
-                        && self.coverage.can_judge(correlation.rule)
-                        && correlation.says(rule, &self.groups[rule as usize], &key, &tally)
-                };
-                if self.correlations.iter().any(said) {
-                    continue;
-                }
-                let texts = key
-                    .iter()
-                    .map(|&code| vocabulary.text(code).to_owned())
-                    .collect();
-                let mut draft = Draft::new(meta, texts, &tally);
-                draft.summary = summary(meta, &tally, vocabulary);
-                draft.why.clone_from(&group.why);
-                findings.push(draft.finish(vocabulary));
-            }
-        }
-    }
-}
-
-/// Says of each finding what its identities rest on; returns who made that, and which addresses stand for nobody.
-fn surroundings(
-    findings: &mut [Finding],
-    makers: &Makers,
-    ledger: &Ledger,
-    vocabulary: &Vocabulary,
-) -> Surroundings {
-    let mut surroundings = Surroundings::default();
-    let mut homes = HashSet::new();
-    let mut known = HashSet::new();
-    for entry in ledger.entries() {
-        // Where a component or a node is first seen it is at home; elsewhere its key may be a thief's.
-        let kind = identity_kind(vocabulary.text(entry.username));
-        if known.insert(entry.username) && matches!(kind, "node" | "component") {
-            homes.extend(entry.uses.first().map(|used| used.peer));
-        }
-    }
-    // What the everyday administrator makes at home is everyday work.
-    let standing: HashSet<String> = findings
-        .iter()
-        .filter(|finding| finding.rule.name == "masters-credential" && finding.ties.is_inventory)
-        .filter_map(|finding| finding.actor.credential_id.clone())
-        .collect();
-    let is_everyday = |maker: &Maker| {
-        let entry = vocabulary.find(&maker.credential);
-        let entry = entry.and_then(|credential| ledger.entry(credential));
-        let home = entry.and_then(|entry| entry.uses.first());
-        let is_home = home.is_some_and(|used| vocabulary.text(used.peer) == maker.peer);
-        is_home && standing.contains(&maker.credential)
-    };
-    for finding in findings {
-        let objects = makers::foundations(finding, ledger, vocabulary);
-        finding.ties.rests_on.extend(objects);
-        finding.ties.rests_on.sort_unstable();
-        finding.ties.rests_on.dedup();
-        for object in &finding.ties.rests_on {
-            let mut makers = makers.of(object, vocabulary);
-            makers.retain(|maker| !is_everyday(maker));
-            if !makers.is_empty() {
-                surroundings.makers.insert(object.clone(), makers);
-            }
-        }
-        let is_common = |address: &&String| {
-            let code = vocabulary.find(address);
-            code.is_some_and(|code| {
-                homes.contains(&code) || ledger.usernames_of(code).len() >= SHARED_PEER_USERS
-            })
-        };
-        let common = finding.source.ips.iter().filter(is_common).cloned();
-        surroundings.common_addresses.extend(common);
-    }
-    surroundings
 }
 
 pub(super) fn key(

@@ -9,6 +9,7 @@
 
 mod grade;
 mod rights;
+mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +31,7 @@ use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 use grade::{Holder, Reach, Subject, severity};
 use rights::Rights;
+use write::Write;
 
 /// Roles with such rights, and bindings, that are remembered.
 const OBJECTS: usize = 16_384;
@@ -569,56 +571,6 @@ impl RoleGrant {
             finding.first_seen = finding.first_seen.min(Timestamp(first));
         }
         finding
-    }
-}
-
-/// A write of a role or binding.
-struct Write<'w> {
-    request: &'w Request<'w>,
-    written: Json<'w>,
-    /// The object as it is then, null if the log does not tell.
-    whole: Json<'w>,
-    /// Whether lists of it come on top of what was there: a JSON patch.
-    is_addition: bool,
-    is_everyday: bool,
-}
-
-impl Write<'_> {
-    fn name(&self) -> Option<&str> {
-        let named = || {
-            let metadata = [&self.whole, &self.written].map(|object| object.get("metadata"));
-            metadata
-                .into_iter()
-                .flatten()
-                .find_map(|it| it.get("name")?.as_text())
-        };
-        match self.request.name() {
-            "" => named().filter(|name| !name.is_empty()),
-            name => Some(name),
-        }
-    }
-
-    /// Returns whether what it wrote was not there before: it made the object, or is a patch of some of it.
-    fn is_difference(&self) -> bool {
-        let is_part = self.request.verb() == known::PATCH && self.written.get("kind").is_none();
-        self.request.made() || is_part
-    }
-
-    /// Returns what the object has under `key` then, as far as the log tells.
-    fn get(&self, key: &str) -> Option<&Json<'_>> {
-        let value = self.whole.get(key).or_else(|| self.written.get(key));
-        value.filter(|value| !value.is_null())
-    }
-
-    /// Returns whether an object of which nothing is told under `key` has nothing there.
-    fn says_all_of(&self, key: &str) -> bool {
-        let is_whole = !self.whole.is_null() || self.request.verb() != known::PATCH;
-        is_whole || self.written.get(key).is_some()
-    }
-
-    /// Returns whether the list under `key` comes on top of what was there.
-    fn adds(&self, key: &str) -> bool {
-        self.is_addition && self.whole.get(key).is_none()
     }
 }
 
