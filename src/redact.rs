@@ -5,7 +5,7 @@
 //! Promised: linear time, and a second pass changes nothing.
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use regex::{Captures, Regex, RegexSet};
 
@@ -25,19 +25,19 @@ macro_rules! telling {
 /// bootstrap tokens, passwords in URLs, cloud keys and tokens, and the values of query parameters,
 /// flags, variables, JSON keys and exec arguments with a telling name; the name stays.
 pub fn redact(text: &str) -> Cow<'_, str> {
-    static PATTERNS: LazyLock<Vec<Regex>> =
-        LazyLock::new(|| SECRETS.iter().map(|(_, text)| pattern(text)).collect());
+    // Each is compiled when it is first needed: a log seldom has more than a few kinds of secrets.
+    static PATTERNS: [OnceLock<Regex>; SECRETS.len()] = [const { OnceLock::new() }; SECRETS.len()];
     let mut text = Cow::Borrowed(text);
     if is_plain(&text) {
         return text;
     }
     // One look decides which patterns run: most text has no secret, and a replacement makes none.
     for idx in ANY.matches(&text) {
-        let replaced = match SECRETS[idx].0 {
-            Kind::Command => redact_commands(&PATTERNS[idx], &text),
-            kind => {
-                PATTERNS[idx].replace_all(&text, |found: &Captures<'_>| replacement(kind, found))
-            }
+        let (kind, source) = SECRETS[idx];
+        let secret = PATTERNS[idx].get_or_init(|| pattern(source));
+        let replaced = match kind {
+            Kind::Command => redact_commands(secret, &text),
+            kind => secret.replace_all(&text, |found: &Captures<'_>| replacement(kind, found)),
         };
         if let Cow::Owned(replaced) = replaced {
             text = Cow::Owned(replaced);

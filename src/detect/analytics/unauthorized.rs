@@ -23,7 +23,6 @@ use crate::credential::Ledger;
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::Finding;
-use crate::frame::Vocabulary;
 use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 use cause::Hint;
