@@ -349,10 +349,6 @@ impl Terms {
         request: &Request<'_>,
         context: &Context<'_>,
     ) -> bool {
-        let Context {
-            vocabulary,
-            evidence_limit,
-        } = *context;
         let from = request.ts.saturating_sub(self.timespan_us);
         while window.recent.front().is_some_and(|entry| entry.ts < from) {
             let entry = window.recent.pop_front().expect("not empty");
@@ -369,7 +365,7 @@ impl Terms {
         if running {
             let episode = window.episodes.last_mut().expect("it runs");
             episode.most = episode.most.max(measure);
-            episode.tally.add(request, vocabulary, evidence_limit);
+            episode.tally.add(request, context);
             return false;
         }
         let Some(chain) = self.holds(measure, window) else {
@@ -379,7 +375,7 @@ impl Terms {
         for (at, entry) in window.recent.iter_mut().enumerate() {
             let is_part = chain.as_ref().is_none_or(|chain| chain.contains(&at));
             if let Some(trace) = entry.trace.take_if(|_| is_part) {
-                tally.add_trace(trace, vocabulary, evidence_limit);
+                tally.add_trace(trace, context);
             }
         }
         let most = measure;

@@ -457,10 +457,7 @@ impl<'r> Engine<'r> {
         context: &Context<'_>,
         ground: &Ground<'_>,
     ) {
-        let Context {
-            vocabulary,
-            evidence_limit,
-        } = *context;
+        let vocabulary = context.vocabulary;
         let compiled = self.compiled;
         let lists = compiled.lists_of(rule as usize);
         let first = lists.get(held_by.trailing_zeros() as usize);
@@ -491,7 +488,7 @@ impl<'r> Engine<'r> {
             group.or_insert_with(|| HitGroup::new(ground.why(compiled, rule)))
         };
         let gap = gap(&self.rules.rules[rule as usize].meta);
-        let tally = group.sessions.add(request, gap, vocabulary, evidence_limit);
+        let tally = group.sessions.add(request, gap, context);
         if tally.has_room_for_quotes(compiled.n_quotes(rule as usize)) {
             tally.quote(ground.quotes(compiled, rule));
         }

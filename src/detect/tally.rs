@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use hashbrown::HashSet;
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::analytics::Context;
 use super::request::{Request, Sighting, evidence, is_success};
 use super::templates::Templates;
 use super::view::argv;
@@ -202,17 +203,18 @@ impl Tally {
     }
 
     /// Starts with one request.
-    pub fn new(request: &Request<'_>, vocabulary: &Vocabulary, evidence_limit: usize) -> Self {
+    pub fn new(request: &Request<'_>, context: &Context<'_>) -> Self {
         let mut tally = Self::empty();
-        tally.add(request, vocabulary, evidence_limit);
+        tally.add(request, context);
         tally
     }
 
     /// Adds one request.
-    pub fn add(&mut self, request: &Request<'_>, vocabulary: &Vocabulary, evidence_limit: usize) {
+    pub fn add(&mut self, request: &Request<'_>, context: &Context<'_>) {
+        let vocabulary = context.vocabulary;
         self.count(request.began(), request.ts, request.code);
         self.recovered += u64::from(request.is_recovered);
-        if self.evidence.len() < evidence_limit {
+        if self.evidence.len() < context.evidence_limit {
             self.evidence.push(request.evidence(vocabulary));
         }
         if let Some((is_write, is_dry_run)) = self.templates.get(request.template) {
@@ -232,10 +234,11 @@ impl Tally {
     }
 
     /// Adds one request by what was kept of it.
-    pub fn add_trace(&mut self, trace: Trace, vocabulary: &Vocabulary, evidence_limit: usize) {
+    pub fn add_trace(&mut self, trace: Trace, context: &Context<'_>) {
+        let vocabulary = context.vocabulary;
         self.count(trace.began, trace.ts, trace.code);
         self.recovered += u64::from(trace.is_recovered);
-        if self.evidence.len() < evidence_limit {
+        if self.evidence.len() < context.evidence_limit {
             self.evidence.push(trace.evidence(vocabulary));
         }
         let is_write = self.add_codes(&trace.codes, vocabulary);
@@ -310,23 +313,22 @@ impl Tally {
     pub fn add_sightings<'s>(
         &mut self,
         sightings: impl Iterator<Item = &'s Sighting>,
-        vocabulary: &Vocabulary,
-        evidence_limit: usize,
+        context: &Context<'_>,
     ) {
         for sighting in sightings {
             self.began = self.began.min(sighting.ts);
             self.first = self.first.min(sighting.ts);
             self.last = self.last.max(sighting.ts);
             self.count += 1;
-            self.evidence.push(sighting.evidence(vocabulary));
+            self.evidence.push(sighting.evidence(context.vocabulary));
         }
         self.evidence
             .sort_by(|a, b| (a.ts, &a.audit_id).cmp(&(b.ts, &b.audit_id)));
-        self.evidence.truncate(evidence_limit);
+        self.evidence.truncate(context.evidence_limit);
     }
 
     /// Adds all of another tally, which is the later one.
-    pub fn merge(&mut self, other: Self, evidence_limit: usize) {
+    pub fn merge(&mut self, other: Self, context: &Context<'_>) {
         self.began = self.began.min(other.began);
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
@@ -338,7 +340,7 @@ impl Tally {
         self.recovered += other.recovered;
         self.evidence.extend(other.evidence);
         self.evidence.sort_by_key(|evidence| evidence.ts);
-        self.evidence.truncate(evidence_limit);
+        self.evidence.truncate(context.evidence_limit);
         for (mine, theirs) in self.codes.iter_mut().zip(other.codes) {
             theirs.0.into_iter().for_each(|code| mine.add(code));
         }
@@ -514,13 +516,7 @@ pub struct Sessions(Vec<Tally>);
 
 impl Sessions {
     /// Adds a request to the session it belongs to, or starts one; joins two that it bridges. Returns its session.
-    pub fn add(
-        &mut self,
-        request: &Request<'_>,
-        gap_us: i64,
-        vocabulary: &Vocabulary,
-        limit: usize,
-    ) -> &mut Tally {
+    pub fn add(&mut self, request: &Request<'_>, gap_us: i64, context: &Context<'_>) -> &mut Tally {
         let began = request.began();
         let at = self
             .0
@@ -528,26 +524,26 @@ impl Sessions {
         // Sessions before `at` start early enough; the last of them is the only candidate.
         let open = at.checked_sub(1);
         let Some(mut open) = open.filter(|&open| began <= self.0[open].last + gap_us) else {
-            self.0.insert(at, Tally::new(request, vocabulary, limit));
+            self.0.insert(at, Tally::new(request, context));
             return &mut self.0[at];
         };
-        self.0[open].add(request, vocabulary, limit);
+        self.0[open].add(request, context);
         // What lasts long may begin in sessions before.
         while open > 0 && began <= self.0[open - 1].last + gap_us {
             let next = self.0.remove(open);
             open -= 1;
-            self.0[open].merge(next, limit);
+            self.0[open].merge(next, context);
         }
         let is_bridged = |next: &Tally| next.began - gap_us <= self.0[open].last;
         if self.0.get(open + 1).is_some_and(is_bridged) {
             let next = self.0.remove(open + 1);
-            self.0[open].merge(next, limit);
+            self.0[open].merge(next, context);
         }
         &mut self.0[open]
     }
 
     /// Adds all sessions of another group, and joins what they bridge.
-    pub fn join(&mut self, other: Self, gap_us: i64, limit: usize) {
+    pub fn join(&mut self, other: Self, gap_us: i64, context: &Context<'_>) {
         let mut all = std::mem::take(&mut self.0);
         all.extend(other.0);
         all.sort_by_key(|session| session.began);
@@ -557,7 +553,7 @@ impl Sessions {
                 .last_mut()
                 .filter(|last| session.began <= last.last + gap_us)
             {
-                Some(last) => last.merge(session, limit),
+                Some(last) => last.merge(session, context),
                 None => self.0.push(session),
             }
         }

@@ -46,10 +46,7 @@ impl AnonymousGrant {
 
     /// Takes in one request.
     pub fn observe(&mut self, request: &Request<'_>, context: &Context<'_>) {
-        let Context {
-            vocabulary,
-            evidence_limit,
-        } = *context;
+        let vocabulary = context.vocabulary;
         let is_binding = matches!(
             request.resource(),
             known::ROLE_BINDINGS | known::CLUSTER_ROLE_BINDINGS
@@ -60,9 +57,9 @@ impl AnonymousGrant {
                 "" => request.name().to_owned(),
                 namespace => format!("{}/{namespace}", request.name()),
             };
-            let new = || Tally::new(request, vocabulary, evidence_limit);
+            let new = || Tally::new(request, context);
             match self.writes.get_mut(&binding) {
-                Some(tally) => tally.add(request, vocabulary, evidence_limit),
+                Some(tally) => tally.add(request, context),
                 None => drop(self.writes.insert(binding, new())),
             }
         }
@@ -72,17 +69,14 @@ impl AnonymousGrant {
         {
             self.uses
                 .entry(request.authz_reason())
-                .and_modify(|tally| tally.add(request, vocabulary, evidence_limit))
-                .or_insert_with(|| Tally::new(request, vocabulary, evidence_limit));
+                .and_modify(|tally| tally.add(request, context))
+                .or_insert_with(|| Tally::new(request, context));
         }
     }
 
     /// Draws the findings.
     pub fn finish(self, context: &Context<'_>) -> Vec<Finding> {
-        let Context {
-            vocabulary,
-            evidence_limit,
-        } = *context;
+        let vocabulary = context.vocabulary;
         let mut findings = Vec::new();
         for (reason, used) in self.uses {
             let Some(grant) = Grant::parse(vocabulary.text(reason)) else {
@@ -99,7 +93,7 @@ impl AnonymousGrant {
             let written = self.writes.get(grant.binding);
             let made = match written {
                 Some(writes) => {
-                    tally.merge(writes.clone(), evidence_limit);
+                    tally.merge(writes.clone(), context);
                     format!(
                         ", written by {}",
                         super::listed(&writes.usernames(vocabulary))

@@ -70,16 +70,13 @@ impl BreakGlass {
 
     /// Takes in one request.
     pub fn observe(&mut self, request: &Request<'_>, context: &Context<'_>) {
-        let Context {
-            vocabulary,
-            evidence_limit,
-        } = *context;
+        let vocabulary = context.vocabulary;
         let Some(account) = self.account(request, vocabulary) else {
             return;
         };
         let used = self.used.entry(who(request)).or_default();
         used.account = account;
-        (used.sessions).add(request, self.pause_us, vocabulary, evidence_limit);
+        (used.sessions).add(request, self.pause_us, context);
         if used.changes.len() < CHANGES && is_write(vocabulary.text(request.verb())) {
             used.changes.push((request.ts, change(request, vocabulary)));
         }

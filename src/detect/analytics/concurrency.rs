@@ -145,9 +145,7 @@ impl Concurrency {
                 request.ts - used.last_received
             };
             overlaps.longest = overlaps.longest.max(outlasted);
-            overlaps
-                .open
-                .add(request, vocabulary, context.evidence_limit);
+            overlaps.open.add(request, context);
         }
     }
 
@@ -194,7 +192,7 @@ impl Concurrency {
             let others = others
                 .filter(|used| used.peer == pair.2)
                 .map(|used| &used.sighting);
-            tally.add_sightings(others, vocabulary, context.evidence_limit);
+            tally.add_sightings(others, context);
             let mut draft = Draft::new(&self.meta, vec![key.to_owned()], &tally);
             if !is_sure {
                 draft.severity = Severity::Medium;

@@ -209,7 +209,7 @@ impl<'a> Sum<'a> {
     pub(super) fn tally(&self, context: &Context<'_>) -> Tally {
         let mut tally = Tally::empty();
         let sightings = self.sightings.iter().copied();
-        tally.add_sightings(sightings, context.vocabulary, context.evidence_limit);
+        tally.add_sightings(sightings, context);
         tally.first = self.first.unwrap_or_default();
         tally.began = tally.first;
         tally.last = self.last.unwrap_or_default();

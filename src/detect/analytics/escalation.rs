@@ -129,10 +129,7 @@ impl Escalation {
     }
 
     fn refused(&mut self, request: &Request<'_>, machinery: &Machinery, context: &Context<'_>) {
-        let Context {
-            vocabulary,
-            evidence_limit,
-        } = *context;
+        let vocabulary = context.vocabulary;
         let Some(kind) = self.codes.kind(request) else {
             return;
         };
@@ -151,7 +148,7 @@ impl Escalation {
             objects: BTreeMap::new(),
             sequel: None,
         });
-        session.tally.add(request, vocabulary, evidence_limit);
+        session.tally.add(request, context);
         let objects = session.objects.entry(kind).or_default();
         if objects.len() < OBJECTS {
             objects.insert((
@@ -190,7 +187,7 @@ impl Escalation {
             );
             session.sequel = Some((kind, words));
             // The success belongs to the story, and to its evidence.
-            (session.tally).add(request, context.vocabulary, context.evidence_limit);
+            (session.tally).add(request, context);
         }
     }
 

@@ -58,10 +58,7 @@ impl ForwardedAddress {
 
     /// Takes in one request.
     pub fn observe(&mut self, request: &Request<'_>, context: &Context<'_>) {
-        let Context {
-            vocabulary,
-            evidence_limit,
-        } = *context;
+        let vocabulary = context.vocabulary;
         let (claimed, peer) = (request.client_ip(), request.peer_ip());
         let is_direct = claimed == peer;
         // Nobody has claimed anything yet: the common log.
@@ -96,7 +93,7 @@ impl ForwardedAddress {
             if client.claimed.len() < NAMED && !client.claimed.contains(&claimed) {
                 client.claimed.push(claimed);
             }
-            client.claiming.add(request, vocabulary, evidence_limit);
+            client.claiming.add(request, context);
         }
     }
 

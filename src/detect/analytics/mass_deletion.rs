@@ -379,7 +379,7 @@ impl Burst {
         if !self.objects.insert((object, served)) {
             return;
         }
-        (self.tally).add(&request, context.vocabulary, context.evidence_limit);
+        (self.tally).add(&request, context);
         let of_served = |weight: u32, served: bool| if served { weight } else { 0 };
         self.window.push_back((request.ts, weight, served));
         self.weight += weight;

@@ -64,17 +64,11 @@ impl Carrier {
     }
 
     fn add(&mut self, request: &Request<'_>, context: &Context<'_>) {
-        let Context {
-            vocabulary,
-            evidence_limit,
-        } = *context;
         let peer = request.peer_ip();
-        self.all.add(request, vocabulary, evidence_limit);
+        self.all.add(request, context);
         match self.by_peer.iter_mut().find(|(known, _)| *known == peer) {
-            Some((_, tally)) => tally.add(request, vocabulary, evidence_limit),
-            None => self
-                .by_peer
-                .push((peer, Tally::new(request, vocabulary, evidence_limit))),
+            Some((_, tally)) => tally.add(request, context),
+            None => self.by_peer.push((peer, Tally::new(request, context))),
         }
     }
 }

@@ -118,10 +118,7 @@ impl MintedToken {
         if !is_mint || !request.authenticated() || request.identity_kind() == known::NODE {
             return;
         }
-        let Context {
-            vocabulary,
-            evidence_limit,
-        } = *context;
+        let vocabulary = context.vocabulary;
         let minter = self
             .minters
             .entry(request.username())
@@ -130,7 +127,7 @@ impl MintedToken {
                 mints: Vec::new(),
                 kind: request.identity_kind(),
             });
-        minter.tally.add(request, vocabulary, evidence_limit);
+        minter.tally.add(request, context);
         if minter.mints.len() >= FOLLOWED {
             return;
         }
@@ -149,7 +146,7 @@ impl MintedToken {
             account: vocabulary.code(&account),
             node: NULL,
             seconds: lifetime(body),
-            request: Tally::new(request, vocabulary, evidence_limit),
+            request: Tally::new(request, context),
             uses: Vec::new(),
         });
     }
@@ -198,10 +195,7 @@ impl MintedToken {
         let Some(&index) = self.by_credential.get(&request.credential()) else {
             return;
         };
-        let Context {
-            vocabulary,
-            evidence_limit,
-        } = *context;
+        let vocabulary = context.vocabulary;
         let mint = &mut self.mints[index];
         if mint.uses.is_empty() {
             mint.node = request.code_of(Column::TokenNode, vocabulary);
@@ -209,9 +203,9 @@ impl MintedToken {
         let uses = &mut mint.uses;
         let peer = request.peer_ip();
         match uses.iter().position(|(known, _)| *known == peer) {
-            Some(at) => uses[at].1.add(request, vocabulary, evidence_limit),
+            Some(at) => uses[at].1.add(request, context),
             None if uses.len() < PLACES => {
-                uses.push((peer, Tally::new(request, vocabulary, evidence_limit)));
+                uses.push((peer, Tally::new(request, context)));
             }
             None => {}
         }
@@ -275,17 +269,14 @@ impl MintedToken {
         superusers: &HashSet<String>,
         findings: &mut Vec<Finding>,
     ) {
-        let Context {
-            vocabulary,
-            evidence_limit,
-        } = *context;
+        let vocabulary = context.vocabulary;
         let mut rises: BTreeMap<(&str, &str), Tally> = BTreeMap::new();
         for mint in &self.mints {
             let (by, account) = (vocabulary.text(mint.by), vocabulary.text(mint.account));
             let is_rise = superusers.contains(account) && !superusers.contains(by);
             if is_rise && mint.by_kind != known::COMPONENT {
                 let tally = rises.entry((by, account)).or_insert_with(Tally::empty);
-                tally.merge(mint.request.clone(), evidence_limit);
+                tally.merge(mint.request.clone(), context);
             }
         }
         for ((by, account), tally) in rises {
@@ -423,20 +414,17 @@ impl MintedToken {
         strays: &[Stray<'_>],
         context: &Context<'_>,
     ) -> Finding {
-        let Context {
-            vocabulary,
-            evidence_limit,
-        } = *context;
+        let vocabulary = context.vocabulary;
         let mut all = Tally::empty();
         let mut used = Tally::empty();
         for stray in strays {
-            all.merge(stray.mint.request.clone(), evidence_limit);
+            all.merge(stray.mint.request.clone(), context);
             for (_, tally) in &stray.away {
-                used.merge(tally.clone(), evidence_limit);
+                used.merge(tally.clone(), context);
             }
         }
         let start = all.first;
-        all.merge(used.clone(), evidence_limit);
+        all.merge(used.clone(), context);
         let first = strays[0].mint;
         let group = vec![by.to_owned(), account.to_owned()];
         let mut draft = Draft::new(&self.lineage, group, &all);
@@ -528,8 +516,12 @@ impl Mint {
             return format!("{minted}; never used in this log");
         }
         let mut used = Tally::empty();
+        let without_evidence = Context {
+            vocabulary,
+            evidence_limit: 0,
+        };
         for (_, tally) in &self.uses {
-            used.merge(tally.clone(), 0);
+            used.merge(tally.clone(), &without_evidence);
         }
         format!(
             "{minted}; used {} over {} from {} by {}",

@@ -311,7 +311,7 @@ impl NewBehaviour {
             is_privileged: false,
         });
         day.together = day.together.max(together);
-        (day.tally).add(request, context.vocabulary, context.evidence_limit);
+        (day.tally).add(request, context);
         day.is_privileged |= rank == Some(true);
         for (thing, history) in news {
             if !day.news.iter().any(|(known, _)| *known == thing) {
@@ -338,7 +338,7 @@ impl NewBehaviour {
         context: &Context<'_>,
     ) {
         if let Some(day) = date.and_then(|date| self.days.get_mut(&(past.who, date))) {
-            (day.tally).add(request, context.vocabulary, context.evidence_limit);
+            (day.tally).add(request, context);
         }
     }
 

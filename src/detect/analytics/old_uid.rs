@@ -56,7 +56,7 @@ impl OldUid {
             .uses
             .entry(request.user_uid())
             .or_insert_with(Tally::empty);
-        tally.add(request, context.vocabulary, context.evidence_limit);
+        tally.add(request, context);
     }
 
     /// Draws the findings.

@@ -210,7 +210,7 @@ impl Rate {
         slot.count = slot.count.saturating_add(1);
         if let Some(requests) = &mut slot.requests {
             let (tally, objects) = &mut **requests;
-            tally.add(request, context.vocabulary, context.evidence_limit);
+            tally.add(request, context);
             if objects.len() < VARIETY {
                 objects.insert(object(request));
             }
@@ -245,7 +245,7 @@ impl Rate {
         for slot in series.between(run.from, run.to) {
             total += u64::from(slot.count);
             if let Some((requests, several)) = slot.requests.as_deref() {
-                tally.merge(requests.clone(), context.evidence_limit);
+                tally.merge(requests.clone(), context);
                 objects.extend(several);
             }
         }

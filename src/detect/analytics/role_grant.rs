@@ -373,10 +373,7 @@ impl RoleGrant {
         role: &Role,
         context: &Context<'_>,
     ) {
-        let Context {
-            vocabulary,
-            evidence_limit,
-        } = *context;
+        let vocabulary = context.vocabulary;
         let request = write.request;
         let is_superuser = is_superuser(request, vocabulary);
         let mut subjects = binding.subjects.clone();
@@ -422,7 +419,7 @@ impl RoleGrant {
         // A role may be bound many times.
         let act = request.sighting();
         if grant.acts.last() != Some(&act) {
-            grant.tally.add(request, vocabulary, evidence_limit);
+            grant.tally.add(request, context);
             if grant.acts.len() < WRITES {
                 grant.acts.push(act);
             }

@@ -265,9 +265,7 @@ impl SharedCredential {
         }
         // The first address of a bound token is its home; the others' requests are evidence.
         if peer != holders.peers[0].code && request.token_pod_uid() != NULL {
-            holders.peers[at]
-                .tally
-                .add(request, vocabulary, evidence_limit);
+            holders.peers[at].tally.add(request, context);
         }
         let from = request.ts - settings.window_us;
         if at != holders.at && !new && holders.peers[at].last >= from {
@@ -282,7 +280,7 @@ impl SharedCredential {
         holders.most_returns = holders.most_returns.max(holders.returns.len());
         let episode = holders.episodes.last_mut();
         if let Some(episode) = episode.filter(|episode| episode.last >= from) {
-            episode.add(request, vocabulary, evidence_limit);
+            episode.add(request, context);
             return;
         }
         let room = evidence_limit.saturating_mul(4).max(256);
@@ -295,7 +293,7 @@ impl SharedCredential {
         if holders.returns.len() >= settings.least_returns {
             let mut episode = Tally::empty();
             for trace in holders.recent.drain(..) {
-                episode.add_trace(trace, vocabulary, evidence_limit);
+                episode.add_trace(trace, context);
             }
             holders.episodes.push(episode);
         }
@@ -507,7 +505,7 @@ impl SharedCredential {
             }
             moved &= familiar;
             own |= !gateway;
-            all.merge(peer.tally.clone(), context.evidence_limit);
+            all.merge(peer.tally.clone(), context);
         }
         if all.count == 0 {
             return;

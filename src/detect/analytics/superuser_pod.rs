@@ -125,7 +125,7 @@ impl SuperuserPod {
         let pair = (request.username(), account);
         if self.written.len() < PAIRS || self.written.contains_key(&pair) {
             let tally = self.written.entry(pair).or_insert_with(Tally::empty);
-            tally.add(request, context.vocabulary, context.evidence_limit);
+            tally.add(request, context);
         }
     }
 

@@ -73,10 +73,7 @@ impl TokenByHand {
 
     /// Takes in one request of an authenticated client.
     pub fn observe(&mut self, request: &Request<'_>, context: &Context<'_>) {
-        let Context {
-            vocabulary,
-            evidence_limit,
-        } = *context;
+        let vocabulary = context.vocabulary;
         if request.identity_kind() != known::SERVICE_ACCOUNT || request.user_agent() == NULL {
             return;
         }
@@ -102,7 +99,7 @@ impl TokenByHand {
             let tally = token
                 .by_hand
                 .get_or_insert_with(|| Box::new(Tally::empty()));
-            tally.add(request, vocabulary, evidence_limit);
+            tally.add(request, context);
         }
     }
 

@@ -311,13 +311,7 @@ impl TokenReuse {
 }
 
 fn add(tally: &mut Option<Tally>, request: &Request<'_>, context: &Context<'_>) {
-    let Context {
-        vocabulary,
-        evidence_limit,
-    } = *context;
-    tally
-        .get_or_insert_with(Tally::empty)
-        .add(request, vocabulary, evidence_limit);
+    tally.get_or_insert_with(Tally::empty).add(request, context);
 }
 
 fn finding(
@@ -328,13 +322,10 @@ fn finding(
     grace_us: i64,
     context: &Context<'_>,
 ) -> Finding {
-    let Context {
-        vocabulary,
-        evidence_limit,
-    } = *context;
+    let vocabulary = context.vocabulary;
     let mut all = Tally::empty();
     for tally in [&after.served, &after.refused].into_iter().flatten() {
-        all.merge(tally.clone(), evidence_limit);
+        all.merge(tally.clone(), context);
     }
     let owner = vocabulary.text(entry.username);
     let key = vocabulary.text(entry.credential);

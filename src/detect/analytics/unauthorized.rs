@@ -177,10 +177,7 @@ impl Unauthorized {
         ledger: &Ledger,
         tied: bool,
     ) {
-        let Context {
-            vocabulary,
-            evidence_limit,
-        } = *context;
+        let vocabulary = context.vocabulary;
         *self
             .minutes
             .entry(request.ts.div_euclid(MINUTE_US))
@@ -210,7 +207,7 @@ impl Unauthorized {
         if session.tally.count > 0 {
             session.gaps.add(request.ts - session.tally.last);
         }
-        session.tally.add(request, vocabulary, evidence_limit);
+        session.tally.add(request, context);
         session.recovered = false;
         let agent = request.user_agent();
         if session.agents.len() < AGENTS && !session.agents.contains(&agent) {
@@ -248,10 +245,7 @@ impl Unauthorized {
     }
 
     fn observe_accepted(&mut self, request: &Request<'_>, context: &Context<'_>, ledger: &Ledger) {
-        let Context {
-            vocabulary,
-            evidence_limit,
-        } = *context;
+        let vocabulary = context.vocabulary;
         let peer = request.peer_ip();
         let Some(session) = self.open.get_mut(&peer) else {
             return;
@@ -284,7 +278,7 @@ impl Unauthorized {
         session
             .success
             .get_or_insert_with(Tally::empty)
-            .add(request, vocabulary, evidence_limit);
+            .add(request, context);
     }
 
     /// Draws the findings; `tied` counts per address the refusals that another finding explains.

@@ -125,10 +125,6 @@ impl Window {
         timespan_us: i64,
         context: &Context<'_>,
     ) -> bool {
-        let Context {
-            vocabulary,
-            evidence_limit,
-        } = *context;
         let mut has_begun = false;
         while let Some(first) = self.recent.front() {
             let end = first.ts.saturating_add(timespan_us);
@@ -154,7 +150,7 @@ impl Window {
                 let episode = episode.expect("there is one now");
                 for entry in self.recent.iter_mut().take_while(|entry| entry.ts <= end) {
                     if let Some(trace) = entry.trace.take() {
-                        episode.tally.add_trace(trace, vocabulary, evidence_limit);
+                        episode.tally.add_trace(trace, context);
                     }
                 }
             }

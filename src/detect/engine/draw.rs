@@ -27,7 +27,7 @@ impl Engine<'_> {
             vocabulary,
             evidence_limit: self.evidence_limit,
         };
-        self.settle(profile);
+        self.settle(profile, &context);
         for correlation in &mut self.correlations {
             correlation.end(&context);
         }
@@ -109,7 +109,7 @@ impl Engine<'_> {
     }
 
     /// Decides what lists of distributions hold back: what is of another one joins the other hits.
-    fn settle(&mut self, profile: Option<&str>) {
+    fn settle(&mut self, profile: Option<&str>, context: &Context<'_>) {
         let mut withheld: Vec<_> = std::mem::take(&mut self.withheld).into_iter().collect();
         let texts = |key: &[u32]| -> Vec<&str> {
             key.iter().map(|&code| self.vocabulary.text(code)).collect()
@@ -141,7 +141,7 @@ impl Engine<'_> {
             let gap = gap(&self.rules.rules[rule as usize].meta);
             let hits = self.hits.entry((rule, key));
             let hits = hits.or_insert_with(|| HitGroup::new(group.why));
-            hits.sessions.join(group.sessions, gap, self.evidence_limit);
+            hits.sessions.join(group.sessions, gap, context);
         }
     }
 

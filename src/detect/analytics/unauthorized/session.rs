@@ -111,7 +111,7 @@ pub(super) fn overlapping(mut sessions: Vec<&Session>, window_us: i64) -> Vec<Ve
 pub(super) fn merged(sessions: &[&Session], context: &Context<'_>) -> Tally {
     let mut all = Tally::empty();
     for session in sessions {
-        all.merge(session.tally.clone(), context.evidence_limit);
+        all.merge(session.tally.clone(), context);
     }
     all
 }

@@ -108,7 +108,7 @@ impl Unauthorized {
         } = *context;
         let address = vocabulary.text(session.peer);
         let mut tally = success.clone();
-        tally.merge(session.tally.clone(), evidence_limit);
+        tally.merge(session.tally.clone(), context);
         // The success matters most: it comes first, and what room is left shows the refusals.
         let mut evidence = success.evidence.clone();
         evidence.extend(session.tally.evidence.iter().cloned());
