@@ -386,7 +386,7 @@ impl Request<'_> {
         uri.split_once('?').map_or(uri, |(path, _)| path)
     }
 
-    /// Returns the name of the object.
+    /// Returns the name of the object, the one that the server made up included (`generateName`), if answers are logged.
     pub fn name(&self) -> &str {
         self.text(2)
     }
@@ -542,7 +542,15 @@ impl Request<'_> {
 
     fn text(&self, index: usize) -> &str {
         match &self.row {
-            Row::At(frame, row) => frame.text(TEXTS[index], *row),
+            Row::At(frame, row) => {
+                let text = frame.text(TEXTS[index], *row);
+                let is_unnamed = text.is_empty() && TEXTS[index] == Column::Name;
+                if is_unnamed && self.verb() == known::CREATE {
+                    view::generated_name(frame, *row).unwrap_or_default()
+                } else {
+                    text
+                }
+            }
             Row::Owned(owned) => {
                 let end = |index: usize| owned.ends[index] as usize;
                 let start = index.checked_sub(1).map_or(0, end);

@@ -9,6 +9,9 @@ mod query;
 
 use std::borrow::Cow;
 
+use memchr::memmem;
+use serde::Deserialize;
+
 use super::rbac::Grant;
 use super::row::column_values;
 use super::value::{Number, Scalar, Values};
@@ -169,6 +172,26 @@ pub fn request_body(frame: &EventFrame, row_idx: usize) -> Option<&str> {
     let level = frame.code(Column::Level, row_idx);
     let has_bodies = matches!(level, known::REQUEST | known::REQUEST_RESPONSE);
     (has_bodies || !body.is_empty()).then(|| body.slice(frame.record(row_idx)))
+}
+
+/// Returns the name that the server gave an object that was created without one: the answer alone has it
+/// (kubernetes/kubernetes `staging/src/k8s.io/apiserver/pkg/registry/rest/create.go`).
+pub fn generated_name(frame: &EventFrame, row_idx: usize) -> Option<&str> {
+    #[derive(Deserialize)]
+    struct Made<'a> {
+        #[serde(borrow)]
+        metadata: Metadata<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Metadata<'a> {
+        name: &'a str,
+    }
+    let response = frame.detail(row_idx).response_object;
+    let response = response.slice(frame.record(row_idx));
+    // Most of what is created without a name never gets one: reviews.
+    memmem::find(response.as_bytes(), b"\"generateName\"")?;
+    let made: Made<'_> = serde_json::from_str(response).ok()?;
+    Some(made.metadata.name)
 }
 
 /// Returns the seconds between two times in microseconds, of which 0 is null.

@@ -343,3 +343,23 @@ fn what_a_program_is_installed_with_is_told_of_its_role() {
          (ClusterRoleBinding a and ClusterRoleBinding b): shells in Pods (create pods/exec)"
     );
 }
+
+#[test]
+fn a_binding_whose_name_the_server_made_up_is_known_by_it() {
+    let mut story = Story::default();
+    let uri = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+    let mut body = binding("ClusterRole cluster-admin", &[subject("User", "eve")]);
+    body["metadata"] = json!({"generateName": "temp-"});
+    let made = story.request(0, &person("dev", "10.9.0.1"), "create", uri, 201);
+    made["level"] = json!("RequestResponse");
+    made["objectRef"] =
+        json!({"resource": "clusterrolebindings", "apiGroup": "rbac.authorization.k8s.io"});
+    made["requestObject"] = body.clone();
+    body["metadata"]["name"] = json!("temp-x7k2p");
+    made["responseObject"] = body;
+    let gone = story.request(60_000, &person("dev", "10.9.0.1"), "delete", uri, 200);
+    gone["objectRef"] = json!({
+        "resource": "clusterrolebindings", "name": "temp-x7k2p", "apiGroup": "rbac.authorization.k8s.io"
+    });
+    story.raises("grant-revoked", Severity::High);
+}

@@ -20,6 +20,7 @@ use crate::detect::rbac::Grant;
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::{Finding, Severity};
+use crate::frame::derived::identity_kind;
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
 use crate::memory::remembers;
@@ -175,7 +176,7 @@ impl Masters {
             let users = carrier.1.all.usernames(vocabulary);
             let managed = self.is_managed(&users, &carrier.1, vocabulary);
             let known = if managed { &[][..] } else { &before[..] };
-            findings.push(self.carrier_finding(carrier, managed, known, vocabulary));
+            findings.push(self.carrier_finding(carrier, managed, known, vocabulary, ledger));
             if !managed {
                 findings.extend(self.source_findings(carrier, Rank::Masters, context, ledger));
                 before.push(carrier);
@@ -201,6 +202,7 @@ impl Masters {
         managed: bool,
         before: &[&(String, Carrier)],
         vocabulary: &Vocabulary,
+        ledger: &Ledger,
     ) -> Finding {
         let all = &carrier.all;
         let users = all.usernames(vocabulary);
@@ -210,8 +212,13 @@ impl Masters {
             &self.second
         };
         let mut draft = Draft::new(meta, vec![credential.clone()], all);
+        let how = if before.is_empty() {
+            ""
+        } else {
+            " by a further credential"
+        };
         draft.summary = format!(
-            "`{}` carries system:masters: {}, {} of them changes, from {}",
+            "`{}` carries system:masters{how}: {}, {} of them changes, from {}",
             listed(&users),
             counted(all.count, "request"),
             all.writes,
@@ -232,6 +239,15 @@ impl Masters {
                 && known.all.last <= all.first
                 && known.all.origin(vocabulary) == all.origin(vocabulary)
         });
+        let is_home = |(peer, _): &(u32, Tally)| {
+            let users = ledger.usernames_of(*peer).iter();
+            let mut kinds = users.map(|&user| identity_kind(vocabulary.text(user)));
+            kinds.any(|kind| matches!(kind, "node" | "component"))
+        };
+        let of_another_node = before
+            .iter()
+            .any(|(_, known)| known.all.usernames(vocabulary) == users)
+            && carrier.by_peer.iter().all(is_home);
         // A server before 1.32, or a log across an upgrade: one user with and without a fingerprint.
         let without_id = |key: &str| key.starts_with("user:");
         let same_user = before.iter().any(|(key, known)| {
@@ -253,6 +269,12 @@ impl Masters {
             draft.severity = Severity::Low;
             draft.why.push(
                 "the same user, once with and once without a fingerprint in the log".to_owned(),
+            );
+        } else if of_another_node {
+            draft.severity = Severity::Medium;
+            draft.why.push(
+                "the same user, at a node or component: kubeadm makes such a certificate on each node of the control plane"
+                    .to_owned(),
             );
         }
         draft.finish(vocabulary)
