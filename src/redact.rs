@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::sync::{LazyLock, OnceLock};
 
+use percent_encoding::percent_decode_str;
 use regex::{Captures, Regex, RegexSet};
 
 /// Stands where a secret was.
@@ -25,6 +26,11 @@ macro_rules! telling {
 /// bootstrap tokens, passwords in URLs, cloud keys and tokens, and the values of query parameters,
 /// flags, variables, JSON keys and exec arguments with a telling name; the name stays.
 pub fn redact(text: &str) -> Cow<'_, str> {
+    redact_but(text, None)
+}
+
+/// Does so, but for secrets of the kind `left`.
+fn redact_but(text: &str, left: Option<Kind>) -> Cow<'_, str> {
     // Each is compiled when it is first needed: a log seldom has more than a few kinds of secrets.
     static PATTERNS: [OnceLock<Regex>; SECRETS.len()] = [const { OnceLock::new() }; SECRETS.len()];
     let mut text = Cow::Borrowed(text);
@@ -34,6 +40,9 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     // One look decides which patterns run: most text has no secret, and a replacement makes none.
     for idx in ANY.matches(&text) {
         let (kind, source) = SECRETS[idx];
+        if left == Some(kind) {
+            continue;
+        }
         let secret = PATTERNS[idx].get_or_init(|| pattern(source));
         let replaced = match kind {
             Kind::Command => redact_commands(secret, &text),
@@ -112,7 +121,7 @@ fn redact_query(argv: &[String]) -> Vec<String> {
 }
 
 /// What may exempt a match of a pattern.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Kind {
     /// Nothing.
     Plain,
@@ -153,7 +162,7 @@ const SECRETS: &[(Kind, &str)] = &[
     ),
     (
         Kind::Plain,
-        r"(?i)(?P<keep>authorization(?::|=|%3A)\s*basic\s+)[A-Za-z0-9+/=_-]+",
+        r"(?i)(?P<keep>authorization(?::|=|%3A)\s*(?:basic|token|apikey|negotiate)\s+)[A-Za-z0-9+/=_.-]+",
     ),
     (
         Kind::Plain,
@@ -207,6 +216,43 @@ const SECRETS: &[(Kind, &str)] = &[
         Kind::Plain,
         r#"(?P<keep>(?-u:\B)(?:-u|--(?:proxy-)?user)[=\s]\s*["']?[A-Za-z0-9_.@-]+:)[^\s"'&;|]+"#,
     ),
+    (
+        Kind::Plain,
+        r#"(?P<keep>(?-u:\b)curl\s(?:[^&|;]*?\s)?-u["']?[A-Za-z0-9_.@-]+:)[^\s"'&;|]+"#,
+    ),
+    (
+        Kind::Plain,
+        r"(?P<keep>(?-u:\b)(?:az|docker|podman|nerdctl|helm|oc|skopeo|crane)\s(?:[^&|;]*?\s)?login\s(?:[^&|;]*?\s)?-p)\s?\S+",
+    ),
+    (
+        Kind::Plain,
+        r"(?i)(?P<keep>(?-u:\b)(?:password|identified\s+by)\s+')[^']+(?P<after>'|\z)?",
+    ),
+    (
+        Kind::Plain,
+        r"(?P<keep>(?-u:\b)aws_(?:secret_access_key|session_token)\s+)\S+",
+    ),
+    (Kind::Plain, r#"(?P<keep>(?:^|[\s=])pass:)[^\s"'&]+"#),
+    (
+        Kind::Plain,
+        r#"(?i)(?P<keep>(?:^|[\s"'])cookie:\s*)[^\s"'][^"'\r\n]*"#,
+    ),
+    (
+        Kind::Plain,
+        r#"(?i)(?P<keep>(?-u:\b)(?:AccountKey|SharedAccessKey|SharedAccessSignature)=)[^;\s"'&]+"#,
+    ),
+    (
+        Kind::Plain,
+        concat!(
+            r"(?i)(?P<keep>",
+            telling!(),
+            r#"[a-z0-9_.-]*\]?: invalid value: \\?")[^"\\]+"#
+        ),
+    ),
+    (
+        Kind::Plain,
+        r"(?P<keep>hooks\.slack\.com/(?:services|workflows|triggers)/)[A-Za-z0-9/_-]+",
+    ),
     (Kind::Plain, r"(?P<keep>://[^/\s:@]+:)[^/\s@]+(?P<after>@)"),
     (
         Kind::Plain,
@@ -219,7 +265,7 @@ const SECRETS: &[(Kind, &str)] = &[
         concat!(
             r"(?-u:\b)(?:ya29\.[A-Za-z0-9_-]{8,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}",
             r"|gl[a-z]{2,5}-[A-Za-z0-9_-]{20,}|xox[a-z]-[A-Za-z0-9-]{10,}|hv[sbr]\.[A-Za-z0-9_-]{20,}",
-            r"|dckr_pat_[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{30,}|AIza[A-Za-z0-9_-]{30,})"
+            r"|[sr]k_(?:live|test)_[A-Za-z0-9]{10,}|dckr_pat_[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{30,}|AIza[A-Za-z0-9_-]{30,})"
         ),
     ),
 ];
@@ -258,7 +304,7 @@ fn replacement(kind: Kind, found: &Captures<'_>) -> String {
     let part = |name| found.name(name).map_or("", |part| part.as_str());
     // What was taken out before, and the end of the sentence it stands in.
     let rest = found[0].strip_prefix(part("keep")).unwrap_or_default();
-    let ends = |sign: char| matches!(sign, ':' | ',' | ';' | '.' | ')');
+    let ends = |sign: char| matches!(sign, ':' | ',' | ';' | '.' | ')' | '\'' | '"');
     if rest
         .strip_prefix(REDACTED)
         .is_some_and(|rest| rest.chars().all(ends))
@@ -273,10 +319,10 @@ fn replacement(kind: Kind, found: &Captures<'_>) -> String {
 fn redact_commands<'a>(command: &Regex, text: &'a str) -> Cow<'a, str> {
     static FLAG: LazyLock<Regex> =
         LazyLock::new(|| pattern(concat!(r"(?i)^--?(?:[a-z0-9]+-)*", telling!(), "$")));
-    /// Programs of which the argument behind a flag is a password: `sshpass -p`, `redis-cli -a`.
+    /// Words behind which the argument of a flag is a password: `sshpass -p`, `redis-cli -a`, `az login -p`.
     static CLIENT: LazyLock<[Regex; 2]> = LazyLock::new(|| {
         [
-            pattern("^(?:.*(?:/|%2F))?(?:sshpass|redis-cli)$"),
+            pattern("^(?:(?:.*(?:/|%2F))?(?:sshpass|redis-cli)|login)$"),
             pattern("^-[pa]$"),
         ]
     });
@@ -347,8 +393,8 @@ fn redact_argument(argument: &str) -> Cow<'_, str> {
         )
     });
     /// Flags of `find` and others that merely begin with `-p`.
-    const NO_PASSWORD: [&str; 8] = [
-        "-path", "-perm", "-port", "-print", "-print0", "-printf", "-prune", "-pv",
+    const NO_PASSWORD: [&str; 9] = [
+        "-pass", "-path", "-perm", "-port", "-print", "-print0", "-printf", "-prune", "-pv",
     ];
 
     if WHOLE.is_match(argument) {
@@ -360,7 +406,16 @@ fn redact_argument(argument: &str) -> Cow<'_, str> {
     let replacement = format!("${{keep}}{REDACTED}");
     let inside = INSIDE.replace_all(argument, &replacement);
     let inside = USER.replace_all(&inside, &replacement);
-    Cow::Owned(CLIENT.replace_all(&inside, &replacement).into_owned())
+    let inside = CLIENT.replace_all(&inside, &replacement);
+    // What other texts are searched for, an argument has encoded. Its own arguments were looked at just now.
+    let decoded = inside.replace('+', " ");
+    let decoded = percent_decode_str(&decoded).decode_utf8_lossy();
+    let redacted = redact_but(&decoded, Some(Kind::Command));
+    if redacted == decoded {
+        return Cow::Owned(inside.into_owned());
+    }
+    let encoded: String = form_urlencoded::byte_serialize(redacted.as_bytes()).collect();
+    Cow::Owned(encoded.replace("%5Bredacted%5D", REDACTED))
 }
 
 #[cfg(test)]

@@ -169,7 +169,7 @@ impl<'a, F: Files + 'static> Runner<'a, F> {
             .map_err(AlertError::Sinks)?;
         let silences = read_silences(self.config)?;
         let dir = &self.config.state.dir;
-        if self.options.is_dry && !State::is_in(dir) {
+        if self.options.is_dry && !State::is_in(dir)? {
             let round = self.round(None, &Loaded::default(), &silences)?;
             return Ok(round.preview(&mut sinks));
         }

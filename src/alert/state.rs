@@ -264,8 +264,17 @@ impl State {
     }
 
     /// Returns whether there is one in `dir`.
-    pub fn is_in(dir: &Path) -> bool {
-        [STATE, PREVIOUS].iter().any(|name| dir.join(name).exists())
+    ///
+    /// # Errors
+    /// When that cannot be seen, as for lack of permission.
+    pub fn is_in(dir: &Path) -> Result<bool, StateError> {
+        for name in [STATE, PREVIOUS] {
+            let path = dir.join(name);
+            if path.try_exists().map_err(|cause| io_error(&path, cause))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn new(connection: Connection, dir: &Path, warnings: Vec<String>, lock: File) -> Self {

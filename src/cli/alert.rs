@@ -466,7 +466,7 @@ fn look(action: StateAction, path: &Path, printer: Printer) -> Result<Exit, Exit
         Exit::Partial
     };
     let dir = &config.state.dir;
-    if !State::is_in(dir) {
+    if !State::is_in(dir).map_err(failed)? {
         printer.note(format_args!("there is no state in `{}` yet", dir.display()));
         return Ok(Exit::Done);
     }

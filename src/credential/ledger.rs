@@ -401,9 +401,11 @@ impl Ledger {
 
     /// Returns the busiest address by users, with its users and the users of the whole log.
     pub fn busiest_peer<'v>(&self, vocabulary: &'v Vocabulary) -> Option<(&'v str, usize, usize)> {
+        let by_peer = self.usernames_by_peer.values();
+        let all: HashSet<u32> = by_peer.flatten().copied().collect();
         self.usernames_by_peer
             .iter()
-            .map(|(&peer, users)| (vocabulary.text(peer), users.len(), self.by_username.len()))
+            .map(|(&peer, users)| (vocabulary.text(peer), users.len(), all.len()))
             .max_by_key(|&(peer, users, _)| (users, std::cmp::Reverse(peer)))
     }
 }

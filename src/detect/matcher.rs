@@ -43,6 +43,13 @@ pub(super) enum Test {
     Part(TimePart, Box<Self>),
 }
 
+/// Returns what is wrong, without the drawing of the place that stands in lines above it.
+fn reason(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
+}
+
 /// A regular expression, built when it is first asked for: most rules of a run never are.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
@@ -141,7 +148,7 @@ impl Matcher {
             if let Test::Regex(pattern) = test {
                 pattern
                     .check()
-                    .map_err(|error| format!("not a regular expression: {error}"))?;
+                    .map_err(|error| format!("not a regular expression: {}", reason(&error)))?;
             }
         }
         Ok(())

@@ -74,6 +74,15 @@ fn secrets_are_redacted() {
         r#"{"dbPassword":"a\"b","x":"y"}"#,
         r#"{"dbPassword":"[redacted]","x":"y"}"#,
     );
+    check(
+        "DefaultEndpointsProtocol=https;AccountKey=ab+/c==;EndpointSuffix=x",
+        "DefaultEndpointsProtocol=https;AccountKey=[redacted];EndpointSuffix=x",
+    );
+    check(
+        r#"Secret "s" is invalid: data[password]: Invalid value: "hunter2""#,
+        r#"Secret "s" is invalid: data[password]: Invalid value: "[redacted]""#,
+    );
+    check("sk_live_0123456789abcdef", REDACTED);
     check("key AKIAIOSFODNN7EXAMPLE.", "key [redacted].");
     check("ASIAIOSFODNN7EXAMPLE", REDACTED);
     check("k8s-aws-v1.aHR0cHM6Ly9z", "k8s-aws-v1.[redacted]");
@@ -151,6 +160,51 @@ fn exec_arguments_are_redacted() {
         "command=curl&command=-u&command=bob%3Ahunter2&command=http%3A%2F%2Fx",
         "command=curl&command=-u&command=bob%3A[redacted]&command=http%3A%2F%2Fx",
     );
+    for (command, expected) in [
+        ("az+login+-u+me+-p+hunter2", "az+login+-u+me+-p[redacted]"),
+        (
+            "psql+-c+%22ALTER+USER+me+WITH+PASSWORD+%27hunter2%27%22",
+            "psql+-c+%22ALTER+USER+me+WITH+PASSWORD+%27[redacted]%27%22",
+        ),
+        (
+            "aws+configure+set+aws_secret_access_key+hunter2",
+            "aws+configure+set+aws_secret_access_key+[redacted]",
+        ),
+        (
+            "curl%20https%3A%2F%2Fhooks.slack.com%2Fservices%2FT0%2FB0%2Fhunter2",
+            "curl+https%3A%2F%2Fhooks.slack.com%2Fservices%2F[redacted]",
+        ),
+        ("curl+-uadmin%3Ahunter2+x", "curl+-uadmin%3A[redacted]+x"),
+        (
+            "openssl+rsa+-passin+pass%3Ahunter2",
+            "openssl+rsa+-passin+pass%3A[redacted]",
+        ),
+    ] {
+        check(
+            &format!("command=sh&command=-c&command={command}"),
+            &format!("command=sh&command=-c&command={expected}"),
+        );
+    }
+    check(
+        "command=curl&command=-H&command=Authorization%3A%20Basic%20YWRtaW46c3VwZXI%3D",
+        "command=curl&command=-H&command=Authorization%3A+Basic+[redacted]",
+    );
+    check(
+        "command=curl&command=-b&command=Cookie%3A%20session%3Dabc",
+        "command=curl&command=-b&command=Cookie%3A+[redacted]",
+    );
+    check(
+        "command=env&command=MYSQL_PWD%3Dhunter2",
+        "command=env&command=MYSQL_PWD%3D[redacted]",
+    );
+    check(
+        "command=az&command=login&command=-u&command=me&command=-p&command=hunter2",
+        "command=az&command=login&command=-u&command=me&command=-p&command=[redacted]",
+    );
+    check(
+        "command=openssl&command=enc&command=-pass&command=pass%3Ahunter2",
+        "command=openssl&command=enc&command=-pass&command=pass%3A[redacted]",
+    );
     check(
         "redis-server --requirepass hunter2 --masterauth=hunter2",
         "redis-server --requirepass [redacted] --masterauth=[redacted]",
@@ -173,6 +227,8 @@ fn harmless_text_is_kept() {
     check("COMPASS=north BYPASS=1 PWD=/root OLDPWD=/tmp");
     check("/exec?command=grep&command=-a&command=x&command=-p&command=y");
     check("/proxy?to=https%3A%2F%2Fhost%3A8080%2Fa");
+    check("/exec?command=sh&command=-c&command=echo%20a%20%26%26%20echo%20-unit%3Ax");
+    check("the password was refused; byPass: yes; cookies: 3");
     check("sort -u a b: c");
     check("bearer token used from two addresses");
     // A sentence goes on behind what was taken out before.

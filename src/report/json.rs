@@ -4,6 +4,7 @@
 //! written as `\uXXXX`, which RFC 8259 section 7 allows for any character: a parser reads the same
 //! value, and the bytes are harmless to look at.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 
 use rayon::prelude::*;
@@ -76,15 +77,22 @@ pub(super) fn write_report(
         summary: Value,
         incidents: Vec<Incident>,
     }
+    let printed: HashSet<&str> = findings.iter().map(|it| &*it.finding_id).collect();
+    // An incident names findings that are printed, and no others.
     let chosen = incidents
         .iter()
-        .filter(|incident| incident.severity >= options.min_severity);
+        .filter(|incident| incident.severity >= options.min_severity)
+        .map(|incident| {
+            let mut incident = redacted_incident(incident);
+            incident.findings.retain(|id| printed.contains(&**id));
+            incident
+        });
     let mut head = Vec::new();
     write_object(
         &Head {
             schema: REPORT_SCHEMA,
             summary: serde_json::to_value(Stats::of(summary)).map(redacted_value)?,
-            incidents: chosen.map(redacted_incident).collect(),
+            incidents: chosen.collect(),
         },
         &mut head,
     )?;

@@ -266,7 +266,8 @@ pub fn render(
 /// Writes the counters of `summary` to `out`: one JSON object on one line.
 ///
 /// Shape: the counters of all files; `files`, an array of `path` and the same counters; then what [`Ingest`]
-/// holds, the first `rejects`, how many rules the log can feed (`coverage`), and what it is `blind` to.
+/// holds, the first `rejects`, how many rules the log can feed (`coverage`), what is missing (`problems`), what it is `blind` to,
+/// and `notes`.
 ///
 /// # Errors
 /// When `out` cannot be written.
@@ -285,7 +286,9 @@ struct Stats<'a> {
     rejects: &'a [RejectLine],
     excluded: &'a [Excluded],
     coverage: &'a Reach,
+    problems: &'a [String],
     blind: &'a [String],
+    notes: &'a [String],
 }
 
 impl<'a> Stats<'a> {
@@ -297,7 +300,9 @@ impl<'a> Stats<'a> {
             rejects: &summary.rejects,
             excluded: &summary.excluded,
             coverage: &summary.reach,
+            problems: &summary.problems,
             blind: &summary.blind,
+            notes: &summary.notes,
         }
     }
 }

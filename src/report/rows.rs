@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use serde_json::{Map, Value};
 
 use super::clean::{clip, columns, safe};
+use super::document::{Text, markdown};
 use super::json::write_line;
 use crate::query::{Answer, Cell};
 use crate::redact::redact;
@@ -73,7 +74,7 @@ impl<'a> RowWriter<'a> {
         match self.format {
             RowFormat::Jsonl => Ok(()),
             RowFormat::Markdown => {
-                let names: Vec<String> = names.map(|name| markdown_text(name)).collect();
+                let names: Vec<String> = names.map(markdown_text).collect();
                 let rules = vec!["---"; names.len()];
                 write!(
                     out,
@@ -101,7 +102,7 @@ impl<'a> RowWriter<'a> {
             }
             RowFormat::Markdown => {
                 let cells: Vec<String> =
-                    row.iter().map(|cell| markdown_text(&cell.show())).collect();
+                    row.iter().map(|cell| markdown_text(cell.show())).collect();
                 writeln!(out, "| {} |", cells.join(" | "))
             }
             RowFormat::Csv | RowFormat::Table => write_record(row.iter().map(csv_cell), out),
@@ -194,20 +195,9 @@ fn csv_text(text: &str) -> String {
     }
 }
 
-/// Makes a text one cell of a Markdown table that means nothing else.
-fn markdown_text(text: &str) -> String {
-    let text = safe(text);
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(
-            c,
-            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '~' | '&' | '!' | '#'
-        ) {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
+/// Makes a text one cell of a Markdown table that means nothing else, not a link either.
+fn markdown_text(text: impl AsRef<str>) -> String {
+    markdown::escape(&Text::of(text))
 }
 
 #[cfg(test)]
@@ -218,6 +208,7 @@ mod tests {
     fn hostile_cells_stay_cells() {
         assert_eq!(csv_text("=cmd|' /C calc'!A0"), "'=cmd|' /C calc'!A0");
         assert_eq!(csv_text("a,\"b\"\n"), "\"a,\"\"b\"\"\\n\"");
-        assert_eq!(markdown_text("a|b\n[x](y)"), "a\\|b\\\\n\\[x\\](y)");
+        assert_eq!(markdown_text("a|b\n[x]"), "a&#124;b\\\\n\\[x\\]");
+        assert_eq!(markdown_text("https://a.b"), "` https://a.b `");
     }
 }

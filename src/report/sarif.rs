@@ -64,7 +64,7 @@ pub(super) fn write(
                 "rules": rules.into_iter().map(rule).collect::<Vec<_>>(),
             }},
             "invocations": [{
-                "executionSuccessful": true,
+                "executionSuccessful": summary.problems.is_empty(),
                 "toolExecutionNotifications": notifications.collect::<Vec<_>>(),
             }],
             "results": results,

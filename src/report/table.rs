@@ -159,10 +159,15 @@ impl Page<'_> {
             summary.problems.len() as u64,
         )?;
         if let Some(reject) = summary.rejects.first() {
-            let skipped = count(totals.bad + totals.oversize, "record");
+            let skipped = totals.bad + totals.oversize;
             let place = format!("{}:{}", reject.file, reject.line);
+            // Others are readable, and named as what they are.
+            let (label, skipped) = match skipped {
+                0 => ("other", count(totals.other, "record")),
+                _ => ("skipped", count(skipped, "record")),
+            };
             self.field(
-                "skipped",
+                label,
                 &format!("{skipped}; the first is {place}: {}", reject.cause),
             )?;
         }

@@ -214,7 +214,7 @@ fn read_folder(folder: &Path, errors: &mut Vec<RuleError>) -> Vec<RuleFile> {
         .and_then(Path::file_name)
         .and_then(|name| name.to_str());
     let part = part.filter(|part| KINDS.contains(part));
-    let mut files = Vec::new();
+    let (mut files, mut has_questions, n_errors) = (Vec::new(), false, errors.len());
     for entry in WalkDir::new(folder).follow_links(true).sort_by_file_name() {
         let read = entry.map_err(|error| (error.path().unwrap_or(folder).to_owned(), error.into()));
         let read = read.and_then(|entry| {
@@ -228,6 +228,9 @@ fn read_folder(folder: &Path, errors: &mut Vec<RuleError>) -> Vec<RuleFile> {
                 _ => (format!("{root}/{below}"), below),
             };
             let below = part.map_or(below.clone(), |part| format!("{part}/{below}"));
+            has_questions |= Path::new(&below)
+                .extension()
+                .is_some_and(|end| end == "sql");
             if !entry.file_type().is_file() || !is_rule_file(&below) {
                 return Ok(None);
             }
@@ -251,6 +254,16 @@ fn read_folder(folder: &Path, errors: &mut Vec<RuleError>) -> Vec<RuleFile> {
                 hint: None,
             }),
         }
+    }
+    if files.is_empty() && !has_questions && errors.len() == n_errors {
+        errors.push(RuleError {
+            path: root.to_owned(),
+            line: None,
+            what: "there are no rules and no questions in here".to_owned(),
+            hint: Some(
+                "names of rules end in `.yml` or `.yaml`, of questions in `.sql`".to_owned(),
+            ),
+        });
     }
     files
 }

@@ -544,7 +544,7 @@ pub const BINDINGS: &[Binding] = &[
         &[ch('x')],
         Action::Export,
         Scope::In(EXPORTED),
-        "write it to a file: .csv, .jsonl, .md, or .html for a case",
+        "to a file: csv, jsonl, md; findings jsonl; case md, html",
         "export",
     ),
     bind(

@@ -480,3 +480,16 @@ fn what_was_only_tried_is_not_to_be_deleted() {
         );
     }
 }
+
+#[test]
+fn a_place_without_rules_is_no_folder_of_rules() {
+    let empty = tempfile::TempDir::new().unwrap();
+    let log = "sample-logs/v1.36/anonymous.log";
+    for place in [empty.path().to_str().unwrap(), log] {
+        let (_, errors) = run(&["scan", log, "--queries", place], "", 2);
+        assert!(
+            errors.contains("there are no rules and no questions in here"),
+            "{errors}"
+        );
+    }
+}

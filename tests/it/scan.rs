@@ -266,3 +266,62 @@ fn readme_shows_what_is_printed() {
         "{block}\nis not what is printed:\n{printed}"
     );
 }
+
+#[test]
+fn reports_say_what_is_missing() {
+    let whole = std::fs::read(root().join("sample-logs/v1.36/refused.log.gz")).unwrap();
+    let folder = TempDir::new().unwrap();
+    let cut = folder.path().join("cut.log.gz");
+    std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    for format in ["json", "sarif", "table", "markdown"] {
+        let output = kubescry(&["scan", cut.to_str().unwrap(), "--format", format], b"");
+        assert_eq!(output.status.code(), Some(3), "{format}");
+        let printed = text(&output.stdout);
+        assert!(printed.contains("unexpected end"), "{format}: {printed}");
+        assert!(
+            !printed.contains("\"executionSuccessful\":true"),
+            "{format}"
+        );
+    }
+}
+
+#[test]
+fn incidents_name_findings_that_are_printed() {
+    let log = "sample-logs/v1.36/system-masters.log";
+    let output = kubescry(
+        &["scan", log, "--format", "json", "--min-severity", "high"],
+        b"",
+    );
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let ids = |of: &Value, key: &str| -> Vec<String> {
+        let list = of[key].as_array().unwrap().iter();
+        list.map(|it| {
+            it.as_str()
+                .unwrap_or_else(|| it["finding_id"].as_str().unwrap())
+        })
+        .map(str::to_owned)
+        .collect()
+    };
+    let printed = ids(&report, "findings");
+    let incidents = report["incidents"].as_array().unwrap();
+    let named: Vec<String> = incidents
+        .iter()
+        .flat_map(|incident| ids(incident, "findings"))
+        .collect();
+    assert!(!named.is_empty());
+    assert!(named.iter().all(|id| printed.contains(id)), "{named:?}");
+}
+
+#[test]
+fn what_is_only_other_is_not_called_skipped() {
+    let log = read(&root().join("sample-logs/v1.36/anonymous.log"));
+    let klog =
+        b"I1122 04:55:35.100000       1 controller.go:615] quota admission added evaluator\n";
+    let output = kubescry(&["scan", "-"], &[&klog[..], &log].concat());
+    let printed = text(&output.stdout);
+    assert!(
+        printed.contains("other     1 record; the first is -:1"),
+        "{printed}"
+    );
+    assert!(!printed.contains("skipped"), "{printed}");
+}

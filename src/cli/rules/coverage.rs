@@ -37,6 +37,7 @@ pub(super) fn run(args: &CoverageArgs, global: &Global, printer: Printer) -> io:
         Err(exit) => return Ok(exit),
     };
     let options = args.input.options(&args.paths);
+    scan::stop_on_interrupt(&options.monitor, printer);
     let surveyed = progress::scan(&options.monitor, global, printer, || {
         pipeline::survey(&options, &rules, &compiled)
     });
@@ -45,7 +46,7 @@ pub(super) fn run(args: &CoverageArgs, global: &Global, printer: Printer) -> io:
         Err(exit) => return Ok(exit),
     };
     let exit = scan::missing(&surveyed, None, printer);
-    if exit < Exit::Unreadable {
+    if exit < Exit::Unreadable || exit == Exit::Interrupted {
         let mut out = BufWriter::new(io::stdout().lock());
         coverage(args.format, &surveyed.fed, &mut out)?;
         out.flush()?;

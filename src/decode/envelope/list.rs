@@ -114,6 +114,13 @@ impl Walk<'_> {
         if self.n_items == before && context.depth > 0 && !recognise::smells_of_audit(text) {
             return false;
         }
+        // Among JSON lines only: where documents are read, brackets do not stand alone.
+        if matches!(text, "{" | "[") {
+            let what =
+                "JSON over several lines among JSON lines; `--input-format documents` reads both";
+            self.bad(what.to_owned());
+            return true;
+        }
         self.bad(damage(&format!("cut or damaged JSON ({cause})"), text));
         true
     }
