@@ -8,7 +8,7 @@
 //!   streams. They carry the text before the first of them as `parent` (its `kind`, its log group).
 //!   What else stands in such an object is no record. A shorter object stays whole, so that whoever
 //!   takes it apart sees everything that belongs together;
-//! - text between documents, up to its line end.
+//! - text between documents, up to its line end; up to an event on the line, unless a container runtime wrote the line.
 //!
 //! Damage: a line end or NUL in a string, or a token out of place. The record it shows in becomes a
 //! piece ([`Integrity::Damaged`]) up to the next line that begins with `{`, indented no deeper than the

@@ -2,7 +2,8 @@
 
 use memchr::{memchr, memchr_iter};
 
-use super::{Block, Documents, Extent, Integrity, Unit};
+use super::super::lines::runtime_line;
+use super::{Block, Documents, Extent, Integrity, Unit, indent};
 
 /// How an event begins as kube-apiserver writes it.
 pub(super) const EVENT: &[u8] = br#"{"kind":"Event","apiVersion":"audit.k8s.io/"#;
@@ -24,6 +25,10 @@ pub(super) struct Seek {
     from_here: bool,
     /// Whether the piece is text between documents, which ends with its line.
     to_line_end: bool,
+    /// Whether it begins a line.
+    is_first: bool,
+    /// Whether it is a line of a container runtime, which holds the events on it.
+    is_runtime: bool,
 }
 
 /// A place to go on.
@@ -54,6 +59,8 @@ impl Documents {
             },
             from_here: false,
             to_line_end: true,
+            is_first: indent(at, block) == Some(0),
+            is_runtime: false,
         });
     }
 
@@ -92,6 +99,8 @@ impl Documents {
             },
             from_here: unit.start == place,
             to_line_end: false,
+            is_first: false,
+            is_runtime: false,
         });
     }
 
@@ -121,11 +130,19 @@ impl Documents {
                 Found::No => until,
             };
             let overlap = block.data.len().min(before + EVENT.len() - 1);
-            if let Some(event) = self.event.find(&block.data[at..overlap])
+            if !seek.is_runtime
+                && let Some(event) = self.event.find(&block.data[at..overlap])
                 && at + event < before
             {
-                self.is_recovered = true;
-                return self.go_on_at(seek, at + event, block);
+                if self.is_runtime(seek, at + event, block) {
+                    seek.is_runtime = true;
+                    seek.unit.integrity = Integrity::Whole;
+                    self.is_recovered = false;
+                    self.seek = Some(seek);
+                } else {
+                    self.is_recovered = true;
+                    return self.go_on_at(seek, at + event, block);
+                }
             }
             match line {
                 Found::At(line) => return self.go_on_at(seek, line, block),
@@ -143,6 +160,13 @@ impl Documents {
         let tail = block.data.len().saturating_sub(EVENT.len() - 1);
         self.place = self.place.max(block.base + at.min(tail) as u64);
         false
+    }
+
+    /// Returns whether what stands before `data[event]` is what a container runtime writes before a line.
+    fn is_runtime(&self, seek: Seek, event: usize, block: Block<'_>) -> bool {
+        let end = block.base + event as u64;
+        let is_kept = self.head.is_none() && !self.is_discarded(seek.unit, end);
+        seek.is_first && is_kept && runtime_line(block.slice(seek.unit.start, end)).is_some()
     }
 
     /// Looks for a line that begins with `{` and whose end before is in `data[at..until]`.

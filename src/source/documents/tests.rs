@@ -302,6 +302,34 @@ fn event_behind_damage_on_a_line_is_recovered() {
 }
 
 #[test]
+fn lines_of_a_container_runtime_are_whole() {
+    let prefix = "2026-11-22T04:55:40.123456789Z stdout F ";
+    let line = format!("{prefix}{EVENT_TEXT}");
+    check(
+        &format!("[{EVENT_TEXT}]\n{line}\n{line}{EVENT_TEXT}\n{{}}"),
+        999,
+        &[
+            &format!("={EVENT_TEXT}"),
+            &format!("={line}"),
+            &format!("={line}{EVENT_TEXT}"),
+            "={}",
+        ],
+    );
+    // Not at the start of a line, and behind something else.
+    check(
+        &format!("{{}} {line}\nx {EVENT_TEXT}"),
+        999,
+        &[
+            "={}",
+            &format!("!{}", prefix.trim_end()),
+            &format!("?{EVENT_TEXT}"),
+            "!x",
+            &format!("?{EVENT_TEXT}"),
+        ],
+    );
+}
+
+#[test]
 fn event_in_an_undamaged_value_is_no_record() {
     let escaped = EVENT_TEXT.replace('"', "\\\"");
     let string = format!("{{\"a\":\"\\n{escaped}\"}}");
