@@ -23,12 +23,18 @@ pub(super) struct Seek {
     pub(super) unit: Unit,
     /// Whether the first byte may be the place.
     from_here: bool,
-    /// Whether the piece is text between documents, which ends with its line.
-    to_line_end: bool,
-    /// Whether it begins a line.
-    is_first: bool,
-    /// Whether it is a line of a container runtime, which holds the events on it.
-    is_runtime: bool,
+    kind: Kind,
+}
+
+/// What the piece is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A document that is damaged.
+    Document,
+    /// Text between documents, which ends with its line, at the latest.
+    Text { begins_line: bool },
+    /// A line of a container runtime, which holds the events on it.
+    Runtime,
 }
 
 /// A place to go on.
@@ -58,9 +64,9 @@ impl Documents {
                 integrity: Integrity::Damaged,
             },
             from_here: false,
-            to_line_end: true,
-            is_first: indent(at, block) == Some(0),
-            is_runtime: false,
+            kind: Kind::Text {
+                begins_line: indent(at, block) == Some(0),
+            },
         });
     }
 
@@ -98,9 +104,7 @@ impl Documents {
                 ..unit
             },
             from_here: unit.start == place,
-            to_line_end: false,
-            is_first: false,
-            is_runtime: false,
+            kind: Kind::Document,
         });
     }
 
@@ -114,15 +118,15 @@ impl Documents {
             }
         }
         // At the start of a line, its end before belongs to the search.
-        if at > 0 && block.data[at - 1] == b'\n' && !seek.to_line_end {
+        if at > 0 && block.data[at - 1] == b'\n' && seek.kind == Kind::Document {
             at -= 1;
         }
         while at < block.data.len() {
             let until = block.data.len().min(at + SEEK_BYTES);
-            let line = if seek.to_line_end {
-                memchr(b'\n', &block.data[at..until]).map_or(Found::No, |n| Found::At(at + n))
-            } else {
+            let line = if seek.kind == Kind::Document {
                 self.find_line(at, until, block)
+            } else {
+                memchr(b'\n', &block.data[at..until]).map_or(Found::No, |n| Found::At(at + n))
             };
             let before = match line {
                 Found::At(line) => line,
@@ -130,12 +134,12 @@ impl Documents {
                 Found::No => until,
             };
             let overlap = block.data.len().min(before + EVENT.len() - 1);
-            if !seek.is_runtime
+            if seek.kind != Kind::Runtime
                 && let Some(event) = self.event.find(&block.data[at..overlap])
                 && at + event < before
             {
                 if self.is_runtime(seek, at + event, block) {
-                    seek.is_runtime = true;
+                    seek.kind = Kind::Runtime;
                     seek.unit.integrity = Integrity::Whole;
                     self.is_recovered = false;
                     self.seek = Some(seek);
@@ -166,7 +170,8 @@ impl Documents {
     fn is_runtime(&self, seek: Seek, event: usize, block: Block<'_>) -> bool {
         let end = block.base + event as u64;
         let is_kept = self.head.is_none() && !self.is_discarded(seek.unit, end);
-        seek.is_first && is_kept && runtime_line(block.slice(seek.unit.start, end)).is_some()
+        let begins_line = seek.kind == Kind::Text { begins_line: true };
+        begins_line && is_kept && runtime_line(block.slice(seek.unit.start, end)).is_some()
     }
 
     /// Looks for a line that begins with `{` and whose end before is in `data[at..until]`.
