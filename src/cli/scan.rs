@@ -216,7 +216,8 @@ pub(super) fn missing(scan: &Scan, max_bad: Option<u64>, printer: Printer) -> Ex
             kinds => format!("no audit event could be read, but {kinds}"),
         };
         let hint = "--input-format FORMAT says what it is where the guess is wrong";
-        let hint = (totals.records > 0).then_some(hint);
+        // Of what is too long nothing is known; the limit was named above.
+        let hint = (totals.records > totals.oversize).then_some(hint);
         printer.print(&with_hint(Diagnostic::error(what), hint));
         return Exit::Unreadable;
     }
