@@ -123,7 +123,7 @@ impl Unauthorized {
         }
         draft.window_start = session.tally.began;
         draft.summary = format!(
-            "after {} refusals {address} was let in as `{users}`, who had not come from there before: {}",
+            "after {} refusals {address} was let in as `{users}`, who had not come from there before in this log: {}",
             session.tally.count,
             counted(success.count, "request"),
         );
