@@ -309,7 +309,7 @@ impl SharedCredential {
             if entry.token_pod_uid == NULL {
                 self.shared(entry, &holders, context, ledger, &mut findings);
             } else {
-                self.away(credential, &holders, context, ledger, &mut findings);
+                self.away(entry, &holders, context, ledger, &mut findings);
             }
         }
         findings
@@ -468,7 +468,7 @@ impl SharedCredential {
 
     fn away(
         &self,
-        credential: u32,
+        entry: &Entry,
         holders: &Holders,
         context: &Context<'_>,
         ledger: &Ledger,
@@ -476,9 +476,6 @@ impl SharedCredential {
     ) {
         let vocabulary = context.vocabulary;
         let Some((home, others)) = holders.peers.split_first() else {
-            return;
-        };
-        let Some(entry) = ledger.entry(credential) else {
             return;
         };
         let uses_at_home = entry.uses.iter().filter(|used| used.peer == home.code);
@@ -510,7 +507,7 @@ impl SharedCredential {
         if all.count == 0 {
             return;
         }
-        let key = vocabulary.text(credential);
+        let key = vocabulary.text(entry.credential);
         let mut draft = Draft::new(&self.away, vec![key.to_owned()], &all);
         draft.summary = format!(
             "the token of Pod `{}` (`{}`) belongs at {home} and was used from {}: {}, {} served",
