@@ -112,7 +112,7 @@ impl Fold {
         open: &mut Open,
     ) -> (bool, Option<Folded<'a>>) {
         let (ts, detail) = (columns.ts(row_idx), frame.detail(row_idx));
-        if !self.seen.insert(ts, detail.content) {
+        if !self.seen.insert(ts, detail.record_key) {
             return (false, None);
         }
         self.latest = self.latest.max(ts);

@@ -1,4 +1,4 @@
-//! Records seen before: equal content is a duplicate.
+//! Records seen before: one with the same key is a duplicate.
 //!
 //! A log is nearly in order, and a duplicate has the time of its original. So what is younger than all
 //! before it is new without a look; what is not is looked for among the records since its time. Only
@@ -26,7 +26,7 @@ const OLD: &str = "seen.old";
 /// Name of the part with the younger generation.
 const YOUNG: &str = "seen.young";
 
-/// Content hashes of records; knows at least the last `window` of them.
+/// Keys of records; knows at least the last `window` of them.
 pub(super) struct Seen {
     window: usize,
     known: Known,
@@ -39,7 +39,7 @@ pub(super) struct Seen {
 }
 
 enum Known {
-    /// Of each record the latest time so far, which never falls, and its hash.
+    /// Of each record the latest time so far, which never falls, and its key.
     InOrder(VecDeque<(i64, u64)>),
     /// Two generations; the older goes when the younger is full.
     Set {
@@ -63,7 +63,7 @@ struct Block {
     number: u64,
     /// Time of the first record.
     first: i64,
-    /// Of each record how much later it is than the one before it, and its hash.
+    /// Of each record how much later it is than the one before it, and its key.
     records: Vec<(u64, [u8; 8])>,
 }
 
@@ -72,9 +72,9 @@ impl Block {
         let mut records = records.peekable();
         let first = records.peek().map_or(0, |&(ts, _)| ts);
         let mut before = first;
-        let records = records.map(|(ts, hash)| {
+        let records = records.map(|(ts, key)| {
             let later = ts.wrapping_sub(std::mem::replace(&mut before, ts));
-            (later.cast_unsigned(), hash.to_le_bytes())
+            (later.cast_unsigned(), key.to_le_bytes())
         });
         Self {
             number,
@@ -85,9 +85,9 @@ impl Block {
 
     fn records(self) -> impl Iterator<Item = (i64, u64)> {
         let mut before = self.first;
-        self.records.into_iter().map(move |(later, hash)| {
+        self.records.into_iter().map(move |(later, key)| {
             before = before.wrapping_add(later.cast_signed());
-            (before, u64::from_le_bytes(hash))
+            (before, u64::from_le_bytes(key))
         })
     }
 
@@ -126,10 +126,10 @@ impl Remember for Seen {
                     memory.keep(OLD);
                 } else {
                     memory.part(OLD);
-                    memory.put(&hashes(old));
+                    memory.put(&keys(old));
                 }
                 memory.part(YOUNG);
-                memory.put(&hashes(young));
+                memory.put(&keys(young));
             }
         }
     }
@@ -154,8 +154,8 @@ impl Remember for Seen {
             Form::Set => {
                 let mut generation = |name| -> Result<HashSet<u64>, Broken> {
                     memory.part(name)?;
-                    let hashes: Vec<[u8; 8]> = memory.take()?;
-                    Ok(hashes.into_iter().map(u64::from_le_bytes).collect())
+                    let keys: Vec<[u8; 8]> = memory.take()?;
+                    Ok(keys.into_iter().map(u64::from_le_bytes).collect())
                 };
                 let (old, young) = (generation(OLD)?, generation(YOUNG)?);
                 self.is_old_stored = true;
@@ -166,8 +166,8 @@ impl Remember for Seen {
     }
 }
 
-fn hashes(set: &HashSet<u64>) -> Vec<[u8; 8]> {
-    set.iter().map(|hash| hash.to_le_bytes()).collect()
+fn keys(set: &HashSet<u64>) -> Vec<[u8; 8]> {
+    set.iter().map(|key| key.to_le_bytes()).collect()
 }
 
 impl Seen {
@@ -182,8 +182,8 @@ impl Seen {
         }
     }
 
-    /// Takes in the record with content `hash` of time `ts`; returns whether it is new.
-    pub(super) fn insert(&mut self, ts: i64, hash: u64) -> bool {
+    /// Takes in the record with key `key` of time `ts`; returns whether it is new.
+    pub(super) fn insert(&mut self, ts: i64, key: u64) -> bool {
         if let Known::InOrder(records) = &mut self.known {
             let latest = records.back().map_or(i64::MIN, |&(latest, _)| latest);
             let mut since = records
@@ -193,7 +193,7 @@ impl Seen {
             let is_known = since
                 .by_ref()
                 .take(LOOK_BACK)
-                .any(|&(_, other)| other == hash);
+                .any(|&(_, other)| other == key);
             if is_known {
                 return false;
             }
@@ -202,17 +202,17 @@ impl Seen {
                     records.pop_front();
                     self.gone += 1;
                 }
-                records.push_back((latest.max(ts), hash));
+                records.push_back((latest.max(ts), key));
                 return true;
             }
-            let old = records.iter().map(|&(_, hash)| hash).collect();
+            let old = records.iter().map(|&(_, key)| key).collect();
             let young = HashSet::new();
             self.known = Known::Set { young, old };
         }
         let Known::Set { young, old } = &mut self.known else {
             return true;
         };
-        if old.contains(&hash) || !young.insert(hash) {
+        if old.contains(&key) || !young.insert(key) {
             return false;
         }
         if young.len() >= self.window {
@@ -230,9 +230,9 @@ mod tests {
     use super::*;
     use crate::memory::Parts;
 
-    /// Inserts records of (time, hash); returns which were new.
+    /// Inserts records of (time, key); returns which were new.
     fn insert(seen: &mut Seen, records: impl IntoIterator<Item = (i64, u64)>) -> Vec<bool> {
-        let insert = |(ts, hash)| seen.insert(ts, hash);
+        let insert = |(ts, key)| seen.insert(ts, key);
         records.into_iter().map(insert).collect()
     }
 

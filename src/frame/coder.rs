@@ -131,8 +131,6 @@ pub struct Coder {
 
 /// The pieces of an event, to be found again in later chunks.
 pub(super) struct Pinned {
-    /// The code of the user's name.
-    pub(super) username: u32,
     /// Their numbers in the chunk that they were last seen in, in the order of [`Piece`](super::Piece).
     pub(super) numbers: [u32; 5],
     chunk: u32,
@@ -254,7 +252,6 @@ impl Coder {
             annotations: self.annotations.pin(event.annotations),
         };
         Pinned {
-            username: self.username(event),
             // In none: what a frame has to keep is not kept for it yet.
             chunk: 0,
             numbers: [0; 5],

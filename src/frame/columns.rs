@@ -1,21 +1,20 @@
 //! Typed buffers: push events, finish a frame.
 
 use std::borrow::Cow;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::BuildHasher;
 
 use foldhash::quality::SeedableRandomState;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::coder::{CodedEvent, Coder};
-use super::pieces::{OWN, position};
-use super::template::{Fingerprint, Holes, Seen, Template};
-use super::{Column, EventFrame, KEPT, RowDetail, TextSpan};
+use super::identity::{Identity, Said};
+use super::template::{Holes, Seen, Template};
+use super::{EventFrame, KEPT, RowDetail, TextSpan};
 use crate::decode::decode_native;
 use crate::decode::event::Span;
 
 /// Buffers for the events of one chunk.
 pub struct EventColumns<'a> {
-    request_hasher: &'a SeedableRandomState,
+    hasher: &'a SeedableRandomState,
     coder: Coder,
     frame: EventFrame,
 }
@@ -63,7 +62,7 @@ pub enum EventText {
 impl<'a> EventColumns<'a> {
     /// Returns empty buffers for a chunk of `file`; `recycled` is a frame that nobody needs any more.
     pub fn new(
-        request_hasher: &'a SeedableRandomState,
+        hasher: &'a SeedableRandomState,
         mut coder: Coder,
         file: &str,
         recycled: Option<EventFrame>,
@@ -73,7 +72,7 @@ impl<'a> EventColumns<'a> {
         frame.file = coder.vocabulary().code(file);
         coder.start_chunk();
         Self {
-            request_hasher,
+            hasher,
             coder,
             frame,
         }
@@ -102,9 +101,11 @@ impl<'a> EventColumns<'a> {
         if !decode_native(text, &mut self.coder, event) {
             return false;
         }
-        let print = self.append(event, text, place);
-        if let (Some(key), Some(print)) = (key, print) {
-            self.learn(key, event, text, print);
+        let identity = self.append(event, text, place);
+        if let Some(key) = key
+            && let Some(holes) = holes(event, text)
+        {
+            self.learn(key, event, text, holes, identity);
         }
         true
     }
@@ -114,8 +115,8 @@ impl<'a> EventColumns<'a> {
         self.append(event, text, place);
     }
 
-    /// Does so, and returns what tells the text from others like it, if it is as usual.
-    fn append(&mut self, event: &CodedEvent<'_>, text: &str, place: &Place<'_>) -> Option<Print> {
+    /// Does so, and returns what the event has in common with others of its template.
+    fn append(&mut self, event: &CodedEvent<'_>, text: &str, place: &Place<'_>) -> Identity {
         let [credential_kind, credential] = self.coder.credential(event);
         let origin = self.origin(&place.origin);
         // In the order of `OWN`.
@@ -138,13 +139,26 @@ impl<'a> EventColumns<'a> {
             event.annotations,
             origin,
         ];
+        let vocabulary = self.coder.vocabulary();
         let username = self.coder.username(event);
-        let request = request_key(
-            self.request_hasher,
-            [&event.audit_id, &event.request_uri],
-            [event.verb, username],
-            event.received,
+        let identity = Identity::new(
+            self.hasher,
+            &Said {
+                verb: vocabulary.text(event.verb),
+                request_uri: &event.request_uri,
+                username: vocabulary.text(username),
+                stage: vocabulary.text(event.stage),
+                level: vocabulary.text(event.level),
+                user_agent: vocabulary.text(event.user_agent),
+                name: &event.name,
+                code: event.code,
+                has_bodies: [event.request_object, event.response_object]
+                    .map(|body| !body.is_empty()),
+            },
         );
+        let times = [event.received, event.stage_time];
+        let request = identity.request(self.hasher, &event.audit_id, event.received);
+        let record = identity.record(self.hasher, request, times);
         let frame = &mut self.frame;
         let start = match place.text {
             EventText::InChunk(start) => start,
@@ -169,7 +183,6 @@ impl<'a> EventColumns<'a> {
             Cow::Borrowed(part) => TextSpan::of(part, text, start),
             Cow::Owned(owned) => frame.keep(owned),
         });
-        let print = holes(event, text).map(|holes| (holes, holes.fingerprint(text)));
         let detail = RowDetail {
             record: TextSpan::of(text, text, start),
             request_object: event.request_object,
@@ -179,14 +192,11 @@ impl<'a> EventColumns<'a> {
             is_recovered: place.is_recovered,
             template: 0,
             request,
-            content: match print {
-                Some((holes, fingerprint)) => holes.content(text, fingerprint),
-                None => xxh3_64(text.as_bytes()),
-            },
+            record_key: record.unwrap_or_else(|| self.hasher.hash_one(text)),
         };
-        let times = [event.received, event.stage_time].map(Option::unwrap_or_default);
+        let times = times.map(Option::unwrap_or_default);
         frame.push(own, pieces, texts, times, place, detail);
-        print
+        identity
     }
 
     /// Appends the event of `text` without reading it, if it is of a template.
@@ -207,17 +217,10 @@ impl<'a> EventColumns<'a> {
                 template.texts[*at] = frame.keep(text);
             }
         }
-        // Of audit ID and request URI.
-        let key = [template.texts[0], template.texts[1]].map(|span| match span {
-            span if span.start & KEPT == 0 => &text[span.range()],
-            span => frame.resolve(span),
-        });
-        let request = request_key(
-            self.request_hasher,
-            key,
-            [template.own[VERB], template.pieces.username],
-            Some(times[0]),
-        );
+        let audit_id = &text[template.texts[0].range()];
+        let identity = template.identity;
+        let request = identity.request(self.hasher, audit_id, Some(times[0]));
+        let record = identity.record(self.hasher, request, times.map(Some));
         let texts = template.texts.map(|span| match span {
             span if span.start & KEPT == 0 && span.length > 0 => TextSpan {
                 start: start + span.start,
@@ -232,7 +235,7 @@ impl<'a> EventColumns<'a> {
             is_recovered: place.is_recovered,
             template: template.id,
             request,
-            content: template.holes.content(text, template.fingerprint),
+            record_key: record.unwrap_or_else(|| self.hasher.hash_one(text)),
             ..template.detail
         };
         frame.push(template.own, pieces, texts, times, place, detail);
@@ -240,7 +243,14 @@ impl<'a> EventColumns<'a> {
     }
 
     /// Keeps the last row, that of `event`, as a template.
-    fn learn(&mut self, key: u64, event: &CodedEvent<'_>, text: &str, (holes, fingerprint): Print) {
+    fn learn(
+        &mut self,
+        key: u64,
+        event: &CodedEvent<'_>,
+        text: &str,
+        holes: Holes,
+        identity: Identity,
+    ) {
         let frame = &mut self.frame;
         let row_idx = frame.height() - 1;
         let detail = frame.details[row_idx];
@@ -257,7 +267,7 @@ impl<'a> EventColumns<'a> {
         let template = Template {
             id,
             holes,
-            fingerprint,
+            identity,
             own: frame.own.each_ref().map(|codes| codes[row_idx]),
             pieces: self.coder.pin(event),
             texts,
@@ -300,38 +310,6 @@ enum Repeated {
     Twice(u64),
     /// Nothing is known of it.
     No,
-}
-
-/// Where a text has what tells it from others like it, and the hashes of the rest.
-type Print = (Holes, Fingerprint);
-
-/// Where [`OWN`] has the verb.
-const VERB: usize = {
-    let Some(at) = position(&OWN, Column::Verb) else {
-        panic!("the verb is a column of its own")
-    };
-    at
-};
-
-/// Returns the key under which the stages of one request meet.
-///
-/// Not the audit ID alone: a client may give all its requests the same one. Seeded per run, so
-/// that nobody can craft two requests that meet.
-fn request_key(
-    hasher: &SeedableRandomState,
-    [audit_id, request_uri]: [&str; 2],
-    [verb, username]: [u32; 2],
-    received: Option<i64>,
-) -> u64 {
-    let mut hasher = hasher.build_hasher();
-    for part in [audit_id, request_uri] {
-        hasher.write_usize(part.len());
-        hasher.write(part.as_bytes());
-    }
-    hasher.write_u32(verb);
-    hasher.write_u32(username);
-    hasher.write_i64(received.unwrap_or(i64::MIN));
-    hasher.finish()
 }
 
 /// Returns where the text of an event has what tells it from others like it.

@@ -13,6 +13,7 @@ pub mod columns;
 mod count;
 mod data_frame;
 pub mod derived;
+mod identity;
 mod join;
 mod memo;
 pub mod pieces;
@@ -86,11 +87,11 @@ pub struct RowDetail {
     pub is_recovered: bool,
     /// What rows have in common that differ in audit ID and times only, across chunks and threads; 0 is unknown.
     pub template: u64,
-    /// Key under which the stages of one request meet; seeded per run.
+    /// Key under which the stages of one request meet; seeded per run, or for all runs of a session.
     pub request: u64,
-    /// Hash of all of the record's bytes: records of equal content are duplicates. Nothing else identifies a
-    /// record, since clients may reuse an audit ID.
-    pub content: u64,
+    /// Key of the record, seeded likewise: duplicates have the same one, in whatever JSON they are written. Where times do
+    /// not tell, of its bytes.
+    pub record_key: u64,
 }
 
 /// A text of a frame: in its chunk, or in what it keeps.

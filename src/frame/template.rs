@@ -9,10 +9,10 @@ use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::SeedableRandomState;
 use memchr::memmem::Finder;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::coder::Pinned;
 use super::derived::is_uuid;
+use super::identity::Identity;
 use super::pieces::OWN;
 use super::{RowDetail, TEXTS, TextSpan};
 use crate::decode::event::Span;
@@ -124,41 +124,14 @@ impl Holes {
         let mut time = |at: usize| clock.parse(line[at..].first_chunk()?);
         Some([time(self.received_at)?, time(self.staged_at())?])
     }
-
-    /// Hashes what stands around them.
-    pub(super) fn fingerprint(self, line: &str) -> Fingerprint {
-        self.fixed(line.as_bytes()).map(xxh3_64)
-    }
-
-    /// Hashes a line by the hashes of what stands around them.
-    pub(super) fn content(self, line: &str, fingerprint: Fingerprint) -> u64 {
-        const TIMES: usize = FIXED + ID;
-        const VERSION: usize = TIMES + 2 * TIME;
-        let line = line.as_bytes();
-        let version = self.version(line);
-        let mut bytes = [0; VERSION + VERSION_MAX];
-        for (place, hash) in bytes.chunks_exact_mut(8).zip(fingerprint) {
-            place.copy_from_slice(&hash.to_le_bytes());
-        }
-        bytes[FIXED..][..ID].copy_from_slice(&line[self.id_at..][..ID]);
-        bytes[TIMES..][..TIME].copy_from_slice(&line[self.received_at..][..TIME]);
-        bytes[TIMES + TIME..][..TIME].copy_from_slice(&line[self.staged_at()..][..TIME]);
-        bytes[VERSION..][..version.len()].copy_from_slice(version);
-        xxh3_64(&bytes[..VERSION + version.len()])
-    }
 }
-
-/// Hashes of what stands around the holes of a line.
-pub(super) type Fingerprint = [u64; 4];
-
-const FIXED: usize = size_of::<Fingerprint>();
 
 /// What the rows of a line have in common.
 pub(super) struct Template {
     /// No other template of the run has it; counts from 1.
     pub(super) id: u64,
     pub(super) holes: Holes,
-    pub(super) fingerprint: Fingerprint,
+    pub(super) identity: Identity,
     pub(super) own: [u32; OWN.len()],
     pub(super) pieces: Pinned,
     /// By [`TEXTS`]: those that stand in the record, relative to it, and those that the frame of the chunk at hand keeps.
@@ -405,7 +378,7 @@ mod tests {
                     frame.record(row_idx).to_owned(),
                     [detail.request_object, detail.response_object],
                     [detail.annotations, detail.extra],
-                    [detail.request, detail.content],
+                    [detail.request, detail.record_key],
                     frame.has_other_annotations(row_idx),
                 )
             });
@@ -500,7 +473,7 @@ mod tests {
                 let template = Template {
                     id: 1,
                     holes: holes.unwrap(),
-                    fingerprint: Fingerprint::default(),
+                    identity: Identity::default(),
                     own: [0; OWN.len()],
                     pieces: Coder::new(&Vocabulary::new()).pin(&CodedEvent::default()),
                     texts: [TextSpan::default(); TEXTS.len()],

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use kubescry::finding::incident::Ties;
-use kubescry::pipeline::Options;
+use kubescry::pipeline::{Options, Scan};
 use kubescry::source::ReadOptions;
 use proptest::prelude::*;
 use serde::Serialize;
@@ -83,6 +83,59 @@ fn a_log_given_twice_counts_once() {
     assert_eq!(twice.duplicates, once.events);
     assert_eq!(twice.requests, once.requests);
     assert!(twice.adds_up());
+}
+
+#[test]
+fn a_log_given_again_in_other_json_counts_once() {
+    let path = root().join("sample-logs/v1.36/token-reuse.log.gz");
+    let content = read(&path);
+    let lines = content.split(|byte| *byte == b'\n');
+    let events: Vec<serde_json::Value> = lines
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
+    let folder = TempDir::new().unwrap();
+    // With its keys in the order of the alphabet.
+    let sorted: String = events.iter().map(|event| format!("{event}\n")).collect();
+    let sorted = write(folder.path(), "sorted.log", sorted.as_bytes());
+    let pretty = serde_json::to_vec_pretty(&events).unwrap();
+    let pretty = write(folder.path(), "pretty.json", &pretty);
+    let once = run(&options(&[&path]));
+    let thrice = run(&options(&[&path, &sorted, &pretty]));
+    let totals = &thrice.summary.totals;
+    assert_eq!(totals.events, events.len() as u64);
+    assert_eq!(totals.duplicates, 2 * totals.events);
+    let said = |scan: &Scan| {
+        let findings = scan.outcome.findings.iter();
+        let said = findings.map(|found| {
+            (
+                found.finding_id.clone(),
+                found.severity,
+                found.summary.clone(),
+            )
+        });
+        said.collect::<Vec<_>>()
+    };
+    assert_eq!(said(&once), said(&thrice));
+}
+
+#[test]
+fn rounded_times_make_no_duplicates() {
+    let line = |name: &str| {
+        format!(
+            r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Request","auditID":"chosen","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/dev/pods","verb":"create","user":{{"username":"bob","groups":["system:authenticated"]}},"sourceIPs":["192.0.2.7"],"userAgent":"curl/8","objectRef":{{"resource":"pods","namespace":"dev","apiVersion":"v1"}},"responseStatus":{{"metadata":{{}},"code":201}},"requestObject":{{"metadata":{{"name":"{name}"}}}},"requestReceivedTimestamp":"2026-11-22T04:55:27.649000Z","stageTimestamp":"2026-11-22T04:55:27.650000Z"}}
+"#
+        )
+    };
+    let folder = TempDir::new().unwrap();
+    let count = |log: &str| {
+        let path = write(folder.path(), "audit.log", log.as_bytes());
+        let totals = run(&options(&[&path])).summary.totals;
+        (totals.events, totals.duplicates)
+    };
+    let [one, other] = ["one", "two"].map(line);
+    assert_eq!(count(&[one.clone(), other.clone()].concat()), (2, 0));
+    assert_eq!(count(&[one.clone(), other, one].concat()), (2, 1));
 }
 
 #[test]
