@@ -96,8 +96,11 @@ fn a_log_given_again_in_other_json_counts_once() {
         .collect();
     let folder = TempDir::new().unwrap();
     // With its keys in the order of the alphabet.
-    let sorted: String = events.iter().map(|event| format!("{event}\n")).collect();
-    let sorted = write(folder.path(), "sorted.log", sorted.as_bytes());
+    let mut sorted = Vec::new();
+    for event in &events {
+        writeln!(sorted, "{event}").unwrap();
+    }
+    let sorted = write(folder.path(), "sorted.log", &sorted);
     let pretty = serde_json::to_vec_pretty(&events).unwrap();
     let pretty = write(folder.path(), "pretty.json", &pretty);
     let once = run(&options(&[&path]));
