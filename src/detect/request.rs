@@ -3,9 +3,10 @@
 //! A request logs up to three events (kubernetes/apiserver `pkg/apis/audit/v1`, `Stage`), a failed
 //! authentication only one, at `ResponseStarted`. What is counted and judged is the request.
 
-use serde::de::Error as _;
 use std::borrow::Cow;
+use std::sync::Arc;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::view;
@@ -70,37 +71,44 @@ pub struct Request<'a> {
 pub struct Sighting {
     /// Stage time.
     pub ts: i64,
-    audit_id: Box<str>,
+    #[serde(serialize_with = "redacted")]
+    pub(super) audit_id: Arc<str>,
     stage: u32,
     file: u32,
     place: (u64, u64, u32),
 }
 
 impl Sighting {
-    /// Returns the place in the form of findings.
-    pub fn evidence(&self, vocabulary: &Vocabulary) -> Evidence {
-        let codes = [self.stage, self.file];
-        evidence(&self.audit_id, codes, self.ts, self.place, vocabulary)
+    /// Returns places in the form of findings.
+    pub fn evidence(sightings: &[Self], vocabulary: &Vocabulary) -> Vec<Evidence> {
+        // Most are of one stage and in one file.
+        let mut last = [(NULL, Arc::from("")), (NULL, Arc::from(""))];
+        let mut text = |which: usize, code: u32| {
+            let (known, text) = &mut last[which];
+            if *known != code {
+                (*known, *text) = (code, vocabulary.text(code).into());
+            }
+            Arc::clone(text)
+        };
+        let one = |sighting: &Self| {
+            let (line, offset, length) = sighting.place;
+            Evidence {
+                audit_id: Arc::clone(&sighting.audit_id),
+                stage: text(0, sighting.stage),
+                ts: Timestamp(sighting.ts),
+                file: text(1, sighting.file),
+                line,
+                offset,
+                length,
+            }
+        };
+        sightings.iter().map(one).collect()
     }
 }
 
-/// Returns a place in the log, line, offset and length, in the form of findings.
-pub(super) fn evidence(
-    audit_id: &str,
-    [stage, file]: [u32; 2],
-    ts: i64,
-    (line, offset, length): (u64, u64, u32),
-    vocabulary: &Vocabulary,
-) -> Evidence {
-    Evidence {
-        audit_id: audit_id.to_owned(),
-        stage: vocabulary.text(stage).to_owned(),
-        ts: Timestamp(ts),
-        file: vocabulary.text(file).into(),
-        line,
-        offset,
-        length,
-    }
+/// What is remembered is written to disk: secrets go first.
+pub(super) fn redacted<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    redact(text).serialize(serializer)
 }
 
 /// Returns whether nothing follows a stage: a request is complete, panicked, or was refused for want of authentication.
@@ -475,12 +483,6 @@ impl Request<'_> {
     }
 
     /// Returns where the log says so.
-    pub fn evidence(&self, vocabulary: &Vocabulary) -> Evidence {
-        let codes = [self.stage_code(), self.file()];
-        evidence(self.audit_id(), codes, self.ts, self.place(), vocabulary)
-    }
-
-    /// Returns where the log says so, to be kept for long.
     pub fn sighting(&self) -> Sighting {
         Sighting {
             ts: self.ts,

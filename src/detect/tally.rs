@@ -6,17 +6,17 @@
 use std::collections::BTreeSet;
 
 use hashbrown::HashSet;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::analytics::Context;
-use super::request::{Request, Sighting, evidence, is_success};
+use super::request::{Request, Sighting, is_success, redacted};
 use super::templates::Templates;
 use super::view::argv;
 use crate::finding::steps::Effect;
-use crate::finding::{Actor, Evidence, Origin, Target, Timestamp};
+use crate::finding::{Actor, Origin, Target, Timestamp};
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
-use crate::redact::{redact, redact_command};
+use crate::redact::redact_command;
 
 /// How many distinct addresses, agents and objects a session names; it counts all.
 const NAMED: usize = 64;
@@ -48,7 +48,7 @@ pub struct Tally {
     /// Requests whose events were found behind damage.
     pub recovered: u64,
     /// The earliest requests' places in the log, at most as many as asked for, in log order.
-    pub evidence: Vec<Evidence>,
+    pub sightings: Vec<Sighting>,
     /// By [`Of`].
     codes: [Codes; N_CODES],
     /// What the last request had of them, and whether it changed something: many are as the one before.
@@ -97,8 +97,7 @@ const N_CODES: usize = Of::Reason as usize + 1;
 /// What a tally takes of a request: kept while it is open whether the request is part of any.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Trace {
-    /// Stage time.
-    pub ts: i64,
+    at: Sighting,
     /// When the request began.
     began: i64,
     code: u32,
@@ -109,39 +108,25 @@ pub struct Trace {
     name: Box<str>,
     /// Of exec, without secrets.
     command: Option<Box<str>>,
-    stage: u32,
-    file: u32,
-    #[serde(serialize_with = "redacted")]
-    audit_id: Box<str>,
-    place: (u64, u64, u32),
-}
-
-/// What is remembered is written to disk: secrets go first.
-fn redacted<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    redact(text).serialize(serializer)
 }
 
 impl Trace {
     /// Takes it from a request.
     pub fn of(request: &Request<'_>) -> Self {
         Self {
-            ts: request.ts,
+            at: request.sighting(),
             began: request.began(),
             code: request.code,
             is_recovered: request.is_recovered,
             codes: *request.tallied(),
             name: request.name().into(),
             command: command(request),
-            stage: request.stage_code(),
-            file: request.file(),
-            audit_id: request.audit_id().into(),
-            place: request.place(),
         }
     }
 
-    fn evidence(&self, vocabulary: &Vocabulary) -> Evidence {
-        let codes = [self.stage, self.file];
-        evidence(&self.audit_id, codes, self.ts, self.place, vocabulary)
+    /// Returns the stage time.
+    pub fn ts(&self) -> i64 {
+        self.at.ts
     }
 }
 
@@ -214,8 +199,8 @@ impl Tally {
         let vocabulary = context.vocabulary;
         self.count(request.began(), request.ts, request.code);
         self.recovered += u64::from(request.is_recovered);
-        if self.evidence.len() < context.evidence_limit {
-            self.evidence.push(request.evidence(vocabulary));
+        if self.sightings.len() < context.evidence_limit {
+            self.sightings.push(request.sighting());
         }
         if let Some((is_write, is_dry_run)) = self.templates.get(request.template) {
             self.count_write(is_write, is_dry_run, request.code);
@@ -236,15 +221,15 @@ impl Tally {
     /// Adds one request by what was kept of it.
     pub fn add_trace(&mut self, trace: Trace, context: &Context<'_>) {
         let vocabulary = context.vocabulary;
-        self.count(trace.began, trace.ts, trace.code);
+        self.count(trace.began, trace.at.ts, trace.code);
         self.recovered += u64::from(trace.is_recovered);
-        if self.evidence.len() < context.evidence_limit {
-            self.evidence.push(trace.evidence(vocabulary));
-        }
         let is_write = self.add_codes(&trace.codes, vocabulary);
         // Whether it was a dry run is not kept: too dear for what is seldom asked.
         self.count_write(is_write, false, trace.code);
         self.add_name(&trace.name);
+        if self.sightings.len() < context.evidence_limit {
+            self.sightings.push(trace.at);
+        }
         if self.commands.len() < COMMANDS {
             self.commands.extend(trace.command);
         }
@@ -320,11 +305,11 @@ impl Tally {
             self.first = self.first.min(sighting.ts);
             self.last = self.last.max(sighting.ts);
             self.count += 1;
-            self.evidence.push(sighting.evidence(context.vocabulary));
+            self.sightings.push(sighting.clone());
         }
-        self.evidence
+        self.sightings
             .sort_by(|a, b| (a.ts, &a.audit_id).cmp(&(b.ts, &b.audit_id)));
-        self.evidence.truncate(context.evidence_limit);
+        self.sightings.truncate(context.evidence_limit);
     }
 
     /// Adds all of another tally, which is the later one.
@@ -338,9 +323,9 @@ impl Tally {
         self.writes += other.writes;
         self.idle += other.idle;
         self.recovered += other.recovered;
-        self.evidence.extend(other.evidence);
-        self.evidence.sort_by_key(|evidence| evidence.ts);
-        self.evidence.truncate(context.evidence_limit);
+        self.sightings.extend(other.sightings);
+        self.sightings.sort_by_key(|sighting| sighting.ts);
+        self.sightings.truncate(context.evidence_limit);
         for (mine, theirs) in self.codes.iter_mut().zip(other.codes) {
             theirs.0.into_iter().for_each(|code| mine.add(code));
         }

@@ -245,9 +245,9 @@ impl Target {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// `auditID`; the client may have chosen it.
-    pub audit_id: String,
+    pub audit_id: Arc<str>,
     /// Stage of the event.
-    pub stage: String,
+    pub stage: Arc<str>,
     /// `stageTimestamp`.
     pub ts: Timestamp,
     /// The file as given on the command line; `-` is standard input.

@@ -21,6 +21,7 @@ mod sarif;
 mod table;
 mod timesketch;
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -330,6 +331,12 @@ fn redacted(finding: &Finding, n_evidence: usize) -> Finding {
     fn text(text: &str) -> String {
         redact::redact(text).into_owned()
     }
+    fn shared(text: &Arc<str>) -> Arc<str> {
+        match redact::redact(text) {
+            Cow::Borrowed(_) => Arc::clone(text),
+            Cow::Owned(text) => text.into(),
+        }
+    }
     fn option(option: Option<&String>) -> Option<String> {
         option.map(|value| text(value))
     }
@@ -374,8 +381,8 @@ fn redacted(finding: &Finding, n_evidence: usize) -> Finding {
             .iter()
             .take(n_evidence)
             .map(|evidence| Evidence {
-                audit_id: text(&evidence.audit_id),
-                stage: text(&evidence.stage),
+                audit_id: shared(&evidence.audit_id),
+                stage: shared(&evidence.stage),
                 file: Arc::clone(&evidence.file),
                 ..*evidence
             })
@@ -450,8 +457,8 @@ pub(crate) mod tests {
             evidence_total: 12,
             evidence: (0..5)
                 .map(|idx| Evidence {
-                    audit_id: text.to_owned(),
-                    stage: text.to_owned(),
+                    audit_id: text.into(),
+                    stage: text.into(),
                     ts: Timestamp(1_795_323_662_123_456),
                     file: "logs/audit.log".into(),
                     line: 17 + idx,

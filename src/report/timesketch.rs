@@ -74,7 +74,7 @@ fn row<'a>(finding: &'a Finding, time: Timestamp, what: &'static str) -> Row<'a>
         name: target.name.as_deref(),
         attack: &finding.attack,
         next_steps: &finding.next_steps,
-        audit_ids: evidence.map(|place| place.audit_id.as_str()).collect(),
+        audit_ids: evidence.map(|place| &*place.audit_id).collect(),
         finding_id: &finding.finding_id,
         incident_id: finding.incident_id.as_deref(),
     }

@@ -56,8 +56,8 @@ fn evidence_of_every_log_leads_to_its_event() {
             let event = unwrap(&record, &wanted);
             assert_eq!(event.as_bytes(), record, "these have no envelope");
             let event: Value = serde_json::from_str(&event).unwrap();
-            assert_eq!(event["auditID"], row.audit_id, "{}", path.display());
-            assert_eq!(event["stage"], row.stage);
+            assert_eq!(event["auditID"], *row.audit_id, "{}", path.display());
+            assert_eq!(event["stage"], *row.stage);
             n_read += 1;
         }
         n_logs += 1;

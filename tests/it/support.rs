@@ -164,7 +164,7 @@ pub(crate) fn evidence(finding: &Finding) -> BTreeSet<&str> {
     finding
         .evidence
         .iter()
-        .map(|evidence| evidence.audit_id.as_str())
+        .map(|evidence| &*evidence.audit_id)
         .collect()
 }
 

@@ -65,8 +65,8 @@ pub(crate) fn many(n: usize) -> Vec<Alert> {
 
 fn finding(severity: Severity, text: &str) -> Finding {
     let evidence = Evidence {
-        audit_id: text.to_owned(),
-        stage: "ResponseComplete".to_owned(),
+        audit_id: text.into(),
+        stage: "ResponseComplete".into(),
         ts: Timestamp(1_795_323_662_123_456),
         file: "logs/audit.log".into(),
         line: 17,

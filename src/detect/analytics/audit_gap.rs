@@ -355,7 +355,7 @@ impl AuditGap {
             .collect();
         for silence in &candidates {
             let mut tally = Tally::spanning(silence.from, silence.to);
-            tally.evidence = vec![silence.sighting.evidence(vocabulary)];
+            tally.sightings = vec![silence.sighting.clone()];
             tally.count = 1;
             let going_on = others(silence.from, silence.to);
             let alike = candidates

@@ -32,6 +32,7 @@ pub mod token_reuse;
 pub mod unauthorized;
 
 use super::makers::grants;
+use super::request::Sighting;
 use super::tally::Tally;
 use crate::finding::incident::Ties;
 pub use crate::finding::words::{counted, lasting, listed, times};
@@ -128,7 +129,7 @@ impl<'a> Draft<'a> {
             why: self.why,
             blind_spots: [self.meta.blind_spots.clone(), self.blind_spots, recovered].concat(),
             evidence_total: self.tally.count,
-            evidence: self.tally.evidence.clone(),
+            evidence: Sighting::evidence(&self.tally.sightings, vocabulary),
             ties: Ties {
                 usernames: self.tally.usernames(vocabulary),
                 credentials: self.tally.credentials(vocabulary),

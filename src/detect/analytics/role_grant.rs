@@ -555,11 +555,14 @@ impl RoleGrant {
         let mut finding = draft.finish(vocabulary);
         let earlier = grant.earlier.iter();
         // A write may be the first half of one grant and the second half of another one.
-        let earlier: Vec<_> = earlier.filter(|it| !grant.acts.contains(it)).collect();
+        let earlier: Vec<_> = earlier
+            .filter(|it| !grant.acts.contains(it))
+            .cloned()
+            .collect();
         let n_earlier = earlier.len() as u64;
         finding.count += n_earlier;
         finding.evidence_total += n_earlier;
-        let evidence = earlier.into_iter().map(|it| it.evidence(vocabulary));
+        let evidence = Sighting::evidence(&earlier, vocabulary);
         finding.evidence.extend(evidence);
         finding.evidence.sort_by_key(|evidence| evidence.ts);
         finding.evidence.truncate(context.evidence_limit);

@@ -284,7 +284,7 @@ impl SharedCredential {
             return;
         }
         let room = evidence_limit.saturating_mul(4).max(256);
-        while holders.recent.front().is_some_and(|old| old.ts < from)
+        while holders.recent.front().is_some_and(|old| old.ts() < from)
             || holders.recent.len() >= room
         {
             holders.recent.pop_front();

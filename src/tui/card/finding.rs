@@ -175,7 +175,7 @@ fn place(evidence: &Evidence) -> Place {
         line: evidence.line,
         offset: evidence.offset,
         length: evidence.length,
-        audit_id: evidence.audit_id.clone(),
+        audit_id: evidence.audit_id.to_string(),
     }
 }
 

@@ -110,11 +110,11 @@ impl Unauthorized {
         let mut tally = success.clone();
         tally.merge(session.tally.clone(), context);
         // The success matters most: it comes first, and what room is left shows the refusals.
-        let mut evidence = success.evidence.clone();
-        evidence.extend(session.tally.evidence.iter().cloned());
-        evidence.truncate(evidence_limit);
-        evidence.sort_by_key(|evidence| evidence.ts);
-        tally.evidence = evidence;
+        let mut sightings = success.sightings.clone();
+        sightings.extend(session.tally.sightings.iter().cloned());
+        sightings.truncate(evidence_limit);
+        sightings.sort_by_key(|sighting| sighting.ts);
+        tally.sightings = sightings;
         let users = listed(&success.usernames(vocabulary));
         let mut draft = Draft::new(&self.then_success, vec![address.to_owned()], &tally);
         if !burst {

@@ -65,7 +65,7 @@ fn evidence_leads_to_its_events() {
                 let (segment, row_idx) = log.snapshot.locate(*row).unwrap();
                 let vocabulary = &log.snapshot.vocabulary;
                 let lane = segment.lane(Column::AuditId.into(), vocabulary).unwrap();
-                assert_eq!(lane.show(row_idx, vocabulary), evidence.audit_id);
+                assert_eq!(lane.show(row_idx, vocabulary), *evidence.audit_id);
                 let card = log.card(&Pivot::Event(*row));
                 let about = Pivot::Finding(finding.finding_id.clone());
                 assert!(links(&card).any(|link| *link == about), "{}", text(&card));
