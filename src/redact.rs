@@ -79,11 +79,16 @@ pub fn redact_command(argv: &[String]) -> String {
 ///
 /// A flag and its value are two of them, as in [`redact_command`].
 pub fn redact_arguments(argv: &[String]) -> Vec<String> {
-    if let [word] = argv
-        && is_plain_word(word)
-    {
-        return vec![redact(word).into_owned()];
+    // What is secret by what stands before it is so by a flag.
+    let is_alone = |word: &String| is_plain_word(word) && !word.starts_with('-');
+    if argv.iter().all(is_alone) {
+        return argv.iter().map(|word| redact(word).into_owned()).collect();
     }
+    redact_together(argv)
+}
+
+/// Does so whatever they are.
+fn redact_together(argv: &[String]) -> Vec<String> {
     let redacted = redact_query(argv);
     // What spans arguments, as a key in PEM may, took some of them with it.
     if redacted.len() != argv.len() {

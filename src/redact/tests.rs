@@ -262,6 +262,17 @@ fn one_word_is_redacted_as_a_command_of_one_word() {
 
 proptest::proptest! {
     #[test]
+    fn arguments_are_redacted_as_they_are_together(
+        argv in proptest::collection::vec(
+            "-{0,2}(token|password|p|u|a|login|sshpass|redis-cli|mysql|curl|az|bearer|Authorization:|basic|aws_session_token\
+            |user:hunter2|abcdef\\.0123456789abcdef|https://a:b@c|AKIAIOSFODNN7EXAMPLE|[a-zA-Z0-9./:_-]{0,12}|a=b)",
+            0..5,
+        )
+    ) {
+        proptest::prop_assert_eq!(redact_arguments(&argv), redact_together(&argv));
+    }
+
+    #[test]
     fn plain_texts_hold_nothing_that_a_pattern_would_take(
         text in "[A-Za-z]{0,19}|(eyJ|AKIA|ASIA|TOKEN|PASS|ya)[A-Za-z]{0,14}|[0-9A-Fa-f-]{0,80}"
     ) {
