@@ -61,11 +61,16 @@ static ANY: LazyLock<RegexSet> = LazyLock::new(|| {
 });
 
 /// Returns whether no pattern can match: a word shorter than the shortest secret of letters alone, which is the id of a key
-/// of AWS, or a UUID and the like. Evidence is made of such texts.
+/// of AWS, or a UUID and the like, such as the id of a credential. Evidence is made of such texts.
 fn is_plain(text: &str) -> bool {
-    let mut bytes = text.bytes();
-    text.len() < "AKIA".len() + 16 && bytes.clone().all(|byte| byte.is_ascii_alphabetic())
-        || bytes.all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+    let id = ["JTI=", "X509SHA256="]
+        .iter()
+        .find_map(|kind| text.strip_prefix(kind));
+    text.len() < "AKIA".len() + 16 && text.bytes().all(|byte| byte.is_ascii_alphabetic())
+        || id
+            .unwrap_or(text)
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
 /// Returns a command line without secrets, its arguments joined by blanks.
@@ -80,7 +85,8 @@ pub fn redact_command(argv: &[String]) -> String {
 /// A flag and its value are two of them, as in [`redact_command`].
 pub fn redact_arguments(argv: &[String]) -> Vec<String> {
     // What is secret by what stands before it is so by a flag.
-    let is_alone = |word: &String| is_plain_word(word) && !word.starts_with('-');
+    let is_alone =
+        |word: &String| !word.starts_with('-') && (is_plain(word) || is_plain_word(word));
     if argv.iter().all(is_alone) {
         return argv.iter().map(|word| redact(word).into_owned()).collect();
     }

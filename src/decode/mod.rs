@@ -16,7 +16,7 @@ mod fast;
 mod lenient;
 mod odd;
 pub mod record;
-mod skip;
+pub(crate) mod skip;
 pub(crate) mod time;
 mod wanted;
 

@@ -16,7 +16,7 @@ const DEEPEST: usize = 64;
 const KNOWN_DEPTHS: usize = 8;
 
 /// Returns the end of the value that starts at `at`.
-pub(super) fn value(bytes: &[u8], at: usize) -> Option<usize> {
+pub(crate) fn value(bytes: &[u8], at: usize) -> Option<usize> {
     skip(bytes, at, None)
 }
 
@@ -228,7 +228,7 @@ const BLOCK: usize = 16;
 
 /// Returns the index of the first quote, backslash or control character.
 #[inline]
-pub(super) fn end_of_plain(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn end_of_plain(bytes: &[u8]) -> Option<usize> {
     // Most texts are shorter than a block.
     let first = bytes.first_chunk().and_then(end_in_block);
     first.or_else(|| end_of_long(bytes))

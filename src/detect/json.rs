@@ -5,6 +5,7 @@
 //! member of another key is skipped, at any depth. Texts are borrowed from the record where they can be.
 
 mod mend;
+mod native;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -128,6 +129,15 @@ impl Keys {
         }
     }
 
+    /// Returns a set that keeps members of these keys.
+    pub fn of(keys: &[&str]) -> Self {
+        let mut set = Self::default();
+        for key in keys {
+            set.keep(key);
+        }
+        set
+    }
+
     /// Keeps members of this key.
     pub fn keep(&mut self, key: &str) {
         if !self.kept.contains_key(key) {
@@ -176,14 +186,12 @@ impl<'a> Json<'a> {
     ///
     /// What the API server takes for JSON is JSON here: half a surrogate pair is read as U+FFFD.
     pub fn parse(text: &'a str, keys: &Keys) -> Self {
-        let strict = read(serde_json::Deserializer::from_str(text), keys);
-        strict
-            .or_else(|_| {
+        let known = native::read(text, keys).or_else(|| general(text, keys));
+        known
+            .or_else(|| {
                 let mended = mend::mended(text).unwrap_or_default();
-                read(
-                    serde_json::Deserializer::from_reader(mended.as_bytes()),
-                    keys,
-                )
+                let parser = serde_json::Deserializer::from_reader(mended.as_bytes());
+                read(parser, keys).ok()
             })
             .unwrap_or_default()
     }
@@ -224,6 +232,11 @@ impl<'a> Json<'a> {
     pub fn is_null(&self) -> bool {
         *self == Self::Null
     }
+}
+
+/// Reads a text of one value.
+fn general<'a>(text: &'a str, keys: &Keys) -> Option<Json<'a>> {
+    read(serde_json::Deserializer::from_str(text), keys).ok()
 }
 
 /// Reads one value, and nothing behind it.

@@ -8,10 +8,11 @@ mod patch;
 mod query;
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use memchr::memmem;
-use serde::Deserialize;
 
+use super::json::{Json, Keys};
 use super::rbac::Grant;
 use super::row::column_values;
 use super::value::{Number, Scalar, Values};
@@ -177,21 +178,18 @@ pub fn request_body(frame: &EventFrame, row_idx: usize) -> Option<&str> {
 /// Returns the name that the server gave an object that was created without one: the answer alone has it
 /// (kubernetes/kubernetes `staging/src/k8s.io/apiserver/pkg/registry/rest/create.go`).
 pub fn generated_name(frame: &EventFrame, row_idx: usize) -> Option<&str> {
-    #[derive(Deserialize)]
-    struct Made<'a> {
-        #[serde(borrow)]
-        metadata: Metadata<'a>,
-    }
-    #[derive(Deserialize)]
-    struct Metadata<'a> {
-        name: &'a str,
-    }
+    static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::of(&["metadata", "name"]));
     let response = frame.detail(row_idx).response_object;
     let response = response.slice(frame.record(row_idx));
     // Most of what is created without a name never gets one: reviews.
     memmem::find(response.as_bytes(), b"\"generateName\"")?;
-    let made: Made<'_> = serde_json::from_str(response).ok()?;
-    Some(made.metadata.name)
+    match Json::parse(response, &KEYS)
+        .get_mut("metadata")?
+        .get_mut("name")?
+    {
+        Json::Text(Cow::Borrowed(name)) => Some(name),
+        _ => None,
+    }
 }
 
 /// Returns the seconds between two times in microseconds, of which 0 is null.

@@ -260,12 +260,25 @@ fn one_word_is_redacted_as_a_command_of_one_word() {
     }
 }
 
+#[test]
+fn the_argument_of_a_flag_is_redacted_with_it() {
+    for flag in [["redis-cli", "-a"], ["sshpass", "-p"], ["x", "--token"]] {
+        let argv: Vec<String> = flag
+            .into_iter()
+            .chain(["hunter2"])
+            .map(Into::into)
+            .collect();
+        let expected: Vec<String> = flag.into_iter().chain([REDACTED]).map(Into::into).collect();
+        assert_eq!(redact_arguments(&argv), expected);
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn arguments_are_redacted_as_they_are_together(
         argv in proptest::collection::vec(
             "-{0,2}(token|password|p|u|a|login|sshpass|redis-cli|mysql|curl|az|bearer|Authorization:|basic|aws_session_token\
-            |user:hunter2|abcdef\\.0123456789abcdef|https://a:b@c|AKIAIOSFODNN7EXAMPLE|[a-zA-Z0-9./:_-]{0,12}|a=b)",
+            |user:hunter2|abcdef\\.0123456789abcdef|https://a:b@c|AKIAIOSFODNN7EXAMPLE|JTI=[0-9a-f-]{0,40}|[a-zA-Z0-9./:_-]{0,12}|a=b)",
             0..5,
         )
     ) {
@@ -274,7 +287,7 @@ proptest::proptest! {
 
     #[test]
     fn plain_texts_hold_nothing_that_a_pattern_would_take(
-        text in "[A-Za-z]{0,19}|(eyJ|AKIA|ASIA|TOKEN|PASS|ya)[A-Za-z]{0,14}|[0-9A-Fa-f-]{0,80}"
+        text in "[A-Za-z]{0,19}|(eyJ|AKIA|ASIA|TOKEN|PASS|ya)[A-Za-z]{0,14}|(JTI=|X509SHA256=)?[0-9A-Fa-f-]{0,80}"
     ) {
         proptest::prop_assert!(is_plain(&text));
         proptest::prop_assert!(!ANY.is_match(&text), "{text}");

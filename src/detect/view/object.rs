@@ -30,11 +30,7 @@ const KEYS: [&str; 10] = [
 
 /// Returns every key that views follow.
 pub fn keys() -> Keys {
-    let mut keys = Keys::default();
-    for key in KEYS {
-        keys.keep(key);
-    }
-    keys
+    Keys::of(&KEYS)
 }
 
 /// Returns what a request wrote, of the texts of its two bodies; null if it wrote nothing.
