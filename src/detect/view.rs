@@ -16,7 +16,7 @@ use super::json::{Json, Keys};
 use super::rbac::Grant;
 use super::row::column_values;
 use super::value::{Number, Scalar, Values};
-use crate::frame::derived::is_uuid;
+use crate::frame::derived::{is_uuid, service_account};
 use crate::frame::vocabulary::{known, parse_list};
 use crate::frame::{Column, EventFrame};
 pub(super) use object::{csr, subject_name, subjects};
@@ -26,6 +26,8 @@ pub use query::{argv, is_dry_run, is_selective, parameter};
 /// A value that follows from columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Derived {
+    /// The namespace of the actor, if it is a ServiceAccount.
+    ActorNamespace,
     /// The binding that the authorizer's reason names.
     ReasonBinding,
     /// The role that it names.
@@ -54,7 +56,8 @@ pub enum Derived {
 
 impl Derived {
     /// All of them, as rules name them.
-    pub const NAMES: [(&'static str, Self); 11] = [
+    pub const NAMES: [(&'static str, Self); 12] = [
+        ("actor.namespace", Self::ActorNamespace),
         ("reason.binding", Self::ReasonBinding),
         ("reason.role", Self::ReasonRole),
         ("reason.subject", Self::ReasonSubject),
@@ -71,6 +74,7 @@ impl Derived {
     /// Returns the coded column whose value alone decides.
     pub fn source(self) -> Option<Column> {
         match self {
+            Self::ActorNamespace => Some(Column::Actor),
             Self::ReasonBinding | Self::ReasonRole | Self::ReasonSubject => {
                 Some(Column::AuthzReason)
             }
@@ -100,6 +104,12 @@ impl Derived {
             let at = at.filter(|at| *at < elements.len());
             return at.map_or(Values::MISSING, |at| {
                 Values::Texts(vec![elements.swap_remove(at)])
+            });
+        }
+        if self == Self::ActorNamespace {
+            let account = service_account(text);
+            return account.map_or(Values::MISSING, |(namespace, _)| {
+                Values::Single(Scalar::Text(namespace))
             });
         }
         let Some(grant) = Grant::parse(text) else {
