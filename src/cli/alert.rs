@@ -298,6 +298,10 @@ fn failed(error: &AlertError, printer: Printer) -> Exit {
     let (exit, hint) = match error {
         // Said already.
         AlertError::Rules => return Exit::Usage,
+        // The configuration names a folder that no run can use.
+        AlertError::State(error @ (StateError::Unsafe { .. } | StateError::Newer { .. })) => {
+            (Exit::Usage, Some(error.hint()))
+        }
         AlertError::State(error) => (Exit::Partial, Some(error.hint())),
         AlertError::Silences(errors) => return wrong(errors, printer),
         AlertError::Scan(_) | AlertError::Sinks(_) | AlertError::Unread { .. } => {
