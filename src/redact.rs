@@ -116,8 +116,10 @@ pub fn is_telling(name: &str) -> bool {
 /// Returns whether an argument is one word that sets nothing: a secret in it has a shape of its own, and is none by what stands
 /// before it.
 fn is_plain_word(argument: &str) -> bool {
+    static SETS: LazyLock<Regex> =
+        LazyLock::new(|| pattern(concat!("(?i)", telling!(), "[a-z0-9_.-]*:")));
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:".contains(&byte);
-    argument.bytes().all(is_plain)
+    argument.bytes().all(is_plain) && !(argument.contains(':') && SETS.is_match(argument))
 }
 
 fn redact_query(argv: &[String]) -> Vec<String> {

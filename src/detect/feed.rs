@@ -312,7 +312,7 @@ impl<'a> Judge<'a> {
                 let lacks_body = match region {
                     Region::RequestObject => !kind.has_request,
                     Region::ResponseObject => !kind.has_response,
-                    Region::Object | Region::Subjects | Region::Csr => {
+                    Region::Object | Region::Subjects | Region::ForeignWebhooks | Region::Csr => {
                         !kind.has_request && !kind.has_response
                     }
                     Region::Annotations | Region::Extra | Region::Whole => false,

@@ -41,6 +41,8 @@ pub enum Region {
     Object,
     /// Names of the subjects of the binding in it.
     Subjects,
+    /// Where the webhooks in it are served, if not by the actor's own namespace.
+    ForeignWebhooks,
     /// Subject of the certificate that the signing request in it asks for.
     Csr,
     /// The whole record, for the few fields that are in no column and no other region.
@@ -49,20 +51,26 @@ pub enum Region {
 
 impl Region {
     /// All regions.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Annotations,
         Self::Extra,
         Self::RequestObject,
         Self::ResponseObject,
         Self::Object,
         Self::Subjects,
+        Self::ForeignWebhooks,
         Self::Csr,
         Self::Whole,
     ];
 
     /// Returns whether the region is made of others.
     pub fn is_view(self) -> bool {
-        matches!(self, Self::Object | Self::Subjects | Self::Csr)
+        matches!(self, Self::Object) || self.is_made()
+    }
+
+    /// Returns whether it is made of what the object has under other keys.
+    pub(super) fn is_made(self) -> bool {
+        matches!(self, Self::Subjects | Self::ForeignWebhooks | Self::Csr)
     }
 }
 
@@ -158,13 +166,14 @@ impl Field {
                 return Ok(Self::Derived(*derived));
             }
         }
-        let regions: [(&[&str], Region); 7] = [
+        let regions: [(&[&str], Region); 8] = [
             (&["requestObject"], Region::RequestObject),
             (&["responseObject"], Region::ResponseObject),
             (&["annotations"], Region::Annotations),
             (&["user", "extra"], Region::Extra),
             (&["object"], Region::Object),
             (&["binding", "subjects"], Region::Subjects),
+            (&["webhook", "foreign"], Region::ForeignWebhooks),
             (&["csr"], Region::Csr),
         ];
         for (keys, region) in regions {
@@ -196,6 +205,7 @@ impl Field {
     pub(super) fn mark(&self) -> Option<&str> {
         match self {
             Self::Body(Region::Subjects, _) => Some("subjects"),
+            Self::Body(Region::ForeignWebhooks, _) => Some("webhooks"),
             Self::Body(Region::Csr, _) => Some("request"),
             Self::Body(Region::Object, paths) if paths.iter().any(workload::is_command_line) => {
                 let is_of_container = paths.iter().all(workload::is_of_container);
@@ -311,6 +321,7 @@ fn unknown(name: &str) -> FieldError {
             "user.extra",
             "object",
             "binding.subjects",
+            "webhook.foreign",
             "csr.common_name",
             "csr.organizations",
         ];

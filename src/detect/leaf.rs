@@ -63,8 +63,11 @@ impl Leaf {
             (Place::Body, Field::Body(region, _)) => match region {
                 Region::Annotations | Region::Extra => BODY_COST,
                 Region::RequestObject => BODY_COST + 1,
-                Region::ResponseObject | Region::Object => BODY_COST + 2,
-                Region::Subjects | Region::Csr => BODY_COST + 2,
+                Region::ResponseObject
+                | Region::Object
+                | Region::Subjects
+                | Region::ForeignWebhooks
+                | Region::Csr => BODY_COST + 2,
                 Region::Whole => BODY_COST + 3,
             },
             (Place::Body, _) => BODY_COST + 3,
@@ -97,8 +100,7 @@ impl Leaf {
         let Field::Body(region, paths) = &self.field else {
             return None;
         };
-        // Names and subjects are made of what stands there under other keys.
-        if matches!(region, Region::Subjects | Region::Csr) {
+        if region.is_made() {
             return None;
         }
         let mut numbers = Vec::new();

@@ -354,13 +354,12 @@ impl Event<'_> {
                 Region::ResponseObject if detail.response_object.is_empty() => {
                     lacks("responseObject")
                 }
-                Region::Object | Region::Subjects | Region::Csr
-                    if text(Column::Verb).starts_with("delete") =>
-                {
+                view if view.is_view() && text(Column::Verb).starts_with("delete") => {
                     Some("a deletion writes nothing".to_owned())
                 }
-                Region::Object | Region::Subjects | Region::Csr
-                    if detail.request_object.is_empty() && detail.response_object.is_empty() =>
+                view if view.is_view()
+                    && detail.request_object.is_empty()
+                    && detail.response_object.is_empty() =>
                 {
                     lacks("body")
                 }

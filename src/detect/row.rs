@@ -177,8 +177,10 @@ impl<'p, 'e> Row<'p, 'e> {
             Region::Extra => [detail.extra.slice(self.record), ""],
             Region::RequestObject => [request(), ""],
             Region::ResponseObject => [response(), ""],
-            Region::Object | Region::Subjects | Region::Csr => [request(), response()],
             Region::Whole => [self.record, ""],
+            Region::Object | Region::Subjects | Region::ForeignWebhooks | Region::Csr => {
+                [request(), response()]
+            }
         }
     }
 
@@ -216,6 +218,11 @@ impl<'p, 'e> Row<'p, 'e> {
                 let namespace = self.frame.code(Column::Namespace, self.idx);
                 let namespace = self.frame.vocabulary().text(namespace);
                 view::subjects(&self.parse(Region::Object).value, namespace)
+            }
+            Region::ForeignWebhooks => {
+                let actor = self.frame.code(Column::Actor, self.idx);
+                let actor = self.frame.vocabulary().text(actor);
+                view::foreign_webhooks(&self.parse(Region::Object).value, actor)
             }
             _ => Json::parse(raw, &self.rules.keys),
         }

@@ -16,18 +16,16 @@ use super::json::{Json, Keys};
 use super::rbac::Grant;
 use super::row::column_values;
 use super::value::{Number, Scalar, Values};
-use crate::frame::derived::{is_uuid, service_account};
+use crate::frame::derived::is_uuid;
 use crate::frame::vocabulary::{known, parse_list};
 use crate::frame::{Column, EventFrame};
-pub(super) use object::{csr, subject_name, subjects};
+pub(super) use object::{csr, foreign_webhooks, subject_name, subjects};
 pub use object::{keys, object};
 pub use query::{argv, is_dry_run, is_selective, parameter};
 
 /// A value that follows from columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Derived {
-    /// The namespace of the actor, if it is a ServiceAccount.
-    ActorNamespace,
     /// The binding that the authorizer's reason names.
     ReasonBinding,
     /// The role that it names.
@@ -56,8 +54,7 @@ pub enum Derived {
 
 impl Derived {
     /// All of them, as rules name them.
-    pub const NAMES: [(&'static str, Self); 12] = [
-        ("actor.namespace", Self::ActorNamespace),
+    pub const NAMES: [(&'static str, Self); 11] = [
         ("reason.binding", Self::ReasonBinding),
         ("reason.role", Self::ReasonRole),
         ("reason.subject", Self::ReasonSubject),
@@ -74,7 +71,6 @@ impl Derived {
     /// Returns the coded column whose value alone decides.
     pub fn source(self) -> Option<Column> {
         match self {
-            Self::ActorNamespace => Some(Column::Actor),
             Self::ReasonBinding | Self::ReasonRole | Self::ReasonSubject => {
                 Some(Column::AuthzReason)
             }
@@ -104,12 +100,6 @@ impl Derived {
             let at = at.filter(|at| *at < elements.len());
             return at.map_or(Values::MISSING, |at| {
                 Values::Texts(vec![elements.swap_remove(at)])
-            });
-        }
-        if self == Self::ActorNamespace {
-            let account = service_account(text);
-            return account.map_or(Values::MISSING, |(namespace, _)| {
-                Values::Single(Scalar::Text(namespace))
             });
         }
         let Some(grant) = Grant::parse(text) else {

@@ -108,7 +108,7 @@ fn has_region(frame: &EventFrame, row_idx: usize, field: &Field) -> bool {
     match region {
         Region::RequestObject => !detail.request_object.is_empty(),
         Region::ResponseObject => !detail.response_object.is_empty(),
-        Region::Object | Region::Subjects | Region::Csr => {
+        Region::Object | Region::Subjects | Region::ForeignWebhooks | Region::Csr => {
             !detail.request_object.is_empty() || !detail.response_object.is_empty()
         }
         Region::Annotations => !detail.annotations.is_empty(),

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use hashbrown::HashMap;
 
 use super::derived::{credential_kind, identity_kind, service_account};
+use super::identity::Said;
 use super::memo::Memo;
 use super::pieces::{ADDRESSES, ANNOTATION_CODES, OBJECT, ORIGIN, Table, USER};
 use super::template::{Seen, Template, Templates};
@@ -453,9 +454,38 @@ impl Coder {
         [kind, key]
     }
 
-    /// Returns the code of the user's name.
-    pub(super) fn username(&self, event: &CodedEvent<'_>) -> u32 {
-        self.users.table.get(event.user)[0]
+    /// Returns what the event of `record` is known by.
+    pub(super) fn said<'t>(&'t self, event: &'t CodedEvent<'_>, record: &str) -> Said<'t> {
+        let [username, _, groups, credential_id, .., is_masters] =
+            *self.users.table.get(event.user);
+        let [impersonated, ..] = *self.users.table.get(event.impersonated);
+        let [_, client, peer] = *self.addresses.table.get(event.addresses);
+        let [decision, ..] = *self.annotations.table.get(event.annotations);
+        let text = |code: u32| self.vocabulary.text(code);
+        let is_json = |body: Span| body.slice(record).starts_with(['{', '[']);
+        Said {
+            request: [text(event.verb), &event.request_uri, text(username)],
+            event: [
+                text(event.stage),
+                text(event.level),
+                text(event.user_agent),
+                &event.name,
+                text(impersonated),
+                text(credential_id),
+                text(client),
+                text(peer),
+                text(decision),
+            ],
+            code: event.code,
+            has: [
+                groups != NULL,
+                is_masters != 0,
+                !event.extra_span.is_empty(),
+                is_json(event.request_object),
+                is_json(event.response_object),
+            ],
+            is_arrival: event.stage == known::REQUEST_RECEIVED,
+        }
     }
 
     /// Returns the code of a text, without asking the shared dictionary if it is known.

@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 use foldhash::quality::SeedableRandomState;
 
 use super::coder::{CodedEvent, Coder};
-use super::identity::{Identity, Said};
+use super::identity::Identity;
 use super::template::{Holes, Seen, Template};
 use super::{EventFrame, KEPT, RowDetail, TextSpan};
 use crate::decode::decode_native;
@@ -139,23 +139,7 @@ impl<'a> EventColumns<'a> {
             event.annotations,
             origin,
         ];
-        let vocabulary = self.coder.vocabulary();
-        let username = self.coder.username(event);
-        let identity = Identity::new(
-            self.hasher,
-            &Said {
-                verb: vocabulary.text(event.verb),
-                request_uri: &event.request_uri,
-                username: vocabulary.text(username),
-                stage: vocabulary.text(event.stage),
-                level: vocabulary.text(event.level),
-                user_agent: vocabulary.text(event.user_agent),
-                name: &event.name,
-                code: event.code,
-                has_bodies: [event.request_object, event.response_object]
-                    .map(|body| !body.is_empty()),
-            },
-        );
+        let identity = Identity::new(self.hasher, &self.coder.said(event, text));
         let times = [event.received, event.stage_time];
         let request = identity.request(self.hasher, &event.audit_id, event.received);
         let record = identity.record(self.hasher, request, times);

@@ -11,17 +11,18 @@ use foldhash::quality::SeedableRandomState;
 const MILLI_US: i64 = 1000;
 
 /// What an event says of its request and of itself, but for its audit ID and times.
+#[derive(Clone, Copy)]
 pub(super) struct Said<'t> {
-    pub(super) verb: &'t str,
-    pub(super) request_uri: &'t str,
-    pub(super) username: &'t str,
-    pub(super) stage: &'t str,
-    pub(super) level: &'t str,
-    pub(super) user_agent: &'t str,
-    pub(super) name: &'t str,
+    /// Verb, URI and user name: the stages of a request have them in common.
+    pub(super) request: [&'t str; 3],
+    /// Texts of the event. Exports leave some out, and a poorer event stands for no whole one.
+    pub(super) event: [&'t str; 9],
     pub(super) code: u16,
-    /// Whether it has the request's object and the answer's: an event that was cut to size stands for no whole one.
-    pub(super) has_bodies: [bool; 2],
+    /// Likewise, whether it has groups, `system:masters` among them, `user.extra`, and as JSON the request's object and the
+    /// answer's.
+    pub(super) has: [bool; 5],
+    /// Whether it only says that the request came, so that the two times are one.
+    pub(super) is_arrival: bool,
 }
 
 /// The hashes of it: what all rows of a template have in common.
@@ -29,31 +30,29 @@ pub(super) struct Said<'t> {
 pub(super) struct Identity {
     request: u64,
     record: u64,
-    /// Whether it only says that the request came, so that the two times are one.
     is_arrival: bool,
 }
 
 impl Identity {
     /// `hasher` is seeded, so that nobody can craft requests or records that meet.
     pub(super) fn new(hasher: &SeedableRandomState, said: &Said<'_>) -> Self {
-        let hash = |texts: &[&str], numbers: [u8; 4]| {
+        let hash = |texts: &[&str], number: u64| {
             let mut hasher = hasher.build_hasher();
-            hasher.write_u32(u32::from_le_bytes(numbers));
+            hasher.write_u64(number);
             for text in texts {
                 hasher.write_usize(text.len());
                 hasher.write(text.as_bytes());
             }
             hasher.finish()
         };
-        let [code, class] = said.code.to_le_bytes();
-        let [request, response] = said.has_bodies.map(u8::from);
+        let number = said
+            .has
+            .iter()
+            .fold(u64::from(said.code), |all, &has| all << 1 | u64::from(has));
         Self {
-            request: hash(&[said.verb, said.request_uri, said.username], [0; 4]),
-            record: hash(
-                &[said.stage, said.level, said.user_agent, said.name],
-                [code, class, request, response],
-            ),
-            is_arrival: said.stage == "RequestReceived",
+            request: hash(&said.request, 0),
+            record: hash(&said.event, number),
+            is_arrival: said.is_arrival,
         }
     }
 
@@ -74,8 +73,9 @@ impl Identity {
     /// Returns the key of a record of that request, whose times are `received` and `staged`, in microseconds; duplicates
     /// have the same one.
     ///
-    /// `None` if the times do not tell it from others for certain: somebody has left one out, or has rounded them. An
-    /// arrival has nothing to lose by that, and by chance one in a thousand has no microseconds.
+    /// `None` if the times do not tell it from others for certain: somebody has left one out, has put one for both, or has
+    /// rounded them. An arrival has nothing to lose by that: its times are one, and by chance one in a thousand has no
+    /// microseconds.
     pub(super) fn record(
         self,
         hasher: &SeedableRandomState,
@@ -84,7 +84,7 @@ impl Identity {
     ) -> Option<u64> {
         let (received, staged) = (received?, staged?);
         let is_rounded = received % MILLI_US == 0 && staged % MILLI_US == 0;
-        if is_rounded && !self.is_arrival {
+        if (is_rounded || received == staged) && !self.is_arrival {
             return None;
         }
         let mut hasher = hasher.build_hasher();
@@ -102,15 +102,11 @@ mod tests {
     use super::*;
 
     const SAID: Said<'static> = Said {
-        verb: "get",
-        request_uri: "/api/v1/namespaces/default/secrets/a",
-        username: "bob",
-        stage: "ResponseComplete",
-        level: "Metadata",
-        user_agent: "curl/8",
-        name: "a",
+        request: ["get", "/api/v1/namespaces/default/secrets/a", "bob"],
+        event: ["", "Metadata", "curl/8", "a", "", "", "", "", "allow"],
         code: 200,
-        has_bodies: [false; 2],
+        has: [true, false, false, false, false],
+        is_arrival: false,
     };
 
     fn keys(said: &Said<'_>, audit_id: &str, times: [i64; 2]) -> (u64, Option<u64>) {
@@ -126,7 +122,7 @@ mod tests {
         // If these change, what is remembered is of another form: it needs another version.
         assert_eq!(
             (request, record),
-            (13_737_723_792_881_069_579, Some(8_589_841_775_762_956_466))
+            (1_364_537_914_131_039_152, Some(15_031_131_774_308_457_690))
         );
     }
 
@@ -135,94 +131,37 @@ mod tests {
         let times = [1_000_001, 1_000_002];
         let (request, record) = keys(&SAID, "id", times);
         assert_eq!((request, record), keys(&SAID, "id", times));
-        let of_request = [
-            keys(
-                &Said {
-                    verb: "list",
-                    ..SAID
-                },
-                "id",
-                times,
-            ),
-            keys(
-                &Said {
-                    request_uri: "/",
-                    ..SAID
-                },
-                "id",
-                times,
-            ),
-            keys(
-                &Said {
-                    username: "eve",
-                    ..SAID
-                },
-                "id",
-                times,
-            ),
-            keys(&SAID, "other", times),
-            keys(&SAID, "id", [1_000_003, times[1]]),
-        ];
-        for (other, other_record) in of_request {
+        for at in 0..SAID.request.len() {
+            let mut said = SAID;
+            said.request[at] = "other";
+            let (other, other_record) = keys(&said, "id", times);
             assert_ne!(other, request);
             assert_ne!(other_record, record);
         }
-        let of_record = [
-            keys(
-                &Said {
-                    stage: "RequestReceived",
-                    ..SAID
-                },
-                "id",
-                times,
-            ),
-            keys(
-                &Said {
-                    level: "Request",
-                    ..SAID
-                },
-                "id",
-                times,
-            ),
-            keys(
-                &Said {
-                    user_agent: "kubectl",
-                    ..SAID
-                },
-                "id",
-                times,
-            ),
-            keys(&Said { name: "b", ..SAID }, "id", times),
-            keys(
-                &Said {
-                    code: 200 << 8,
-                    ..SAID
-                },
-                "id",
-                times,
-            ),
-            keys(
-                &Said {
-                    has_bodies: [true, false],
-                    ..SAID
-                },
-                "id",
-                times,
-            ),
-            keys(
-                &Said {
-                    has_bodies: [false, true],
-                    ..SAID
-                },
-                "id",
-                times,
-            ),
-            keys(&SAID, "id", [times[0], 1_000_003]),
-        ];
-        for (other, other_record) in of_record {
+        for other in [
+            keys(&SAID, "other", times),
+            keys(&SAID, "id", [1_000_003, times[1]]),
+        ] {
+            assert_ne!(other.0, request);
+            assert_ne!(other.1, record);
+        }
+        let texts = (0..SAID.event.len()).map(|at| {
+            let mut said = SAID;
+            said.event[at] = "other";
+            said
+        });
+        let flags = (0..SAID.has.len()).map(|at| {
+            let mut said = SAID;
+            said.has[at] ^= true;
+            said
+        });
+        let code = Said { code: 403, ..SAID };
+        for said in texts.chain(flags).chain([code]) {
+            let (other, other_record) = keys(&said, "id", times);
             assert_eq!(other, request);
             assert_ne!(other_record, record);
         }
+        assert_ne!(keys(&SAID, "id", [times[0], 1_000_003]).1, record);
     }
 
     #[test]
@@ -230,8 +169,9 @@ mod tests {
         assert_eq!(keys(&SAID, "id", [2_000, 5_000]).1, None);
         assert!(keys(&SAID, "id", [2_000, 5_001]).1.is_some());
         assert!(keys(&SAID, "id", [-1, 5_000]).1.is_some());
+        assert_eq!(keys(&SAID, "id", [2_001; 2]).1, None);
         let arrival = Said {
-            stage: "RequestReceived",
+            is_arrival: true,
             ..SAID
         };
         assert!(keys(&arrival, "id", [2_000; 2]).1.is_some());

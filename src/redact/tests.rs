@@ -278,7 +278,7 @@ proptest::proptest! {
     fn arguments_are_redacted_as_they_are_together(
         argv in proptest::collection::vec(
             "-{0,2}(token|password|p|u|a|login|sshpass|redis-cli|mysql|curl|az|bearer|Authorization:|basic|aws_session_token\
-            |user:hunter2|abcdef\\.0123456789abcdef|https://a:b@c|AKIAIOSFODNN7EXAMPLE|JTI=[0-9a-f-]{0,40}|[a-zA-Z0-9./:_-]{0,12}|a=b)",
+            |user:hunter2|abcdef\\.0123456789abcdef|https://a:b@c|AKIAIOSFODNN7EXAMPLE|JTI=[0-9a-f-]{0,40}|[a-zA-Z0-9./:_-]{0,12}|a=b|[a-z/]{0,3}(password|X-Api-Key|token)[a-z_.-]{0,2}:[a-z0-9:]{0,4})",
             0..5,
         )
     ) {

@@ -41,7 +41,9 @@ pub(super) fn asks(field: &Field) -> Option<Presence> {
         Field::Body(region, _) => match region {
             Region::RequestObject => REQUEST,
             Region::ResponseObject => RESPONSE,
-            Region::Object | Region::Subjects | Region::Csr => REQUEST | RESPONSE,
+            Region::Object | Region::Subjects | Region::ForeignWebhooks | Region::Csr => {
+                REQUEST | RESPONSE
+            }
             Region::Annotations => ANNOTATIONS,
             Region::Extra => EXTRA,
             Region::Whole => return None,

@@ -12,10 +12,10 @@ use super::patch::patched;
 use crate::detect::json::{Json, Keys, Members};
 use crate::detect::value::Number;
 use crate::detect::workload::{self, COMMAND_LINE};
-use crate::frame::derived::service_account_user;
+use crate::frame::derived::{service_account, service_account_user};
 
 /// Keys that views follow, whatever rules name.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 14] = [
     "kind",
     "namespace",
     "name",
@@ -26,6 +26,10 @@ const KEYS: [&str; 10] = [
     "from",
     "path",
     "value",
+    "webhooks",
+    "clientConfig",
+    "service",
+    "url",
 ];
 
 /// Returns every key that views follow.
@@ -104,6 +108,36 @@ pub(in crate::detect) fn subject_name(subject: &Json<'_>, namespace: &str) -> Op
     })
 }
 
+/// Returns where the webhooks in an object send what is sent to them, if that is not in the namespace of the `actor`, a
+/// `ServiceAccount`: URLs, and services as `NAMESPACE/NAME`; null if there is nothing of that kind.
+pub(in crate::detect) fn foreign_webhooks<'a>(object: &Json<'_>, actor: &str) -> Json<'a> {
+    let home = service_account(actor).map(|(namespace, _)| namespace);
+    let webhooks = object.get("webhooks").and_then(Json::as_list);
+    let configs = webhooks
+        .into_iter()
+        .flatten()
+        .filter_map(|webhook| webhook.get("clientConfig"));
+    let foreign = configs.filter_map(|config| {
+        if let Some(url) = config.get("url").and_then(Json::as_text) {
+            return Some(url.to_owned());
+        }
+        let text = |key: &str| config.get("service")?.get(key)?.as_text();
+        let namespace = text("namespace");
+        let is_foreign = namespace.is_none() || namespace != home;
+        is_foreign.then(|| {
+            let [namespace, name] = [namespace, text("name")].map(Option::unwrap_or_default);
+            format!("{namespace}/{name}")
+        })
+    });
+    let foreign: Vec<Json<'_>> = foreign
+        .map(|target| Json::Text(Cow::Owned(target)))
+        .collect();
+    if foreign.is_empty() {
+        return Json::Null;
+    }
+    Json::List(foreign)
+}
+
 /// Returns common name and organizations that a certificate signing request asks for; null if its request is
 /// no PKCS #10 (RFC 2986) in PEM.
 pub(in crate::detect) fn csr<'a>(object: &Json<'_>) -> Json<'a> {
@@ -140,6 +174,35 @@ pub(super) mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    #[test]
+    fn webhooks_of_the_own_namespace_are_not_foreign() {
+        let check = |webhooks: &Value, actor: &str, expected: &Value| {
+            let (object, expected) = (
+                json!({"webhooks": webhooks}).to_string(),
+                expected.to_string(),
+            );
+            let found = foreign_webhooks(&Json::parse(&object, &Keys::all()), actor);
+            assert_eq!(found, Json::parse(&expected, &Keys::all()), "{object}");
+        };
+        let service = |namespace: &str| json!({"clientConfig": {"service": {"namespace": namespace, "name": "w"}}});
+        let url = json!({"clientConfig": {"url": "https://hooks.example.com/x"}});
+        let actor = "system:serviceaccount:own:a";
+        check(
+            &json!([service("own"), service("own")]),
+            actor,
+            &Value::Null,
+        );
+        check(&json!([]), actor, &Value::Null);
+        check(&Value::Null, actor, &Value::Null);
+        check(
+            &json!([service("own"), service("other"), url]),
+            actor,
+            &json!(["other/w", "https://hooks.example.com/x"]),
+        );
+        check(&json!([service("own")]), "alice", &json!(["own/w"]));
+        check(&json!([{"clientConfig": {}}]), "alice", &json!(["/"]));
+    }
 
     #[track_caller]
     pub(in crate::detect::view) fn check(
