@@ -181,6 +181,10 @@ pub fn generated_name(frame: &EventFrame, row_idx: usize) -> Option<&str> {
     static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::of(&["metadata", "name"]));
     let response = frame.detail(row_idx).response_object;
     let response = response.slice(frame.record(row_idx));
+    let first = first_name(response);
+    if first.is_some() {
+        return first;
+    }
     // Most of what is created without a name never gets one: reviews.
     memmem::find(response.as_bytes(), b"\"generateName\"")?;
     match Json::parse(response, &KEYS)
@@ -192,6 +196,19 @@ pub fn generated_name(frame: &EventFrame, row_idx: usize) -> Option<&str> {
     }
 }
 
+/// Returns the name of an object of a built-in type, of which the API server writes it first of all metadata, if it is there.
+fn first_name(object: &str) -> Option<&str> {
+    const BEFORE: &str = r#""metadata":{"name":""#;
+    /// What kind and version take up, and more.
+    const FAR: usize = 200;
+    let head = object.as_bytes();
+    let at = memmem::find(&head[..head.len().min(FAR)], BEFORE.as_bytes())?;
+    // The metadata are those of the object itself, and the name has no escapes.
+    let is_its_own = !head[1..at].contains(&b'{');
+    let (name, _) = object[at + BEFORE.len()..].split_once('"')?;
+    (is_its_own && !name.contains('\\')).then_some(name)
+}
+
 /// Returns the seconds between two times in microseconds, of which 0 is null.
 pub fn seconds(from: i64, to: i64) -> Option<f64> {
     #[expect(
@@ -199,4 +216,25 @@ pub fn seconds(from: i64, to: i64) -> Option<f64> {
         reason = "microseconds of a request are far below 2^53"
     )]
     (from != 0 && to != 0).then(|| to.saturating_sub(from).max(0) as f64 / 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_name_is_that_of_the_object_itself() {
+        let pod = r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"web-x7k2p","generateName":"web-"}}"#;
+        assert_eq!(first_name(pod), Some("web-x7k2p"));
+        for other in [
+            "",
+            "{}",
+            r#"{"metadata":{"name":"cut"#,
+            r#"{"kind":"List","items":[{"metadata":{"name":"a"}}]}"#,
+            r#"{"kind":"X","metadata":{"generateName":"web-","name":"web-x7k2p"}}"#,
+            r#"{"kind":"X","metadata":{"name":"a\u0062"}}"#,
+        ] {
+            assert_eq!(first_name(other), None, "{other}");
+        }
+    }
 }
