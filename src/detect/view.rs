@@ -204,7 +204,7 @@ fn first_name(object: &str) -> Option<&str> {
     let head = object.as_bytes();
     let at = memmem::find(&head[..head.len().min(FAR)], BEFORE.as_bytes())?;
     // The metadata are those of the object itself, and the name has no escapes.
-    let is_its_own = !head[1..at].contains(&b'{');
+    let is_its_own = !head.get(1..at)?.contains(&b'{');
     let (name, _) = object[at + BEFORE.len()..].split_once('"')?;
     (is_its_own && !name.contains('\\')).then_some(name)
 }
@@ -230,6 +230,7 @@ mod tests {
             "",
             "{}",
             r#"{"metadata":{"name":"cut"#,
+            r#""metadata":{"name":"a"}"#,
             r#"{"kind":"List","items":[{"metadata":{"name":"a"}}]}"#,
             r#"{"kind":"X","metadata":{"generateName":"web-","name":"web-x7k2p"}}"#,
             r#"{"kind":"X","metadata":{"name":"a\u0062"}}"#,
