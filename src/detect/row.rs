@@ -19,7 +19,6 @@ pub(super) struct Row<'p, 'e> {
     rules: &'p CompiledRules,
     frame: &'e EventFrame,
     idx: usize,
-    record: &'e str,
     /// By region: what was parsed of it.
     regions: [Option<Parsed<'e>>; Region::ALL.len()],
     /// By region: whether its raw text may write a key with escapes, once that was asked.
@@ -77,7 +76,6 @@ impl<'p, 'e> Row<'p, 'e> {
             rules,
             frame,
             idx,
-            record: frame.record(idx),
             regions: Default::default(),
             escapes: Default::default(),
             looks: [0; Region::ALL.len()],
@@ -147,7 +145,7 @@ impl<'p, 'e> Row<'p, 'e> {
     ///
     /// A client chooses how the JSON of a patch is written, so a text with escapes proves nothing.
     fn lacks_mark(&mut self, region: Region, leaf: &Leaf) -> bool {
-        let raws = self.raws(region);
+        let raws = raws(self.frame, self.idx, region);
         if raws.iter().all(|raw| raw.is_empty()) {
             return true;
         }
@@ -167,23 +165,6 @@ impl<'p, 'e> Row<'p, 'e> {
                 .get_or_insert_with(|| raws.iter().any(|raw| has_escapes(raw)))
     }
 
-    /// Returns the raw texts that a region is made of.
-    fn raws(&self, region: Region) -> [&'e str; 2] {
-        let detail = self.frame.detail(self.idx);
-        let request = || detail.request_object.slice(self.record);
-        let response = || detail.response_object.slice(self.record);
-        match region {
-            Region::Annotations => [detail.annotations.slice(self.record), ""],
-            Region::Extra => [detail.extra.slice(self.record), ""],
-            Region::RequestObject => [request(), ""],
-            Region::ResponseObject => [response(), ""],
-            Region::Whole => [self.record, ""],
-            Region::Object | Region::Subjects | Region::ForeignWebhooks | Region::Csr => {
-                [request(), response()]
-            }
-        }
-    }
-
     /// Parses the region of a field, unless it is in none.
     fn parse_for(&mut self, field: &Field) {
         if let Field::Body(region, _) = field {
@@ -194,7 +175,7 @@ impl<'p, 'e> Row<'p, 'e> {
     /// Returns what a region holds; parses it, unless that was done.
     fn parse(&mut self, region: Region) -> &Parsed<'e> {
         if self.regions[region as usize].is_none() {
-            let raws = self.raws(region);
+            let raws = raws(self.frame, self.idx, region);
             let value = self.parse_anew(region, raws);
             self.regions[region as usize] = Some(Parsed {
                 keys: self.rules.keys.within(&value),
@@ -207,22 +188,16 @@ impl<'p, 'e> Row<'p, 'e> {
     }
 
     fn parse_anew(&mut self, region: Region, [raw, response]: [&'e str; 2]) -> Json<'e> {
+        let (frame, idx) = (self.frame, self.idx);
+        let text = |column: Column| frame.vocabulary().text(frame.code(column, idx));
         match region {
-            Region::Object => {
-                let verb = self.frame.code(Column::Verb, self.idx);
-                let verb = self.frame.vocabulary().text(verb);
-                view::object(verb, raw, response, &self.rules.keys)
-            }
+            Region::Object => view::object(text(Column::Verb), raw, response, &self.rules.keys),
             Region::Csr => view::csr(&self.parse(Region::Object).value),
             Region::Subjects => {
-                let namespace = self.frame.code(Column::Namespace, self.idx);
-                let namespace = self.frame.vocabulary().text(namespace);
-                view::subjects(&self.parse(Region::Object).value, namespace)
+                view::subjects(&self.parse(Region::Object).value, text(Column::Namespace))
             }
             Region::ForeignWebhooks => {
-                let actor = self.frame.code(Column::Actor, self.idx);
-                let actor = self.frame.vocabulary().text(actor);
-                view::foreign_webhooks(&self.parse(Region::Object).value, actor)
+                view::foreign_webhooks(&self.parse(Region::Object).value, text(Column::Actor))
             }
             _ => Json::parse(raw, &self.rules.keys),
         }
@@ -336,6 +311,23 @@ pub(super) fn column_values(frame: &EventFrame, column: Column, row_idx: usize) 
             Values::Single(Scalar::Number(number))
         }
         ColumnType::Flag => Values::Single(Scalar::Bool(frame.is_masters(row_idx))),
+    }
+}
+
+/// Returns the raw texts that a region of the event is made of; empty is what the event lacks.
+pub(super) fn raws(frame: &EventFrame, row_idx: usize, region: Region) -> [&str; 2] {
+    let (detail, record) = (frame.detail(row_idx), frame.record(row_idx));
+    let request = || detail.request_object.slice(record);
+    let response = || detail.response_object.slice(record);
+    match region {
+        Region::Annotations => [detail.annotations.slice(record), ""],
+        Region::Extra => [detail.extra.slice(record), ""],
+        Region::RequestObject => [request(), ""],
+        Region::ResponseObject => [response(), ""],
+        Region::Whole => [record, ""],
+        Region::Object | Region::Subjects | Region::ForeignWebhooks | Region::Csr => {
+            [request(), response()]
+        }
     }
 }
 

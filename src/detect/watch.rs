@@ -9,8 +9,8 @@ use std::sync::RwLock;
 use aho_corasick::AhoCorasick;
 
 use super::compile::CompiledRules;
-use super::field::{Field, Region};
-use super::row::{Memo, Row};
+use super::field::Field;
+use super::row::{Memo, Row, raws};
 use crate::frame::EventFrame;
 
 /// The fields that were not met so far. Threads share it.
@@ -101,18 +101,9 @@ impl<'c> Watch<'c> {
 
 /// Returns whether the event has the part that a field is in.
 fn has_region(frame: &EventFrame, row_idx: usize, field: &Field) -> bool {
-    let detail = frame.detail(row_idx);
     let Field::Body(region, _) = field else {
         return false;
     };
-    match region {
-        Region::RequestObject => !detail.request_object.is_empty(),
-        Region::ResponseObject => !detail.response_object.is_empty(),
-        Region::Object | Region::Subjects | Region::ForeignWebhooks | Region::Csr => {
-            !detail.request_object.is_empty() || !detail.response_object.is_empty()
-        }
-        Region::Annotations => !detail.annotations.is_empty(),
-        Region::Extra => !detail.extra.is_empty(),
-        Region::Whole => true,
-    }
+    let parts = raws(frame, row_idx, *region);
+    parts.iter().any(|part| !part.is_empty())
 }

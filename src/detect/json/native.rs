@@ -33,42 +33,43 @@ impl<'a> Reader<'a, '_> {
 
     fn object(&mut self, levels: usize) -> Option<Json<'a>> {
         let mut members = Members::default();
-        self.at += 1;
-        if self.takes(b'}') {
-            return Some(Json::Object(members));
-        }
-        loop {
-            if self.peek()? != b'"' {
+        self.each(b'}', |reader| {
+            if reader.peek()? != b'"' {
                 return None;
             }
-            let key = self.string()?;
-            if !self.takes(b':') {
+            let key = reader.string()?;
+            if !reader.takes(b':') {
                 return None;
             }
-            if self.keys.keeps(&key) {
-                *members.entry(key) = self.value(levels)?;
+            if reader.keys.keeps(&key) {
+                *members.entry(key) = reader.value(levels)?;
             } else {
-                self.skipped()?;
+                reader.skipped()?;
             }
-            if self.takes(b'}') {
-                return Some(Json::Object(members));
-            }
-            if !self.takes(b',') {
-                return None;
-            }
-        }
+            Some(())
+        })?;
+        Some(Json::Object(members))
     }
 
     fn list(&mut self, levels: usize) -> Option<Json<'a>> {
         let mut elements = Vec::new();
+        self.each(b']', |reader| {
+            elements.push(reader.value(levels)?);
+            Some(())
+        })?;
+        Some(Json::List(elements))
+    }
+
+    /// Reads what stands between an opening bracket and `close`, one by one.
+    fn each(&mut self, close: u8, mut one: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
         self.at += 1;
-        if self.takes(b']') {
-            return Some(Json::List(elements));
+        if self.takes(close) {
+            return Some(());
         }
         loop {
-            elements.push(self.value(levels)?);
-            if self.takes(b']') {
-                return Some(Json::List(elements));
+            one(self)?;
+            if self.takes(close) {
+                return Some(());
             }
             if !self.takes(b',') {
                 return None;
