@@ -185,7 +185,8 @@ impl Ledger {
                 first: request.ts,
                 last: request.ts,
                 count: 0,
-                uses: Vec::new(),
+                // Most have one, and grown from nothing there would be room for four.
+                uses: Vec::with_capacity(1),
             });
             self.refer(index);
             index

@@ -26,6 +26,9 @@ use window::{Entry, Episode, Window};
 /// Rules that one correlation may name: they are bits of a number.
 const BASES_MAX: usize = 64;
 
+/// So many groups are kept whether or not anything comes to them any more.
+const CROWD: usize = if cfg!(test) { 4 } else { 1024 };
+
 /// One correlation, and what it remembers.
 #[derive(Clone)]
 pub(super) struct Correlation {
@@ -34,13 +37,15 @@ pub(super) struct Correlation {
     terms: Terms,
     /// Of requests in the order of the log, and of those that never ended and so come behind it, in theirs.
     windows: [HashMap<Box<[u32]>, Window>; 2],
+    /// Of these, so many groups make it worth while to look for those that nothing comes to any more.
+    crowds: [usize; 2],
     /// Requests without a value to group by, or to measure.
     n_ungrouped: u64,
     /// The groups of the request at hand: room that serves again.
     groups: Vec<(Box<[u32]>, Entry)>,
 }
 
-remembers!(Correlation: [windows, n_ungrouped], anew [rule, terms, groups]);
+remembers!(Correlation: [windows, n_ungrouped], anew [rule, terms, crowds, groups]);
 
 /// What it says.
 #[derive(Clone)]
@@ -111,6 +116,7 @@ impl Correlation {
             rule: index,
             terms,
             windows: [HashMap::new(), HashMap::new()],
+            crowds: [CROWD; 2],
             n_ungrouped: 0,
             groups: Vec::new(),
         })
@@ -130,6 +136,11 @@ impl Correlation {
         context: &Context<'_>,
     ) -> bool {
         let order = usize::from(!in_order);
+        if self.windows[order].len() >= self.crowds[order] {
+            // Requests may stand a little out of order.
+            self.forget_in(order, request.ts.saturating_sub(self.terms.timespan_us));
+            self.crowds[order] = (2 * self.windows[order].len()).max(CROWD);
+        }
         let terms = &self.terms;
         let mut has_begun = false;
         // Rules that group by the same columns are one event; aliases may part them.
@@ -149,7 +160,7 @@ impl Correlation {
             }
         }
         for (group, entry) in self.groups.drain(..) {
-            let window = self.windows[order].entry(group).or_default();
+            let window = self.windows[order].entry(group).or_insert_with(Window::new);
             has_begun |= if let Condition::Expression(tree) = &terms.condition {
                 window.recent.push_back(Entry {
                     trace: Some(Trace::of(request)),
@@ -188,20 +199,24 @@ impl Correlation {
     /// Forgets what no window can hold any more that ends at `before` or later; of requests that never ended, at
     /// `unfinished_before` or later.
     pub(super) fn forget(&mut self, before: i64, unfinished_before: i64) {
+        for (order, before) in [before, unfinished_before].into_iter().enumerate() {
+            self.forget_in(order, before);
+        }
+    }
+
+    fn forget_in(&mut self, order: usize, before: i64) {
         if matches!(self.terms.condition, Condition::Expression(_)) {
             // Windows of these are judged when they are over, not when they are full.
             return;
         }
-        for (windows, before) in self.windows.iter_mut().zip([before, unfinished_before]) {
-            let from = before.saturating_sub(self.terms.timespan_us);
-            windows.retain(|_, window| {
-                while window.recent.front().is_some_and(|entry| entry.ts < from) {
-                    let entry = window.recent.pop_front().expect("not empty");
-                    window.forget(&self.terms.condition, &entry);
-                }
-                !(window.recent.is_empty() && window.episodes.is_empty())
-            });
-        }
+        let from = before.saturating_sub(self.terms.timespan_us);
+        self.windows[order].retain(|_, window| {
+            while window.recent.front().is_some_and(|entry| entry.ts < from) {
+                let entry = window.recent.pop_front().expect("not empty");
+                window.forget(&self.terms.condition, &entry);
+            }
+            !(window.recent.is_empty() && window.episodes.is_empty())
+        });
     }
 
     /// Forgets the episodes that ended before a time.
@@ -414,5 +429,68 @@ impl Terms {
             .iter()
             .all(|&(operator, limit)| holds(measure, operator, i128::from(limit) * scale))
             .then_some(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::request::RequestColumns;
+    use crate::frame::reading::Reading;
+
+    const RULES: &str = "title: R\nname: reads\nlevel: low\nlogsource: {product: kubernetes}\n\
+        detection: {s: {verb: get}, condition: s}\n---\n\
+        title: C\nname: many\nlevel: low\ncorrelation: {type: event_count, rules: [reads], \
+        group-by: [user.username], timespan: 10s, condition: {gte: 3}}\n";
+
+    #[test]
+    fn groups_that_nothing_comes_to_any_more_are_forgotten() {
+        // User 7 does four requests within 8 s now and then, the others one each, in all a second apart.
+        let user = |at: usize| match at % 100 {
+            0 | 2 | 4 | 8 => 7,
+            _ => 1000 + at,
+        };
+        let line = |at: usize| {
+            let (minute, second) = (at / 60, at % 60);
+            format!(
+                r#"{{"auditID":"{at}","stage":"ResponseComplete","verb":"get","user":{{"username":"u{}"}},"stageTimestamp":"2026-11-22T04:{minute:02}:{second:02}.000001Z"}}"#,
+                user(at)
+            )
+        };
+        let lines: Vec<String> = (0..1000).map(line).collect();
+        let vocabulary = Vocabulary::new();
+        let frame = Reading::new(&vocabulary).chunk(&lines, false);
+        let rules = RuleSet::from_files([("correlations/c.yml", RULES)]).unwrap();
+        let index = position(&rules, &rules.rules[0].meta, "many").unwrap();
+        let context = Context {
+            vocabulary: &vocabulary,
+            evidence_limit: 1,
+        };
+        let findings = |crowd: usize| {
+            let rule = &rules.rules[index];
+            let mut correlation = Correlation::new(index, rule, &rules).unwrap();
+            correlation.crowds = [crowd; 2];
+            let base = correlation.bases().to_vec();
+            let mut most = 0;
+            for row_idx in 0..frame.height() {
+                let request = RequestColumns::new(&frame).request(row_idx);
+                correlation.observe(&base, &request, true, &context);
+                most = most.max(correlation.windows[0].len());
+            }
+            let mut findings = Vec::new();
+            correlation.findings(&rule.meta, &vocabulary, &mut findings);
+            let said = findings
+                .iter()
+                .map(|finding| (finding.count, finding.last_seen));
+            let mut said: Vec<_> = said.collect();
+            said.sort_unstable();
+            (said, most)
+        };
+        let (all, kept) = findings(usize::MAX);
+        assert_eq!((all.len(), kept), (10, 961));
+        let (said, most) = findings(CROWD);
+        assert_eq!(said, all);
+        // What two windows hold, and as much again until it is looked for, and user 7.
+        assert!(most <= 2 * 21 + 1, "{most} groups");
     }
 }

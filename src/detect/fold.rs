@@ -189,9 +189,9 @@ impl Fold {
         overdue
     }
 
-    /// Returns the requests whose final stage is not in the log, in order of time.
-    pub fn unfinished(self) -> Vec<Folded<'static>> {
-        in_order(self.waiting.into_values().collect())
+    /// Takes the requests whose final stage is not in the log, in order of time.
+    pub fn unfinished(&mut self) -> Vec<Folded<'static>> {
+        in_order(std::mem::take(&mut self.waiting).into_values().collect())
     }
 
     /// Returns copies of the requests whose final stage has not come yet, in order of time; not of those that have no

@@ -278,7 +278,7 @@ impl<'r> Merge<'r> {
     /// `unseen` are fields in bodies that no event has, if somebody looked.
     pub(super) fn finish(mut self, unseen: &BTreeSet<String>) -> Scan {
         self.end();
-        let unfinished = std::mem::take(&mut self.fold).unfinished();
+        let unfinished = self.fold.unfinished();
         self.observe_unfinished(&unfinished);
         let fed = self.engine.feed(unseen);
         let account = self.account;

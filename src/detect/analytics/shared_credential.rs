@@ -78,7 +78,8 @@ struct Peer {
     /// hosts behind one address. Programs alone are not: people use several.
     platform: u32,
     last: i64,
-    tally: Tally,
+    /// What a token did here that belongs elsewhere. Boxed: most credentials have one address, and nothing here.
+    strayed: Option<Box<Tally>>,
 }
 
 impl Peer {
@@ -87,7 +88,7 @@ impl Peer {
             code,
             platform,
             last,
-            tally: Tally::empty(),
+            strayed: None,
         }
     }
 }
@@ -265,7 +266,10 @@ impl SharedCredential {
         }
         // The first address of a bound token is its home; the others' requests are evidence.
         if peer != holders.peers[0].code && request.token_pod_uid() != NULL {
-            holders.peers[at].tally.add(request, context);
+            let strayed = &mut holders.peers[at].strayed;
+            strayed
+                .get_or_insert_with(|| Box::new(Tally::empty()))
+                .add(request, context);
         }
         let from = request.ts - settings.window_us;
         if at != holders.at && !new && holders.peers[at].last >= from {
@@ -502,7 +506,9 @@ impl SharedCredential {
             }
             moved &= familiar;
             own |= !gateway;
-            all.merge(peer.tally.clone(), context);
+            if let Some(strayed) = &peer.strayed {
+                all.merge(Tally::clone(strayed), context);
+            }
         }
         if all.count == 0 {
             return;

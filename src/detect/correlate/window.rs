@@ -45,6 +45,14 @@ pub(super) struct Entry {
 }
 
 impl Window {
+    /// Starts with room for one request: most groups have no more, and grown from nothing there would be room for four.
+    pub(super) fn new() -> Self {
+        Self {
+            recent: VecDeque::with_capacity(1),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn note(&mut self, condition: &Condition, entry: &Entry) {
         match condition {
             Condition::Values(_) => *self.counts.entry(entry.value).or_default() += 1,
