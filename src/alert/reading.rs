@@ -15,8 +15,8 @@ use crate::report::Summary;
 use crate::rules::RuleSet;
 use crate::source::discover::Discovery;
 use crate::source::follow::{
-    self, Certainty, Cursor, FileId, Files, FollowError, Position, Reader, Source, Task, advance,
-    expand, look,
+    self, Certainty, Cursor, FileId, Files, FollowError, Position, Reader, SkipReason, Skipped,
+    Source, Task, advance, expand, look,
 };
 use crate::source::{InputFile, Piece, Start, log_of};
 
@@ -101,7 +101,7 @@ impl<F: Files + 'static> Cluster<'_, F> {
             self.now.0,
         );
         if found.plan.tasks.is_empty() {
-            reading.report(&found, self.name);
+            reading.report(&found, self.name, self.sources);
             reading.cursors = found.plan.finish(Vec::new());
             return Ok(reading);
         }
@@ -132,7 +132,7 @@ impl<F: Files + 'static> Cluster<'_, F> {
             Some(session) => session,
             None => Session::new(&self.options, rules, compiled, &fresh)?,
         };
-        reading.report(&found, self.name);
+        reading.report(&found, self.name, self.sources);
         let done = self.run(&mut session, &found.plan.tasks, &mut reading.missing)?;
         reading.reached = self.reached(&found, &done, &session.reached());
         reading.cursors = found.plan.finish(done);
@@ -261,7 +261,7 @@ impl<F: Files + 'static> Cluster<'_, F> {
 
 impl Reading {
     /// Takes in what could not be looked at, and what vanished.
-    fn report(&mut self, found: &follow::Look, cluster: &str) {
+    fn report(&mut self, found: &follow::Look, cluster: &str, sources: &[Source]) {
         let errors = found.expansion.errors.iter().chain(&found.plan.errors);
         self.missing.extend(errors.map(ToString::to_string));
         self.gaps = found.plan.gaps.len() as u64;
@@ -282,9 +282,20 @@ impl Reading {
                 gap.name
             ));
         }
+        let skipped = &found.expansion.skipped;
+        let is_named = |it: &&Skipped| sources.iter().any(|source| source.path == it.path);
+        let said = |it: &Skipped| format!("`{}` {}", it.path.display(), it.reason);
         if found.expansion.files.is_empty() {
+            let why = skipped.iter().find(is_named).or(skipped.first());
+            let why = why.map_or(String::new(), |it| format!(": {}", said(it)));
             self.missing
-                .push(format!("cluster `{cluster}`: there is no log to read"));
+                .push(format!("cluster `{cluster}`: there is no log to read{why}"));
+        } else {
+            // What only lies in a folder of logs, nobody asked for.
+            let refused = skipped.iter().filter(is_named);
+            let refused = refused.filter(|it| it.reason != SkipReason::KnownFolder);
+            self.missing
+                .extend(refused.map(|it| format!("not read: {}", said(it))));
         }
     }
 }

@@ -13,6 +13,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -86,6 +87,20 @@ pub enum SkipReason {
     Hidden,
     /// Deeper than folders are entered.
     Deep,
+}
+
+impl fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Special(what) => return write!(f, "is {what}"),
+            Self::Link => "is a link, and links are refused",
+            Self::DeadLink => "is a link that leads nowhere",
+            Self::KnownFolder => "leads to a folder that is read already",
+            Self::NotALog => "is not named like a log",
+            Self::Hidden => "is hidden",
+            Self::Deep => "is deeper than folders are entered",
+        })
+    }
 }
 
 /// Lists the regular files that `sources` name.

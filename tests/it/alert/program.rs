@@ -313,6 +313,28 @@ fn what_vanished_unread_is_a_gap() {
     check(&place.run(&[]), 3, &["there is no log to read"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_source_that_is_no_log_is_told() {
+    let place = Place::new("[[source]]\npath = \"gone.log\"\n");
+    std::os::unix::fs::symlink("nowhere", place.path("gone.log")).unwrap();
+    std::os::unix::fs::symlink("nowhere", place.path("logs/other.log")).unwrap();
+    let why = [
+        "there is no log to read: `",
+        "gone.log` is a link that leads nowhere",
+    ];
+    check(&place.run(&[]), 3, &why);
+    place.write(&log("tests/logs/v1.36-realistic-token-reuse.log.zst")[..20]);
+    let output = place.run(&[]);
+    check(
+        &output,
+        3,
+        &["not read: `", "gone.log` is a link that leads nowhere"],
+    );
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(!err.contains("other.log"), "{err}");
+}
+
 #[test]
 fn what_is_not_delivered_waits_for_the_next_run() {
     let place = Place::new("");
