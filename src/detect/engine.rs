@@ -286,7 +286,7 @@ impl<'r> Engine<'r> {
             )?,
             shared_credential: SharedCredential::new(
                 analytic("shared-credential")?,
-                meta("pod-token-away")?,
+                analytic("pod-token-away")?,
             )?,
             token_by_hand: TokenByHand::new(analytic("program-token-by-hand")?)?,
             token_reuse: TokenReuse::new(reuse_meta, reuse_parameters)?,

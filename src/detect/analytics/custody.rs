@@ -3,7 +3,7 @@
 //! Each takes in only what concerns it: most requests write no credential, and one comparison or look-up of
 //! codes lets them pass.
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 
 use super::certificate::Certificate;
 use super::concurrency::Concurrency;
@@ -11,7 +11,9 @@ use super::method::Method;
 use super::minted_token::MintedToken;
 use super::mixed_use::MixedUse;
 use super::node_abroad::NodeAbroad;
+use super::node_twice::NodeTwice;
 use super::old_uid::OldUid;
+use super::pod_token_taken::PodTokenTaken;
 use super::secret_token::SecretToken;
 use super::superuser_pod::SuperuserPod;
 use super::{Context, Draft};
@@ -19,7 +21,7 @@ use crate::credential::{Deaths, Ledger, Use};
 use crate::detect::fold::Folded;
 use crate::detect::request::Sighting;
 use crate::detect::tally::Tally;
-use crate::finding::{Finding, Origin};
+use crate::finding::{Finding, Origin, Timestamp};
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
 use crate::memory::remembers;
@@ -36,13 +38,15 @@ pub struct Custody {
     method: Method,
     mixed_use: MixedUse,
     node_abroad: NodeAbroad,
+    node_twice: NodeTwice,
+    pod_token_taken: PodTokenTaken,
     superuser_pod: SuperuserPod,
 }
 
 remembers!(
     Custody: [],
-    parts [minted, concurrency, old_uid, secret_token, certificate, superuser_pod],
-    anew [method, mixed_use, node_abroad]
+    parts [minted, concurrency, old_uid, secret_token, certificate, superuser_pod, pod_token_taken],
+    anew [method, mixed_use, node_abroad, node_twice]
 );
 
 /// The rules that say that a credential is in several hands.
@@ -54,6 +58,30 @@ const SUPERUSERS: [&str; 3] = [
     "masters-credential",
     "masters-second-credential",
 ];
+
+/// Who may do everything, by requests of the log, and since when they are known to.
+#[derive(Default)]
+pub struct Superusers(HashMap<String, i64>);
+
+impl Superusers {
+    fn add(&mut self, finding: &Finding) {
+        let Timestamp(first) = finding.first_seen;
+        for username in &finding.ties.usernames {
+            let since = self.0.entry(username.clone()).or_insert(first);
+            *since = first.min(*since);
+        }
+    }
+
+    /// Returns whether a user may do everything, at some time.
+    pub(super) fn has(&self, username: &str) -> bool {
+        self.0.contains_key(username)
+    }
+
+    /// Returns whether a user is known to have been one at `ts`: what came of a rise does not excuse it.
+    pub(super) fn had(&self, username: &str, ts: i64) -> bool {
+        self.0.get(username).is_some_and(|&since| since <= ts)
+    }
+}
 
 /// Finds an analytic's words and parameters by its name.
 type Find<'f, 'r> = &'f dyn Fn(&str) -> Result<(&'r RuleMeta, &'r Parameters), RuleError>;
@@ -78,6 +106,8 @@ impl Custody {
             method: Method::new(analytic("authentication-methods")?)?,
             mixed_use: MixedUse::new(analytic("mixed-use")?)?,
             node_abroad: NodeAbroad::new(meta("node-from-internet")?),
+            node_twice: NodeTwice::new(analytic("node-in-two-places")?)?,
+            pod_token_taken: PodTokenTaken::new(analytic("pod-token-taken")?)?,
             superuser_pod: SuperuserPod::new(analytic("pod-runs-as-superuser")?)?,
         })
     }
@@ -88,6 +118,7 @@ impl Custody {
         self.concurrency.forget(before);
         self.old_uid.forget(before);
         self.superuser_pod.forget(before);
+        self.pod_token_taken.forget(before);
     }
 
     /// Returns the credentials that findings may speak of.
@@ -120,7 +151,12 @@ impl Custody {
                 self.certificate
                     .observe(request, bodies, context.vocabulary);
             }
-            _ => self.superuser_pod.observe(folded, context),
+            resource => {
+                if resource == known::PODS {
+                    self.pod_token_taken.observe(request, context.vocabulary);
+                }
+                self.superuser_pod.observe(folded, context);
+            }
         }
         if request.authenticated() {
             self.minted.observe_use(request, context);
@@ -142,11 +178,12 @@ impl Custody {
             .filter(|finding| SHARED.contains(&&*finding.rule.name))
             .filter_map(|finding| finding.actor.credential_id.clone())
             .collect();
-        let superusers: HashSet<String> = findings
-            .iter()
-            .filter(|finding| SUPERUSERS.contains(&&*finding.rule.name))
-            .flat_map(|finding| finding.ties.usernames.iter().cloned())
-            .collect();
+        let mut superusers = Superusers::default();
+        for finding in findings.iter() {
+            if SUPERUSERS.contains(&&*finding.rule.name) {
+                superusers.add(finding);
+            }
+        }
         let minted = self.minted.finish(context, ledger, &shared, &superusers);
         findings.extend(minted);
         findings.extend(self.superuser_pod.finish(context, &superusers));
@@ -157,6 +194,8 @@ impl Custody {
         findings.extend(self.method.finish(context, ledger));
         findings.extend(self.mixed_use.finish(context, ledger));
         findings.extend(self.node_abroad.finish(context, ledger));
+        findings.extend(self.node_twice.finish(context, ledger));
+        findings.extend(self.pod_token_taken.finish(context, ledger));
     }
 }
 

@@ -12,9 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
-use super::address::network;
+use super::address::{is_public, network};
+use super::custody::Superusers;
 use super::{Context, Draft, counted, lasting, listed, times};
-use crate::credential::Ledger;
+use crate::credential::{Ledger, Use};
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::{Confidence, Finding, Severity, Timestamp};
@@ -217,7 +218,7 @@ impl MintedToken {
         context: &Context<'_>,
         ledger: &Ledger,
         known: &HashSet<String>,
-        superusers: &HashSet<String>,
+        superusers: &Superusers,
     ) -> Vec<Finding> {
         let mut findings = Vec::new();
         self.breaks(context, ledger, known, &mut findings);
@@ -266,14 +267,14 @@ impl MintedToken {
     fn rises(
         &self,
         context: &Context<'_>,
-        superusers: &HashSet<String>,
+        superusers: &Superusers,
         findings: &mut Vec<Finding>,
     ) {
         let vocabulary = context.vocabulary;
         let mut rises: BTreeMap<(&str, &str), Tally> = BTreeMap::new();
         for mint in &self.mints {
             let (by, account) = (vocabulary.text(mint.by), vocabulary.text(mint.account));
-            let is_rise = superusers.contains(account) && !superusers.contains(by);
+            let is_rise = superusers.has(account) && !superusers.had(by, mint.ts);
             if is_rise && mint.by_kind != known::COMPONENT {
                 let tally = rises.entry((by, account)).or_insert_with(Tally::empty);
                 tally.merge(mint.request.clone(), context);
@@ -289,7 +290,7 @@ impl MintedToken {
             );
             draft.why = vec![
                 format!("{account} = a superuser, by requests of this log"),
-                format!("{by} = none, as far as the log shows"),
+                format!("{by} = none then, as far as the log shows"),
             ];
             findings.push(draft.finish(vocabulary));
         }
@@ -355,16 +356,15 @@ impl MintedToken {
         let mut home: HashSet<u32> = ledger.former_places(mint.account).collect();
         for entry in ledger.of_username(mint.account) {
             let is_minted = self.by_credential.contains_key(&entry.credential);
-            // What was minted later, or by the same hand, must not vouch for itself.
-            let vouches = |first: i64| !is_minted || first < mint.ts;
+            // What was minted later, or by the same hand, must not vouch for itself; nor does a place of the internet
+            // that another token came from later only: that one is the stranger.
+            let vouches = |used: &&Use| {
+                let is_earlier = used.first < mint.ts;
+                is_earlier || !is_minted && !is_public(vocabulary.text(used.peer))
+            };
             if entry.credential != credential {
-                home.extend(
-                    entry
-                        .uses
-                        .iter()
-                        .filter(|used| vouches(used.first))
-                        .map(|used| used.peer),
-                );
+                let uses = entry.uses.iter().filter(vouches);
+                home.extend(uses.map(|used| used.peer));
             }
         }
         if mint.node != NULL {

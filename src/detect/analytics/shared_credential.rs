@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
-use super::address::are_neighbours;
+use super::address::{are_neighbours, is_public};
 use super::{Context, Draft, counted, lasting, listed};
 use crate::credential::{Entry, Ledger};
 use crate::detect::request::Request;
@@ -35,11 +35,13 @@ pub struct SharedCredential {
     pods: HashMap<u32, Home>,
     /// Per user agent.
     platforms: HashMap<u32, u32>,
-    /// Addresses that kubelets come from: Pods on the host's network share them.
+    /// Addresses of nodes: Pods on the host's network share them.
     nodes: HashSet<u32>,
+    /// The users whose addresses these are.
+    node_users: HashSet<u32>,
 }
 
-remembers!(SharedCredential: [holders, pods, nodes], anew [sharing, away, settings, platforms]);
+remembers!(SharedCredential: [holders, pods, nodes, node_users], anew [sharing, away, settings, platforms]);
 
 #[derive(Clone)]
 struct Settings {
@@ -49,6 +51,8 @@ struct Settings {
     longest_request_us: i64,
     shared_peer_users: usize,
     by_design: Vec<ByDesign>,
+    /// How user agents begin of tools that no Pod's own program is.
+    by_hand: Vec<String>,
 }
 
 /// Sharing that is meant: a user with an agent.
@@ -148,7 +152,7 @@ impl SharedCredential {
     /// When a parameter is missing or of a wrong type.
     pub fn new(
         (sharing, parameters): (&RuleMeta, &Parameters),
-        away: &RuleMeta,
+        (away, of_away): (&RuleMeta, &Parameters),
     ) -> Result<Self, RuleError> {
         let by_design = parameters.strings("by_design")?.into_iter().map(|text| {
             let (username, agent) = text.split_once(" with ").unwrap_or((&text, ""));
@@ -167,11 +171,13 @@ impl SharedCredential {
                 longest_request_us: parameters.duration_us("longest_request")?,
                 shared_peer_users: parameters.count("shared_peer_users")? as usize,
                 by_design: by_design.collect(),
+                by_hand: of_away.strings("by_hand")?,
             },
             holders: HashMap::new(),
             pods: HashMap::new(),
             platforms: HashMap::new(),
             nodes: HashSet::new(),
+            node_users: HashSet::new(),
         })
     }
 
@@ -219,8 +225,11 @@ impl SharedCredential {
             return;
         }
         let holders = self.holders.entry(request.credential()).or_default();
-        // Where a kubelet is first seen its node is; elsewhere its credential may be a thief's.
-        if request.identity_kind() == known::NODE && holders.peers.is_empty() {
+        // Where a node is first served it is; elsewhere its name, maybe by another certificate, may be a thief's.
+        if request.identity_kind() == known::NODE
+            && request.succeeded()
+            && self.node_users.insert(request.username())
+        {
             self.nodes.insert(peer);
         }
         if request.token_pod_uid() != NULL {
@@ -306,14 +315,16 @@ impl SharedCredential {
     /// Draws the findings.
     pub fn finish(mut self, context: &Context<'_>, ledger: &Ledger) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for (credential, holders) in std::mem::take(&mut self.holders) {
+        let holders = std::mem::take(&mut self.holders);
+        let natives = natives(&holders, ledger);
+        for (credential, holders) in holders {
             let Some(entry) = ledger.entry(credential) else {
                 continue;
             };
             if entry.token_pod_uid == NULL {
                 self.shared(entry, &holders, context, ledger, &mut findings);
             } else {
-                self.away(entry, &holders, context, ledger, &mut findings);
+                self.away(entry, &holders, &natives, context, ledger, &mut findings);
             }
         }
         findings
@@ -474,6 +485,7 @@ impl SharedCredential {
         &self,
         entry: &Entry,
         holders: &Holders,
+        natives: &HashMap<u32, HashSet<u32>>,
         context: &Context<'_>,
         ledger: &Ledger,
         findings: &mut Vec<Finding>,
@@ -489,22 +501,26 @@ impl SharedCredential {
         }
         // The same program, at one new address, and never back: the Pod's sandbox was made anew.
         let mut moved = others.len() == 1 && holders.returned_home == 0;
+        let is_gateway = |peer| ledger.is_shared_peer(peer, self.settings.shared_peer_users);
+        let home_is_gateway = is_gateway(home.code);
         let home = vocabulary.text(home.code);
         let mut all = Tally::empty();
         let mut own = false;
         for peer in others {
             let address = vocabulary.text(peer.code);
-            let gateway = ledger.is_shared_peer(peer.code, self.settings.shared_peer_users);
-            let familiar = entry
-                .uses
-                .iter()
-                .filter(|used| used.peer == peer.code)
-                .all(|used| home_agents.contains(&used.agent));
+            // Where all are strangers, a thief of many tokens is as likely.
+            let at_home = natives.get(&peer.code).map_or(0, HashSet::len);
+            let gateway = is_gateway(peer.code)
+                && (home_is_gateway || at_home >= self.settings.shared_peer_users);
+            let mut here = entry.uses.iter().filter(|used| used.peer == peer.code);
+            let familiar = here.all(|used| home_agents.contains(&used.agent));
+            let mut here = entry.uses.iter().filter(|used| used.peer == peer.code);
+            let by_hand = here.any(|used| self.settings.is_by_hand(vocabulary.text(used.agent)));
             // A Pod on its host's network or behind its node; the other family of a dual stack.
             if (self.nodes.contains(&peer.code) || is_other_family(home, address)) && familiar {
                 continue;
             }
-            moved &= familiar;
+            moved &= familiar && !by_hand && !is_public(address);
             own |= !gateway;
             if let Some(strayed) = &peer.strayed {
                 all.merge(Tally::clone(strayed), context);
@@ -554,6 +570,22 @@ impl Settings {
             .iter()
             .any(|known| username == known.username && agent.starts_with(&known.agent_prefix))
     }
+
+    fn is_by_hand(&self, agent: &str) -> bool {
+        self.by_hand.iter().any(|start| agent.starts_with(start))
+    }
+}
+
+/// Returns the users of each address with a credential that was used there first.
+fn natives(holders: &HashMap<u32, Holders>, ledger: &Ledger) -> HashMap<u32, HashSet<u32>> {
+    let mut natives: HashMap<u32, HashSet<u32>> = HashMap::new();
+    for (&credential, holders) in holders {
+        if let (Some(home), Some(entry)) = (holders.peers.first(), ledger.entry(credential)) {
+            let users = natives.entry(home.code).or_default();
+            users.insert(entry.username);
+        }
+    }
+    natives
 }
 
 /// Returns what client-go's user agents say of the host: `kubectl/v1.36.2 (linux/amd64) ...`.

@@ -8,8 +8,9 @@
 
 use std::collections::BTreeMap;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
+use super::custody::Superusers;
 use super::{Context, Draft, counted, listed};
 use crate::detect::fold::Folded;
 use crate::detect::json::{Json, Keys};
@@ -158,13 +159,15 @@ impl SuperuserPod {
     }
 
     /// Draws the findings; `superusers` are those who may do everything, by requests of the log.
-    pub fn finish(self, context: &Context<'_>, superusers: &HashSet<String>) -> Vec<Finding> {
+    pub fn finish(self, context: &Context<'_>, superusers: &Superusers) -> Vec<Finding> {
         let vocabulary = context.vocabulary;
         let text = |code| vocabulary.text(code);
         let written = self.written.iter();
         let written: BTreeMap<_, _> = written
             .map(|((by, account), tally)| ((text(*by), text(*account)), tally))
-            .filter(|((by, account), _)| superusers.contains(*account) && !superusers.contains(*by))
+            .filter(|((by, account), tally)| {
+                superusers.has(account) && !superusers.had(by, tally.first)
+            })
             .collect();
         let findings = written.into_iter().map(|((by, account), tally)| {
             let group = vec![by.to_owned(), account.to_owned()];
@@ -175,7 +178,7 @@ impl SuperuserPod {
             );
             draft.why = vec![
                 format!("{account} = a superuser, by requests of this log"),
-                format!("{by} = none, as far as the log shows"),
+                format!("{by} = none then, as far as the log shows"),
                 format!("userAgent = {}", listed(&tally.agents(vocabulary))),
             ];
             draft.finish(vocabulary)
