@@ -23,6 +23,7 @@ use super::analytics::machinery::Machinery;
 use super::analytics::mass_deletion::MassDeletion;
 use super::analytics::masters::Masters;
 use super::analytics::new_behaviour::NewBehaviour;
+use super::analytics::proven_grant::ProvenGrant;
 use super::analytics::rates::Rates;
 use super::analytics::role_grant::RoleGrant;
 use super::analytics::shared_credential::SharedCredential;
@@ -88,6 +89,7 @@ pub struct Engine<'r> {
     mass_deletion: MassDeletion,
     new_behaviour: NewBehaviour,
     rates: Rates,
+    proven_grant: ProvenGrant,
     role_grant: RoleGrant,
     masters: Masters,
     shared_credential: SharedCredential,
@@ -163,7 +165,7 @@ remembers!(
     ],
     parts [
         correlations, coverage, anonymous_grant, break_glass, escalation, forwarded_address, custody,
-        mass_deletion, new_behaviour, rates, role_grant, masters, shared_credential, token_by_hand,
+        mass_deletion, new_behaviour, rates, proven_grant, role_grant, masters, shared_credential, token_by_hand,
         token_reuse, unauthorized
     ],
     anew [
@@ -277,6 +279,7 @@ impl<'r> Engine<'r> {
                 analytic("secret-read-rate")?,
                 vocabulary,
             )?,
+            proven_grant: ProvenGrant::new(analytic("cluster-admin-proven")?)?,
             role_grant: RoleGrant::new(analytic("powerful-role-bound")?, vocabulary)?,
             masters: Masters::new(
                 meta("masters-credential")?,
@@ -343,6 +346,7 @@ impl<'r> Engine<'r> {
         let replaced = before.saturating_sub(REPLACED_US);
         self.token_by_hand.forget(over_before, replaced);
         self.custody.forget(over_before);
+        self.proven_grant.forget(over_before);
         self.role_grant.forget(over_before);
         let needed = self.spoken_of(found);
         // A request may have been open for a day before it shows in a finding.
@@ -419,6 +423,7 @@ impl<'r> Engine<'r> {
             self.escalation.observe(request, &self.machinery, &context);
             self.mass_deletion
                 .observe(request, &self.machinery, &context);
+            self.proven_grant.observe(folded, &context);
             self.role_grant.observe(folded, &self.machinery, &context);
             let past = self.lives.live(request);
             self.rates

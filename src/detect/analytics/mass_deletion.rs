@@ -146,6 +146,7 @@ impl MassDeletion {
         };
         let mut weights = HashMap::new();
         for (list, weight) in [
+            ("derived", 0),
             ("light", settings.light_weight),
             ("heavy", settings.heavy_weight),
             ("root", settings.root_weight),

@@ -264,12 +264,7 @@ impl MintedToken {
     }
 
     /// Says who, being none, asked for a token of a superuser.
-    fn rises(
-        &self,
-        context: &Context<'_>,
-        superusers: &Superusers,
-        findings: &mut Vec<Finding>,
-    ) {
+    fn rises(&self, context: &Context<'_>, superusers: &Superusers, findings: &mut Vec<Finding>) {
         let vocabulary = context.vocabulary;
         let mut rises: BTreeMap<(&str, &str), Tally> = BTreeMap::new();
         for mint in &self.mints {

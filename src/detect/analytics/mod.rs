@@ -24,6 +24,7 @@ pub mod node_abroad;
 pub mod node_twice;
 pub mod old_uid;
 pub mod pod_token_taken;
+pub mod proven_grant;
 pub mod rates;
 pub mod role_grant;
 pub mod secret_token;

@@ -6,7 +6,7 @@
 //! token each (KEP-1205) and so are no sharing; Secret tokens from before KEP-2799 all Pods of a
 //! ServiceAccount hold alike by design, so they are left out.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 use hashbrown::{HashMap, HashSet};
@@ -96,6 +96,10 @@ impl Peer {
         }
     }
 }
+
+/// So many addresses that so many users have in common are those of a load balancer. With two of them, the other one may be a
+/// thief's who has the credentials of several users of one gateway.
+const BALANCED: usize = 3;
 
 /// How many programs of a Pod are known.
 const PROGRAMS: usize = 8;
@@ -327,7 +331,33 @@ impl SharedCredential {
                 self.away(entry, &holders, &natives, context, ledger, &mut findings);
             }
         }
+        self.balance(&mut findings);
         findings
+    }
+
+    /// Lowers what looks like a load balancer of several addresses: several users go back and forth between the same ones.
+    fn balance(&self, findings: &mut [Finding]) {
+        let mut users: BTreeMap<Vec<String>, BTreeSet<String>> = BTreeMap::new();
+        let is_shared = |finding: &&mut Finding| {
+            finding.rule.id == self.sharing.id && finding.severity > Severity::Low
+        };
+        for finding in findings.iter_mut().filter(is_shared) {
+            let of_set = users.entry(finding.source.ips.clone()).or_default();
+            of_set.extend(finding.actor.username.clone());
+        }
+        users.retain(|ips, users| ips.len() >= BALANCED && users.len() >= BALANCED);
+        for finding in findings.iter_mut().filter(is_shared) {
+            let within = |ips: &Vec<String>| finding.source.ips.iter().all(|ip| ips.contains(ip));
+            if let Some((ips, users)) = users.iter().find(|(ips, _)| within(ips)) {
+                finding.severity = Severity::Low;
+                finding.confidence = Confidence::Low;
+                finding.why.push(format!(
+                    "{} users go back and forth between {}: a load balancer or gateways",
+                    users.len(),
+                    listed(ips)
+                ));
+            }
+        }
     }
 
     fn shared(
@@ -341,15 +371,19 @@ impl SharedCredential {
         let vocabulary = context.vocabulary;
         for episode in &holders.episodes {
             let peers = episode.peers(vocabulary);
+            let usernames = episode.usernames(vocabulary);
+            let of_node = usernames
+                .iter()
+                .all(|user| user.starts_with("system:node:"));
             let own: Vec<String> = peers
                 .iter()
                 .filter(|peer| {
                     let code = vocabulary.find(peer).unwrap_or(NULL);
                     !ledger.is_shared_peer(code, self.settings.shared_peer_users)
+                        && (of_node || !is_of_several_nodes(code, ledger, vocabulary))
                 })
                 .cloned()
                 .collect();
-            let usernames = episode.usernames(vocabulary);
             let agents = episode.origin(vocabulary).user_agents;
             let key = vocabulary.text(entry.credential);
             let mut platforms: Vec<String> = agents
@@ -404,9 +438,6 @@ impl SharedCredential {
                     .is_some_and(|code| self.nodes.contains(&code))
             };
             let by_nodes = usernames.iter().all(|user| user.starts_with("system:"));
-            let of_node = usernames
-                .iter()
-                .all(|user| user.starts_with("system:node:"));
             let strangers = if of_node {
                 self.other_nodes(&own, &usernames, episode, ledger, vocabulary)
             } else {
@@ -510,8 +541,9 @@ impl SharedCredential {
             let address = vocabulary.text(peer.code);
             // Where all are strangers, a thief of many tokens is as likely.
             let at_home = natives.get(&peer.code).map_or(0, HashSet::len);
-            let gateway = is_gateway(peer.code)
-                && (home_is_gateway || at_home >= self.settings.shared_peer_users);
+            let gateway = is_of_several_nodes(peer.code, ledger, vocabulary)
+                || is_gateway(peer.code)
+                    && (home_is_gateway || at_home >= self.settings.shared_peer_users);
             let mut here = entry.uses.iter().filter(|used| used.peer == peer.code);
             let familiar = here.all(|used| home_agents.contains(&used.agent));
             let mut here = entry.uses.iter().filter(|used| used.peer == peer.code);
@@ -574,6 +606,13 @@ impl Settings {
     fn is_by_hand(&self, agent: &str) -> bool {
         self.by_hand.iter().any(|start| agent.starts_with(start))
     }
+}
+
+/// Returns whether several nodes come from an address: a load balancer or a gateway, as a node has its own.
+fn is_of_several_nodes(peer: u32, ledger: &Ledger, vocabulary: &Vocabulary) -> bool {
+    let users = ledger.usernames_of(peer).iter();
+    let nodes = users.filter(|&&user| vocabulary.text(user).starts_with("system:node:"));
+    nodes.count() > 1
 }
 
 /// Returns the users of each address with a credential that was used there first.

@@ -40,6 +40,8 @@ enum Driver {
 #[derive(Clone, Serialize, Deserialize)]
 struct Token {
     program: u32,
+    /// Where the program last came from.
+    program_peer: u32,
     last_by_program: i64,
     by_hand: Option<Box<Tally>>,
     /// Whether uses by hand and by the program lie near each other.
@@ -83,16 +85,25 @@ impl TokenByHand {
         }
         let new = || Token {
             program: NULL,
+            program_peer: NULL,
             last_by_program: i64::MIN / 2,
             by_hand: None,
             is_mixed: false,
         };
         let token = self.tokens.entry(request.credential()).or_insert_with(new);
+        // A proxy that people log on to acts as them, and passes on what they call their tool.
+        if driver == Driver::Person
+            && request.imp_username() != NULL
+            && request.peer_ip() == token.program_peer
+        {
+            return;
+        }
         if driver == Driver::Program {
             let last_by_hand = token.by_hand.as_ref().map(|tally| tally.last);
             token.is_mixed |=
                 last_by_hand.is_some_and(|last| (request.ts - last).abs() <= self.window_us);
             token.program = request.user_agent();
+            token.program_peer = request.peer_ip();
             token.last_by_program = token.last_by_program.max(request.ts);
         } else {
             token.is_mixed |= (request.ts - token.last_by_program).abs() <= self.window_us;

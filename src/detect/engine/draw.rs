@@ -71,6 +71,7 @@ impl Engine<'_> {
         findings.extend(self.forwarded_address.finish(&context));
         findings.extend(self.token_by_hand.finish(&context));
         findings.extend(self.break_glass.finish(&context));
+        findings.extend(self.proven_grant.finish(&context));
         findings.extend(self.role_grant.finish(&context));
         findings.extend(self.escalation.finish(&context));
         findings.extend(self.mass_deletion.finish(&context));
