@@ -13,8 +13,8 @@ use super::diagnostic::{Diagnostic, Printer};
 use super::exit::Exit;
 use super::rule_args::RuleArgs;
 use crate::alert::config::{
-    self, Config, ConfigErrors, Known, Problem, Silences, UnitKind, UnitPaths, default_text,
-    print_unit,
+    self, Config, ConfigErrors, Known, Problem, Silences, SinkKind, SourceConfig, UnitKind,
+    UnitPaths, default_text, print_unit,
 };
 use crate::alert::inspect;
 use crate::alert::run::{AlertError, Options, Report, Runner, read_silences};
@@ -27,6 +27,8 @@ use crate::detect::CompiledRules;
 use crate::finding::words::counted;
 use crate::pipeline::Monitor;
 use crate::rules::RuleSet;
+use crate::source::follow::{Disk, Links, Source, expand, is_log};
+use crate::source::is_same_file;
 
 /// Image that a unit for Kubernetes names unless asked otherwise.
 const IMAGE: &str = concat!("kubescry:", env!("CARGO_PKG_VERSION"));
@@ -149,7 +151,42 @@ fn read(path: &Path, printer: Printer) -> Result<Config, Exit> {
         printer.print(&Diagnostic::error(message).hint(hint));
         Exit::Usage
     })?;
-    config::parse(&text, path).map_err(|errors| wrong(&errors, printer))
+    let config = config::parse(&text, path).map_err(|errors| wrong(&errors, printer))?;
+    let mut exit = Ok(());
+    for sink in &config.sinks {
+        if let SinkKind::File { path: log, .. } = &sink.kind
+            && let Some(source) = config.sources.iter().find(|source| reads(source, log))
+        {
+            let message = format!(
+                "the sink `{}` would write into `{}`, which the [[source]] of line {} reads as a log",
+                sink.name,
+                log.display(),
+                source.line
+            );
+            let place = format!("  --> {}:{}", path.display(), sink.line);
+            printer.print(
+                &Diagnostic::error(message)
+                    .line(place)
+                    .hint("alerts belong in another folder than logs"),
+            );
+            exit = Err(Exit::Usage);
+        }
+    }
+    exit.map(|()| config)
+}
+
+/// Returns whether a source reads the file at `path`, or would if it were there.
+fn reads(source: &SourceConfig, path: &Path) -> bool {
+    let sources = [Source {
+        path: source.path.clone(),
+        links: Links::Follow,
+    }];
+    if !path.exists() {
+        let is_within = source.path.is_dir() && path.starts_with(&source.path);
+        return source.path == path || is_within && is_log(path);
+    }
+    let files = expand(&Disk, &sources).files;
+    files.iter().any(|file| is_same_file(&file.path, path))
 }
 
 /// Says all that is wrong with a file.

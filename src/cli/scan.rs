@@ -1,7 +1,8 @@
 //! `kubescry scan`: options in, findings out.
 
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -14,6 +15,8 @@ use super::rule_args::RuleArgs;
 use crate::finding::Severity;
 use crate::pipeline::{self, Monitor, Scan};
 use crate::report::{self, Format, WIDTH_DEFAULT};
+use crate::source::discover::discover;
+use crate::source::is_same_file;
 
 /// Options of `kubescry scan`.
 #[derive(Debug, Args)]
@@ -81,6 +84,18 @@ pub(super) fn parse_severity(text: &str) -> Result<Severity, String> {
 /// Scans, prints, and says how it went.
 pub(super) fn run(args: &ScanArgs, global: &Global, printer: Printer) -> Exit {
     args.read.input.threads.settle();
+    if let Some(stats) = &args.stats
+        && let Some(log) = log_at(stats, &args.paths)
+    {
+        printer.print(
+            &Diagnostic::error(format_args!(
+                "`--stats {}` would write over `{log}`, which is to be scanned",
+                stats.display()
+            ))
+            .hint("name a file that is no log"),
+        );
+        return Exit::Usage;
+    }
     let (rules, compiled) = match args.rules.load(printer) {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
@@ -146,6 +161,21 @@ fn print(scan: &Scan, args: &ScanArgs, global: &Global) -> io::Result<()> {
         &mut out,
     )?;
     out.flush()
+}
+
+/// Returns the name of the log among `paths` that `path` leads to.
+fn log_at(path: &Path, paths: &[PathBuf]) -> Option<Arc<str>> {
+    if !path.exists() {
+        return None;
+    }
+    let files = discover(paths).files;
+    let mut logs = files.into_iter();
+    let log = logs.find(|file| {
+        file.path
+            .as_ref()
+            .is_some_and(|log| is_same_file(log, path))
+    })?;
+    Some(log.name)
 }
 
 fn write_stats(scan: &Scan, path: &PathBuf) -> io::Result<()> {

@@ -3,9 +3,9 @@
 //! The stages of one request meet under its key; the final one stands for all. What has no final stage
 //! yet waits, through the end of its chunk as an owned copy, and goes out unfinished at the end of the
 //! log. Records that were seen before are left out: within a window of records, since their number has
-//! no bound.
+//! no bound. So are stages that come behind the final one, as in a log that was sorted by another time.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::evaluate::Hit;
@@ -65,15 +65,61 @@ pub struct KeptHit {
     pub quotes: Vec<Vec<Quoted>>,
 }
 
+/// What a row is among those before it.
+pub enum Turn<'a> {
+    /// A record that was seen before.
+    Duplicate,
+    /// A stage that another may follow.
+    Open,
+    /// A stage of a request that has ended already.
+    Late,
+    /// The end of a request.
+    End(Folded<'a>),
+}
+
 /// Requests that wait for their final stage, and records seen.
 pub struct Fold {
     waiting: HashMap<u64, Waiting>,
     seen: Seen,
     latest: i64,
     sweep_at: usize,
+    /// Requests that ended without a first stage before.
+    ended: Ended,
 }
 
-remembers!(Fold: [waiting, latest, sweep_at], parts [seen], anew []);
+remembers!(Fold: [waiting, latest, sweep_at, ended], parts [seen], anew []);
+
+/// Requests whose earlier stages may come yet, by their keys, in two generations: the older goes when the younger is full.
+///
+/// In a log in order there are none, nor in one without first stages.
+#[derive(Default, Serialize, Deserialize)]
+struct Ended {
+    has_first_stages: bool,
+    young: HashSet<u64>,
+    old: HashSet<u64>,
+}
+
+/// How many of them a generation has.
+const ENDED: usize = 1 << 17;
+
+/// How many are kept before it is known whether the log has first stages.
+const ENDED_AT_FIRST: usize = 1 << 10;
+
+impl Ended {
+    fn add(&mut self, request: u64) {
+        if !self.has_first_stages && self.young.len() >= ENDED_AT_FIRST {
+            return;
+        }
+        if self.young.len() >= ENDED {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(request);
+    }
+
+    fn has(&self, request: u64) -> bool {
+        self.young.contains(&request) || self.old.contains(&request)
+    }
+}
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Waiting {
@@ -99,10 +145,11 @@ impl Fold {
             seen: Seen::new(duplicate_window),
             latest: i64::MIN,
             sweep_at: WAITING,
+            ended: Ended::default(),
         }
     }
 
-    /// Takes in a row; returns whether it is new, and the request if this row ends it.
+    /// Takes in a row.
     pub fn row<'a>(
         &mut self,
         frame: &'a EventFrame,
@@ -110,32 +157,42 @@ impl Fold {
         hits: &'a [Hit],
         row_idx: usize,
         open: &mut Open,
-    ) -> (bool, Option<Folded<'a>>) {
+    ) -> Turn<'a> {
         let (ts, detail) = (columns.ts(row_idx), frame.detail(row_idx));
         if !self.seen.insert(ts, detail.record_key) {
-            return (false, None);
+            return Turn::Duplicate;
         }
         self.latest = self.latest.max(ts);
         if columns.is_final(row_idx) {
-            if !open.0.is_empty() {
-                open.0.remove(&detail.request);
+            // Behind a first stage no other one comes late.
+            let mut has_begun = false;
+            if !open.0.is_empty()
+                && let Some(row) = open.0.remove(&detail.request)
+            {
+                has_begun |= columns.is_first(row as usize);
             }
-            if !self.waiting.is_empty() {
-                self.waiting.remove(&detail.request);
+            if !self.waiting.is_empty()
+                && let Some(waiting) = self.waiting.remove(&detail.request)
+            {
+                has_begun |= waiting.request.stage == Stage::Received;
             }
-            return (
-                true,
-                Some(Folded {
-                    request: columns.request(row_idx),
-                    hits: Hits::Row(hits, frame, row_idx),
-                }),
-            );
+            if !has_begun {
+                self.ended.add(detail.request);
+            }
+            return Turn::End(Folded {
+                request: columns.request(row_idx),
+                hits: Hits::Row(hits, frame, row_idx),
+            });
+        }
+        self.ended.has_first_stages |= columns.is_first(row_idx);
+        if self.ended.has(detail.request) {
+            return Turn::Late;
         }
         open.0.insert(
             detail.request,
             u32::try_from(row_idx).expect("a chunk is under 4 GiB"),
         );
-        (true, None)
+        Turn::Open
     }
 
     /// Keeps what is open at the end of a chunk; `hits_of` gives the rules that hit a row, and why.

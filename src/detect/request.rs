@@ -270,6 +270,11 @@ impl<'a> RequestColumns<'a> {
         is_final(Stage::of(code(Column::Stage)), code(Column::Code))
     }
 
+    /// Returns whether row `row_idx` is of the first stage.
+    pub fn is_first(&self, row_idx: usize) -> bool {
+        self.frame.code(Column::Stage, row_idx) == known::REQUEST_RECEIVED
+    }
+
     /// Reads row `row_idx` as the request it stands for, as far as that row tells.
     pub fn request(&self, row_idx: usize) -> Request<'a> {
         let frame = self.frame;

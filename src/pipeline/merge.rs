@@ -9,7 +9,7 @@ use super::preview::{Due, Preview};
 use super::{Batch, Done, Horizon, Monitor, NAMED_REJECTS, Options, Recycled, Scan};
 use crate::detect::engine::{Engine, Outcome};
 use crate::detect::feed::{Fed, Reach};
-use crate::detect::fold::{Fold, Folded, Open};
+use crate::detect::fold::{Fold, Folded, Open, Turn};
 use crate::detect::request::{RequestColumns, row_ts};
 use crate::finding::{Finding, Timestamp};
 use crate::frame::Vocabulary;
@@ -344,24 +344,25 @@ impl<'r> Merge<'r> {
                 .take_while(|hit| hit.row_idx as usize == *row)
                 .count();
             let hits = &hits[..of_row];
-            let (new, folded) = self.fold.row(&batch.frame, &columns, hits, *row, open);
+            let turn = self.fold.row(&batch.frame, &columns, hits, *row, open);
             let gathering = &mut self.account.gathering;
-            if new {
+            if matches!(turn, Turn::Duplicate) {
+                gathering.duplicate(&batch.frame, *row);
+                counters.duplicates += 1;
+            } else {
                 gathering.event(lane, batch.file, &batch.frame, *row);
                 counters.events += 1;
                 span(counters, ts);
-            } else {
-                gathering.duplicate(&batch.frame, *row);
-                counters.duplicates += 1;
             }
             if self.store.is_some() {
-                fates.push(match &folded {
-                    _ if !new => Fate::Duplicate,
-                    Some(_) => Fate::Final,
-                    None => Fate::Open,
+                fates.push(match &turn {
+                    Turn::Duplicate => Fate::Duplicate,
+                    Turn::Open => Fate::Open,
+                    Turn::Late => Fate::Late,
+                    Turn::End(_) => Fate::Final,
                 });
             }
-            if let Some(folded) = folded {
+            if let Turn::End(folded) = turn {
                 counters.requests += 1;
                 self.engine.observe(&folded);
             }

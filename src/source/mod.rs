@@ -28,15 +28,22 @@ mod unpack;
 
 use std::fmt;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use follow::{Disk, Files, Links};
 pub use framing::Framing;
 pub use text::{split_holes, trim_record};
+
+/// Returns whether two paths lead to one file, as far as the system numbers files; nothing is opened.
+pub fn is_same_file(one: &Path, other: &Path) -> bool {
+    let id = |path| Disk.stat(path, Links::Follow).ok()?.id;
+    id(one).is_some_and(|found| id(other) == Some(found))
+}
 
 /// How much of a line that is passed over is kept, to name its request.
 pub const OVERSIZE_HEAD_BYTES: usize = 4 << 10;

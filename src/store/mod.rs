@@ -50,6 +50,8 @@ pub enum Fate {
     Duplicate,
     /// A later stage of its request may follow.
     Open,
+    /// Its request has ended before it.
+    Late,
     /// It is the last of its request.
     Final,
 }
@@ -226,6 +228,9 @@ impl Store {
                 continue;
             }
             segment.set_event(row_idx);
+            if *fate == Fate::Late {
+                continue;
+            }
             let stage = Stage::of(frame.code(Column::Stage, row_idx));
             let known = match fate {
                 Fate::Open => inner.open.insert(key, (row, stage)),

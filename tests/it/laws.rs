@@ -123,6 +123,44 @@ fn a_log_given_again_in_other_json_counts_once() {
 }
 
 #[test]
+fn a_request_counts_once_whatever_the_order_of_its_stages() {
+    // All stages are in there.
+    let log = read(&root().join("tests/logs/v1.36-full-benign.log.zst"));
+    let lines: Vec<&str> = std::str::from_utf8(&log).unwrap().lines().collect();
+    let received = |line: &&str| {
+        let key = "\"requestReceivedTimestamp\":\"";
+        let at = line.rfind(key).unwrap() + key.len();
+        line[at..at + 27].to_owned()
+    };
+    let folder = TempDir::new().unwrap();
+    let counts = |lines: &[&str], chunk_bytes| {
+        let path = write(folder.path(), "audit.log", lines.join("\n").as_bytes());
+        let scan = run(&Options {
+            read: ReadOptions {
+                chunk_bytes,
+                ..ReadOptions::default()
+            },
+            ..options(&[&path])
+        });
+        let totals = scan.summary.totals;
+        (totals.events, totals.requests)
+    };
+    let in_order = counts(&lines, 1 << 18);
+    assert!(in_order.1 < in_order.0, "there are several stages");
+    // As a store gives them out that sorts by the time of the request: what ended comes before what began.
+    let mut sorted = lines.clone();
+    sorted.reverse();
+    sorted.sort_by_cached_key(received);
+    assert_ne!(sorted, lines);
+    for chunk_bytes in [1 << 14, 1 << 18] {
+        assert_eq!(counts(&sorted, chunk_bytes), in_order);
+    }
+    // The latest first, as a search gives them out.
+    let reversed: Vec<&str> = lines.iter().rev().copied().collect();
+    assert_eq!(counts(&reversed, 1 << 18), in_order);
+}
+
+#[test]
 fn rounded_times_make_no_duplicates() {
     let line = |name: &str| {
         format!(

@@ -5,8 +5,6 @@
 //! `kube-apiserver-audit-*` hold audit events. The group `/aws/eks/<cluster>/cluster` names the
 //! cluster.
 
-use std::borrow::Cow;
-
 use super::context::Context;
 use super::json::{self, Object};
 use super::walk::{self, Walk};
@@ -186,14 +184,7 @@ fn carried(walk: &mut Walk<'_>, raw: &str, stream: &str, inner: &Context) {
 
 fn insights(walk: &mut Walk<'_>, rows: &str, inner: &Context) {
     let before = walk.n_items;
-    let read = json::each_element(rows, |cells| {
-        let cells = json::elements(cells);
-        let cells = cells.into_iter().filter_map(|cell| {
-            let cell = Object::parse(cell)?;
-            Some((cell.text("field"), cell.text("value")))
-        });
-        row(walk, cells, inner);
-    });
+    let read = json::each_element(rows, |cells| row(walk, cells, inner));
     if read.is_err() {
         walk.bad("damaged Insights results");
     } else if walk.n_items == before {
@@ -201,11 +192,22 @@ fn insights(walk: &mut Walk<'_>, rows: &str, inner: &Context) {
     }
 }
 
-fn row<'r>(
-    walk: &mut Walk<'_>,
-    cells: impl Iterator<Item = (Cow<'r, str>, Cow<'r, str>)>,
-    inner: &Context,
-) {
+/// Opens a row of Insights that stands alone, as the rows of a long answer do; false if the array is none.
+pub(super) fn lone_row(walk: &mut Walk<'_>, cells: &str, context: &Context) -> bool {
+    let first = json::first(cells).and_then(Object::parse);
+    let is_row = first.is_some_and(|cell| cell.has_all(&["field", "value"]));
+    if is_row {
+        row(walk, cells, &context.enter("CloudWatch Logs Insights"));
+    }
+    is_row
+}
+
+fn row(walk: &mut Walk<'_>, cells: &str, inner: &Context) {
+    let cells = json::elements(cells);
+    let cells = cells.into_iter().filter_map(|cell| {
+        let cell = Object::parse(cell)?;
+        Some((cell.text("field"), cell.text("value")))
+    });
     let text = walk::row(cells);
     let Some(row) = Object::parse(&text) else {
         return walk.bad("a damaged Insights row");

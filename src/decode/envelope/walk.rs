@@ -211,7 +211,10 @@ impl<'w> Walk<'w> {
         }
         match raw.as_bytes().first() {
             Some(b'{') => Object::parse(raw).is_some_and(|object| self.object(&object, context)),
-            Some(b'[') => self.array(raw, &context.list("array")),
+            Some(b'[') => {
+                self.allows(Format::Cloudwatch, context) && cloudwatch::lone_row(self, raw, context)
+                    || self.array(raw, &context.list("array"))
+            }
             Some(b'"') => {
                 let text = json::string(raw).unwrap_or_default();
                 self.text(&text, &context.list("string"))

@@ -308,7 +308,8 @@ fn is_dead_link(cause: &io::Error) -> bool {
     cause.kind() == io::ErrorKind::NotFound || cause.raw_os_error() == Some(TOO_MANY_LINKS)
 }
 
-fn is_log(path: &Path) -> bool {
+/// Returns whether a file in a folder is taken by its name.
+pub fn is_log(path: &Path) -> bool {
     Rotation::of(path.file_name().unwrap_or_default()).is_log()
 }
 
