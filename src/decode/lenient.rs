@@ -151,7 +151,9 @@ impl<'a> Reader<'a> {
             "reason" => status.reason = self.text(value),
             "code" => {
                 let code = self.text(value);
-                status.code = self.or_odd(&code, code.parse().ok()).unwrap_or(0);
+                // Tables of floating-point numbers have it as `200.0`.
+                let whole = code.strip_suffix(".0").unwrap_or(&code);
+                status.code = self.or_odd(&code, whole.parse().ok()).unwrap_or(0);
             }
             "details" => drop(self.each_member(value, |key, value| {
                 if key == "uid" {

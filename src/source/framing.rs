@@ -94,7 +94,7 @@ fn trim(mut text: &[u8]) -> &[u8] {
 }
 
 /// Columns that say that the table is a log export, in lower case.
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 25] = [
     "@message",
     "@timestamp",
     "@logstream",
@@ -112,6 +112,14 @@ const COLUMNS: [&str; 17] = [
     "textpayload",
     "jsonpayload",
     "insertid",
+    "user.username",
+    "objectref.resource",
+    "event.original",
+    "_source",
+    "kubernetes.audit.verb",
+    "kubernetes.audit.auditid",
+    "protopayload",
+    "protopayload_auditlog",
 ];
 
 /// Columns whose names are everyday words: these count among others only.

@@ -222,6 +222,22 @@ fn no_secret_of_a_body_is_printed() {
 }
 
 #[test]
+fn stats_are_written_over_no_log() {
+    let folder = TempDir::new().unwrap();
+    let log = folder.path().join("audit.log");
+    let content = read(&root().join("sample-logs/v1.36/anonymous.log"));
+    std::fs::write(&log, &content).unwrap();
+    let (log, logs) = (log.to_str().unwrap(), folder.path().to_str().unwrap());
+    for path in [log, logs] {
+        let output = kubescry(&["scan", path, "--stats", log], b"");
+        assert_eq!(output.status.code(), Some(2));
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert!(err.contains("would write over"), "{err}");
+        assert_eq!(read(log.as_ref()), content);
+    }
+}
+
+#[test]
 fn stats_add_up() {
     let folder = TempDir::new().unwrap();
     let stats = folder.path().join("stats.json");

@@ -27,7 +27,7 @@ fn pairs() -> Vec<(String, PathBuf, PathBuf)> {
         })
         .collect();
     pairs.sort();
-    assert!(pairs.len() >= 58, "every shape has a pair");
+    assert!(pairs.len() >= 61, "every shape has a pair");
     pairs
 }
 
@@ -52,6 +52,38 @@ fn every_shape_gives_the_events_in_it() {
             "{name}: {totals:?}"
         );
     }
+}
+
+#[test]
+fn rows_of_a_long_answer_are_events() {
+    let short = read(&root().join("tests/envelopes/eks-insights/wrapped.json"));
+    let mut answer: Value = serde_json::from_slice(&short).unwrap();
+    let few = answer["results"].as_array().unwrap().clone();
+    let times = (3 << 20) / short.len();
+    let rows: Vec<Value> = few
+        .iter()
+        .cycle()
+        .take(times * few.len())
+        .cloned()
+        .collect();
+    answer["results"] = rows.into();
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("results.json");
+    let count = |text: &[u8]| {
+        std::fs::write(&path, text).unwrap();
+        let totals = scan(&path).summary.totals;
+        (totals.events + totals.duplicates, totals.bad)
+    };
+    let (events, bad) = count(&short);
+    assert!(events > 0);
+    let long = serde_json::to_vec(&answer).unwrap();
+    assert!(long.len() > 2 << 20, "more than is read as one document");
+    assert_eq!(count(&long), (events * times as u64, bad * times as u64));
+    let two = [&long[..], &long[..]].join(&b'\n');
+    assert_eq!(
+        count(&two),
+        (2 * events * times as u64, 2 * bad * times as u64)
+    );
 }
 
 #[test]

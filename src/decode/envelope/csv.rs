@@ -89,15 +89,22 @@ pub(super) fn open(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
     let inner = context.enter("CSV");
     let Some(cells) = cells(text).filter(|cells| cells.len() == header.len()) else {
         if !tolerant(walk, text, &inner) {
-            walk.bad(damage("a CSV row that does not fit its header", text));
+            // What is behind a line end in a cell, as Log Analytics has them at the end of each message.
+            if text.starts_with('"') && !text.contains('{') {
+                walk.other("the end of a CSV row over several lines");
+            } else {
+                walk.bad(damage("a CSV row that does not fit its header", text));
+            }
         }
         return true;
     };
     let names = header.iter().map(|name| Cow::Borrowed(name.as_str()));
     let row = walk::row(names.zip(cells));
-    let opened = Object::parse(&row)
-        .is_some_and(|row| fields::open(walk, &row, &inner) || walk.object(&row, &inner));
-    if !opened {
+    let Some(row) = Object::parse(&row) else {
+        walk.bad(damage("a CSV row with a damaged cell", text));
+        return true;
+    };
+    if !fields::open(walk, &row, &inner) && !walk.object(&row, &inner) {
         walk.other("a CSV row of another kind");
     }
     true

@@ -32,6 +32,12 @@ pub(super) fn is_stripped(object: &Object<'_>) -> bool {
         && object.get("user").is_some_and(|user| user.starts_with('{'))
 }
 
+/// Returns whether `object` is an event whose objects a filter has made members of their own, such as `user.username`.
+pub(super) fn is_flat(object: &Object<'_>) -> bool {
+    object.has_any(&["user.username", "objectRef.resource", "responseStatus.code"])
+        && !object.has_any(&["user", "objectRef", "responseStatus"])
+}
+
 /// Returns whether `object` is a list of Kubernetes objects.
 pub(super) fn is_list(object: &Object<'_>) -> bool {
     object.text("kind").ends_with("List")

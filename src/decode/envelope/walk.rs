@@ -13,8 +13,8 @@ use super::context::Context;
 use super::json::{self, Object, Writer};
 use super::list::{damage, event_list};
 use super::{
-    Format, Found, Item, State, azure, cloudwatch, gke, line, packed, queue, recognise, restore,
-    shipper, store,
+    Format, Found, Item, State, azure, cloudwatch, fields, gke, line, packed, queue, recognise,
+    restore, shipper, store,
 };
 
 /// Envelopes within envelopes that are opened.
@@ -47,6 +47,10 @@ const ENVELOPES: [(Format, Open); 15] = [
     (Format::Vector, shipper::vector),
     (Format::Shipper, shipper::any),
 ];
+
+fn holds_json(text: &str) -> bool {
+    text.trim_start().starts_with(['{', '['])
+}
 
 /// One record being opened.
 pub(super) struct Walk<'w> {
@@ -129,6 +133,10 @@ impl<'w> Walk<'w> {
         });
         match text.as_bytes().first() {
             Some(b'{' | b'[') => self.documents(text, context),
+            // A string that holds a record, as jq prints it without `--raw-output`.
+            Some(b'"') if json::string(text).is_some_and(|text| holds_json(&text)) => {
+                self.value(text, context)
+            }
             Some(_) => line::open(self, text, context),
             None => false,
         }
@@ -270,6 +278,9 @@ impl<'w> Walk<'w> {
             return true;
         };
         self.work = work;
+        if recognise::is_flat(object) && fields::open(self, object, &context.enter("flattened")) {
+            return true;
+        }
         if recognise::is_event(object) {
             self.bare(object, context);
             return true;
@@ -333,10 +344,32 @@ impl<'w> Walk<'w> {
     }
 }
 
-/// Returns the members of a row as an object, so that tables take the way of documents.
+/// Columns whose cells are JSON where a table has the fields of events as they are.
+const JSON_COLUMNS: [&str; 8] = [
+    "user",
+    "impersonatedUser",
+    "sourceIPs",
+    "objectRef",
+    "responseStatus",
+    "requestObject",
+    "responseObject",
+    "annotations",
+];
+
+/// Returns whether a cell is JSON by its column and by how it begins; [`row`] takes it as it stands.
+pub(super) fn is_json_cell(name: &str, value: &str) -> bool {
+    JSON_COLUMNS.contains(&name) && value.starts_with(['{', '['])
+}
+
+/// Returns the members of a row as an object, so that tables take the way of documents; no object if a cell that is JSON is
+/// damaged.
 pub(super) fn row<'r>(cells: impl Iterator<Item = (Cow<'r, str>, Cow<'r, str>)>) -> String {
     let mut row = Writer::new();
     for (name, value) in cells {
+        if is_json_cell(&name, &value) {
+            row.raw(&name, &value);
+            continue;
+        }
         // Azure's portal adds the zone to the names of its time columns.
         row.text(name.trim_end_matches(" [UTC]"), &value);
     }

@@ -336,6 +336,28 @@ fn a_source_that_is_no_log_is_told() {
 }
 
 #[test]
+fn no_sink_writes_into_a_log() {
+    let lines = log("tests/logs/v1.36-realistic-token-reuse.log.zst");
+    for file in ["logs/audit.log", "logs/alerts.log"] {
+        let place = Place::new(&format!("[[sink]]\ntype = \"file\"\npath = \"{file}\"\n"));
+        place.write(&lines[..20]);
+        let before = fs::read(place.path("logs/audit.log")).unwrap();
+        for arguments in [&["check"][..], &[]] {
+            check(
+                &place.run(arguments),
+                2,
+                &["which the [[source]] of line 3 reads"],
+            );
+        }
+        assert_eq!(fs::read(place.path("logs/audit.log")).unwrap(), before);
+    }
+    // A file of another kind may lie there.
+    let place = Place::new("[[sink]]\ntype = \"file\"\npath = \"logs/alerts.db\"\n");
+    place.write(&lines[..20]);
+    check(&place.run(&[]), 0, &[]);
+}
+
+#[test]
 fn what_is_not_delivered_waits_for_the_next_run() {
     let place = Place::new("");
     place.configure(

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::super::{Item, Unwrapper, csv};
 
 /// Shape, chain of its first event, and what else is in the file: names, and causes behind `bad: `.
-const SHAPES: [(&str, &str, &[&str]); 58] = [
+const SHAPES: [(&str, &str, &[&str]); 61] = [
     ("aks-audit-csv", "CSV > AKSAudit", &["a CSV header"]),
     (
         "aks-audit-table",
@@ -119,6 +119,7 @@ const SHAPES: [(&str, &str, &[&str]); 58] = [
     ("event-list-v1beta1", "EventList", &[]),
     ("filebeat", "Elastic", &[]),
     ("firehose", "records > Firehose", &[]),
+    ("flattened", "flattened", &[]),
     ("fluent-bit", "Fluent", &["a klog line"]),
     ("fluentd", "Fluent", &[]),
     (
@@ -134,6 +135,7 @@ const SHAPES: [(&str, &str, &[&str]); 58] = [
     ("gke-bigquery", "GKE", &[]),
     ("gke-pubsub", "Pub/Sub > GKE", &[]),
     ("journald", "journald", &["a klog line"]),
+    ("json-strings", "string", &[]),
     ("legacy", "legacy text", &["a klog line"]),
     ("legacy-1.7", "legacy text", &[]),
     ("log-analytics", "Log Analytics > AKSAudit", &[]),
@@ -158,6 +160,7 @@ const SHAPES: [(&str, &str, &[&str]); 58] = [
             "YAML; export it as JSON",
         ],
     ),
+    ("native-columns-csv", "CSV", &["a CSV header"]),
     ("nested", "docker > CloudWatch Logs", &[]),
     ("openshift-node-logs", "node prefix", &["a klog line"]),
     ("openshift-viaq", "", &["an OpenShift record of `auditd`"]),
