@@ -477,6 +477,7 @@ fn a_memory_gives_out_what_has_changed() {
     let sets = [
         Memory::HEAD,
         "account",
+        "fold",
         "mass_deletion",
         "new_behaviour",
         "rates",

@@ -163,13 +163,13 @@ fn filters_of_findings_are_listed_and_are_not_those_of_events() {
 fn filters_that_leave_no_finding_say_so() {
     let mut play = play();
     play.keys("&no such thing<Enter>");
-    play.shows("none of 21 findings passes the filters; Backspace drops the last one");
+    play.shows("none of 22 findings passes the filters; Backspace drops the last one");
     play.keys("F");
     play.shows("no finding passes the filters; Backspace drops the last one");
     play.keys("l+");
     play.shows("no value under the cursor");
     play.keys("j<Back>");
-    play.shows("21 findings");
+    play.shows("22 findings");
 }
 
 /// A facet was counted once, whatever became of the findings.

@@ -138,7 +138,13 @@ fn certificate(username: &str, group: &str, address: String, agent: &str) -> Cli
 
 /// Returns what makes the Pods of Deployments and Jobs, and takes them away.
 fn controller() -> Client {
-    account("kube-system", "replicaset-controller", None, 17)
+    let name = "replicaset-controller";
+    Client {
+        agent: format!(
+            "kube-controller-manager/v1.36.2 (linux/amd64) kubernetes/8e16b12/system:serviceaccount:kube-system:{name}"
+        ),
+        ..account("kube-system", name, None, 17)
+    }
 }
 
 /// A Pod, which is made anew with each version.
