@@ -101,7 +101,10 @@ impl Custody {
             )?,
             concurrency: Concurrency::new(analytic("impossible-concurrency")?)?,
             old_uid: OldUid::new(analytic("old-uid-in-use")?)?,
-            secret_token: SecretToken::new(meta("secret-token-lifecycle")?),
+            secret_token: SecretToken::new(
+                meta("secret-token-lifecycle")?,
+                meta("superuser-token-minted")?,
+            ),
             certificate: Certificate::new(analytic("certificate-lifecycle")?)?,
             method: Method::new(analytic("authentication-methods")?)?,
             mixed_use: MixedUse::new(analytic("mixed-use")?)?,
@@ -189,7 +192,7 @@ impl Custody {
         findings.extend(self.superuser_pod.finish(context, &superusers));
         findings.extend(self.concurrency.finish(context, ledger, &shared));
         findings.extend(self.old_uid.finish(context, deaths));
-        findings.extend(self.secret_token.finish(context, ledger));
+        findings.extend(self.secret_token.finish(context, ledger, &superusers));
         findings.extend(self.certificate.finish(context, ledger));
         findings.extend(self.method.finish(context, ledger));
         findings.extend(self.mixed_use.finish(context, ledger));

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::custody::Sum;
+use super::custody::{Sum, Superusers};
 use super::{Context, Draft, counted, lasting, listed};
 use crate::credential::{Entry, Ledger};
 use crate::detect::request::{Request, Sighting};
@@ -23,13 +23,14 @@ use crate::rules::RuleMeta;
 #[derive(Clone)]
 pub struct SecretToken {
     meta: RuleMeta,
+    superuser: RuleMeta,
     /// Secrets just made, which may turn out to hold a token.
     young: VecDeque<(i64, String, Made)>,
     /// Secrets that hold a token, by the ledger's key.
     secrets: BTreeMap<String, Secret>,
 }
 
-remembers!(SecretToken: [young, secrets], anew [meta]);
+remembers!(SecretToken: [young, secrets], anew [meta, superuser]);
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Secret {
@@ -59,9 +60,10 @@ const TYPE: &[u8] = b"kubernetes.io/service-account-token";
 
 impl SecretToken {
     /// Starts with nothing.
-    pub fn new(meta: &RuleMeta) -> Self {
+    pub fn new(meta: &RuleMeta, superuser: &RuleMeta) -> Self {
         Self {
             meta: meta.clone(),
+            superuser: superuser.clone(),
             young: VecDeque::new(),
             secrets: BTreeMap::new(),
         }
@@ -127,8 +129,13 @@ impl SecretToken {
         self.secrets.entry(key).or_default().made = Some(made);
     }
 
-    /// Draws the finding, if there is such a token.
-    pub fn finish(mut self, context: &Context<'_>, ledger: &Ledger) -> Option<Finding> {
+    /// Draws the findings; `superusers` are those who may do everything.
+    pub fn finish(
+        self,
+        context: &Context<'_>,
+        ledger: &Ledger,
+        superusers: &Superusers,
+    ) -> Vec<Finding> {
         let vocabulary = context.vocabulary;
         let used: BTreeMap<&str, &Entry> = ledger
             .entries()
@@ -136,6 +143,61 @@ impl SecretToken {
             .filter(|entry| entry.kind == known::LEGACY_TOKEN)
             .map(|entry| (vocabulary.text(entry.credential), entry))
             .collect();
+        let mut findings = self.rises(&used, superusers, context);
+        findings.extend(self.inventory(&used, context));
+        findings
+    }
+
+    /// Says who, being none, made a Secret with the token of a superuser, which was used.
+    fn rises(
+        &self,
+        used: &BTreeMap<&str, &Entry>,
+        superusers: &Superusers,
+        context: &Context<'_>,
+    ) -> Vec<Finding> {
+        let vocabulary = context.vocabulary;
+        let made = self.secrets.iter().filter_map(|(key, secret)| {
+            let made = secret.made.as_ref().filter(|made| !made.by_controller)?;
+            Some((key, made, *used.get(&**key)?))
+        });
+        let is_rise = |(_, made, entry): &(&String, &Made, &Entry)| {
+            superusers.has(vocabulary.text(entry.username))
+                && !superusers.had(vocabulary.text(made.by), made.sighting.ts)
+        };
+        let findings = made.filter(is_rise).map(|(key, made, entry)| {
+            let (by, account) = (vocabulary.text(made.by), vocabulary.text(entry.username));
+            let secret = key.trim_start_matches("secret:");
+            let mut sum = Sum::default();
+            sum.add_sighting(&made.sighting);
+            entry.uses.iter().for_each(|used| sum.add(used));
+            let tally = sum.tally(context);
+            let group = vec![by.to_owned(), account.to_owned(), secret.to_owned()];
+            let mut draft = Draft::new(&self.superuser, group, &tally);
+            let peers = unique(entry.uses.iter().map(|used| vocabulary.text(used.peer)));
+            draft.summary = format!(
+                "`{by}` made the Secret `{secret}` with a token of `{account}`, which may do everything in the cluster; it was used from {}",
+                listed(&peers),
+            );
+            draft.why = vec![
+                format!("{account} = a superuser, by requests of this log"),
+                format!("{by} = none then, as far as the log shows"),
+            ];
+            let mut finding = sum.finish(draft, vocabulary);
+            finding.actor.username = Some(by.to_owned());
+            finding.ties.usernames = vec![by.to_owned(), account.to_owned()];
+            finding.ties.credentials = vec![key.clone()];
+            finding
+        });
+        findings.collect()
+    }
+
+    /// Lists all such tokens, if there are any.
+    fn inventory(
+        mut self,
+        used: &BTreeMap<&str, &Entry>,
+        context: &Context<'_>,
+    ) -> Option<Finding> {
+        let vocabulary = context.vocabulary;
         // Before 1.24 each ServiceAccount had one by itself: only those in use are worth a word.
         let is_own = |secret: &Secret| secret.made.as_ref().is_some_and(|made| made.by_controller);
         self.secrets.retain(|key, secret| {

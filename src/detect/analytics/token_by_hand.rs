@@ -102,7 +102,10 @@ impl TokenByHand {
             let last_by_hand = token.by_hand.as_ref().map(|tally| tally.last);
             token.is_mixed |=
                 last_by_hand.is_some_and(|last| (request.ts - last).abs() <= self.window_us);
-            token.program = request.user_agent();
+            // What came later may be a thief's.
+            if token.program == NULL {
+                token.program = request.user_agent();
+            }
             token.program_peer = request.peer_ip();
             token.last_by_program = token.last_by_program.max(request.ts);
         } else {
