@@ -384,3 +384,64 @@ fn nodes_that_change_their_endpoint_together_are_not_stolen() {
     }
     story.raises("node-from-internet", Severity::Low);
 }
+
+/// What the ClusterRoleBinding `binding` of `cluster-admin` lets a client do.
+fn superuser(story: &mut Story, millis: u64, client: &Client, uri: &str, binding: &str) {
+    let event = story.request(millis, client, "list", uri, 200);
+    let user = client.user["username"].as_str().unwrap();
+    event["annotations"]["authorization.k8s.io/reason"] = json!(format!(
+        "RBAC: allowed by ClusterRoleBinding \"{binding}\" of ClusterRole \"cluster-admin\" to User \"{user}\""
+    ));
+}
+
+#[test]
+fn who_became_a_superuser_by_a_token_was_none_before() {
+    let rise = |since: u64| {
+        let mut story = Story::default();
+        let dev = person("dev", "10.9.0.1");
+        superuser(&mut story, since, &dev, SECRETS, "of-dev");
+        let token = mint(&mut story, 10_000, "JTI=minted", "10.9.0.1");
+        superuser(&mut story, 20_000, &token, SECRETS, "of-web");
+        story
+    };
+    let found = rise(30_000).raises("superuser-token-minted", Severity::High);
+    assert_eq!(found.actor.username.as_deref(), Some("dev"));
+    rise(5_000).says_nothing_of("superuser-token-minted");
+}
+
+#[test]
+fn a_secret_with_the_token_of_a_superuser_is_a_rise() {
+    let rise = |maker: &Client, since: u64| {
+        let mut story = Story::default();
+        let secret = "/api/v1/namespaces/prod/secrets/kept";
+        superuser(
+            &mut story,
+            since,
+            &person("admin", "10.9.0.2"),
+            SECRETS,
+            "of-admin",
+        );
+        story.request(10_000, maker, "create", secret, 201);
+        let mut controller = person("system:kube-controller-manager", "10.0.0.1");
+        controller.agent = "kube-controller-manager/v1.36.2";
+        story.request(10_100, &controller, "update", secret, 200);
+        let holder = Client {
+            user: json!({"username": "system:serviceaccount:prod:web", "uid": "uid-web"}),
+            ip: "203.0.113.9",
+            agent: "app/1.0",
+        };
+        let event = story.request(20_000, &holder, "list", SECRETS, 200);
+        event["annotations"]["authentication.k8s.io/legacy-token"] =
+            json!("system:serviceaccount:prod:web");
+        event["annotations"]["authentication.k8s.io/legacy-token-manual-secret"] = json!("kept");
+        event["annotations"]["authorization.k8s.io/reason"] = json!(
+            "RBAC: allowed by ClusterRoleBinding \"of-web\" of ClusterRole \"cluster-admin\" to ServiceAccount \"web/prod\""
+        );
+        story
+    };
+    let found =
+        rise(&person("dev", "10.9.0.1"), 0).raises("superuser-token-minted", Severity::High);
+    assert_eq!(found.actor.username.as_deref(), Some("dev"));
+    assert!(found.summary.contains("`prod/kept`"), "{}", found.summary);
+    rise(&person("admin", "10.9.0.2"), 0).says_nothing_of("superuser-token-minted");
+}

@@ -957,3 +957,86 @@ fn an_address_of_many_ties_nothing() {
         .collect();
     assert_eq!(actors, ["eve", "mallory"], "{apart:#?}");
 }
+
+#[test]
+fn many_stolen_tokens_make_no_gateway() {
+    let steal = |n_at_home: usize| {
+        let mut story = Story::default();
+        let names: Vec<String> = (0..16).map(|n| format!("app{n}")).collect();
+        for (n, name) in names.iter().enumerate() {
+            let home: &str = Box::leak(format!("10.1.0.{}", 10 + n).into_boxed_str());
+            let at = n as u64 * 1000;
+            story.request(at, &pod(name, name, home), "list", PODS, 200);
+        }
+        // Some Pods that were never seen elsewhere: a gateway of theirs.
+        for n in 0..n_at_home {
+            let name = format!("inner{n}");
+            let at = 20_000 + n as u64 * 1000;
+            story.request(at, &pod(&name, &name, "10.0.9.200"), "list", PODS, 200);
+        }
+        for (n, name) in names.iter().enumerate() {
+            let other = Client {
+                agent: "other/2.0",
+                ..pod(name, name, "10.0.9.200")
+            };
+            story.request(60_000 + n as u64 * 1000, &other, "list", SECRETS, 200);
+        }
+        let findings = story.findings().into_iter();
+        let away = findings.filter(|finding| finding.rule.name == "pod-token-away");
+        let severities: Vec<Severity> = away.map(|finding| finding.severity).collect();
+        assert_eq!(severities.len(), 16);
+        severities
+    };
+    assert!(steal(0).iter().all(|severity| *severity == Severity::High));
+    assert!(steal(16).iter().all(|severity| *severity == Severity::Low));
+    // The same program, and never back: the Pod may have moved, but nobody moves a tool.
+    let moved = |agent: &'static str| {
+        let mut story = Story::default();
+        let home = Client {
+            agent,
+            ..pod("web", "web-1", "10.1.0.7")
+        };
+        story.request(0, &home, "list", PODS, 200);
+        let away = Client {
+            ip: "10.1.0.8",
+            ..home
+        };
+        story.request(60_000, &away, "list", SECRETS, 200);
+        story
+    };
+    moved("app/1.0").raises("pod-token-away", Severity::Low);
+    moved("curl/8.5.0").raises("pod-token-away", Severity::High);
+}
+
+#[test]
+fn a_nodes_second_certificate_vouches_for_no_place() {
+    let mut story = Story::default();
+    let node = |fingerprint: &str, ip| {
+        let mut node = person("system:node:n1", ip);
+        node.user["groups"] = json!(["system:nodes", "system:authenticated"]);
+        node.user["extra"]["authentication.kubernetes.io/credential-id"][0] =
+            json!(format!("X509SHA256={fingerprint}"));
+        node.agent = "kubelet/v1.36.2 (linux/amd64) kubernetes/8e16b12";
+        node
+    };
+    story.request(0, &node("own", "10.0.0.1"), "get", PODS, 200);
+    story.request(1_000, &pod("web", "web-1", "10.1.0.7"), "list", PODS, 200);
+    story.request(2_000, &node("rogue", "10.9.9.9"), "get", SECRETS, 403);
+    story.request(3_000, &node("rogue", "10.9.9.9"), "get", PODS, 200);
+    for second in 4..8 {
+        let away = pod("web", "web-1", "10.9.9.9");
+        story.request(second * 1_000, &away, "list", SECRETS, 200);
+        let home = pod("web", "web-1", "10.1.0.7");
+        story.request(second * 1_000 + 500, &home, "list", PODS, 200);
+    }
+    story.request(60_000, &node("own", "10.0.0.1"), "get", PODS, 200);
+    let findings = story.findings();
+    for rule in ["pod-token-away", "node-in-two-places"] {
+        let found = findings.iter().find(|finding| finding.rule.name == rule);
+        assert_eq!(
+            found.map(|found| found.severity),
+            Some(Severity::High),
+            "{rule}"
+        );
+    }
+}
