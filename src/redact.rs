@@ -16,7 +16,10 @@ pub const REDACTED: &str = "[redacted]";
 /// Name parts that tell a secret, for use inside patterns that ignore case.
 macro_rules! telling {
     () => {
-        "(?:token|passw(?:or)?d|passphrase|requirepass|masterauth|secret|api[_-]?key|access[_-]?key|private[_-]?key)"
+        concat!(
+            "(?:token|passw(?:or)?d|passphrase|requirepass|masterauth|secret",
+            "|(?:api|access|private|secret|encryption)[_-]?key)"
+        )
     };
 }
 
@@ -109,7 +112,7 @@ fn redact_together(argv: &[String]) -> Vec<String> {
 /// Returns whether the name of a parameter, variable or member tells that its value is a secret.
 pub fn is_telling(name: &str) -> bool {
     static NAME: LazyLock<Regex> =
-        LazyLock::new(|| pattern(concat!("(?i)^[a-z0-9_.-]*", telling!(), "$")));
+        LazyLock::new(|| pattern(concat!("(?i)^[a-z0-9_.-]*(?:pwd|", telling!(), ")$")));
     NAME.is_match(name)
 }
 
@@ -192,7 +195,10 @@ const SECRETS: &[(Kind, &str)] = &[
               |client_assertion|api_?key|x-amz-signature|x-amz-security-token|x-amz-credential)=)
             [^&\s"'\#;]+"#,
     ),
-    (Kind::Plain, r#"(?i)(?P<keep>[?&]code=)[^&\s"'#;]+"#),
+    (
+        Kind::Plain,
+        r#"(?i)(?P<keep>[?&](?:code|pwd|pass|auth|sig|signature|session|session_?id|jsessionid)=)[^&\s"'#;]+"#,
+    ),
     (
         Kind::Plain,
         concat!(
@@ -223,7 +229,23 @@ const SECRETS: &[(Kind, &str)] = &[
     ),
     (
         Kind::Plain,
-        r"(?P<keep>(?-u:\b)(?:mysql|mariadb|sshpass)[a-z]*\s(?:[^&]*?\s)?-p)\s?\S+",
+        r"(?P<keep>(?-u:\b)(?:(?:mysql|mariadb|sshpass)[a-z]*\s(?:[^&]*?\s)?-p|mongo[a-z]*\s(?:[^&|;]*?\s)?-p\s|ldap[a-z]+\s(?:[^&|;]*?\s)?-w))\s?\S+",
+    ),
+    (
+        Kind::Plain,
+        r"(?P<keep>(?-u:\b)htpasswd\s+-[a-zA-Z0-9]*b[a-zA-Z0-9]*\s+(?:[^\s&|;]+\s+){1,2})[^\s&|;]+",
+    ),
+    (
+        Kind::Plain,
+        r"(?P<keep>--from-literal(?:=|\s+)[^=\s&]+=)[^\s&]+",
+    ),
+    (
+        Kind::Plain,
+        r#"(?P<keep>(?-u:\b)curl\s(?:[^&|;]*?\s)?(?:-b|--cookie)[=\s]?["']?[^\s"'=&|;]+=)[^\s"'&|;]+"#,
+    ),
+    (
+        Kind::Plain,
+        r#"(?i)(?P<keep>(?-u:\b)pass(?:word|wd|phrase):\s*)[^\s"'&,;]+"#,
     ),
     (
         Kind::Plain,
@@ -267,6 +289,8 @@ const SECRETS: &[(Kind, &str)] = &[
         r"(?P<keep>hooks\.slack\.com/(?:services|workflows|triggers)/)[A-Za-z0-9/_-]+",
     ),
     (Kind::Plain, r"(?P<keep>://[^/\s:@]+:)[^/\s@]+(?P<after>@)"),
+    // A token in place of a user: as long as no name is.
+    (Kind::Plain, r"(?P<keep>://)[A-Za-z0-9_.-]{20,}(?P<after>@)"),
     (
         Kind::Plain,
         r"(?i)(?P<keep>%3A%2F%2F[a-z0-9._~+-]+%3A)[^&\s]+?(?P<after>%40)",
@@ -335,8 +359,8 @@ fn redact_commands<'a>(command: &Regex, text: &'a str) -> Cow<'a, str> {
     /// Words behind which the argument of a flag is a password: `sshpass -p`, `redis-cli -a`, `az login -p`.
     static CLIENT: LazyLock<[Regex; 2]> = LazyLock::new(|| {
         [
-            pattern("^(?:(?:.*(?:/|%2F))?(?:sshpass|redis-cli)|login)$"),
-            pattern("^-[pa]$"),
+            pattern("^(?:(?:.*(?:/|%2F))?(?:sshpass|redis-cli|mongo[a-z]*|ldap[a-z]+)|login)$"),
+            pattern("^-[paw]$"),
         ]
     });
     /// The flags of curl and its like that take `user:password`, and that value.
@@ -346,23 +370,29 @@ fn redact_commands<'a>(command: &Regex, text: &'a str) -> Cow<'a, str> {
             pattern("^(?P<keep>[A-Za-z0-9_.@-]+(?::|%3A)).+$"),
         ]
     });
+    /// What makes a Secret of a name and a value.
+    static LITERAL: LazyLock<Regex> = LazyLock::new(|| pattern("^(?P<keep>[^=%]+(?:=|%3D)).+$"));
     let [user_flag, user_password] = &*USER;
     let [client, password_flag] = &*CLIENT;
     let (mut user_follows, mut is_of_client) = (false, false);
-    let (mut value_follows, mut end) = (false, 0);
+    let (mut value_follows, mut literal_follows, mut end) = (false, false, 0);
     command.replace_all(text, |found: &Captures<'_>| {
         let (keep, value) = (&found["keep"], &found["value"]);
         let place = found.get(0).expect("group 0 is the match").range();
         let is_value = value_follows && place.start == end && !value.is_empty();
         let is_user = user_follows && place.start == end;
+        let is_literal = literal_follows && place.start == end;
         is_of_client = is_of_client && place.start == end || client.is_match(value);
         let is_flag = FLAG.is_match(value) || is_of_client && password_flag.is_match(value);
         (value_follows, end) = (is_flag, place.end);
         user_follows = user_flag.is_match(value);
+        literal_follows = value == "--from-literal";
         if is_value {
             format!("{keep}{REDACTED}")
         } else if let Some(user) = user_password.captures(value).filter(|_| is_user) {
             format!("{keep}{}{REDACTED}", &user["keep"])
+        } else if let Some(literal) = LITERAL.captures(value).filter(|_| is_literal) {
+            format!("{keep}{}{REDACTED}", &literal["keep"])
         } else {
             format!("{keep}{}", redact_argument(value))
         }
@@ -400,6 +430,8 @@ fn redact_argument(argument: &str) -> Cow<'_, str> {
     static CLIENT: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
             r"(?ix)(?P<keep>(?:(?:mysql|mariadb|sshpass)[a-z]*(?:%20|\+)(?:.*?(?:%20|\+))?-p
+                |mongo[a-z]*(?:%20|\+)(?:.*?(?:%20|\+))?-p(?:%20|\+)
+                |ldap[a-z]+(?:%20|\+)(?:.*?(?:%20|\+))?-w
                 |redis-cli(?:%20|\+)(?:.*?(?:%20|\+))?-a
                 |(?:docker|podman|nerdctl|helm)(?:%20|\+)(?:.*?(?:%20|\+))?login(?:%20|\+)(?:.*?(?:%20|\+))?-p))
                 (?:%20|\+|%27|%22)*[^%+]+",

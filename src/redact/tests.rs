@@ -9,6 +9,40 @@ fn secrets_are_redacted() {
         assert_eq!(redacted, expected);
         assert_eq!(redact(&redacted), expected, "a second pass changes nothing");
     }
+    check(
+        "/x?sig=a%2Fb&pwd=c&session=d",
+        "/x?sig=[redacted]&pwd=[redacted]&session=[redacted]",
+    );
+    check("mc --secret-key x", "mc --secret-key [redacted]");
+    check(
+        "mongosh -u root -p hunter2 db",
+        "mongosh -u root -p [redacted] db",
+    );
+    check(
+        "ldapsearch -D cn=a -w hunter2 -b dc",
+        "ldapsearch -D cn=a -w[redacted] -b dc",
+    );
+    check(
+        "htpasswd -bc file bob hunter2",
+        "htpasswd -bc file bob [redacted]",
+    );
+    check(
+        "create secret generic s --from-literal=k=hunter2",
+        "create secret generic s --from-literal=k=[redacted]",
+    );
+    check(
+        "git clone https://0123456789abcdef0123@git.example/x",
+        "git clone https://[redacted]@git.example/x",
+    );
+    check(
+        "curl -b session=abc https://x",
+        "curl -b session=[redacted] https://x",
+    );
+    check("password: hunter2", "password: [redacted]");
+    check(
+        r#"{"secretKey": "x", "ENCRYPTION_KEY":"y"}"#,
+        r#"{"secretKey": "[redacted]", "ENCRYPTION_KEY":"[redacted]"}"#,
+    );
     let jwt = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlIn0.c2lnbmF0dXJl_-x";
     check(jwt, REDACTED);
     check("DB_PASS=hunter2 app", "DB_PASS=[redacted] app");
@@ -208,6 +242,22 @@ fn exec_arguments_are_redacted() {
     check(
         "redis-server --requirepass hunter2 --masterauth=hunter2",
         "redis-server --requirepass [redacted] --masterauth=[redacted]",
+    );
+    check(
+        "command=mongosh&command=-u&command=root&command=-p&command=hunter2",
+        "command=mongosh&command=-u&command=root&command=-p&command=[redacted]",
+    );
+    check(
+        "command=ldapsearch&command=-w&command=hunter2&command=-b&command=dc",
+        "command=ldapsearch&command=-w&command=[redacted]&command=-b&command=dc",
+    );
+    check(
+        "command=kubectl&command=create&command=--from-literal&command=k%3Dhunter2",
+        "command=kubectl&command=create&command=--from-literal&command=k%3D[redacted]",
+    );
+    check(
+        "command=sh&command=-c&command=mongo+-u+root+-p+hunter2",
+        "command=sh&command=-c&command=mongo+-u+root+-p+[redacted]",
     );
     check(
         "command=sh&command=-c&command=curl+-u+bob:hunter2+http%3A%2F%2Fx",
