@@ -177,16 +177,19 @@ fn read(path: &Path, printer: Printer) -> Result<Config, Exit> {
 
 /// Returns whether a source reads the file at `path`, or would if it were there.
 fn reads(source: &SourceConfig, path: &Path) -> bool {
-    let sources = [Source {
-        path: source.path.clone(),
-        links: Links::Follow,
-    }];
     if !path.exists() {
         let is_within = source.path.is_dir() && path.starts_with(&source.path);
         return source.path == path || is_within && is_log(path);
     }
-    let files = expand(&Disk, &sources).files;
+    let files = expand(&Disk, &[followed(source)]).files;
     files.iter().any(|file| is_same_file(&file.path, path))
+}
+
+fn followed(source: &SourceConfig) -> Source {
+    Source {
+        path: source.path.clone(),
+        links: Links::Follow,
+    }
 }
 
 /// Says all that is wrong with a file.
@@ -410,8 +413,15 @@ fn doubts(config: &Config) -> Vec<String> {
                 path.display()
             ));
         }
-        // What a pattern finds may come later.
-        if path.to_string_lossy().contains(['*', '?', '[']) {
+        if path.to_string_lossy().contains(['*', '?', '[', '{']) && !path.exists() {
+            let found = expand(&Disk, &[followed(source)]);
+            doubts.extend(found.errors.iter().map(ToString::to_string));
+            if found.errors.is_empty() && found.files.is_empty() {
+                doubts.push(format!(
+                    "the pattern `{}` matches no log now",
+                    path.display()
+                ));
+            }
             continue;
         }
         let read = std::fs::metadata(path).and_then(|found| {

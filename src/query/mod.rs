@@ -56,19 +56,51 @@ impl QueryError {
     /// Returns what to try.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Sql(error) => match nearest_column(&error.to_string()) {
-                Some(column) => format!("did you mean `{column}`?"),
-                None => "`kubescry query --schema` lists the tables and their columns".to_owned(),
-            },
+            Self::Sql(error) => {
+                let text = error.to_string();
+                let is_said = |(words, _): &&(&str, &str)| text.contains(words);
+                match (nearest_column(&text), HINTS.iter().find(is_said)) {
+                    (Some(column), _) => format!("did you mean `{column}`?"),
+                    (None, Some((_, hint))) => (*hint).to_owned(),
+                    (None, None) => {
+                        "`kubescry query --schema` lists the tables and their columns".to_owned()
+                    }
+                }
+            }
             Self::List(_) => "sum it up with MIN or MAX, or group first in a WITH".to_owned(),
             Self::NotAQuery(_) | Self::Stopped => return None,
         })
     }
 }
 
-/// Says in one line what Polars says in many.
+/// What Polars cannot do, by words of its errors, and what does the same.
+const HINTS: [(&str, &str); 4] = [
+    (
+        "cannot compare 'date/datetime/time' to a string",
+        "a time is UTC and written without a zone: ts >= '2026-11-22T05:01:00'",
+    ),
+    (
+        "sort expressions must have same length",
+        "name the sum and sort by its name: SELECT verb, COUNT(*) AS n ... GROUP BY verb ORDER BY n",
+    ),
+    (
+        "casting from UInt32 to UInt128",
+        "count a column in place of all rows: COUNT(verb)",
+    ),
+    (
+        "is not currently supported",
+        "say it with AND and OR, or with a WITH",
+    ),
+];
+
+/// Says in one line what Polars says in many; without the tree of what its parser has read.
 fn plain(error: &polars::error::PolarsError) -> String {
     let text = error.to_string();
+    if let Some((start, _)) = text.split_once("([")
+        && text.contains("Ident {")
+    {
+        return format!("{start} is not supported");
+    }
     let first = text.split("\n\nResolved plan until failure").next();
     let first = first.unwrap_or_default().split(COLUMNS).next();
     first.unwrap_or_default().trim().replace('\n', " ")

@@ -42,6 +42,47 @@ fn ask(question: &str, parameters: &str, log: &str) -> (Vec<Value>, String) {
     (rows.collect(), said)
 }
 
+#[test]
+fn what_polars_cannot_do_is_said_with_what_does_the_same() {
+    let said = |sql: &str| {
+        let output = kubescry(&["query", sql, MASTERS_METADATA, "--format", "csv"], b"");
+        (
+            output.status.code(),
+            text(&output.stderr).to_owned(),
+            text(&output.stdout).to_owned(),
+        )
+    };
+    let cases = [
+        (
+            "SELECT COUNT(*) AS n FROM events WHERE ts >= '2026-11-22T04:55:36Z'",
+            "SELECT COUNT(*) AS n FROM events WHERE ts >= '2026-11-22T04:55:36'",
+            "written without a zone",
+        ),
+        (
+            "SELECT verb, COUNT(*) FROM events GROUP BY verb ORDER BY COUNT(*)",
+            "SELECT verb, COUNT(*) AS n FROM events GROUP BY verb ORDER BY n",
+            "sort by its name",
+        ),
+        (
+            "SELECT COUNT(*) FROM (SELECT verb FROM events UNION ALL SELECT verb FROM events)",
+            "SELECT COUNT(verb) FROM (SELECT verb FROM events UNION ALL SELECT verb FROM events)",
+            "COUNT(verb)",
+        ),
+        (
+            "SELECT verb FROM events WHERE (verb, code) IN (('get', 200))",
+            "SELECT verb FROM events WHERE verb = 'get' AND code = 200",
+            "say it with AND and OR",
+        ),
+    ];
+    for (wrong, right, hint) in cases {
+        let (code, err, _) = said(wrong);
+        assert!(code != Some(0) && err.contains(hint), "{wrong}: {err}");
+        assert!(!err.contains("Ident"), "{err}");
+        let (code, err, out) = said(right);
+        assert!(code == Some(0) && out.lines().count() > 1, "{right}: {err}");
+    }
+}
+
 /// Asks `question` of `log`: the answer has so many rows, and among them, in this order, one that meets each line of
 /// `expected`, which holds cells as `column=value; column=value`, without a value for null.
 fn check(

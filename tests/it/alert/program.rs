@@ -225,6 +225,17 @@ fn what_will_hardly_be_meant_is_said() {
             "the state folder `/proc/kubescry` cannot be written",
         ],
     );
+    let text = "[state]\ndir = \"state\"\n[[source]]\npath = \"logs/*.none\"\n[[source]]\n\
+        path = \"log[a-\"\n[[sink]]\ntype = \"stdout\"\n";
+    fs::write(place.path("alert.toml"), text).unwrap();
+    check(
+        &place.run(&["check"]),
+        0,
+        &[
+            "logs/*.none` matches no log now",
+            "log[a-` is not a pattern",
+        ],
+    );
     let silences = "[[silence]]\nrule = \"stale-log\"\nuntil = 2020-01-01\nreason = \"old\"\n\n\
         [[silence]]\nrule = \"unauthorized-stor\"\nuntil = 9999-01-01\nreason = \"x\"\n";
     fs::write(place.path("silences.toml"), silences).unwrap();
