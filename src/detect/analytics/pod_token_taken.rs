@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::custody::{Sum, distinct};
 use super::{Context, Draft, counted, listed};
@@ -23,11 +24,26 @@ use crate::rules::{Parameters, RuleError, RuleMeta};
 pub struct PodTokenTaken {
     meta: RuleMeta,
     shared_peer_users: usize,
-    /// By namespace and name of a Pod: who was in it and from which address, and when for the first time.
-    entered: HashMap<(u32, Box<str>), Vec<(u32, u32, i64)>>,
+    /// By namespace and name of a Pod: who entered it.
+    entered: HashMap<(u32, Box<str>), Vec<Visit>>,
 }
 
 remembers!(PodTokenTaken: [entered], anew [meta, shared_peer_users]);
+
+/// The first time that somebody entered a Pod from an address.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Visit {
+    user: u32,
+    peer: u32,
+    ts: i64,
+}
+
+/// A token of a Pod, used where a visitor had come from.
+struct Taken<'l> {
+    entry: &'l Entry,
+    visit: Visit,
+    uses: Vec<&'l Use>,
+}
 
 /// Subresources that run a command in a Pod.
 const WAYS_IN: [&str; 3] = ["exec", "attach", "ephemeralcontainers"];
@@ -63,84 +79,88 @@ impl PodTokenTaken {
         if self.entered.len() >= PODS && !self.entered.contains_key(&pod) {
             return;
         }
-        let visitors = self.entered.entry(pod).or_default();
-        let (user, peer) = (request.username(), request.peer_ip());
-        let is_known = visitors.iter().any(|it| (it.0, it.1) == (user, peer));
-        if !is_known && visitors.len() < VISITORS {
-            visitors.push((user, peer, request.received));
+        let visits = self.entered.entry(pod).or_default();
+        let visit = Visit {
+            user: request.username(),
+            peer: request.peer_ip(),
+            ts: request.received,
+        };
+        let is_known = |it: &Visit| (it.user, it.peer) == (visit.user, visit.peer);
+        if visits.len() < VISITORS && !visits.iter().any(is_known) {
+            visits.push(visit);
         }
     }
 
     /// Forgets who came before a time.
     pub fn forget(&mut self, before: i64) {
-        self.entered.retain(|_, visitors| {
-            visitors.retain(|(.., ts)| *ts >= before);
-            !visitors.is_empty()
+        self.entered.retain(|_, visits| {
+            visits.retain(|visit| visit.ts >= before);
+            !visits.is_empty()
         });
     }
 
     /// Draws the findings: one for each token and who took it.
     pub fn finish(self, context: &Context<'_>, ledger: &Ledger) -> Vec<Finding> {
         let vocabulary = context.vocabulary;
-        let mut taken: BTreeMap<(&str, &str), (&Entry, u32, i64, Vec<&Use>)> = BTreeMap::new();
-        for ((namespace, pod), visitors) in &self.entered {
+        let mut taken: BTreeMap<[&str; 2], Taken<'_>> = BTreeMap::new();
+        for ((namespace, pod), visits) in &self.entered {
             let namespace = vocabulary.text(*namespace);
-            let tokens: Vec<&Entry> = (vocabulary.find(pod).into_iter())
+            let pod = vocabulary.find(pod).into_iter();
+            let tokens: Vec<&Entry> = pod
                 .flat_map(|code| ledger.of_pod(code))
                 .filter(|entry| is_of(entry, namespace, vocabulary))
                 .collect();
-            for &(user, peer, ts) in visitors {
-                if self.is_of_many(peer, ledger, vocabulary) {
+            for &visit in visits {
+                let is_home = |used: &Use| used.peer == visit.peer && used.first < visit.ts;
+                let mut uses = tokens.iter().flat_map(|entry| &entry.uses);
+                if uses.any(is_home) || self.is_of_many(visit.peer, ledger, vocabulary) {
                     continue;
                 }
-                let here = |used: &&&Use| used.peer == peer;
-                // Where the Pod has been before, it is at home.
-                let mut earlier = tokens.iter().flat_map(|entry| &entry.uses);
-                if earlier.any(|used| used.peer == peer && used.first < ts) {
-                    continue;
-                }
-                for entry in tokens.iter().filter(|entry| entry.username != user) {
-                    let uses: Vec<&Use> = entry.uses.iter().collect();
-                    let uses: Vec<&Use> = uses.iter().filter(here).copied().collect();
+                for &entry in tokens.iter().filter(|entry| entry.username != visit.user) {
+                    let uses = entry.uses.iter().filter(|used| used.peer == visit.peer);
+                    let uses: Vec<&Use> = uses.collect();
                     if !uses.is_empty() {
-                        let key = (vocabulary.text(entry.credential), vocabulary.text(user));
-                        let found = taken.entry(key).or_insert((entry, peer, ts, Vec::new()));
-                        found.3.extend(uses);
+                        let key = [entry.credential, visit.user].map(|code| vocabulary.text(code));
+                        taken.entry(key).or_insert(Taken { entry, visit, uses });
                     }
                 }
             }
         }
-        let taken = taken.into_iter();
-        taken
-            .map(|((credential, user), (entry, peer, ts, uses))| {
-                let mut sum = Sum::default();
-                uses.iter().for_each(|used| sum.add(used));
-                let tally = sum.tally(context);
-                let account = vocabulary.text(entry.username);
-                let pod = vocabulary.text(entry.token_pod);
-                let group = vec![credential.to_owned(), user.to_owned()];
-                let mut draft = Draft::new(&self.meta, group, &tally);
-                let agents = distinct(uses.iter().map(|used| used.agent), vocabulary);
-                draft.summary = format!(
-                    "`{user}` entered Pod `{pod}`, and its token (`{account}`) was used from the same address, {}: {} with {}",
-                    vocabulary.text(peer),
-                    counted(tally.count, "request"),
-                    listed(&agents),
-                );
-                draft.why = vec![
-                    format!("credential = {credential}"),
-                    format!("entered from {} at {}", vocabulary.text(peer), Timestamp(ts)),
-                    "the Pod's tokens had not been used from there before".to_owned(),
-                ];
-                let mut finding = sum.finish(draft, vocabulary);
-                finding.actor.username = Some(account.to_owned());
-                finding.actor.kind = Some("serviceaccount".to_owned());
-                finding.actor.credential_id = Some(credential.to_owned());
-                finding.ties.usernames = vec![account.to_owned(), user.to_owned()];
-                finding.ties.credentials = vec![credential.to_owned()];
-                finding
-            })
-            .collect()
+        let taken = taken.into_values();
+        taken.map(|taken| self.finding(&taken, context)).collect()
+    }
+
+    fn finding(&self, taken: &Taken<'_>, context: &Context<'_>) -> Finding {
+        let vocabulary = context.vocabulary;
+        let Taken { entry, visit, uses } = taken;
+        let [credential, account, pod] = [entry.credential, entry.username, entry.token_pod]
+            .map(|code| vocabulary.text(code).to_owned());
+        let [user, peer] = [visit.user, visit.peer].map(|code| vocabulary.text(code).to_owned());
+        let mut sum = Sum::default();
+        for used in uses {
+            sum.add(used);
+        }
+        let tally = sum.tally(context);
+        let agents = distinct(uses.iter().map(|used| used.agent), vocabulary);
+        let group = vec![credential.clone(), user.clone()];
+        let mut draft = Draft::new(&self.meta, group, &tally);
+        draft.summary = format!(
+            "`{user}` entered Pod `{pod}`, and its token (`{account}`) was used from the same address, {peer}: {} with {}",
+            counted(tally.count, "request"),
+            listed(&agents),
+        );
+        draft.why = vec![
+            format!("credential = {credential}"),
+            format!("entered from {peer} at {}", Timestamp(visit.ts)),
+            "the Pod's tokens had not been used from there before".to_owned(),
+        ];
+        let mut finding = sum.finish(draft, vocabulary);
+        finding.actor.username = Some(account.clone());
+        finding.actor.kind = Some("serviceaccount".to_owned());
+        finding.actor.credential_id = Some(credential.clone());
+        finding.ties.usernames = vec![account, user];
+        finding.ties.credentials = vec![credential];
+        finding
     }
 
     /// Returns whether an address stands for many, or for a node and what runs on it.
