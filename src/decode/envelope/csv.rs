@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::context::Context;
-use super::json::Object;
+use super::json::{self, Object};
 use super::list::damage;
 use super::walk::{self, Walk};
 use super::{Format, fields};
@@ -99,12 +99,18 @@ pub(super) fn open(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
         return true;
     };
     let names = header.iter().map(|name| Cow::Borrowed(name.as_str()));
-    let row = walk::row(names.zip(cells));
-    let Some(row) = Object::parse(&row) else {
+    // Those before the last are whole, and may be a text that only begins so.
+    let is_cut = |(name, cell): (&String, &Cow<'_, str>)| {
+        walk::is_json_cell(name, cell) && !json::is_valid(cell)
+    };
+    if header.iter().zip(&cells).next_back().is_some_and(is_cut) {
         walk.bad(damage("a CSV row with a damaged cell", text));
         return true;
-    };
-    if !fields::open(walk, &row, &inner) && !walk.object(&row, &inner) {
+    }
+    let row = walk::row(names.zip(cells));
+    let opened = Object::parse(&row)
+        .is_some_and(|row| fields::open(walk, &row, &inner) || walk.object(&row, &inner));
+    if !opened {
         walk.other("a CSV row of another kind");
     }
     true

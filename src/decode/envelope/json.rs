@@ -151,6 +151,11 @@ pub(in crate::decode) fn strict_string(raw: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str(raw).ok().map(|Text(text)| text)
 }
 
+/// Returns whether a text is one JSON value, and nothing else.
+pub(super) fn is_valid(text: &str) -> bool {
+    serde_json::from_str::<&RawValue>(text).is_ok()
+}
+
 /// Unescapes a string literal; halves of surrogate pairs become U+FFFD. `None` if it is none.
 pub(super) fn string(raw: &str) -> Option<Cow<'_, str>> {
     if let Some(text) = strict_string(raw) {

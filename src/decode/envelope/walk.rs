@@ -356,17 +356,17 @@ const JSON_COLUMNS: [&str; 8] = [
     "annotations",
 ];
 
-/// Returns whether a cell is JSON by its column and by how it begins; [`row`] takes it as it stands.
+/// Returns whether a cell should be JSON, by its column and by how it begins; [`row`] takes it as it stands if it is.
 pub(super) fn is_json_cell(name: &str, value: &str) -> bool {
     JSON_COLUMNS.contains(&name) && value.starts_with(['{', '['])
 }
 
-/// Returns the members of a row as an object, so that tables take the way of documents; no object if a cell that is JSON is
-/// damaged.
+/// Returns the members of a row as an object, so that tables take the way of documents.
 pub(super) fn row<'r>(cells: impl Iterator<Item = (Cow<'r, str>, Cow<'r, str>)>) -> String {
     let mut row = Writer::new();
     for (name, value) in cells {
-        if is_json_cell(&name, &value) {
+        // More than one value would be members that the row does not have.
+        if is_json_cell(&name, &value) && json::is_valid(&value) {
             row.raw(&name, &value);
             continue;
         }

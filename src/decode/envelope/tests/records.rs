@@ -316,6 +316,29 @@ fn rows_without_their_header() {
 }
 
 #[test]
+fn a_cell_adds_no_members_to_its_row() {
+    let header = "auditID,verb,user,objectRef";
+    let found = |row: &str| {
+        let mut found = Vec::new();
+        Unwrapper::new(None, Some(header)).record(row, &mut |item| match item {
+            Item::Event(event) => found.push(event.text.to_owned()),
+            Item::Other { what } => found.push(what.into_owned()),
+            Item::Bad { cause } => found.push(format!("bad {cause}")),
+        });
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.remove(0)
+    };
+    let whole = found(r#"a,list,"{""username"":""bob""}","{""resource"":""pods""}""#);
+    assert!(whole.contains(r#""user":{"username":"bob"}"#), "{whole}");
+    // A name that a client chose.
+    let forged = found(r#"a,list,"{},""verb"":""get""","{""resource"":""pods""}""#);
+    let forged: serde_json::Value = serde_json::from_str(&forged).unwrap();
+    assert_eq!(forged["verb"], "list");
+    assert_eq!(forged["user"], r#"{},"verb":"get""#);
+    assert!(found(r#"a,list,"{""username"":""bob""}","{""#).starts_with("bad "));
+}
+
+#[test]
 fn events_stay_byte_for_byte() {
     let odd = r#"{ "kind":"Event", "apiVersion":"audit.k8s.io/v1","x":1.0e400,"auditID":"\ud800","a":1,"a":2}"#;
     check(
