@@ -24,6 +24,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeTable;
 
+use crate::source::follow::{Links, Source};
 pub use default::default_text;
 pub use kinds::{
     EmailConfig, Format, HttpConfig, MailRoute, OcsfTarget, SinkConfig, SinkKind, SmtpConfig,
@@ -79,6 +80,16 @@ pub struct SourceConfig {
     pub stale_after: Option<Duration>,
     /// Line of the file, from 1.
     pub line: usize,
+}
+
+impl SourceConfig {
+    /// Returns it as what is followed.
+    pub fn followed(&self) -> Source {
+        Source {
+            path: self.path.clone(),
+            links: Links::Follow,
+        }
+    }
 }
 
 /// What the first run does.

@@ -22,7 +22,7 @@ use crate::detect::CompiledRules;
 use crate::finding::{Finding, Severity, Timestamp};
 use crate::pipeline::{self, Memory, Monitor, ScanError};
 use crate::rules::RuleSet;
-use crate::source::follow::{Cursor, Disk, Files, Links, Source};
+use crate::source::follow::{Cursor, Disk, Files, Source};
 
 /// Findings of a first run that are told although it is quiet.
 const BASELINE: Severity = Severity::High;
@@ -566,10 +566,7 @@ fn clusters(config: &Config) -> BTreeMap<String, Vec<Source>> {
         clusters
             .entry(source.cluster.clone())
             .or_default()
-            .push(Source {
-                path: source.path.clone(),
-                links: Links::Follow,
-            });
+            .push(source.followed());
     }
     clusters
 }

@@ -27,7 +27,7 @@ use crate::detect::CompiledRules;
 use crate::finding::words::counted;
 use crate::pipeline::Monitor;
 use crate::rules::RuleSet;
-use crate::source::follow::{Disk, Links, Source, expand, is_log};
+use crate::source::follow::{Disk, expand, is_log, is_pattern};
 use crate::source::is_same_file;
 
 /// Image that a unit for Kubernetes names unless asked otherwise.
@@ -152,6 +152,12 @@ fn read(path: &Path, printer: Printer) -> Result<Config, Exit> {
         Exit::Usage
     })?;
     let config = config::parse(&text, path).map_err(|errors| wrong(&errors, printer))?;
+    spare_logs(&config, path, printer)?;
+    Ok(config)
+}
+
+/// Refuses sinks that would write into a log that is read.
+fn spare_logs(config: &Config, path: &Path, printer: Printer) -> Result<(), Exit> {
     let mut exit = Ok(());
     for sink in &config.sinks {
         if let SinkKind::File { path: log, .. } = &sink.kind
@@ -172,7 +178,7 @@ fn read(path: &Path, printer: Printer) -> Result<Config, Exit> {
             exit = Err(Exit::Usage);
         }
     }
-    exit.map(|()| config)
+    exit
 }
 
 /// Returns whether a source reads the file at `path`, or would if it were there.
@@ -181,15 +187,8 @@ fn reads(source: &SourceConfig, path: &Path) -> bool {
         let is_within = source.path.is_dir() && path.starts_with(&source.path);
         return source.path == path || is_within && is_log(path);
     }
-    let files = expand(&Disk, &[followed(source)]).files;
+    let files = expand(&Disk, &[source.followed()]).files;
     files.iter().any(|file| is_same_file(&file.path, path))
-}
-
-fn followed(source: &SourceConfig) -> Source {
-    Source {
-        path: source.path.clone(),
-        links: Links::Follow,
-    }
 }
 
 /// Says all that is wrong with a file.
@@ -413,8 +412,8 @@ fn doubts(config: &Config) -> Vec<String> {
                 path.display()
             ));
         }
-        if path.to_string_lossy().contains(['*', '?', '[', '{']) && !path.exists() {
-            let found = expand(&Disk, &[followed(source)]);
+        if is_pattern(path) && !path.exists() {
+            let found = expand(&Disk, &[source.followed()]);
             doubts.extend(found.errors.iter().map(ToString::to_string));
             if found.errors.is_empty() && found.files.is_empty() {
                 doubts.push(format!(

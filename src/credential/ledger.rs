@@ -388,6 +388,16 @@ impl Ledger {
         self.usernames_by_peer.get(&peer).map_or(&[], Vec::as_slice)
     }
 
+    /// Returns the users that came from that address and are nodes.
+    pub fn nodes_at<'l>(
+        &'l self,
+        peer: u32,
+        vocabulary: &'l Vocabulary,
+    ) -> impl Iterator<Item = u32> + 'l {
+        let users = self.usernames_of(peer).iter().copied();
+        users.filter(|&user| vocabulary.text(user).starts_with("system:node:"))
+    }
+
     /// Returns whether so many users come from `peer` that it stands for none of them: a NAT gateway,
     /// a load balancer, an API proxy or the control plane itself.
     pub fn is_shared_peer(&self, peer: u32, least_users: usize) -> bool {

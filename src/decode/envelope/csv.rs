@@ -103,7 +103,7 @@ pub(super) fn open(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
     let is_cut = |(name, cell): (&String, &Cow<'_, str>)| {
         walk::is_json_cell(name, cell) && !json::is_valid(cell)
     };
-    if header.iter().zip(&cells).next_back().is_some_and(is_cut) {
+    if header.last().zip(cells.last()).is_some_and(is_cut) {
         walk.bad(damage("a CSV row with a damaged cell", text));
         return true;
     }

@@ -72,14 +72,19 @@ impl Superusers {
         }
     }
 
-    /// Returns whether a user may do everything, at some time.
-    pub(super) fn has(&self, username: &str) -> bool {
-        self.0.contains_key(username)
+    /// Returns whether `account` is a superuser, and `by`, who took what it can do at `ts`, is not known to have been one
+    /// then: what came of the rise does not excuse it.
+    pub(super) fn is_rise(&self, by: &str, account: &str, ts: i64) -> bool {
+        let had = self.0.get(by).is_some_and(|&since| since <= ts);
+        self.0.contains_key(account) && !had
     }
 
-    /// Returns whether a user is known to have been one at `ts`: what came of a rise does not excuse it.
-    pub(super) fn had(&self, username: &str, ts: i64) -> bool {
-        self.0.get(username).is_some_and(|&since| since <= ts)
+    /// Says why it is a rise.
+    pub(super) fn why(by: &str, account: &str) -> Vec<String> {
+        vec![
+            format!("{account} = a superuser, by requests of this log"),
+            format!("{by} = none then, as far as the log shows"),
+        ]
     }
 }
 

@@ -269,7 +269,7 @@ impl MintedToken {
         let mut rises: BTreeMap<(&str, &str), Tally> = BTreeMap::new();
         for mint in &self.mints {
             let (by, account) = (vocabulary.text(mint.by), vocabulary.text(mint.account));
-            let is_rise = superusers.has(account) && !superusers.had(by, mint.ts);
+            let is_rise = superusers.is_rise(by, account, mint.ts);
             if is_rise && mint.by_kind != known::COMPONENT {
                 let tally = rises.entry((by, account)).or_insert_with(Tally::empty);
                 tally.merge(mint.request.clone(), context);
@@ -283,10 +283,7 @@ impl MintedToken {
                 counted(tally.count, "token"),
                 short(account),
             );
-            draft.why = vec![
-                format!("{account} = a superuser, by requests of this log"),
-                format!("{by} = none then, as far as the log shows"),
-            ];
+            draft.why = Superusers::why(by, account);
             findings.push(draft.finish(vocabulary));
         }
     }

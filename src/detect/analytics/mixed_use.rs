@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::custody::{Sum, distinct};
-use super::{Context, Draft, counted, listed};
+use super::{Context, Draft, begins, counted, listed};
 use crate::credential::{Ledger, Use};
 use crate::finding::Finding;
 use crate::rules::{Parameters, RuleError, RuleMeta};
@@ -46,7 +46,7 @@ impl MixedUse {
             }
             for used in &entry.uses {
                 let agent = vocabulary.text(used.agent);
-                let is_of = |list: &[String]| list.iter().any(|start| agent.starts_with(start));
+                let is_of = |list: &[String]| begins(agent, list);
                 if is_of(&self.people) {
                     users.entry(name).or_default()[0].push(used);
                 } else if is_of(&self.machines) || agent.contains("kubernetes/$Format") {

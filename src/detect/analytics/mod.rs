@@ -146,6 +146,11 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// Returns whether a user agent begins as one of `starts` does, as parameters name programs.
+fn begins(agent: &str, starts: &[String]) -> bool {
+    starts.iter().any(|start| agent.starts_with(start))
+}
+
 /// Says what requests are worth that were found behind damage, if there are any.
 fn recovered(tally: &Tally) -> Vec<String> {
     let of = match tally.recovered {

@@ -165,9 +165,8 @@ impl PodTokenTaken {
 
     /// Returns whether an address stands for many, or for a node and what runs on it.
     fn is_of_many(&self, peer: u32, ledger: &Ledger, vocabulary: &Vocabulary) -> bool {
-        let mut users = ledger.usernames_of(peer).iter();
         ledger.is_shared_peer(peer, self.shared_peer_users)
-            || users.any(|&user| vocabulary.text(user).starts_with("system:node:"))
+            || ledger.nodes_at(peer, vocabulary).next().is_some()
     }
 }
 

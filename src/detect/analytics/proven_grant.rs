@@ -7,7 +7,7 @@
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Draft, counted, listed};
+use super::{Context, Draft, begins, counted, listed};
 use crate::detect::fold::Folded;
 use crate::detect::rbac::Grant;
 use crate::detect::request::Request;
@@ -122,7 +122,7 @@ impl ProvenGrant {
         matches!(
             request.identity_kind(),
             known::USER | known::SERVICE_ACCOUNT
-        ) && self.by_hand.iter().any(|start| agent.starts_with(start))
+        ) && begins(agent, &self.by_hand)
     }
 
     /// Draws the findings: one for each binding.

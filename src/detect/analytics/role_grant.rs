@@ -17,7 +17,7 @@ use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::machinery::{Machinery, fits};
-use super::{Context, Draft, counted, listed};
+use super::{Context, Draft, begins, counted, listed};
 use crate::detect::fold::Folded;
 use crate::detect::json::{Json, Keys};
 use crate::detect::rbac::Grant as Reason;
@@ -596,7 +596,7 @@ impl Terms {
         }
         let [username, agent] =
             [request.username(), request.user_agent()].map(|code| vocabulary.text(code));
-        let is_hand = self.by_hand.iter().any(|start| agent.starts_with(start));
+        let is_hand = begins(agent, &self.by_hand);
         !is_hand && self.everyday.iter().any(|pattern| fits(pattern, username))
     }
 

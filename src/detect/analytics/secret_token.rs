@@ -161,8 +161,8 @@ impl SecretToken {
             Some((key, made, *used.get(&**key)?))
         });
         let is_rise = |(_, made, entry): &(&String, &Made, &Entry)| {
-            superusers.has(vocabulary.text(entry.username))
-                && !superusers.had(vocabulary.text(made.by), made.sighting.ts)
+            let [by, account] = [made.by, entry.username].map(|code| vocabulary.text(code));
+            superusers.is_rise(by, account, made.sighting.ts)
         };
         let findings = made.filter(is_rise).map(|(key, made, entry)| {
             let (by, account) = (vocabulary.text(made.by), vocabulary.text(entry.username));
@@ -178,10 +178,7 @@ impl SecretToken {
                 "`{by}` made the Secret `{secret}` with a token of `{account}`, which may do everything in the cluster; it was used from {}",
                 listed(&peers),
             );
-            draft.why = vec![
-                format!("{account} = a superuser, by requests of this log"),
-                format!("{by} = none then, as far as the log shows"),
-            ];
+            draft.why = Superusers::why(by, account);
             let mut finding = sum.finish(draft, vocabulary);
             finding.actor.username = Some(by.to_owned());
             finding.ties.usernames = vec![by.to_owned(), account.to_owned()];

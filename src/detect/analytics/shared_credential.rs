@@ -13,7 +13,7 @@ use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::address::{are_neighbours, is_public};
-use super::{Context, Draft, counted, lasting, listed};
+use super::{Context, Draft, begins, counted, lasting, listed};
 use crate::credential::{Entry, Ledger};
 use crate::detect::request::Request;
 use crate::detect::tally::{Tally, Trace};
@@ -496,8 +496,7 @@ impl SharedCredential {
         let nodes = codes
             .filter(|peer| self.nodes.contains(peer))
             .flat_map(|peer| {
-                let known = ledger.usernames_of(peer).iter().copied();
-                known.filter(move |&user| {
+                ledger.nodes_at(peer, vocabulary).filter(move |&user| {
                     let uses = ledger.of_username(user).flat_map(|entry| &entry.uses);
                     let mut here = uses.filter(|used| used.peer == peer);
                     here.any(|used| used.first <= episode.last && used.last >= episode.first)
@@ -505,7 +504,7 @@ impl SharedCredential {
             });
         let mut names: Vec<String> = nodes
             .map(|user| vocabulary.text(user).to_owned())
-            .filter(|user| user.starts_with("system:node:") && !usernames.contains(user))
+            .filter(|user| !usernames.contains(user))
             .collect();
         names.sort_unstable();
         names.dedup();
@@ -544,10 +543,11 @@ impl SharedCredential {
             let gateway = is_of_several_nodes(peer.code, ledger, vocabulary)
                 || is_gateway(peer.code)
                     && (home_is_gateway || at_home >= self.settings.shared_peer_users);
-            let mut here = entry.uses.iter().filter(|used| used.peer == peer.code);
-            let familiar = here.all(|used| home_agents.contains(&used.agent));
-            let mut here = entry.uses.iter().filter(|used| used.peer == peer.code);
-            let by_hand = here.any(|used| self.settings.is_by_hand(vocabulary.text(used.agent)));
+            let uses = entry.uses.iter().filter(|used| used.peer == peer.code);
+            let agents: Vec<u32> = uses.map(|used| used.agent).collect();
+            let familiar = agents.iter().all(|agent| home_agents.contains(agent));
+            let is_tool = |&agent: &u32| begins(vocabulary.text(agent), &self.settings.by_hand);
+            let by_hand = agents.iter().any(is_tool);
             // A Pod on its host's network or behind its node; the other family of a dual stack.
             if (self.nodes.contains(&peer.code) || is_other_family(home, address)) && familiar {
                 continue;
@@ -602,17 +602,11 @@ impl Settings {
             .iter()
             .any(|known| username == known.username && agent.starts_with(&known.agent_prefix))
     }
-
-    fn is_by_hand(&self, agent: &str) -> bool {
-        self.by_hand.iter().any(|start| agent.starts_with(start))
-    }
 }
 
 /// Returns whether several nodes come from an address: a load balancer or a gateway, as a node has its own.
 fn is_of_several_nodes(peer: u32, ledger: &Ledger, vocabulary: &Vocabulary) -> bool {
-    let users = ledger.usernames_of(peer).iter();
-    let nodes = users.filter(|&&user| vocabulary.text(user).starts_with("system:node:"));
-    nodes.count() > 1
+    ledger.nodes_at(peer, vocabulary).count() > 1
 }
 
 /// Returns the users of each address with a credential that was used there first.

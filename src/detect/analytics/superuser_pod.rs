@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use hashbrown::HashMap;
 
 use super::custody::Superusers;
-use super::{Context, Draft, counted, listed};
+use super::{Context, Draft, begins, counted, listed};
 use crate::detect::fold::Folded;
 use crate::detect::json::{Json, Keys};
 use crate::detect::request::Request;
@@ -153,7 +153,7 @@ impl SuperuserPod {
         let agent = text(request.user_agent());
         match text(request.identity_kind()) {
             "user" | "anonymous" => true,
-            "serviceaccount" => self.by_hand.iter().any(|start| agent.starts_with(start)),
+            "serviceaccount" => begins(agent, &self.by_hand),
             _ => false,
         }
     }
@@ -165,9 +165,7 @@ impl SuperuserPod {
         let written = self.written.iter();
         let written: BTreeMap<_, _> = written
             .map(|((by, account), tally)| ((text(*by), text(*account)), tally))
-            .filter(|((by, account), tally)| {
-                superusers.has(account) && !superusers.had(by, tally.first)
-            })
+            .filter(|((by, account), tally)| superusers.is_rise(by, account, tally.first))
             .collect();
         let findings = written.into_iter().map(|((by, account), tally)| {
             let group = vec![by.to_owned(), account.to_owned()];
@@ -176,11 +174,9 @@ impl SuperuserPod {
                 "`{by}` wrote {} under `{account}`, which may do everything in the cluster",
                 counted(tally.count, "workload"),
             );
-            draft.why = vec![
-                format!("{account} = a superuser, by requests of this log"),
-                format!("{by} = none then, as far as the log shows"),
-                format!("userAgent = {}", listed(&tally.agents(vocabulary))),
-            ];
+            draft.why = Superusers::why(by, account);
+            let agents = listed(&tally.agents(vocabulary));
+            draft.why.push(format!("userAgent = {agents}"));
             draft.finish(vocabulary)
         });
         findings.collect()

@@ -6,7 +6,7 @@
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Draft, counted, listed};
+use super::{Context, Draft, begins, counted, listed};
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::Finding;
@@ -118,8 +118,6 @@ impl TokenByHand {
     }
 
     fn driver(&mut self, agent: u32, vocabulary: &Vocabulary) -> Driver {
-        let begins =
-            |text: &str, starts: &[String]| starts.iter().any(|start| text.starts_with(start));
         let (by_hand, by_either) = (&self.by_hand, &self.by_either);
         *self.drivers.entry(agent).or_insert_with(|| {
             let text = vocabulary.text(agent);

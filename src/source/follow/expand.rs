@@ -297,7 +297,8 @@ impl<F: Files> Walk<'_, F> {
     }
 }
 
-pub(super) fn is_pattern(path: &Path) -> bool {
+/// Returns whether a path that is not there is one of a pattern.
+pub fn is_pattern(path: &Path) -> bool {
     let bytes = path.as_os_str().as_encoded_bytes();
     bytes.iter().any(|byte| b"*?[{".contains(byte))
 }

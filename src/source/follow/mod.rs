@@ -55,7 +55,7 @@ use std::path::{Path, PathBuf};
 
 pub use content::Position;
 pub use cursor::{ANCHOR_BYTES, Cursor, HEAD_BYTES, Hash, NotAHash, Print};
-pub use expand::{Expansion, Found, SkipReason, Skipped, Source, expand, is_log};
+pub use expand::{Expansion, Found, SkipReason, Skipped, Source, expand, is_log, is_pattern};
 pub use files::{Disk, FileId, Files, Kind, Links, Stat};
 pub use gaps::{Certainty, Gap};
 pub use plan::{Plan, Twin, plan};
