@@ -70,7 +70,8 @@ pub(super) fn names(header: &str) -> Option<Vec<String>> {
 /// Opens a header or row; false if the record is none.
 pub(super) fn open(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
     let text = text.trim_start_matches('\u{feff}').trim();
-    if !walk.allows(Format::Csv, context) || text.starts_with(['{', '[']) {
+    let is_allowed = context.inside || walk.state.only.is_none_or(writes_tables);
+    if !is_allowed || text.starts_with(['{', '[']) {
         return false;
     }
     let Some(header) = &walk.state.header else {
@@ -114,6 +115,15 @@ pub(super) fn open(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
         walk.other("a CSV row of another kind");
     }
     true
+}
+
+/// Returns whether tables are among the exports of a family.
+fn writes_tables(format: Format) -> bool {
+    use Format::{Azure, Cloudwatch, Csv, Datadog, Elastic, Gke, Loki, Splunk};
+    matches!(
+        format,
+        Azure | Cloudwatch | Csv | Datadog | Elastic | Gke | Loki | Splunk
+    )
 }
 
 /// Takes what lies between the first and the last brace.

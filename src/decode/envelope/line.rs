@@ -1,9 +1,9 @@
 //! Lines of text with an event behind a few words, and lines of other logs.
 //!
 //! Surprise: the first `{` of a damaged line may open an object *within* an event, forged by
-//! whoever sent the body. So the words before it must end in a blank and hold no quote: compact
-//! JSON has no blank outside of strings, and within strings the quotes of an object would be
-//! escaped.
+//! whoever sent the body. So the words before it must end as compact JSON never does outside of
+//! strings (in a blank, or in a colon or dash that no quote stands before), and hold no quote:
+//! within strings the quotes of an object would be escaped.
 
 use super::context::Context;
 use super::join::Joined;
@@ -213,7 +213,8 @@ fn prefixed(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
     };
     let prefix = text[..brace].trim();
     let is_host = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '-' | '_');
-    let (name, node) = if prefix.chars().all(is_host) {
+    let is_word = text[..brace].ends_with([' ', '\t']) && prefix.chars().all(is_host);
+    let (name, node) = if is_word {
         ("node prefix", prefix)
     } else {
         ("prefix", "")
@@ -221,10 +222,11 @@ fn prefixed(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
     walk.text(&text[brace..], &context.enter(name).with("", node, ""))
 }
 
+/// Returns whether `text` may stand before an event: words, or a name and number as `grep` writes them.
 fn is_prefix(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= MAX_PREFIX_BYTES
-        && text.ends_with([' ', '\t'])
+    let is_by_grep = text.len() > 1 && text.ends_with([':', '-']);
+    text.len() <= MAX_PREFIX_BYTES
+        && (is_by_grep || text.ends_with([' ', '\t']))
         && !text.contains(['"', '\\', '}'])
 }
 

@@ -132,6 +132,8 @@ impl<'w> Walk<'w> {
             char.is_ascii_whitespace() || matches!(char, '\0' | '\u{1e}' | '\u{feff}')
         });
         match text.as_bytes().first() {
+            // As `kubectl logs --prefix` names the Pod and container.
+            Some(b'[') if text.starts_with("[pod/") => line::open(self, text, context),
             Some(b'{' | b'[') => self.documents(text, context),
             // A string that holds a record, as jq prints it without `--raw-output`.
             Some(b'"') if json::string(text).is_some_and(|text| holds_json(&text)) => {

@@ -141,6 +141,14 @@ fn texts_before_an_event() {
         "syslog",
     );
     check_chain(&format!("audit: INFO {EVENT}"), "prefix");
+    check_chain(&format!("/var/log/audit.log:12:{EVENT}"), "prefix");
+    check_chain(&format!("audit.log-12-{EVENT}"), "prefix");
+    check_chain(&format!("[pod/kube-apiserver-n1/server] {EVENT}"), "prefix");
+    // A line that lacks its beginning may go on with a body.
+    for cut in [":", "a\":", "-"] {
+        let found = unwrap(None, &[&format!("{cut}{EVENT}")]);
+        assert!(found[0].starts_with("bad "), "{cut}: {found:?}");
+    }
     check_chain(&format!("\u{feff}\0{EVENT}\0\r"), "");
     check_chain(&format!("2026-11-22T05:10:25Z stderr F:x {EVENT}"), "CRI");
 }
@@ -290,6 +298,16 @@ fn format_restricts_the_outermost_envelope() {
     assert_eq!(
         unwrap(Some(Format::Csv), &["x,body", r#"1,"{""auditID"":""a""}""#])[1],
         r#"event CSV > body {"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a"}"#
+    );
+    // Exports of stores are tables, too.
+    let row = format!("1,\"{}\"", EVENT.replace('"', "\"\""));
+    assert_eq!(
+        unwrap(Some(Format::Cloudwatch), &["@timestamp,@message", &row])[1],
+        format!("event CSV > CloudWatch Logs Insights {EVENT}")
+    );
+    assert_eq!(
+        unwrap(Some(Format::Docker), &["@timestamp,@message", &row])[1],
+        "bad no record of the format `docker`"
     );
 }
 
