@@ -80,6 +80,8 @@ pub struct Entry {
     pub token_pod: u32,
     /// Uid of that Pod.
     pub token_pod_uid: u32,
+    /// The node on which it runs.
+    pub token_node: u32,
     /// First use.
     pub first: i64,
     /// Last use.
@@ -182,6 +184,7 @@ impl Ledger {
                 user_uid: request.user_uid(),
                 token_pod: request.token_pod(),
                 token_pod_uid: request.token_pod_uid(),
+                token_node: request.token_node(),
                 first: request.ts,
                 last: request.ts,
                 count: 0,

@@ -366,6 +366,7 @@ named! {
     credential_kind CredentialKind;
     token_pod TokenPod;
     token_pod_uid TokenPodUid;
+    token_node TokenNode;
     client_ip ClientIp;
     api_group ApiGroup;
     decision Decision;

@@ -445,3 +445,146 @@ fn a_secret_with_the_token_of_a_superuser_is_a_rise() {
     assert!(found.summary.contains("`prod/kept`"), "{}", found.summary);
     rise(&person("admin", "10.9.0.2"), 0).says_nothing_of("superuser-token-minted");
 }
+
+/// A controller manager at an address, with its own program's name.
+fn controller_manager(ip: &'static str) -> Client {
+    Client {
+        agent: "kube-controller-manager/v1.36.2 (linux/amd64) kubernetes/8e16b12",
+        ..person("system:kube-controller-manager", ip)
+    }
+}
+
+#[test]
+fn who_works_between_two_renewals_of_the_leader_is_another() {
+    const LOCK: &str = "/api/v1/namespaces/kube-system/endpoints/kube-controller-manager";
+    let token = "/api/v1/namespaces/kube-system/serviceaccounts/root-ca-cert-publisher/token";
+    let reviews = "/api/v1/namespaces/kube-system/tokenreviews";
+    let (first, second) = (
+        controller_manager("10.0.0.1"),
+        controller_manager("10.0.0.2"),
+    );
+    // The first leads until `until`, in seconds; the second then, if it takes over.
+    let lead = |until: u64, takes_over: bool, work: &str| {
+        let mut story = Story::default();
+        for at in (0..120).step_by(2) {
+            let leader = if at < until { &first } else { &second };
+            if at < until || takes_over {
+                story.request(at * 1000, leader, "update", LOCK, 200);
+            }
+        }
+        story.request(60_500, &second, "create", work, 201);
+        story
+    };
+    let found = lead(120, false, token).raises("component-in-two-places", Severity::High);
+    assert_eq!(found.source.ips, ["10.0.0.2"]);
+    assert_eq!(found.count, 1);
+    lead(60, true, token).says_nothing_of("component-in-two-places");
+    lead(60, false, token).says_nothing_of("component-in-two-places");
+    lead(120, false, reviews).says_nothing_of("component-in-two-places");
+}
+
+#[test]
+fn who_read_the_secret_of_a_token_is_named_when_it_comes_up_elsewhere() {
+    let holder = |ip: &'static str, agent: &'static str| Client {
+        user: json!({"username": "system:serviceaccount:prod:web", "uid": "uid-web"}),
+        ip,
+        agent,
+    };
+    fn ask(story: &mut Story, at: u64, client: &Client) {
+        let event = story.request(at, client, "list", PODS, 200);
+        event["annotations"]["authentication.k8s.io/legacy-token"] =
+            json!("system:serviceaccount:prod:web");
+        event["annotations"]["authentication.k8s.io/legacy-token-manual-secret"] = json!("kept");
+    }
+    let secret = "/api/v1/namespaces/prod/secrets/kept";
+    // The holder asks for `seconds`; somebody reads the Secret, and the token comes up at `ip`.
+    let take = |reader: &Client, uri: &str, seconds: u64, ip, agent| {
+        let mut story = Story::default();
+        for at in 0..seconds {
+            ask(&mut story, at * 1000, &holder("10.1.0.7", "app/1.0"));
+        }
+        story.request(10_500, reader, "get", uri, 200);
+        ask(&mut story, 20_500, &holder(ip, agent));
+        story
+    };
+    let dev = person("dev", "10.9.0.1");
+    let found =
+        take(&dev, secret, 120, "10.9.0.1", "app/1.0").raises("secret-token-taken", Severity::High);
+    assert_eq!(found.actor.username.as_deref(), Some("dev"));
+    take(&dev, SECRETS, 120, "10.9.0.1", "app/1.0").raises("secret-token-taken", Severity::High);
+    take(&dev, secret, 120, "10.9.0.5", "kubectl/v1.36")
+        .raises("secret-token-taken", Severity::Medium);
+    take(&dev, secret, 120, "203.0.113.9", "curl/8").raises("secret-token-taken", Severity::High);
+    // A further Pod of the same program; a holder that moved; who cannot have known it.
+    take(&dev, secret, 120, "10.1.0.8", "app/1.0").says_nothing_of("secret-token-taken");
+    take(&dev, secret, 15, "10.9.0.5", "curl/8").says_nothing_of("secret-token-taken");
+    take(&dev, SECRETS, 120, "10.9.0.5", "curl/8").says_nothing_of("secret-token-taken");
+    let mut node = person("system:node:n1", "10.0.0.1");
+    node.user["groups"] = json!(["system:nodes", "system:authenticated"]);
+    take(&node, secret, 120, "203.0.113.9", "curl/8").says_nothing_of("secret-token-taken");
+}
+
+/// A Pod that is bound to a node.
+fn pod_on(node: &str, name: &str, ip: &'static str, agent: &'static str) -> Client {
+    let mut client = Client {
+        agent,
+        ..pod(name, name, ip)
+    };
+    client.user["extra"]["authentication.kubernetes.io/node-name"] = json!([node]);
+    client
+}
+
+#[test]
+fn pods_of_several_nodes_with_two_addresses_each_are_masqueraded() {
+    let ask = |nodes: &[(&str, &'static str, &'static str)], agent| {
+        let mut story = Story::default();
+        for (n, &(node, outer, inner)) in nodes.iter().enumerate() {
+            for name in ["csi", "operator"] {
+                let name = format!("{name}-{n}");
+                for second in 0..20 {
+                    let at = second * 1000 + n as u64;
+                    let is_inner = second % 2 == 1 && name.starts_with("csi");
+                    let (ip, agent) = if is_inner {
+                        (inner, agent)
+                    } else {
+                        (outer, "csi/1")
+                    };
+                    story.request(at, &pod_on(node, &name, ip, agent), "list", PODS, 200);
+                }
+            }
+        }
+        story
+    };
+    let two = [
+        ("n1", "10.0.0.1", "10.244.1.7"),
+        ("n2", "10.0.0.2", "10.244.2.7"),
+    ];
+    ask(&two, "sidecar/1").says_nothing_of("pod-token-away");
+    ask(&two, "curl/8").raises("pod-token-away", Severity::High);
+    ask(&two[..1], "sidecar/1").raises("pod-token-away", Severity::High);
+}
+
+#[test]
+fn a_second_token_at_the_nodes_address_alone_is_anothers() {
+    let story = |with_first: bool| {
+        let mut node = person("system:node:n1", "10.0.0.1");
+        node.user["groups"] = json!(["system:nodes", "system:authenticated"]);
+        let mut story = Story::default();
+        story.request(0, &node, "get", PODS, 200);
+        let mut second = pod("web", "web-1", "10.0.0.1");
+        second.user["extra"]["authentication.kubernetes.io/credential-id"] = json!(["JTI=minted"]);
+        for at in 1..90 {
+            let home = pod("web", "web-1", "10.1.0.7");
+            story.request(at * 1000, &home, "list", PODS, 200);
+            // Behind the node some of the time, and so its next token is, too.
+            if with_first && at % 9 == 0 {
+                let home = pod("web", "web-1", "10.0.0.1");
+                story.request(at * 1000 + 300, &home, "list", PODS, 200);
+            }
+        }
+        story.request(20_500, &second, "list", SECRETS, 200);
+        story
+    };
+    story(false).raises("pod-token-away", Severity::High);
+    story(true).says_nothing_of("pod-token-away");
+}

@@ -10,6 +10,7 @@ use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::address::are_neighbours;
+use super::masquerade::Masquerade;
 use super::{Context, Draft, counted, lasting};
 use crate::credential::Ledger;
 use crate::detect::request::Request;
@@ -170,6 +171,7 @@ impl Concurrency {
             [credential, open, other].map(|code| vocabulary.text(code))
         };
         pairs.sort_by(|a, b| texts(a.0).cmp(&texts(b.0)));
+        let masquerade = Masquerade::new(ledger, vocabulary);
         let mut findings = Vec::new();
         let mut said: HashSet<u32> = HashSet::new();
         for (pair, overlaps) in pairs {
@@ -178,16 +180,17 @@ impl Concurrency {
             let is_gateway = |peer: u32| ledger.is_shared_peer(peer, self.shared_peer_users);
             let is_sure = is_long || overlaps.count >= self.least_overlaps;
             let is_likely = overlaps.alive && overlaps.longest >= self.alive_us;
+            let entry = ledger.entry(pair.0);
             let is_explained = is_gateway(pair.1)
                 || is_gateway(pair.2)
                 || are_neighbours([open, other])
+                || entry.is_some_and(|entry| masquerade.explains(entry, pair.1, pair.2))
                 || said.contains(&pair.0);
             if is_explained || !(is_sure || is_likely) {
                 continue;
             }
             said.insert(pair.0);
             let mut tally = overlaps.open.clone();
-            let entry = ledger.entry(pair.0);
             let others = entry.into_iter().flat_map(|entry| &entry.uses);
             let others = others
                 .filter(|used| used.peer == pair.2)

@@ -6,6 +6,7 @@
 use hashbrown::{HashMap, HashSet};
 
 use super::certificate::Certificate;
+use super::component_twice::ComponentTwice;
 use super::concurrency::Concurrency;
 use super::method::Method;
 use super::minted_token::MintedToken;
@@ -15,6 +16,7 @@ use super::node_twice::NodeTwice;
 use super::old_uid::OldUid;
 use super::pod_token_taken::PodTokenTaken;
 use super::secret_token::SecretToken;
+use super::secret_token_taken::SecretTokenTaken;
 use super::superuser_pod::SuperuserPod;
 use super::{Context, Draft};
 use crate::credential::{Deaths, Ledger, Use};
@@ -34,7 +36,9 @@ pub struct Custody {
     concurrency: Concurrency,
     old_uid: OldUid,
     secret_token: SecretToken,
+    secret_token_taken: SecretTokenTaken,
     certificate: Certificate,
+    component_twice: ComponentTwice,
     method: Method,
     mixed_use: MixedUse,
     node_abroad: NodeAbroad,
@@ -45,7 +49,7 @@ pub struct Custody {
 
 remembers!(
     Custody: [],
-    parts [minted, concurrency, old_uid, secret_token, certificate, superuser_pod, pod_token_taken],
+    parts [minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken],
     anew [method, mixed_use, node_abroad, node_twice]
 );
 
@@ -110,7 +114,9 @@ impl Custody {
                 meta("secret-token-lifecycle")?,
                 meta("superuser-token-minted")?,
             ),
+            secret_token_taken: SecretTokenTaken::new(analytic("secret-token-taken")?)?,
             certificate: Certificate::new(analytic("certificate-lifecycle")?)?,
+            component_twice: ComponentTwice::new(analytic("component-in-two-places")?)?,
             method: Method::new(analytic("authentication-methods")?)?,
             mixed_use: MixedUse::new(analytic("mixed-use")?)?,
             node_abroad: NodeAbroad::new(meta("node-from-internet")?),
@@ -125,6 +131,8 @@ impl Custody {
         self.minted.forget(before);
         self.concurrency.forget(before);
         self.old_uid.forget(before);
+        self.component_twice.forget(before);
+        self.secret_token_taken.forget(before);
         self.superuser_pod.forget(before);
         self.pod_token_taken.forget(before);
     }
@@ -149,6 +157,7 @@ impl Custody {
             known::SECRETS => {
                 let body = || folded.bodies()[0];
                 self.secret_token.observe(request, body, context.vocabulary);
+                self.secret_token_taken.observe(request, context.vocabulary);
             }
             known::SERVICE_ACCOUNTS if request.subresource() == known::TOKEN => {
                 let [body, _] = folded.bodies();
@@ -170,6 +179,7 @@ impl Custody {
             self.minted.observe_use(request, context);
             self.concurrency.observe(request, context, ledger);
             self.old_uid.observe(request, context, deaths);
+            self.component_twice.observe(request, context);
         }
     }
 
@@ -198,7 +208,9 @@ impl Custody {
         findings.extend(self.concurrency.finish(context, ledger, &shared));
         findings.extend(self.old_uid.finish(context, deaths));
         findings.extend(self.secret_token.finish(context, ledger, &superusers));
+        findings.extend(self.secret_token_taken.finish(context, ledger));
         findings.extend(self.certificate.finish(context, ledger));
+        findings.extend(self.component_twice.finish(context, ledger));
         findings.extend(self.method.finish(context, ledger));
         findings.extend(self.mixed_use.finish(context, ledger));
         findings.extend(self.node_abroad.finish(context, ledger));

@@ -13,6 +13,7 @@ use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::address::{are_neighbours, is_public};
+use super::masquerade::Masquerade;
 use super::{Context, Draft, begins, counted, lasting, listed};
 use crate::credential::{Entry, Ledger};
 use crate::detect::request::Request;
@@ -321,6 +322,7 @@ impl SharedCredential {
         let mut findings = Vec::new();
         let holders = std::mem::take(&mut self.holders);
         let natives = natives(&holders, ledger);
+        let masquerade = Masquerade::new(ledger, context.vocabulary);
         for (credential, holders) in holders {
             let Some(entry) = ledger.entry(credential) else {
                 continue;
@@ -328,7 +330,8 @@ impl SharedCredential {
             if entry.token_pod_uid == NULL {
                 self.shared(entry, &holders, context, ledger, &mut findings);
             } else {
-                self.away(entry, &holders, &natives, context, ledger, &mut findings);
+                let places = (&natives, &masquerade);
+                self.away(entry, &holders, places, context, ledger, &mut findings);
             }
         }
         self.balance(&mut findings);
@@ -515,7 +518,7 @@ impl SharedCredential {
         &self,
         entry: &Entry,
         holders: &Holders,
-        natives: &HashMap<u32, HashSet<u32>>,
+        (natives, masquerade): (&HashMap<u32, HashSet<u32>>, &Masquerade),
         context: &Context<'_>,
         ledger: &Ledger,
         findings: &mut Vec<Finding>,
@@ -532,8 +535,9 @@ impl SharedCredential {
         // The same program, at one new address, and never back: the Pod's sandbox was made anew.
         let mut moved = others.len() == 1 && holders.returned_home == 0;
         let is_gateway = |peer| ledger.is_shared_peer(peer, self.settings.shared_peer_users);
-        let home_is_gateway = is_gateway(home.code);
-        let home = vocabulary.text(home.code);
+        let home_code = home.code;
+        let home_is_gateway = is_gateway(home_code);
+        let home = vocabulary.text(home_code);
         let mut all = Tally::empty();
         let mut own = false;
         for peer in others {
@@ -544,15 +548,23 @@ impl SharedCredential {
                 || is_gateway(peer.code)
                     && (home_is_gateway || at_home >= self.settings.shared_peer_users);
             let uses = entry.uses.iter().filter(|used| used.peer == peer.code);
+            let first = uses.clone().map(|used| used.first).min();
+            let first = first.unwrap_or(entry.first);
             let agents: Vec<u32> = uses.map(|used| used.agent).collect();
             let familiar = agents.iter().all(|agent| home_agents.contains(agent));
             let is_tool = |&agent: &u32| begins(vocabulary.text(agent), &self.settings.by_hand);
             let by_hand = agents.iter().any(is_tool);
+            let goes_on = self.goes_on(entry.token_pod_uid, home_code, first);
             // A Pod on its host's network or behind its node; the other family of a dual stack.
-            if (self.nodes.contains(&peer.code) || is_other_family(home, address)) && familiar {
+            let is_near = self.nodes.contains(&peer.code)
+                && !(goes_on && is_apart(entry, home_code, peer.code, ledger));
+            if (is_near || is_other_family(home, address)) && familiar {
                 continue;
             }
-            moved &= familiar && !by_hand && !is_public(address);
+            if !by_hand && masquerade.explains(entry, home_code, peer.code) {
+                continue;
+            }
+            moved &= familiar && !by_hand && !goes_on && !is_public(address);
             own |= !gateway;
             if let Some(strayed) = &peer.strayed {
                 all.merge(Tally::clone(strayed), context);
@@ -593,6 +605,25 @@ impl SharedCredential {
         }
         findings.push(draft.finish(vocabulary));
     }
+
+    /// Returns whether a Pod sent requests from `home` after a token of it had come up elsewhere at `ts`.
+    fn goes_on(&self, pod: u32, home: u32, ts: i64) -> bool {
+        let late = ts.saturating_add(self.settings.longest_request_us);
+        self.pods
+            .get(&pod)
+            .is_some_and(|pod| pod.peer == home && pod.last > late)
+    }
+}
+
+/// Returns whether a token was at `peer` alone, and no other one of its Pod both there and at `home`: what a Pod sends by way
+/// of its node has the node's address some of the time, whatever the token.
+fn is_apart(entry: &Entry, home: u32, peer: u32, ledger: &Ledger) -> bool {
+    let was_at = |entry: &Entry, peer: u32| entry.uses.iter().any(|used| used.peer == peer);
+    let mut of_pod = ledger.of_pod(entry.token_pod);
+    entry.uses.iter().all(|used| used.peer == peer)
+        && !of_pod.any(|other| {
+            other.token_pod_uid == entry.token_pod_uid && was_at(other, peer) && was_at(other, home)
+        })
 }
 
 impl Settings {
