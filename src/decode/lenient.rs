@@ -14,7 +14,7 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::envelope::{json, restored_key};
+use super::envelope::{json, listed, restored_key};
 use super::event::{Annotations, Event, ObjectRef, Span, Status, Text, User};
 use super::odd::{Oddities, Oddity};
 use super::time;
@@ -241,8 +241,13 @@ impl<'a> Reader<'a> {
     /// Returns a list of texts as compact JSON; what is no list becomes a list of one, or nothing.
     fn list_text(&self, raw: &'a RawValue) -> Text<'a> {
         let is_list = raw.get().starts_with('[');
-        let list = list(raw).into_iter().map(|text| self.text(text));
-        let list: Vec<Text<'_>> = list.filter(|text| is_list || !text.is_empty()).collect();
+        let texts: Vec<Text<'_>> = list(raw).into_iter().map(|text| self.text(text)).collect();
+        let list: Vec<&str> = if is_list {
+            texts.iter().map(AsRef::as_ref).collect()
+        } else {
+            let cells = texts.iter().filter(|text| !text.is_empty());
+            cells.flat_map(|cell| listed(cell)).collect()
+        };
         if list.is_empty() && !is_list {
             return Cow::Borrowed("");
         }

@@ -7,6 +7,7 @@
 use super::context::Context;
 use super::fields::is_structure;
 use super::json::{self, Object, Writer};
+use super::list::names_of;
 use super::recognise;
 use super::time::rfc3339;
 use super::walk::Walk;
@@ -135,29 +136,11 @@ fn last_part(resource_id: &str) -> &str {
         .unwrap_or("")
 }
 
-/// Opens the answer of the Log Analytics API: columns once, then rows of bare values.
+/// Opens the answer of the Log Analytics API.
 fn answer(walk: &mut Walk<'_>, table: &Object<'_>, inner: &Context) {
-    let columns = json::elements(table.get("columns").unwrap_or_default());
-    let columns: Vec<String> = columns
-        .into_iter()
-        .filter_map(|column| Some(Object::parse(column)?.text("name").into_owned()))
-        .collect();
-    let before = walk.n_items;
-    let read = json::each_element(table.get("rows").unwrap_or_default(), |row| {
-        let mut out = Writer::new();
-        for (name, value) in columns.iter().zip(json::elements(row)) {
-            out.raw(name, value);
-        }
-        let row = out.finish();
-        if !walk.value(&row, inner) {
-            walk.other("a Log Analytics row of another table");
-        }
-    });
-    if read.is_err() {
-        walk.bad("damaged rows of Log Analytics");
-    } else if walk.n_items == before {
-        walk.other("an empty Log Analytics answer");
-    }
+    let names = names_of(table.get("columns").unwrap_or_default());
+    let rows = table.get("rows").unwrap_or_default();
+    walk.rows(&names, rows, inner, "Log Analytics");
 }
 
 fn table_row(walk: &mut Walk<'_>, row: &Object<'_>, context: &Context) {

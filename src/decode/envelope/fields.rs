@@ -88,6 +88,16 @@ pub(super) fn open(walk: &mut Walk<'_>, row: &Object<'_>, context: &Context) -> 
     true
 }
 
+/// Returns a row whose names are paths as an object of objects.
+pub(super) fn nested(row: &Object<'_>) -> String {
+    let mut root = Node::default();
+    for (name, value) in row.members() {
+        let keys = name.splitn(MAX_KEYS, '.').map(str::to_owned);
+        root.insert(keys.collect(), value);
+    }
+    root.finish("").unwrap_or_default()
+}
+
 /// Splits a path; the keys of annotations and `extra` hold dots of their own.
 fn keys(path: &str) -> Vec<String> {
     let mut keys: Vec<String> = Vec::new();
@@ -158,6 +168,25 @@ impl Node {
     }
 }
 
+/// Returns the elements of a list that a table has in one cell, one after the other.
+///
+/// Names of groups may hold what stands between elements elsewhere (`CN=admins,OU=it`). So a cell is taken apart only where
+/// the parts show that it is a list: all are addresses, or one is the group that the API server adds by itself.
+pub(in crate::decode) fn listed(cell: &str) -> Vec<&str> {
+    const ADDED: [&str; 2] = ["system:authenticated", "system:unauthenticated"];
+    let parts = || {
+        let parts = cell.split([',', ';', '|', '\n']).map(str::trim);
+        parts.filter(|part| !part.is_empty())
+    };
+    let is_list = parts().any(|part| ADDED.contains(&part))
+        || parts().all(|part| part.parse::<std::net::IpAddr>().is_ok());
+    if is_list {
+        parts().collect()
+    } else {
+        vec![cell]
+    }
+}
+
 /// Whether a field of an event is a list or an object.
 pub(super) fn is_structure(name: &str) -> bool {
     matches!(
@@ -185,7 +214,7 @@ fn typed(name: &str, value: &str) -> String {
         return text.into_owned();
     }
     if matches!(name, "sourceIPs" | "groups") && !text.is_empty() {
-        return serde_json::to_string(&[text]).expect("a list of strings is JSON");
+        return serde_json::to_string(&listed(&text)).expect("a list of strings is JSON");
     }
     if name == "code"
         && let Ok(code) = text.parse::<u16>()

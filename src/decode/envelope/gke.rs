@@ -11,6 +11,7 @@ mod target;
 use std::borrow::Cow;
 
 use super::context::Context;
+use super::fields;
 use super::json::{self, Object, Writer};
 use super::recognise::text_at;
 use super::request_info::{self, RequestInfo};
@@ -30,7 +31,15 @@ pub(super) fn open(walk: &mut Walk<'_>, entry: &Object<'_>, context: &Context) -
         .into_iter()
         .find_map(|key| Object::parse(entry.get_loose(key)?));
     let Some(payload) = payload else {
-        return other_entry(walk, entry, context);
+        let is_flat = entry
+            .members()
+            .any(|(name, _)| name.starts_with("protoPayload."));
+        let nested = is_flat.then(|| fields::nested(entry));
+        let nested = nested.as_deref().and_then(Object::parse);
+        return match nested.filter(|nested| nested.get("protoPayload").is_some()) {
+            Some(nested) => open(walk, &nested, context),
+            None => other_entry(walk, entry, context),
+        };
     };
     let service = loose_text(&payload, "serviceName");
     let method = loose_text(&payload, "methodName");

@@ -156,6 +156,22 @@ pub(super) fn is_valid(text: &str) -> bool {
     serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
+/// Returns the JSON objects that `text` consists of, with nothing but blanks, commas and semicolons between them.
+pub(super) fn objects_to_end(text: &str) -> Option<Vec<&str>> {
+    let (mut objects, mut rest) = (Vec::new(), text.trim_start());
+    while !rest.is_empty() {
+        let mut stream = serde_json::Deserializer::from_str(rest).into_iter::<&RawValue>();
+        let object = stream.next()?.ok()?.get();
+        if !object.starts_with('{') {
+            return None;
+        }
+        objects.push(object);
+        let is_between = |char: char| char.is_whitespace() || matches!(char, ',' | ';');
+        rest = rest[stream.byte_offset()..].trim_start_matches(is_between);
+    }
+    (!objects.is_empty()).then_some(objects)
+}
+
 /// Unescapes a string literal; halves of surrogate pairs become U+FFFD. `None` if it is none.
 pub(super) fn string(raw: &str) -> Option<Cow<'_, str>> {
     if let Some(text) = strict_string(raw) {

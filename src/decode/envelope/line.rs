@@ -16,6 +16,9 @@ const MAX_PREFIX_BYTES: usize = 512;
 
 /// Opens a line that does not start with JSON; false if nothing is known of it.
 pub(super) fn open(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
+    if walk.allows(Format::Fluent, context) && fluent_bit(walk, text, context) {
+        return true;
+    }
     if walk.allows(Format::Legacy, context) && legacy::open(walk, text, context) {
         return true;
     }
@@ -45,6 +48,38 @@ fn cri(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
     }
     let line = words.next().unwrap_or("");
     part(walk, stream, line, tag == "F", &context.enter("CRI"));
+    true
+}
+
+/// Returns whether a line starts with a bracket that is none of JSON: `kubectl logs --prefix` names the Pod and container in
+/// them, Fluent Bit counts.
+pub(super) fn is_bracketed(text: &str) -> bool {
+    text.starts_with("[pod/") || counted(text).is_some()
+}
+
+/// Returns what stands behind `[0] `.
+fn counted(text: &str) -> Option<&str> {
+    let (count, rest) = text.strip_prefix('[')?.split_once("] ")?;
+    (!count.is_empty() && is_digits(count)).then_some(rest)
+}
+
+/// `[0] TAG: [[TIME, {}], {"log"=>"TEXT"}]`, which Fluent Bit's output `stdout` writes, the quotes of the text escaped or not.
+fn fluent_bit(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
+    let Some(record) = counted(text) else {
+        return false;
+    };
+    let Some(at) = record.find("\"=>\"") else {
+        return false;
+    };
+    let value = &record[at + 3..];
+    let mut read = serde_json::Deserializer::from_str(value).into_iter::<String>();
+    let escaped = read.next().and_then(Result::ok);
+    let escaped = escaped.filter(|text| text.contains('{') && text.ends_with('}'));
+    let plain = value[1..].rsplit_once("\"}").map(|(text, _)| text);
+    let Some(event) = escaped.as_deref().or(plain) else {
+        return false;
+    };
+    walk.carried(event, &context.enter("Fluent Bit"));
     true
 }
 
@@ -96,6 +131,7 @@ fn syslog(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
         None
     };
     let (host, message) = match (behind_time, rest) {
+        (Some(behind), _) if behind.starts_with('{') => ("", behind),
         (Some(behind), _) => behind.split_once(' ').unwrap_or((behind, "")),
         (None, Some(message)) => ("", message),
         (None, None) => return false,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use super::context::Context;
-use super::json::{self, Damaged, Object};
+use super::json::{self, Damaged, Object, Writer};
 use super::walk::{MAX_DEPTH, Walk};
 use super::{cloudwatch, recognise};
 use crate::decode::event::Span;
@@ -145,9 +145,44 @@ impl Walk<'_> {
         true
     }
 
-    fn element(&mut self, element: &str, context: &Context) {
+    /// Opens the documents behind damage that go to the end of the text; false if none do.
+    pub(super) fn objects_behind(&mut self, rest: &str, what: &str, context: &Context) -> bool {
+        let mut beginnings = beginnings(rest).filter(|&at| at > 0);
+        let found = beginnings.find_map(|at| Some((at, json::objects_to_end(&rest[at..])?)));
+        let Some((at, objects)) = found else {
+            return false;
+        };
+        self.bad(damage(what, &rest[..at]));
+        self.is_behind_damage = true;
+        for object in objects {
+            self.element(object, context);
+        }
+        self.is_behind_damage = false;
+        true
+    }
+
+    pub(super) fn element(&mut self, element: &str, context: &Context) {
         if !self.value(element, context) {
             self.unknown(element);
+        }
+    }
+
+    /// Opens rows of bare values, whose `names` an answer gives once.
+    pub(super) fn rows(&mut self, names: &[String], rows: &str, context: &Context, store: &str) {
+        let before = self.n_items;
+        let read = json::each_element(rows, |row| {
+            let mut out = Writer::new();
+            for (name, value) in names.iter().zip(json::elements(row)) {
+                out.raw(name, value);
+            }
+            if !self.value(&out.finish(), context) {
+                self.other(format!("a {store} row of another table"));
+            }
+        });
+        if read.is_err() {
+            self.bad(format!("damaged rows of {store}"));
+        } else if self.n_items == before {
+            self.other(format!("an empty {store} answer"));
         }
     }
 
@@ -159,13 +194,42 @@ impl Walk<'_> {
     }
 }
 
+/// Opens an answer of a store that is asked in SQL or the like: the columns once, then the rows.
+pub(super) fn table(walk: &mut Walk<'_>, object: &Object<'_>, context: &Context) -> bool {
+    let first_of = |keys: [&str; 4]| keys.into_iter().find_map(|key| object.get(key));
+    let names = first_of(["columns", "schema", "fields", "meta"]).map(names_of);
+    let rows = first_of(["rows", "datarows", "data", "results"]);
+    let (Some(names), Some(rows)) = (names, rows) else {
+        return false;
+    };
+    let is_table = !names.is_empty() && json::first(rows).is_some_and(|row| row.starts_with('['));
+    if is_table {
+        walk.rows(&names, rows, &context.enter("table"), "table's");
+    }
+    is_table
+}
+
+/// Returns the names of columns, given as texts or as objects with a name.
+pub(super) fn names_of(columns: &str) -> Vec<String> {
+    let columns = json::elements(columns).into_iter();
+    let names = columns.map(|column| match Object::parse(column) {
+        Some(column) => column.text("name").into_owned(),
+        None => json::scalar(column).into_owned(),
+    });
+    names.collect()
+}
+
 /// Returns the elements of a list behind damage, and what stands before them; the list stands in so many objects.
 fn behind_damage(rest: &str, n_objects: RangeInclusive<usize>) -> Option<(&str, Vec<&str>)> {
-    let beginnings = memchr::memmem::find_iter(rest.as_bytes(), recognise::NATIVE_START);
-    beginnings.take(BEGINNINGS).find_map(|at| {
+    beginnings(rest).find_map(|at| {
         let elements = json::list_to_end(&rest[at..], n_objects.clone())?;
         Some((&rest[..at], elements))
     })
+}
+
+/// Returns where events may begin, the first ones.
+fn beginnings(text: &str) -> impl Iterator<Item = usize> {
+    memchr::memmem::find_iter(text.as_bytes(), recognise::NATIVE_START).take(BEGINNINGS)
 }
 
 /// Says what is damaged, and whose event it was if that can still be read.

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use super::fields::is_structure;
 use super::json::{self, Object, Writer};
 
 /// What stands before the slash.
@@ -18,7 +19,7 @@ const DOMAINS: [&str; 16] = [
     "authorization.k8s.io",
     "authorization.openshift.io",
     "failed-open.mutation.webhook.admission.k8s.io",
-    "failed-open.validation.webhook.admission.k8s.io",
+    "failed-open.validating.webhook.admission.k8s.io",
     "insecure-sha1.invalid-cert.kubernetes.io",
     "k8s.io",
     "missing-san.invalid-cert.kubernetes.io",
@@ -93,6 +94,7 @@ pub(super) fn event(text: &str) -> Cow<'_, str> {
             "user" | "impersonatedUser" => user(value),
             _ => None,
         };
+        let restored = restored.or_else(|| unquoted(name, value));
         changed |= restored.is_some();
         out.raw(name, restored.as_deref().unwrap_or(value));
     }
@@ -106,7 +108,19 @@ pub(super) fn event(text: &str) -> Cow<'_, str> {
 /// A cheap test that lets nearly every event pass unread.
 fn may_be_changed(text: &str) -> bool {
     let has = |sign: &[u8]| memchr::memmem::find(text.as_bytes(), sign).is_some();
-    has(b"k8s_io") || has(b"kubernetes_io") || has(b"openshift_io") || has(b"\"io/")
+    has(b"k8s_io")
+        || has(b"kubernetes_io")
+        || has(b"openshift_io")
+        || has(b"\"io/")
+        || has(br#""{\""#)
+        || has(br#""[\""#)
+}
+
+/// Returns the value of a field that is a list or an object where a store has made a text of it.
+fn unquoted(name: &str, value: &str) -> Option<String> {
+    let text = json::string(value).filter(|_| is_structure(name))?;
+    let is_json = text.starts_with(['{', '[']) && json::is_valid(&text);
+    is_json.then(|| text.into_owned())
 }
 
 fn user(value: &str) -> Option<String> {

@@ -10,32 +10,65 @@ use super::request_info::{self, RequestInfo};
 use super::time::rfc3339;
 use super::walk::Walk;
 
-/// Fields that shippers are known to use, the most telling first.
-const FIELDS: [&str; 23] = [
-    "log_processed",
+/// Fields that shippers, queues and stores are known to use, the most telling first; in lower case, and letters only.
+const FIELDS: [&str; 47] = [
+    "logprocessed",
     "structured",
     "audit",
+    "auditevent",
+    "k8saudit",
+    "kubeaudit",
     "message",
+    "messagebody",
     "log",
-    "MESSAGE",
+    "logmessage",
+    "logline",
+    "logevent",
+    "logcontent",
     "msg",
     "event",
-    "_raw",
+    "eventdata",
+    "eventoriginal",
+    "raw",
+    "rawlog",
+    "rawmessage",
+    "rawevent",
+    "rawstring",
     "line",
     "body",
-    "textPayload",
-    "jsonPayload",
+    "textpayload",
+    "jsonpayload",
+    "payload",
     "original",
+    "originalmessage",
     "content",
-    "full_message",
-    "short_message",
+    "fullmessage",
+    "shortmessage",
+    "record",
+    "value",
+    "detail",
+    "doc",
+    "document",
+    "text",
     "attributes",
     "json",
     "input",
     "data",
     "properties",
     "kubernetes",
+    // Lists of such objects, as answers of interfaces have them.
+    "results",
+    "messages",
+    "logs",
 ];
+
+/// Returns whether a name is one of [`FIELDS`] but for case, underscores and the like.
+fn is_name(name: &str, field: &str) -> bool {
+    let letters = name.bytes().filter(u8::is_ascii_alphanumeric);
+    letters
+        .map(|byte| byte.to_ascii_lowercase())
+        .eq(field.bytes())
+}
 
 /// Opens a line of Docker's json-file driver, or of the CRI as Fluent Bit parses it.
 pub(super) fn docker(walk: &mut Walk<'_>, object: &Object<'_>, context: &Context) -> bool {
@@ -92,7 +125,7 @@ pub(super) fn fluent(walk: &mut Walk<'_>, object: &Object<'_>, context: &Context
     if fields
         .iter()
         .filter_map(|field| object.get(field))
-        .any(|value| field(walk, value, &inner))
+        .any(|value| opens(walk, value, &inner))
     {
         return true;
     }
@@ -146,13 +179,14 @@ pub(super) fn journald(walk: &mut Walk<'_>, object: &Object<'_>, context: &Conte
 
 /// Opens any other object that has an event in a field of the usual name.
 pub(super) fn any(walk: &mut Walk<'_>, object: &Object<'_>, context: &Context) -> bool {
-    FIELDS.iter().any(|name| {
-        let Some(value) = object.get(name) else {
+    FIELDS.iter().any(|field| {
+        let mut members = object.members();
+        let Some((name, value)) = members.find(|(name, _)| is_name(name, field)) else {
             return false;
         };
         let inner = context.enter(name).with("", &node(object), "");
-        field(walk, value, &inner)
-            || matches!(*name, "data")
+        opens(walk, value, &inner)
+            || matches!(*field, "data" | "body")
                 && value.starts_with('"')
                 && may_be_packed(value)
                 && walk.packed(&json::scalar(value), &inner)
@@ -160,7 +194,7 @@ pub(super) fn any(walk: &mut Walk<'_>, object: &Object<'_>, context: &Context) -
 }
 
 /// Text is opened only if it shows signs of what it should hold: the names are everyday words.
-fn field(walk: &mut Walk<'_>, value: &str, inner: &Context) -> bool {
+fn opens(walk: &mut Walk<'_>, value: &str, inner: &Context) -> bool {
     if value.starts_with('"') {
         let text = json::string(value).unwrap_or_default();
         return (text.contains('{')
@@ -222,7 +256,7 @@ pub(super) fn datadog(walk: &mut Walk<'_>, object: &Object<'_>, context: &Contex
             return true;
         }
         return match object.get("message") {
-            Some(message) => field(walk, message, &inner),
+            Some(message) => opens(walk, message, &inner),
             None => false,
         };
     }

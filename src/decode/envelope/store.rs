@@ -17,13 +17,14 @@ pub(super) fn elastic(walk: &mut Walk<'_>, object: &Object<'_>, context: &Contex
         walk.list(list, &context.enter("Elasticsearch"));
         return true;
     }
-    if let Some(source) = object.get("_source") {
+    let fields = object.get("fields").filter(|_| object.has_any(&["_id"]));
+    if let Some(source) = object.get("_source").or(fields) {
         let inner = if context.envelope.ends_with("Elasticsearch") {
             context.clone()
         } else {
             context.enter("Elasticsearch")
         };
-        if !walk.value(source, &inner) {
+        if !walk.value(source, &inner) && !walk.value(&firsts(source), &inner) {
             walk.other("an Elasticsearch document that holds no audit event");
         }
         return true;
@@ -73,6 +74,19 @@ pub(super) fn elastic(walk: &mut Walk<'_>, object: &Object<'_>, context: &Contex
     }
     walk.carried(&text, &inner);
     true
+}
+
+/// Returns an object of lists, as a search for `fields` gives them, with the only element in place of a list of one.
+fn firsts(fields: &str) -> String {
+    let fields = Object::parse(fields).unwrap_or_default();
+    let mut out = Writer::new();
+    for (name, list) in fields.members() {
+        match json::elements(list)[..] {
+            [only] if list.starts_with('[') => out.raw(name, only),
+            _ => out.raw(name, list),
+        }
+    }
+    out.finish()
 }
 
 /// Opens an answer of Loki's API, a push body, or a line of `logcli`.

@@ -1,5 +1,7 @@
 //! The times of envelopes, in the notation of audit events (RFC 3339).
 
+use chrono::DateTime;
+
 /// Returns `text` in RFC 3339, UTC unless it names a zone; `None` if it is no time.
 ///
 /// Takes what the exports write: a space for the `T`, no zone or ` UTC` at the end, seconds,
@@ -34,13 +36,21 @@ fn dashed(text: &str) -> Option<String> {
         .iter()
         .position(|byte| !is_digit(byte) && *byte != b'.')
         .map_or(clock.len(), |at| at + 8);
-    let zone = match time.get(fraction..)?.trim() {
-        "" | "Z" | "z" | "+0000" | "+00" => "Z".to_owned(),
-        zone if zone.len() == 5 && !zone.contains(':') => format!("{}:{}", &zone[..3], &zone[3..]),
-        zone if zone.len() == 6 => zone.to_owned(),
-        _ => return None,
-    };
+    let zone = zone(time.get(fraction..)?.trim())?;
     Some(format!("{date}T{}{zone}", &time[..fraction]))
+}
+
+/// Takes `+0100` and `+01:00`; nothing is UTC.
+fn zone(text: &str) -> Option<String> {
+    if matches!(text, "" | "Z" | "z" | "+00") {
+        return Some("Z".to_owned());
+    }
+    let digits = text.strip_prefix(['+', '-'])?;
+    let (hours, minutes) = digits.split_at_checked(2)?;
+    let minutes = minutes.strip_prefix(':').unwrap_or(minutes);
+    let is_two_digits = |text: &str| text.len() == 2 && text.bytes().all(|it| it.is_ascii_digit());
+    (is_two_digits(hours) && is_two_digits(minutes))
+        .then(|| format!("{}{hours}:{minutes}", &text[..1]))
 }
 
 /// The unit follows from the size: all four differ by a factor of a thousand, and logs are of this
@@ -69,30 +79,11 @@ fn epoch(text: &str) -> Option<String> {
         18 | 19 => point - 9,
         _ => return None,
     };
-    let seconds: u64 = digits[..point].parse().ok()?;
+    let seconds = digits[..point].parse().ok()?;
     let mut micros = digits[point..].to_owned();
     micros.push_str("000000");
-    let (year, month, day) = civil(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-    Some(format!(
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{}Z",
-        &micros[..6]
-    ))
-}
-
-/// Returns the Gregorian date of a day since the epoch. Years start in March, so that a leap day is
-/// the last.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let months = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * months + 2) / 5 + 1;
-    let month = if months < 10 { months + 3 } else { months - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    (year, month, day)
+    let time = DateTime::from_timestamp(seconds, 0)?.format("%Y-%m-%dT%H:%M:%S");
+    Some(format!("{time}.{}Z", &micros[..6]))
 }
 
 fn slashed(text: &str) -> Option<String> {

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::context::Context;
 use super::json::{self, Object, Writer};
-use super::list::{damage, event_list};
+use super::list::{damage, event_list, table};
 use super::{
     Format, Found, Item, State, azure, cloudwatch, fields, gke, line, packed, queue, recognise,
     restore, shipper, store,
@@ -30,7 +30,7 @@ const WORK_PER_BYTE: usize = 64;
 type Open = fn(&mut Walk<'_>, &Object<'_>, &Context) -> bool;
 
 /// From the most telling to the vaguest.
-const ENVELOPES: [(Format, Open); 15] = [
+const ENVELOPES: [(Format, Open); 16] = [
     (Format::EventList, event_list),
     (Format::Gke, gke::open),
     (Format::Azure, azure::open),
@@ -45,6 +45,7 @@ const ENVELOPES: [(Format, Open); 15] = [
     (Format::Docker, shipper::docker),
     (Format::Fluent, shipper::fluent),
     (Format::Vector, shipper::vector),
+    (Format::Shipper, table),
     (Format::Shipper, shipper::any),
 ];
 
@@ -132,8 +133,7 @@ impl<'w> Walk<'w> {
             char.is_ascii_whitespace() || matches!(char, '\0' | '\u{1e}' | '\u{feff}')
         });
         match text.as_bytes().first() {
-            // As `kubectl logs --prefix` names the Pod and container.
-            Some(b'[') if text.starts_with("[pod/") => line::open(self, text, context),
+            Some(b'[') if line::is_bracketed(text) => line::open(self, text, context),
             Some(b'{' | b'[') => self.documents(text, context),
             // A string that holds a record, as jq prints it without `--raw-output`.
             Some(b'"') if json::string(text).is_some_and(|text| holds_json(&text)) => {
@@ -183,9 +183,17 @@ impl<'w> Walk<'w> {
             let mut stream = serde_json::Deserializer::from_str(rest).into_iter::<&RawValue>();
             let Some(Ok(raw)) = stream.next() else {
                 // What follows a sound document is damage, whatever it looks like; a list may have ended too early by it.
+                // A list without its brackets: so to the end, or it may be one in a body that lacks its beginning.
+                let listed = rest.strip_prefix([',', ';']).and_then(json::objects_to_end);
+                if let Some(objects) = listed.filter(|_| !is_first) {
+                    objects.into_iter().for_each(|it| self.element(it, context));
+                    return true;
+                }
                 let inner = context.list("array");
                 let what = "text behind a JSON document";
-                return !is_first && self.go_on_behind(rest, 0..=1, what, &inner)
+                return !is_first
+                    && (self.go_on_behind(rest, 0..=1, what, &inner)
+                        || self.objects_behind(rest, what, context))
                     || self.cut(rest, context)
                     || !is_first && {
                         self.bad(damage(what, rest));
@@ -346,8 +354,8 @@ impl<'w> Walk<'w> {
     }
 }
 
-/// Columns whose cells are JSON where a table has the fields of events as they are.
-const JSON_COLUMNS: [&str; 8] = [
+/// Columns whose cells are JSON where a table has the fields of events, or of entries of Cloud Logging, as they are.
+const JSON_COLUMNS: [&str; 14] = [
     "user",
     "impersonatedUser",
     "sourceIPs",
@@ -356,6 +364,12 @@ const JSON_COLUMNS: [&str; 8] = [
     "requestObject",
     "responseObject",
     "annotations",
+    "protoPayload",
+    "protopayload_auditlog",
+    "jsonPayload",
+    "resource",
+    "labels",
+    "operation",
 ];
 
 /// Returns whether a cell should be JSON, by its column and by how it begins; [`row`] takes it as it stands if it is.

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use base64::Engine as _;
 
-use super::super::{Format, Item, Unwrapper, is_csv_header, json, restored_key, time};
+use super::super::{Format, Item, Unwrapper, is_csv_header, json, listed, restored_key, time};
 
 const EVENT: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a","verb":"get"}"#;
 
@@ -324,6 +324,83 @@ fn formats_have_names_that_parse() {
 }
 
 #[test]
+fn what_follows_damage_on_a_line_is_read() {
+    let second = EVENT.replace(r#""a""#, r#""b""#);
+    let found = unwrap(None, &[&format!("{EVENT},{second};")]);
+    assert_eq!(
+        found,
+        [format!("event  {EVENT}"), format!("event  {second}")]
+    );
+    for junk in [" junk ", r#"{"kind":"Event","requestURI":"/api"#] {
+        let found = unwrap(None, &[&format!("{EVENT}{junk}{second}")]);
+        assert_eq!(found.len(), 3, "{junk}: {found:?}");
+        assert!(found[1].starts_with("bad "), "{junk}: {found:?}");
+        assert_eq!(found[2], format!("event  {second}"), "{junk}");
+    }
+    // A list in a body that lacks its beginning: what it holds was chosen by a client.
+    let found = unwrap(None, &[&format!(r#"{{"x":1}},{second}]}},"stage":"y"}}"#)]);
+    assert!(
+        found.iter().all(|item| !item.starts_with("event ")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn fields_that_stores_have_made_texts_of() {
+    let stored = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a","user":"{\"username\":\"u\"}","verb":"{}"}"#;
+    let expected = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a","user":{"username":"u"},"verb":"{}"}"#;
+    assert_eq!(
+        unwrap(None, &[&format!(r#"{{"message":{stored}}}"#)]),
+        [format!("event message {expected}")]
+    );
+}
+
+#[test]
+fn answers_of_stores() {
+    let text = quoted(EVENT);
+    for (answer, chain) in [
+        (
+            format!(r#"{{"columns":[{{"name":"message"}}],"rows":[[{text}]]}}"#),
+            "table > message",
+        ),
+        (
+            format!(r#"{{"fields":["_time","_raw"],"rows":[[1,{text}]]}}"#),
+            "table > Splunk",
+        ),
+        (
+            format!(r#"{{"hits":{{"hits":[{{"_id":"0","fields":{{"message":[{text}]}}}}]}}}}"#),
+            "Elasticsearch > message > array > string",
+        ),
+        (format!(r#"{{"topic":"t","payload":{text}}}"#), "payload"),
+        (format!(r#"{{"RawEvent":{text}}}"#), "RawEvent"),
+        (
+            format!(r#"[0] kube.audit: [[1795323335.9, {{}}], {{"log"=>"{EVENT}"}}]"#),
+            "Fluent Bit",
+        ),
+        (
+            format!(r#"[0] kube.audit: [1795323335.9, {{"log"=>{text}}}]"#),
+            "Fluent Bit",
+        ),
+        (format!("Nov 22 05:10:25 {EVENT}"), "syslog"),
+    ] {
+        check_chain(&answer, chain);
+    }
+}
+
+#[test]
+fn lists_in_one_cell() {
+    let check = |cell: &str, expected: &[&str]| assert_eq!(listed(cell), expected, "{cell}");
+    check(
+        "system:masters,system:authenticated",
+        &["system:masters", "system:authenticated"],
+    );
+    check("a; system:authenticated", &["a", "system:authenticated"]);
+    check("CN=admins,OU=it", &["CN=admins,OU=it"]);
+    check("10.0.0.1, fe80::1", &["10.0.0.1", "fe80::1"]);
+    check("a,b", &["a,b"]);
+}
+
+#[test]
 fn rows_without_their_header() {
     let doubled = EVENT.replace('"', "\"\"");
     check_chain(&format!("2026-11-22 05:10:25.123,\"{doubled}\""), "CSV");
@@ -423,6 +500,10 @@ fn times_of_exports() {
     check("11/22/2026, 12:10:25.123 AM", "2026-11-22T00:10:25.123Z");
     check("11/22/2026, 5:10:25 PM", "2026-11-22T17:10:25Z");
     check("yesterday", "");
+    check("2026-11-22T05:10:25+0€", "");
+    check("2026-11-22T05:10:25+€00", "");
+    check("2026-11-22T05:10:25+00:0é", "");
+    check("2026-11-22T05:10:25+010", "");
     check("2026-11-2é 05:10:25", "");
     check("", "");
 }
