@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::key::{Key, actors, credentials, is_id, keys, maker_keys};
-use super::wording::{NAMED, distinct, tactic_name, title};
+use super::wording::{Lasts, NAMED, distinct, tactic_name, title};
 use super::{Incident, Maker, Surroundings, WINDOW_US};
 use crate::finding::words::{counted, listed};
 use crate::finding::{Finding, Severity, Timestamp, finding_id};
@@ -224,7 +224,12 @@ impl<'a> Knot<'a> {
             from,
             &tactics,
             all.len(),
-            last_seen.0.saturating_sub(first_seen.0),
+            &Lasts {
+                micros: last_seen.0.saturating_sub(first_seen.0),
+                of_all: all.iter().all(|finding| {
+                    finding.first_seen >= first_seen && finding.last_seen <= last_seen
+                }),
+            },
         );
         Incident {
             incident_id: finding_id(
@@ -299,9 +304,15 @@ fn tactic(finding: &Finding) -> Option<&str> {
 
 /// Says why an incident is worse than its worst finding, if it is.
 fn reason_to_raise(core: &[&Finding]) -> Option<String> {
-    let tactics: BTreeSet<&str> = core.iter().filter_map(|finding| tactic(finding)).collect();
-    if tactics.len() >= TACTICS_RAISE {
-        return Some(format!("it spans {} tactics", tactics.len()));
+    let tactics_from = |least: Severity| -> BTreeSet<&str> {
+        let findings = core.iter().filter(|finding| finding.severity >= least);
+        findings.filter_map(|finding| tactic(finding)).collect()
+    };
+    let tactics = tactics_from(Severity::Medium).len();
+    // One bad thing amid an administrator's busy day is no campaign.
+    let tactics_of_bad = tactics_from(Severity::High).len();
+    if tactics >= TACTICS_RAISE && tactics_of_bad != 1 {
+        return Some(format!("it spans {tactics} tactics"));
     }
     // A dead credential that is refused is no attempt, but the cluster doing its work.
     let failed = |finding: &&&Finding| {

@@ -371,3 +371,22 @@ fn a_title_says_who_from_where_what_and_how_much() {
         Some("raised from high to critical: it spans 3 tactics")
     );
 }
+
+#[test]
+fn one_bad_thing_amid_busy_work_is_no_campaign() {
+    let severity = |severities: [Severity; 3]| {
+        let steps = ["credential-access", "persistence", "discovery"];
+        let mut findings: Vec<Finding> = (0..)
+            .zip(steps.into_iter().zip(severities))
+            .map(|(at, (step, severity))| {
+                let id = at.to_string();
+                tactic(finding(&id, severity, at * 4, "eve", "10.0.0.1"), step)
+            })
+            .collect();
+        tie(&mut findings, &Surroundings::default())[0].severity
+    };
+    use Severity::{Critical, High, Medium};
+    assert_eq!(severity([High, Medium, Medium]), High);
+    assert_eq!(severity([High, High, Medium]), Critical);
+    assert_eq!(severity([Medium, Medium, Medium]), High);
+}

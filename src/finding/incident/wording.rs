@@ -33,6 +33,14 @@ pub(super) fn tactic_name(tactic: &str) -> String {
     tactic.split('-').map(word).collect::<Vec<_>>().join(" ")
 }
 
+/// How long an incident lasted.
+pub(super) struct Lasts {
+    /// From the first to the last request of the findings of medium or higher.
+    pub(super) micros: i64,
+    /// Whether that holds for the milder ones, too.
+    pub(super) of_all: bool,
+}
+
 /// Says who, from where, did what, how much of it and for how long.
 pub(super) fn title(
     actors: &[String],
@@ -40,7 +48,7 @@ pub(super) fn title(
     addresses: &[String],
     tactics: &[String],
     n_findings: usize,
-    micros: i64,
+    lasts: &Lasts,
 ) -> String {
     let mut title = match actors {
         [] => "somebody without a name".to_owned(),
@@ -62,8 +70,9 @@ pub(super) fn title(
         let _ = write!(title, ": {}", steps.join(", then "));
     }
     let _ = write!(title, "; {}", counted(n_findings as u64, "finding"));
-    if micros > 0 {
-        let _ = write!(title, " within {}", lasting(micros));
+    if lasts.micros > 0 {
+        let which = if lasts.of_all { "" } else { ", the worse ones" };
+        let _ = write!(title, "{which} within {}", lasting(lasts.micros));
     }
     title
 }
