@@ -14,7 +14,7 @@ use super::read_args::ReadArgs;
 use super::rule_args::RuleArgs;
 use crate::finding::Severity;
 use crate::pipeline::{self, Monitor, Scan};
-use crate::report::{self, Format, WIDTH_DEFAULT};
+use crate::report::{self, FileStats, Format, Summary, WIDTH_DEFAULT};
 use crate::source::discover::discover;
 use crate::source::is_same_file;
 
@@ -214,9 +214,12 @@ pub(super) fn missing(scan: &Scan, max_bad: Option<u64>, printer: Printer) -> Ex
             format!("; the first is `{}`, line {}", first.file, first.line)
         });
         printer.warning(format_args!(
-            "skipped {} of {} lines that are not audit events{place}",
+            "skipped {} of {} records that are damaged or no audit events{place}",
             totals.bad, totals.records
         ));
+    }
+    if totals.events > 0 {
+        warn_of_foreign_files(&scan.summary, printer);
     }
     if totals.oversize > 0 {
         printer.warning(format_args!(
@@ -251,6 +254,15 @@ pub(super) fn missing(scan: &Scan, max_bad: Option<u64>, printer: Printer) -> Ex
         printer.print(&with_hint(Diagnostic::error(what), hint));
         return Exit::Unreadable;
     }
+    let left_out = scan.summary.ingest.skipped_files;
+    if scan.summary.files.is_empty() && left_out > 0 {
+        let what = format!(
+            "nothing was read: the names of {left_out} files in the folders are not those of logs"
+        );
+        let hint = "name a file by itself to have it read, whatever it is called";
+        printer.print(&Diagnostic::error(what).hint(hint));
+        return Exit::Unreadable;
+    }
     if totals.records == 0 && scan.read_bytes > 0 {
         printer.error(format_args!(
             "{} bytes were read and hold no record: they are blank or NUL",
@@ -266,6 +278,30 @@ pub(super) fn missing(scan: &Scan, max_bad: Option<u64>, printer: Printer) -> Ex
     } else {
         Exit::Done
     }
+}
+
+/// Names files that hold something, and no audit event: among others that do, nobody would miss them.
+fn warn_of_foreign_files(summary: &Summary, printer: Printer) {
+    const NAMED: usize = 3;
+    let is_foreign = |file: &&FileStats| {
+        file.counters.events == 0 && file.counters.other + file.counters.bad > 0
+    };
+    let foreign: Vec<String> = (summary.files.iter().filter(is_foreign))
+        .map(|file| format!("`{}`", file.path))
+        .collect();
+    if foreign.is_empty() {
+        return;
+    }
+    let more = match foreign.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        n_more => format!(" and {n_more} more"),
+    };
+    let names = foreign[..foreign.len().min(NAMED)].join(", ");
+    let what = format!(
+        "no audit event in {names}{more}: records of another kind, or a wrapping that is not known"
+    );
+    let hint = "--stats FILE says of each file what it holds";
+    printer.print(&Diagnostic::warning(what).hint(hint));
 }
 
 fn with_hint(diagnostic: Diagnostic, hint: Option<&str>) -> Diagnostic {

@@ -10,7 +10,7 @@ use super::machinery::fits;
 use super::{Context, Draft, counted, lasting, listed};
 use crate::detect::request::Request;
 use crate::detect::tally::{Sessions, Tally, is_write};
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 use crate::frame::{NULL, Vocabulary};
 use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
@@ -29,6 +29,8 @@ const GROUP: &str = "group:";
 pub struct BreakGlass {
     meta: RuleMeta,
     pause_us: i64,
+    /// Changes that a program makes with it as a matter of course.
+    routine: Vec<(String, String)>,
     names: Vec<String>,
     groups: Vec<String>,
     /// By user, whom it impersonates, their groups and the credential: which account it is, if any.
@@ -36,7 +38,7 @@ pub struct BreakGlass {
     used: HashMap<Who, Used>,
 }
 
-remembers!(BreakGlass: [used], anew [meta, pause_us, names, groups, known]);
+remembers!(BreakGlass: [used], anew [meta, pause_us, routine, names, groups, known]);
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Used {
@@ -58,9 +60,14 @@ impl BreakGlass {
             .into_iter()
             .partition(|account| account.starts_with(GROUP));
         let groups = groups.iter().map(|group| group[GROUP.len()..].to_owned());
+        let routine = parameters.strings("routine")?.into_iter().map(|text| {
+            let (change, agent) = text.split_once(" with ").unwrap_or((&text, ""));
+            (change.to_owned(), agent.to_owned())
+        });
         Ok(Self {
             meta: meta.clone(),
             pause_us: parameters.duration_us("pause")?,
+            routine: routine.collect(),
             names,
             groups: groups.collect(),
             known: HashMap::new(),
@@ -114,7 +121,7 @@ impl BreakGlass {
     }
 
     /// Draws the findings.
-    pub fn finish(self, context: &Context<'_>) -> Vec<Finding> {
+    pub fn finish(mut self, context: &Context<'_>) -> Vec<Finding> {
         let accounts: Vec<String> = self
             .names
             .iter()
@@ -122,21 +129,37 @@ impl BreakGlass {
             .chain(self.groups.iter().map(|group| format!("{GROUP}{group}")))
             .collect();
         let mut findings = Vec::new();
-        for ((username, impersonated), used) in self.used {
+        for ((username, impersonated), used) in std::mem::take(&mut self.used) {
             let names = [username, impersonated].map(|code| context.vocabulary.text(code));
             let account = &accounts[used.account];
             for tally in used.sessions.into_tallies() {
-                let of_session = used
+                let of_session: Vec<&str> = used
                     .changes
                     .iter()
                     .filter(|(ts, _)| (tally.first..=tally.last).contains(ts))
                     .map(|(_, change)| change.as_str())
                     .collect();
-                let finding = session(&self.meta, names, account, &tally, of_session, context);
+                let is_routine = self.is_routine(&tally, &of_session, context);
+                let mut finding = session(&self.meta, names, account, &tally, of_session, context);
+                if is_routine {
+                    finding.severity = Severity::Low;
+                    let why = "nothing but what that program does with it as a matter of course";
+                    finding.why.push(why.to_owned());
+                }
                 findings.push(finding);
             }
         }
         findings
+    }
+}
+
+impl BreakGlass {
+    /// Returns whether a session is one change that the program is known to make.
+    fn is_routine(&self, tally: &Tally, changes: &[&str], context: &Context<'_>) -> bool {
+        let agents = tally.agents(context.vocabulary);
+        let is_by = |start: &str| agents.iter().all(|agent| agent.starts_with(start));
+        matches!(changes, [change] if tally.count == 1
+            && self.routine.iter().any(|(known, agent)| known == change && is_by(agent)))
     }
 }
 

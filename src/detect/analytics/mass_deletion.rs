@@ -63,6 +63,8 @@ struct Settings {
     one_kind: u64,
     one_application: u64,
     routine_days: usize,
+    /// Words in the names of namespaces that come and go.
+    fleeting_words: Vec<String>,
 }
 
 /// Codes of the words that requests are told apart by.
@@ -143,6 +145,7 @@ impl MassDeletion {
             one_kind: parameters.count("one_kind")?.into(),
             one_application: parameters.count("one_application")?.into(),
             routine_days: parameters.count("routine_days")? as usize,
+            fleeting_words: parameters.strings("fleeting_words")?,
         };
         let mut weights = HashMap::new();
         for (list, weight) in [
@@ -443,6 +446,11 @@ impl Burst {
             (severity, Some("most of it was refused"))
         } else if days.len() >= settings.routine_days {
             (Severity::Low, Some("routine: as much on earlier days"))
+        } else if severity > Severity::Medium && self.is_of_previews(settings, context.vocabulary) {
+            (
+                Severity::Medium,
+                Some("namespaces alone, all named as previews and the like"),
+            )
         } else {
             (severity, None)
         }
@@ -457,6 +465,15 @@ impl Burst {
             && self.whole_collections == 0
             && self.kinds.values().all(|&count| count < settings.one_kind)
             && self.tally.count <= settings.one_application
+    }
+
+    /// Nothing but namespaces that are named as those that come and go.
+    fn is_of_previews(&self, settings: &Settings, vocabulary: &Vocabulary) -> bool {
+        let is_fleeting = |word: &str| settings.fleeting_words.iter().any(|it| it == word);
+        self.kinds.keys().all(|&(resource, namespace)| {
+            let mut words = vocabulary.text(namespace).split(['-', '.']);
+            vocabulary.text(resource) == "namespaces" && words.any(is_fleeting)
+        })
     }
 
     /// Returns the namespaces of what was deleted, with its number.

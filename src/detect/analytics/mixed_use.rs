@@ -17,6 +17,7 @@ pub struct MixedUse {
     meta: RuleMeta,
     people: Vec<String>,
     machines: Vec<String>,
+    control_planes: Vec<String>,
     least_requests: u64,
 }
 
@@ -30,6 +31,7 @@ impl MixedUse {
             meta: meta.clone(),
             people: parameters.strings("people")?,
             machines: parameters.strings("machines")?,
+            control_planes: parameters.strings("managed_control_planes")?,
             least_requests: parameters.count("least_requests")?.into(),
         })
     }
@@ -41,7 +43,7 @@ impl MixedUse {
         for entry in ledger.entries() {
             let name = vocabulary.text(entry.username);
             // Components have programs only; of ServiceAccounts `program-token-by-hand` speaks.
-            if name.starts_with("system:") {
+            if name.starts_with("system:") || self.control_planes.iter().any(|it| it == name) {
                 continue;
             }
             for used in &entry.uses {
