@@ -2,8 +2,9 @@
 //!
 //! Comes in: alerts from a committed outbox. Goes out: one [`Status`] per alert, from which the caller acknowledges.
 //! Promised: no alert is dropped without a status; at most `attempts` calls per batch; nothing begins after the
-//! deadline; a batch that the target refuses is sent again one by one, so that one alert takes no other along.
-//! Deterministic under a given [`Clock`] and [`Dice`].
+//! deadline; a batch that the target refuses is sent again one by one, so that one alert takes no other along. Only an
+//! alert that is refused `attempts` times by a target that takes others is given up before its time: who refuses all of
+//! them may have been told a wrong address, and that can be mended. Deterministic under a given [`Clock`] and [`Dice`].
 //!
 //! Left out on purpose: order among alerts when some must be sent again; each has its key.
 
@@ -33,7 +34,7 @@ pub struct Policy {
     pub backoff_max: Duration,
     /// Time for all of a run's alerts.
     pub deadline: Duration,
-    /// Age from which an alert that could not be delivered is given up; `None` is never.
+    /// Age from which an alert that could not be delivered, for whatever reason, is given up; `None` is never.
     pub give_up_after: Option<Duration>,
 }
 
@@ -114,6 +115,8 @@ pub fn deliver(
         next_slot: start,
         asked_until: None,
         n_failed_in_a_row: 0,
+        refused: Vec::new(),
+        has_delivered: false,
     };
     let wanted: Vec<usize> = (0..alerts.len())
         .filter(|&idx| policy.wants(alerts[idx]))
@@ -126,7 +129,7 @@ pub fn deliver(
             ready: start,
         });
     }
-    while let Some(waiting) = work.next_ready() {
+    while let Some(waiting) = work.next_ready(clock) {
         let begin = waiting.ready.max(work.next_slot).max(clock.now());
         if begin >= work.end {
             let (asked, why) = match work.asked_until.clone() {
@@ -167,6 +170,10 @@ struct Work<'a> {
     /// Until when the target last asked to be left alone, and in which words.
     asked_until: Option<(Timestamp, String)>,
     n_failed_in_a_row: u32,
+    /// Single alerts that were refused, and why: whether it is their fault shows in what becomes of the others.
+    refused: Vec<(Waiting, String)>,
+    /// Whether the target has taken anything.
+    has_delivered: bool,
 }
 
 impl Work<'_> {
@@ -175,8 +182,21 @@ impl Work<'_> {
         self.n_queued += 1;
     }
 
-    /// Takes the batch that is ready first; the earlier one among equals.
-    fn next_ready(&mut self) -> Option<Waiting> {
+    /// Takes the batch that is ready first; the earlier one among equals. What was refused comes last.
+    fn next_ready(&mut self, clock: &dyn Clock) -> Option<Waiting> {
+        if self.queue.is_empty() {
+            for (waiting, why) in std::mem::take(&mut self.refused) {
+                if !self.has_delivered || waiting.ready >= self.end {
+                    self.put_off(&waiting.members, None, &why, clock);
+                } else if waiting.n_tries >= self.policy.attempts.max(1) {
+                    for idx in waiting.members {
+                        self.statuses[idx] = Status::Dead { why: why.clone() };
+                    }
+                } else {
+                    self.push(waiting);
+                }
+            }
+        }
         self.queue.pop_first().map(|(_, waiting)| waiting)
     }
 
@@ -190,15 +210,27 @@ impl Work<'_> {
         let n_tries = waiting.n_tries + 1;
         let is_single = waiting.members.len() == 1;
         let (mut again, mut asked, mut reason) = (Vec::new(), None::<Duration>, String::new());
+        let (mut denied, mut singles, mut is_denied) = (Vec::new(), Vec::new(), false);
         for (idx, outcome) in waiting.members.into_iter().zip(outcomes) {
             match outcome {
-                Outcome::Delivered => self.statuses[idx] = Status::Delivered,
-                Outcome::Refused { why } if is_single => self.statuses[idx] = Status::Dead { why },
-                Outcome::Refused { .. } => self.push(Waiting {
-                    members: vec![idx],
-                    n_tries: 0,
-                    ready: clock.now(),
-                }),
+                Outcome::Delivered => {
+                    self.statuses[idx] = Status::Delivered;
+                    self.has_delivered = true;
+                }
+                Outcome::Refused { why } if is_single => {
+                    let waiting = Waiting {
+                        members: vec![idx],
+                        n_tries,
+                        ready: clock.now() + self.backoff(n_tries, dice),
+                    };
+                    self.refused.push((waiting, why));
+                }
+                Outcome::Refused { .. } => singles.push(idx),
+                Outcome::Denied { why } => {
+                    // It may still be for what one of them holds, as with a firewall that reads along.
+                    if is_single { &mut denied } else { &mut singles }.push(idx);
+                    (is_denied, reason) = (true, why);
+                }
                 Outcome::Retry { after, why } => {
                     again.push(idx);
                     asked = asked.max(after);
@@ -206,7 +238,16 @@ impl Work<'_> {
                 }
             }
         }
-        if again.is_empty() {
+        for idx in singles {
+            self.push(Waiting {
+                members: vec![idx],
+                n_tries: 0,
+                ready: clock.now(),
+            });
+        }
+        // Nothing is better in a moment.
+        self.put_off(&denied, None, &reason, clock);
+        if again.is_empty() && !is_denied {
             self.n_failed_in_a_row = 0;
             return;
         }
@@ -225,6 +266,9 @@ impl Work<'_> {
             for waiting in std::mem::take(&mut self.queue).into_values() {
                 self.put_off(&waiting.members, until, &reason, clock);
             }
+        }
+        if again.is_empty() {
+            return;
         }
         if is_down || n_tries >= self.policy.attempts.max(1) || ready >= self.end {
             self.put_off(&again, until, &reason, clock);

@@ -240,10 +240,11 @@ impl Smtp {
                     |code| format!("the server answers {code}"),
                 );
                 let why = format!("{}: {status}", config.host);
-                if error.is_permanent() {
-                    Outcome::refused(why)
-                } else {
-                    Outcome::retry(why)
+                match error.status().map(u16::from) {
+                    // Too large, or not to the server's taste (RFC 5321 section 4.2.3).
+                    Some(552 | 554) => Outcome::refused(why),
+                    _ if error.is_permanent() => Outcome::denied(why),
+                    _ => Outcome::retry(why),
                 }
             }
             Err(_) => Outcome::retry(format!("{}: no answer in time", config.host)),

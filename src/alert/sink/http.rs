@@ -139,21 +139,28 @@ impl Http {
     }
 }
 
-/// Returns what a status code says about the alerts that were sent.
+/// Returns what a status code says about the alerts that were sent (RFC 9110 section 15.5).
+///
+/// Only few say that it is the message: what has to do with who we are, where we send to and how is the same for every
+/// alert, and may be mended.
 fn meaning(status: u16, after: Option<Duration>) -> Outcome {
+    let why = format!("the target answers {status}");
+    let denied = |what: &str| Outcome::denied(format!("{why}: {what}"));
     match status {
         200..=299 => Outcome::Delivered,
         300..=399 => redirected(),
-        408 | 425 | 429 | 500..=599 => Outcome::Retry {
-            after,
-            why: format!("the target answers {status}"),
-        },
-        _ => Outcome::refused(format!("the target answers {status}")),
+        408 | 425 | 429 | 500..=599 => Outcome::Retry { after, why },
+        400 | 409 | 413 | 422 => Outcome::refused(why),
+        401 | 403 | 407 => denied("are token and address right?"),
+        404 | 405 | 410 => denied("is the address right?"),
+        _ => Outcome::denied(why),
     }
 }
 
 fn redirected() -> Outcome {
-    Outcome::refused("the target answers with a redirect, which is not followed")
+    Outcome::denied(
+        "the target answers with a redirect, which is not followed: it has another address",
+    )
 }
 
 /// Reads a `Retry-After` (RFC 9110 section 10.2.3): seconds, or a date.

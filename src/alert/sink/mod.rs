@@ -90,7 +90,13 @@ pub enum Outcome {
         /// What went wrong, in words that hold no secret and no log text.
         why: String,
     },
-    /// Never: the target says that it is wrong.
+    /// Not as things are set up: the target takes no call like this, whatever is in it. Somebody has to mend that, and
+    /// then all is delivered.
+    Denied {
+        /// What it answers, as above.
+        why: String,
+    },
+    /// The target says that something is wrong with what was sent.
     Refused {
         /// Why not, as above.
         why: String,
@@ -106,7 +112,12 @@ impl Outcome {
         }
     }
 
-    /// Returns that something is wrong for good.
+    /// Returns that the target takes nothing as things are set up.
+    pub(crate) fn denied(why: impl Into<String>) -> Self {
+        Self::Denied { why: why.into() }
+    }
+
+    /// Returns that something is wrong with what was sent.
     pub(crate) fn refused(why: impl Into<String>) -> Self {
         Self::Refused { why: why.into() }
     }

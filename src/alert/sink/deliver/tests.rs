@@ -143,29 +143,98 @@ fn rate_cap_spaces_calls_and_the_deadline_ends_them() {
     assert_eq!(clock.slept(), Duration::from_secs(20));
 }
 
-#[test]
-fn a_refused_alert_takes_no_other_along() {
-    let refused = Outcome::refused("the target answers 400");
-    let answers = [
-        refused.clone(),
-        Outcome::Delivered,
-        refused,
-        Outcome::Delivered,
-    ];
-    let mut sink = Scripted::new(&answers);
+/// A sink that gives one answer to whatever holds one of some alerts, and takes the rest.
+struct Picky {
+    others: Outcome,
+    keys: Vec<String>,
+    n_calls: usize,
+}
+
+impl Sink for Picky {
+    fn name(&self) -> &'static str {
+        "picky"
+    }
+
+    fn send(&mut self, batch: &[&Alert], _deadline: Instant) -> Delivery {
+        self.n_calls += 1;
+        let is_not_liked = batch.iter().any(|alert| self.keys.contains(&alert.key));
+        let answer = if is_not_liked {
+            self.others.clone()
+        } else {
+            Outcome::Delivered
+        };
+        Delivery::all(batch.len(), answer)
+    }
+
+    fn preview(&self, _batch: &[&Alert]) -> String {
+        String::new()
+    }
+}
+
+/// Delivers `alerts` to a sink that gives `answer` to the first `n_disliked`; returns the statuses and the number of calls.
+fn picked(alerts: &[Alert], answer: Outcome, n_disliked: usize) -> (Vec<Status>, usize) {
+    let keys = alerts.iter().take(n_disliked);
+    let mut sink = Picky {
+        others: answer,
+        keys: keys.map(|alert| alert.key.clone()).collect(),
+        n_calls: 0,
+    };
     let policy = Policy {
         batch: 3,
+        attempts: 4,
         ..Policy::default()
     };
-    let statuses = delivered(&mut sink, &policy, &many(3), &FakeClock::new());
-    let dead = Status::Dead {
-        why: "the target answers 400".to_owned(),
-    };
-    assert_eq!(statuses, [Status::Delivered, dead, Status::Delivered]);
-    assert_eq!(
-        sink.calls.iter().map(Vec::len).collect::<Vec<_>>(),
-        [3, 1, 1, 1]
-    );
+    let alerts: Vec<&Alert> = alerts.iter().collect();
+    let (clock, dice) = (FakeClock::new(), &mut LoadedDice(0.0));
+    let statuses = deliver(&mut sink, &policy, &alerts, &clock, dice, &mut |_| {});
+    (statuses, sink.n_calls)
+}
+
+fn pending(why: &str) -> Status {
+    Status::Pending {
+        not_before: None,
+        why: why.to_owned(),
+    }
+}
+
+fn dead(why: &str) -> Status {
+    Status::Dead {
+        why: why.to_owned(),
+    }
+}
+
+#[test]
+fn a_refused_alert_takes_no_other_along() {
+    let (statuses, n_calls) = picked(&many(3), Outcome::refused("the target answers 400"), 1);
+    let expected = [
+        dead("the target answers 400"),
+        Status::Delivered,
+        Status::Delivered,
+    ];
+    assert_eq!(statuses, expected);
+    assert_eq!(n_calls, 1 + 3 + 3, "all, one by one, and the refused again");
+}
+
+#[test]
+fn who_refuses_all_may_be_the_wrong_one() {
+    let (statuses, n_calls) = picked(&many(6), Outcome::refused("the target answers 400"), 6);
+    assert_eq!(statuses, vec![pending("the target answers 400"); 6]);
+    assert_eq!(n_calls, 2 + 6);
+    let mut old = many(2);
+    old[1].run.at = Timestamp(START.0 - 72 * 3_600_000_000);
+    let (statuses, _) = picked(&old, Outcome::refused("no"), 2);
+    assert_eq!(statuses, [pending("no"), dead("given up by age: no")]);
+}
+
+#[test]
+fn who_denies_all_is_left_alone_and_nothing_is_given_up() {
+    let (statuses, n_calls) = picked(&many(1000), Outcome::denied("401"), 1000);
+    assert_eq!(statuses, vec![pending("401"); 1000]);
+    assert_eq!(n_calls, 8, "twice as many as `attempts`");
+    // A firewall that does not like one of them.
+    let (statuses, _) = picked(&many(6), Outcome::denied("403"), 1);
+    assert_eq!(statuses[0], pending("403"));
+    assert_eq!(statuses[1..], vec![Status::Delivered; 5]);
 }
 
 #[test]

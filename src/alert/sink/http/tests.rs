@@ -9,6 +9,7 @@ fn status_decides() {
         let found = match outcome {
             Outcome::Delivered => "delivered",
             Outcome::Retry { .. } => "retry",
+            Outcome::Denied { .. } => "denied",
             Outcome::Refused { .. } => "refused",
         };
         assert_eq!(found, expected, "{status}");
@@ -17,9 +18,10 @@ fn status_decides() {
         (&[200, 201, 202, 204][..], "delivered"),
         (&[408, 425, 429, 500, 502, 503, 504, 599], "retry"),
         (
-            &[301, 302, 307, 308, 400, 401, 403, 404, 410, 413, 422],
-            "refused",
+            &[301, 302, 307, 308, 401, 402, 403, 404, 405, 407, 410, 415],
+            "denied",
         ),
+        (&[400, 409, 413, 422], "refused"),
     ] {
         for status in statuses {
             check(*status, expected);

@@ -138,7 +138,7 @@ fn redirects_are_not_followed() {
             .unwrap();
             let outcome = post(&http);
             assert!(
-                matches!(&outcome, Outcome::Refused { why } if why.contains("redirect")),
+                matches!(&outcome, Outcome::Denied { why } if why.contains("redirect")),
                 "{code} {outcome:?}"
             );
             assert_eq!(n_outer.load(Ordering::SeqCst), 1);
