@@ -6,7 +6,7 @@ use super::config::Config;
 use super::figures::Totals;
 use super::sink::clock::{Clock, RandomDice};
 use super::sink::deliver::Status;
-use super::sink::{Alert, DeadLetters, Sinks};
+use super::sink::{Alert, DeadLetters, Letter, Sinks};
 use super::state::{Entry, Settled, State, StateError};
 
 /// How often it is written down what has arrived: each time costs several syncs.
@@ -33,8 +33,8 @@ pub(super) fn deliver(
     totals: &mut Totals,
 ) -> Result<Delivered, StateError> {
     let mut delivered = Delivered::default();
-    abandon(state, config, &mut delivered)?;
     let letters = DeadLetters::new(&config.run.dead_letters);
+    abandon(state, config, &letters, clock, totals, &mut delivered)?;
     let mut dice = RandomDice::default();
     for sink in sinks.entries_mut() {
         let due = state.due(sink.name(), clock.wall().0)?;
@@ -51,28 +51,18 @@ pub(super) fn deliver(
             let mut arrived = |taken: &[usize]| progress.note(taken);
             sink.deliver(&alerts, clock, &mut dice, &mut arrived)
         };
-        let mut dead = Vec::new();
-        for ((entry, alert), status) in alerts.iter().zip(statuses) {
+        for ((entry, _), status) in alerts.into_iter().zip(statuses) {
             let what = match status {
                 Status::Delivered | Status::NotWanted => Settled::Delivered,
                 Status::Pending { not_before, why } => Settled::Later {
                     not_before: not_before.unwrap_or_else(|| clock.wall()).0,
                     why,
                 },
-                Status::Dead { why } => {
-                    dead.push((alert, why.clone()));
-                    Settled::Dead(why)
-                }
+                Status::Dead { why } => Settled::Dead(why),
             };
-            settled.push((entry.clone(), what));
+            settled.push((entry, what));
         }
-        let dead: Vec<(&Alert, &str)> = dead
-            .iter()
-            .map(|(alert, why)| (*alert, why.as_str()))
-            .collect();
-        if let Err(error) = letters.add(sink.name(), &dead, clock) {
-            keep(&mut settled, clock, &error.to_string());
-        }
+        bury(&letters, sink.name(), &mut settled, clock);
         delivered.count(sink.name(), &settled, totals);
         state.settle(&settled)?;
     }
@@ -118,6 +108,9 @@ impl<'a> Progress<'a> {
 fn abandon(
     state: &mut State,
     config: &Config,
+    letters: &DeadLetters,
+    clock: &dyn Clock,
+    totals: &mut Totals,
     delivered: &mut Delivered,
 ) -> Result<(), StateError> {
     for name in state.waiting_sinks()? {
@@ -125,24 +118,38 @@ fn abandon(
             continue;
         }
         let gone = state.due(&name, i64::MAX)?;
-        delivered.notes.push(format!(
-            "{} alerts waited for the sink `{name}`, which is not in the configuration any more",
-            gone.len()
-        ));
         let why = || Settled::Dead("its sink is not in the configuration any more".to_owned());
-        let settled: Vec<(Entry, Settled)> = gone.into_iter().map(|entry| (entry, why())).collect();
+        let mut settled: Vec<(Entry, Settled)> =
+            gone.into_iter().map(|entry| (entry, why())).collect();
+        bury(letters, &name, &mut settled, clock);
+        delivered.count(&name, &settled, totals);
         state.settle(&settled)?;
     }
     Ok(())
 }
 
-/// Leaves to the next run what was to be given up, since it cannot be put among the dead letters.
-fn keep(settled: &mut [(Entry, Settled)], clock: &dyn Clock, why: &str) {
+/// Puts what is given up among the dead letters; if that cannot be done, it is left to the next run.
+fn bury(letters: &DeadLetters, sink: &str, settled: &mut [(Entry, Settled)], clock: &dyn Clock) {
+    let dead = settled.iter().filter_map(|(entry, what)| match what {
+        Settled::Dead(why) => Some((entry, serde_json::from_str(&entry.alert).ok(), why)),
+        _ => None,
+    });
+    let dead: Vec<(&Entry, Option<Alert>, &String)> = dead.collect();
+    let written = dead.iter().map(|(entry, alert, why)| Letter {
+        alert: alert.as_ref(),
+        key: &entry.key,
+        text: &entry.alert,
+        why,
+    });
+    let written: Vec<Letter<'_>> = written.collect();
+    let Err(error) = letters.add(sink, &written, clock) else {
+        return;
+    };
     for (_, what) in settled {
         if matches!(what, Settled::Dead(_)) {
             *what = Settled::Later {
                 not_before: clock.wall().0,
-                why: why.to_owned(),
+                why: error.to_string(),
             };
         }
     }
@@ -150,12 +157,13 @@ fn keep(settled: &mut [(Entry, Settled)], clock: &dyn Clock, why: &str) {
 
 impl Delivered {
     fn count(&mut self, sink: &str, settled: &[(Entry, Settled)], totals: &mut Totals) {
-        let (mut n_later, mut n_dead, mut last) = (0_u64, 0_u64, "");
+        let (mut n_later, mut n_dead) = (0_u64, 0_u64);
+        let (mut last, mut last_dead) = ("", "");
         for (_, what) in settled {
             match what {
                 Settled::Delivered => {}
                 Settled::Later { why, .. } => (n_later, last) = (n_later + 1, why),
-                Settled::Dead(why) => (n_dead, last) = (n_dead + 1, why),
+                Settled::Dead(why) => (n_dead, last_dead) = (n_dead + 1, why),
             }
         }
         if n_later + n_dead == 0 {
@@ -171,7 +179,7 @@ impl Delivered {
         }
         if n_dead > 0 {
             self.notes.push(format!(
-                "sink `{sink}`: {n_dead} alerts will never be delivered and are among the dead letters, which `kubescry alert state show` lists: {last}"
+                "sink `{sink}`: {n_dead} alerts will not be delivered and are among the dead letters, which `kubescry alert state show` lists and `kubescry alert state resend` sends again: {last_dead}"
             ));
         }
     }

@@ -26,6 +26,7 @@ use crate::alert::state::{State, StateError};
 use crate::detect::CompiledRules;
 use crate::finding::words::counted;
 use crate::pipeline::Monitor;
+use crate::report::clean::clean;
 use crate::rules::RuleSet;
 use crate::source::follow::{Disk, expand, is_log, is_pattern};
 use crate::source::is_same_file;
@@ -125,6 +126,8 @@ pub enum StateAction {
     Show,
     /// Print the findings that were decided, as JSON lines
     Export,
+    /// Let the next run send what was given up, to the sinks that the configuration has
+    Resend,
     /// Forget everything: the next run is a first one
     Reset,
 }
@@ -520,11 +523,35 @@ fn look(action: StateAction, path: &Path, printer: Printer) -> Result<Exit, Exit
         printer.note(format_args!("there is no state in `{}` yet", dir.display()));
         return Ok(Exit::Done);
     }
-    let (state, loaded) = State::open(dir, None).map_err(failed)?;
+    let (mut state, loaded) = State::open(dir, None).map_err(failed)?;
     for warning in &state.warnings {
         printer.warning(warning);
     }
     match action {
+        StateAction::Resend => {
+            let sinks: Vec<&str> = config.sinks.iter().map(|sink| sink.name.as_str()).collect();
+            let n_revived = state.revive(&sinks).map_err(failed)?;
+            printer.note(format_args!(
+                "the next run sends {} again",
+                counted(n_revived as u64, "dead letter")
+            ));
+            let mut others: Vec<String> = state
+                .dead()
+                .map_err(failed)?
+                .into_iter()
+                .map(|(entry, _)| entry.sink)
+                .collect();
+            others.dedup();
+            others.sort();
+            others.dedup();
+            for sink in others {
+                printer.warning(format_args!(
+                    "there are dead letters for `{}`, and no sink of that name: give it its name back to have them sent",
+                    clean(&sink)
+                ));
+            }
+            Ok(Exit::Done)
+        }
         StateAction::Show => print(&inspect::show(&state, &loaded).map_err(failed)?),
         StateAction::Export => print(&inspect::export(&loaded)),
         StateAction::Reset => {

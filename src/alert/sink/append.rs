@@ -10,6 +10,7 @@ use thiserror::Error;
 use super::json::{line, object_with};
 use super::{Alert, clock::Clock};
 use crate::private;
+use crate::redact::redact;
 
 /// Why a file cannot be appended to.
 #[derive(Debug, Error)]
@@ -81,10 +82,24 @@ fn open(path: &Path) -> io::Result<File> {
 
 /// The file of alerts that will never be delivered.
 ///
-/// Shape: one object per line with `at`, `sink`, `why` and `alert` (as the file sink writes it).
+/// Shape: one object per line with `at`, `sink`, `why` and `alert` (as the file sink writes it); where the outbox holds no
+/// alert that can be read, `alert` is null, and `key` and `text` are what it holds.
 #[derive(Debug, Clone)]
 pub struct DeadLetters {
     path: PathBuf,
+}
+
+/// What will never be delivered, and why not.
+#[derive(Debug, Clone, Copy)]
+pub struct Letter<'a> {
+    /// What the outbox holds; `None` if it is no alert.
+    pub alert: Option<&'a Alert>,
+    /// Its key there.
+    pub key: &'a str,
+    /// Its text there.
+    pub text: &'a str,
+    /// Why not.
+    pub why: &'a str,
 }
 
 impl DeadLetters {
@@ -93,23 +108,35 @@ impl DeadLetters {
         Self { path: path.into() }
     }
 
-    /// Adds alerts that `sink` will never deliver, each with why not.
+    /// Adds what `sink` will never deliver.
     ///
     /// # Errors
     /// When the file cannot be written; the alerts must stay in the outbox then.
     pub fn add(
         &self,
         sink: &str,
-        letters: &[(&Alert, &str)],
+        letters: &[Letter<'_>],
         clock: &dyn Clock,
     ) -> Result<(), AppendError> {
-        let lines: String = letters
-            .iter()
-            .map(|(alert, why)| {
-                let alert = object_with(alert, usize::MAX, usize::MAX);
-                line(&json!({ "at": clock.wall(), "sink": sink, "why": why, "alert": alert }))
+        let at = clock.wall();
+        let lines = letters.iter().map(|letter| {
+            let Letter {
+                alert,
+                key,
+                text,
+                why,
+            } = *letter;
+            line(&match alert {
+                Some(alert) => {
+                    let alert = object_with(alert, usize::MAX, usize::MAX);
+                    json!({ "at": at, "sink": sink, "why": why, "alert": alert })
+                }
+                None => json!({
+                    "at": at, "sink": sink, "why": why, "alert": null, "key": key, "text": redact(text),
+                }),
             })
-            .collect();
+        });
+        let lines: String = lines.collect();
         if lines.is_empty() {
             return Ok(());
         }

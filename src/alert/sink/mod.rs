@@ -43,7 +43,7 @@ mod webhook;
 use std::time::{Duration, Instant};
 
 pub use alert::{Alert, Event, Run, key};
-pub use append::{AppendError, DeadLetters};
+pub use append::{AppendError, DeadLetters, Letter};
 pub(super) use json::record;
 pub use metrics::{BlindRule, ClusterMetrics, Metrics, RuleMetrics, SourceMetrics};
 pub use registry::{Entry, SinkError, Sinks};

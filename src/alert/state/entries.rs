@@ -4,7 +4,7 @@ use rusqlite::{Transaction, params};
 
 use super::{State, StateError, database_error};
 
-/// How many alerts that were given up are kept.
+/// How many alerts that were given up are kept; [`State::revive`] finds these.
 const DEAD_KEPT: i64 = 1000;
 
 /// Something to be sent to one sink.
@@ -65,6 +65,24 @@ impl State {
         rows.map_err(wrong)?
             .collect::<Result<_, _>>()
             .map_err(wrong)
+    }
+
+    /// Lets what was given up for `sinks` wait again, as if it had not been tried; returns how much that is.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn revive(&mut self, sinks: &[&str]) -> Result<usize, StateError> {
+        let path = self.path();
+        let wrong = |cause| database_error(&path, cause);
+        let transaction = self.connection.transaction().map_err(wrong)?;
+        let sql = "UPDATE outbox SET attempts = 0, next_at = 0, why = NULL, dead = NULL
+                   WHERE dead IS NOT NULL AND sink = ?1";
+        let mut n_revived = 0;
+        for sink in sinks {
+            n_revived += transaction.execute(sql, [sink]).map_err(wrong)?;
+        }
+        transaction.commit().map_err(wrong)?;
+        Ok(n_revived)
     }
 
     /// Returns the names of all sinks for which something waits.

@@ -395,6 +395,138 @@ fn what_is_not_delivered_waits_for_the_next_run() {
     assert_eq!(super::lines(&place.path("told.jsonl")).len(), after.len());
 }
 
+/// A configuration that tells everything to a program of the name `name`, which takes what comes once there is a file `open`.
+fn to_program(place: &Place, name: &str) {
+    let (told, open) = (place.path("told.jsonl"), place.path("open"));
+    let script = format!("test -e {} && cat >> {}", open.display(), told.display());
+    place.configure(&format!(
+        "[baseline]\nfirst_run = \"alert\"\n[[sink]]\ntype = \"exec\"\nname = \"{name}\"\nprogram = \"/bin/sh\"\nargs = [\"-c\", \"{script}\"]\nattempts = 1\n"
+    ));
+}
+
+fn waiting(place: &Place) -> i64 {
+    let state = rusqlite::Connection::open(place.path("state/state.sqlite")).unwrap();
+    let sql = "SELECT COUNT(*) FROM outbox WHERE dead IS NULL";
+    state.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn what_waits_for_a_sink_that_is_gone_is_a_dead_letter_and_can_be_sent_again() {
+    let place = Place::new("");
+    place.write(&log("tests/logs/v1.36-realistic-system-masters.log.zst"));
+    to_program(&place, "hook");
+    check(&place.run(&[]), 5, &["alerts wait for the next run"]);
+    let n_alerts = usize::try_from(waiting(&place)).unwrap();
+    assert!(n_alerts > 2);
+    // Nothing is given up that cannot be written down.
+    to_program(&place, "renamed");
+    let letters = place.path("state/dead-letters.jsonl");
+    fs::create_dir(&letters).unwrap();
+    check(&place.run(&[]), 5, &["sink `hook`", "is not a plain file"]);
+    fs::remove_dir(&letters).unwrap();
+    let why = "its sink is not in the configuration any more";
+    let said = [why, &format!("{n_alerts} alerts will not be delivered")];
+    check(&place.run(&[]), 5, &said);
+    let written = super::lines(&letters);
+    assert_eq!(written.len(), n_alerts);
+    let is_right =
+        |it: &Value| it["sink"] == "hook" && it["why"] == why && it["alert"]["key"].is_string();
+    assert!(written.iter().all(is_right), "{written:?}");
+    check(&place.run(&[]), 0, &[]);
+    // There is no sink of that name.
+    let resend = ["state", "resend"];
+    check(
+        &place.run(&resend),
+        0,
+        &["sends 0 dead letters", "letters for `hook`"],
+    );
+    to_program(&place, "hook");
+    fs::write(place.path("open"), "").unwrap();
+    check(&place.run(&[]), 0, &[]);
+    assert!(!place.path("told.jsonl").exists());
+    check(
+        &place.run(&resend),
+        0,
+        &[&format!("sends {n_alerts} dead letters again")],
+    );
+    check(&place.run(&[]), 0, &[]);
+    assert_eq!(super::lines(&place.path("told.jsonl")).len(), n_alerts);
+}
+
+#[test]
+fn what_is_no_alert_is_a_dead_letter() {
+    let place = Place::new("");
+    place.write(&log("tests/logs/v1.36-realistic-system-masters.log.zst"));
+    to_program(&place, "hook");
+    check(&place.run(&[]), 5, &["wait for the next run"]);
+    let state = rusqlite::Connection::open(place.path("state/state.sqlite")).unwrap();
+    let sql = "UPDATE outbox SET alert = '{\u{1b}' WHERE rowid = (SELECT MIN(rowid) FROM outbox)";
+    state.execute(sql, []).unwrap();
+    drop(state);
+    fs::write(place.path("open"), "").unwrap();
+    check(
+        &place.run(&[]),
+        5,
+        &["1 alerts will not be delivered", "no alert: "],
+    );
+    let letters = super::lines(&place.path("state/dead-letters.jsonl"));
+    assert_eq!(letters.len(), 1);
+    assert_eq!(
+        (&letters[0]["alert"], &letters[0]["text"]),
+        (&Value::Null, &"{\u{1b}".into())
+    );
+    assert!(letters[0]["key"].is_string());
+}
+
+#[test]
+fn who_denies_today_gets_all_tomorrow() {
+    use std::io::Write as _;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let status = Arc::new(AtomicU16::new(0));
+    let (now, n_calls) = (Arc::clone(&status), Arc::new(AtomicUsize::new(0)));
+    let calls = Arc::clone(&n_calls);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            if let Ok(Some(_)) = super::faults::request(&stream) {
+                let status = now.load(Ordering::SeqCst);
+                let answer = format!(
+                    "HTTP/1.1 {status} Well\r\nLocation: /there\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                );
+                calls.fetch_add(1, Ordering::SeqCst);
+                stream.write_all(answer.as_bytes()).ok();
+            }
+        }
+    });
+    let place = Place::new("");
+    place.configure(&format!(
+        "[baseline]\nfirst_run = \"alert\"\n[[sink]]\ntype = \"webhook\"\nurl = \"http://{address}/\"\nbackoff = \"1ms\"\n"
+    ));
+    place.write(&log("tests/logs/v1.36-realistic-system-masters.log.zst"));
+    let mut n_alerts = None;
+    for answer in [401, 403, 404, 405, 407, 302, 400, 422] {
+        status.store(answer, Ordering::SeqCst);
+        let what = match answer {
+            302 => "answers with a redirect".to_owned(),
+            answer => format!("the target answers {answer}"),
+        };
+        check(&place.run(&[]), 5, &["alerts wait for the next run", &what]);
+        let n_waiting = waiting(&place);
+        assert_eq!(*n_alerts.get_or_insert(n_waiting), n_waiting, "{answer}");
+    }
+    assert!(!place.path("state/dead-letters.jsonl").exists());
+    n_calls.store(0, Ordering::SeqCst);
+    status.store(200, Ordering::SeqCst);
+    check(&place.run(&[]), 0, &[]);
+    assert_eq!(
+        i64::try_from(n_calls.load(Ordering::SeqCst)).unwrap(),
+        n_alerts.unwrap()
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn what_arrived_before_a_run_was_killed_is_not_sent_again() {

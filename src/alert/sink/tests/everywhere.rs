@@ -10,7 +10,7 @@ use crate::alert::config::{Config, parse};
 use crate::alert::sink::clock::tests::{FakeClock, LoadedDice};
 use crate::alert::sink::clock::{Clock, SystemClock};
 use crate::alert::sink::deliver::Status;
-use crate::alert::sink::{Alert, DeadLetters, Event, Sinks};
+use crate::alert::sink::{Alert, DeadLetters, Event, Letter, Sinks};
 use crate::finding::Severity;
 use crate::report::clean::is_hidden;
 
@@ -168,9 +168,13 @@ fn planted_secrets_are_in_nothing_that_is_shown_or_kept() {
         shown.push(entry.preview(&[&alert]));
         let statuses = entry.deliver(&[&alert], &FakeNow, &mut LoadedDice(0.0), &mut |_| {});
         let why = format!("{:?}", statuses[0]);
-        letters
-            .add(entry.name(), &[(&alert, &why)], &SystemClock)
-            .unwrap();
+        let letter = Letter {
+            alert: Some(&alert),
+            key: &alert.key,
+            text: "",
+            why: &why,
+        };
+        letters.add(entry.name(), &[letter], &SystemClock).unwrap();
         shown.push(why);
     }
     let mut broken = config.clone();
