@@ -17,7 +17,7 @@ const MAX_CHARS: usize = 200;
 /// # Errors
 /// When it cannot be read.
 pub fn show(state: &State, loaded: &Loaded) -> Result<String, StateError> {
-    let totals = loaded.totals();
+    let totals = &loaded.totals;
     let mut text = String::new();
     let mut put = |name: &str, value: &str| {
         let _ = writeln!(text, "{name:<13} {value}");
@@ -35,8 +35,8 @@ pub fn show(state: &State, loaded: &Loaded) -> Result<String, StateError> {
         .last_success
         .map_or("never".to_owned(), |last| last.to_string());
     put("last success", &last);
-    let (known, heard) = (loaded.known(), loaded.heard());
-    for (cluster, cursors) in &loaded.cursors() {
+    let (known, heard) = (loaded.known()?, &loaded.heard);
+    for (cluster, cursors) in &loaded.cursors {
         put("cluster", &clean(cluster));
         let present = cursors
             .iter()
@@ -120,16 +120,19 @@ fn letter(entry: &Entry, why: &str) -> String {
 
 /// Returns the findings that were decided, one JSON line each, as the `jsonl` of a sink has them: `event` is `resolve` for
 /// those that are over.
-pub fn export(loaded: &Loaded) -> String {
+///
+/// # Errors
+/// When they cannot be read.
+pub fn export(loaded: &Loaded) -> Result<String, StateError> {
     let run = Run {
         id: loaded.runs.to_string(),
         at: Timestamp(0),
     };
-    let known = loaded.known();
+    let known = loaded.known()?;
     let all = known
         .iter()
         .flat_map(|(cluster, findings)| findings.values().map(move |decided| (cluster, decided)));
-    all.map(|(cluster, decided)| {
+    let lines = all.map(|(cluster, decided)| {
         let event = if decided.is_resolved {
             Event::Resolve
         } else {
@@ -146,8 +149,8 @@ pub fn export(loaded: &Loaded) -> String {
             cluster,
             &run,
         ))
-    })
-    .collect()
+    });
+    Ok(lines.collect())
 }
 
 #[cfg(test)]

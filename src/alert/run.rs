@@ -187,15 +187,15 @@ impl<'a, F: Files + 'static> Runner<'a, F> {
         if round.report.missing.is_empty() {
             round.totals.last_success = Some(now);
         }
-        let commit = round.commit(self.config);
-        state.commit(&commit, loaded.runs + 1, now.0)?;
         let mut kinds = self.config.sinks.iter().map(|sink| &sink.kind);
         if kinds.any(|kind| matches!(kind, SinkKind::Prometheus { .. })) {
             // Findings are counted in all clusters.
-            for (cluster, known) in loaded.known() {
+            for (cluster, known) in loaded.known()? {
                 round.known.entry(cluster).or_insert(known);
             }
         }
+        let commit = round.commit(self.config);
+        state.commit(&commit, loaded.runs + 1, now.0)?;
         match self.send(&mut round, &mut state, &mut sinks, began) {
             Err(error @ StateError::Damaged { .. }) => return Err(error.into()),
             // What the run has come to is stored, and said: it will not come to it again.
@@ -287,7 +287,7 @@ impl<'a, F: Files + 'static> Runner<'a, F> {
             if let Some(news) = reading.news {
                 let is_quiet = self.config.baseline.first_run == FirstRun::Quiet;
                 let baseline = (is_quiet && (is_first || news.is_anew)).then_some(BASELINE);
-                round.take(loaded, self.config, silences, &name, news, baseline);
+                round.take(loaded, self.config, silences, &name, news, baseline)?;
             }
         }
         stale::retain(&mut round.heard, self.config);
@@ -333,9 +333,9 @@ impl Round {
             },
             now,
             report: Report::default(),
-            totals: loaded.totals(),
-            heard: loaded.heard(),
-            cursors: loaded.cursors(),
+            totals: loaded.totals.clone(),
+            heard: loaded.heard.clone(),
+            cursors: loaded.cursors.clone(),
             known: BTreeMap::new(),
             memory: Vec::new(),
             changed: Vec::new(),
@@ -374,7 +374,7 @@ impl Round {
         cluster: &str,
         news: News,
         baseline: Option<Severity>,
-    ) {
+    ) -> Result<(), StateError> {
         let totals = self.totals.clusters.entry(cluster.to_owned()).or_default();
         let (bad_before, recovered_before) = (totals.bad, totals.recovered);
         totals.note(&news);
@@ -405,8 +405,8 @@ impl Round {
         let found: Vec<&Finding> = (news.outcome.findings.iter())
             .filter(|finding| !is_disabled(finding) && !may_be_forged(finding))
             .collect();
-        let known = self.known.entry(cluster.to_owned());
-        let known = known.or_insert_with(|| loaded.known_of(cluster));
+        let known = loaded.known_of(cluster)?;
+        let known = self.known.entry(cluster.to_owned()).or_insert(known);
         // From here on, nothing holds a secret: neither what is stored nor what is sent. Most findings are what they were,
         // and that has none any more.
         let findings = found
@@ -473,6 +473,7 @@ impl Round {
         self.forgotten
             .extend(old.map(|(id, _)| finding_key(cluster, &id)));
         self.memory.push((cluster.to_owned(), news.memory));
+        Ok(())
     }
 
     fn told(&self) -> impl Iterator<Item = &Alert> {

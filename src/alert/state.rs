@@ -14,7 +14,7 @@
 mod entries;
 mod memory;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -126,53 +126,54 @@ impl StateError {
 /// What a run starts with.
 #[derive(Debug, Default)]
 pub struct Loaded {
-    /// Where files were read to, as JSON.
-    pub cursors: Option<String>,
-    /// Findings that were decided, by id: JSON each.
+    /// How far the files of each cluster were read.
+    pub(super) cursors: BTreeMap<String, Vec<Cursor>>,
+    /// Findings that were decided, by id: JSON each, which is read where there is something to decide.
     pub findings: Vec<(String, String)>,
-    /// Figures that never fall, as JSON.
-    pub totals: Option<String>,
-    /// What was heard of each source, as JSON.
-    pub heard: Option<String>,
+    /// The figures of all runs.
+    pub(super) totals: Totals,
+    /// What was heard of each source.
+    pub(super) heard: Sources,
     /// Runs so far.
     pub runs: u64,
+    /// Where it was read from.
+    path: PathBuf,
 }
 
 impl Loaded {
-    /// Returns how far the files of each cluster were read.
-    pub(super) fn cursors(&self) -> BTreeMap<String, Vec<Cursor>> {
-        from_json(self.cursors.as_deref()).unwrap_or_default()
-    }
-
-    /// Returns the figures of all runs.
-    pub(super) fn totals(&self) -> Totals {
-        from_json(self.totals.as_deref()).unwrap_or_default()
-    }
-
-    /// Returns what was heard of each source.
-    pub(super) fn heard(&self) -> Sources {
-        from_json(self.heard.as_deref()).unwrap_or_default()
-    }
-
     /// Returns what was decided, by cluster and id of the finding.
-    pub(super) fn known(&self) -> BTreeMap<String, BTreeMap<String, Decided>> {
-        let keys = self
-            .findings
-            .iter()
-            .filter_map(|(key, _)| key.split_once('\0'));
-        let clusters: BTreeSet<&str> = keys.map(|(cluster, _)| cluster).collect();
-        let of_cluster = |cluster: &str| (cluster.to_owned(), self.known_of(cluster));
-        clusters.into_iter().map(of_cluster).collect()
+    ///
+    /// # Errors
+    /// When a finding is not what a run writes.
+    pub(super) fn known(&self) -> Result<BTreeMap<String, BTreeMap<String, Decided>>, StateError> {
+        let mut known: BTreeMap<String, BTreeMap<String, Decided>> = BTreeMap::new();
+        for (key, json) in &self.findings {
+            let (cluster, id) = self.split(key)?;
+            let decided = parsed(&self.path, key, json)?;
+            let of_cluster = known.entry(cluster.to_owned()).or_default();
+            of_cluster.insert(id.to_owned(), decided);
+        }
+        Ok(known)
     }
 
     /// Returns what was decided of one cluster, by id of the finding.
-    pub(super) fn known_of(&self, cluster: &str) -> BTreeMap<String, Decided> {
-        let of_cluster = self.findings.iter().filter_map(|(key, json)| {
-            let (of, id) = key.split_once('\0')?;
-            let decided = (of == cluster).then(|| from_json(Some(json)))??;
-            Some((id.to_owned(), decided))
-        });
-        of_cluster.collect()
+    ///
+    /// # Errors
+    /// As of [`Self::known`].
+    pub(super) fn known_of(&self, cluster: &str) -> Result<BTreeMap<String, Decided>, StateError> {
+        let mut known = BTreeMap::new();
+        for (key, json) in &self.findings {
+            let (of, id) = self.split(key)?;
+            if of == cluster {
+                known.insert(id.to_owned(), parsed(&self.path, key, json)?);
+            }
+        }
+        Ok(known)
+    }
+
+    fn split<'k>(&self, key: &'k str) -> Result<(&'k str, &'k str), StateError> {
+        let split = key.split_once('\0');
+        split.ok_or_else(|| damaged(&self.path, "a finding has no cluster".to_owned()))
     }
 }
 
@@ -181,8 +182,10 @@ pub(super) fn finding_key(cluster: &str, finding_id: &str) -> String {
     format!("{cluster}\0{finding_id}")
 }
 
-fn from_json<T: DeserializeOwned>(json: Option<&str>) -> Option<T> {
-    serde_json::from_str(json?).ok()
+/// Returns what `json`, which stands under `name`, says; it was written, so if it says nothing it is damaged.
+fn parsed<T: DeserializeOwned>(path: &Path, name: &str, json: &str) -> Result<T, StateError> {
+    serde_json::from_str(json)
+        .map_err(|cause| damaged(path, format!("`{}`: {cause}", name.replace('\0', "/"))))
 }
 
 /// What a run ends with.
@@ -419,14 +422,28 @@ fn load(path: &Path, connection: &Connection) -> Result<Loaded, StateError> {
         let data = utf8(&id, verified(path, &id, data, sum)?)?;
         findings.push((id, data));
     }
+    // All of them are written by every run.
+    let parts = ["cursors", "totals", "heard", "runs"].map(|name| (name, text(name)));
+    let mut there = Vec::new();
+    for (name, part) in parts {
+        there.extend(part?.map(|part| (name, part)));
+    }
+    let [(_, cursors), (_, totals), (_, heard), (_, runs)] = match <[_; 4]>::try_from(there) {
+        Ok(all) => all,
+        Err(none) if none.is_empty() && findings.is_empty() => return Ok(Loaded::default()),
+        Err(some) => {
+            let names: Vec<&str> = some.iter().map(|(name, _)| *name).collect();
+            let what = format!("of what a run writes there is only: {}", names.join(", "));
+            return Err(damaged(path, what));
+        }
+    };
     Ok(Loaded {
-        cursors: text("cursors")?,
-        totals: text("totals")?,
-        heard: text("heard")?,
+        cursors: parsed(path, "cursors", &cursors)?,
+        totals: parsed(path, "totals", &totals)?,
+        heard: parsed(path, "heard", &heard)?,
         findings,
-        runs: text("runs")?
-            .and_then(|runs| runs.parse().ok())
-            .unwrap_or(0),
+        runs: parsed(path, "runs", &runs)?,
+        path: path.to_owned(),
     })
 }
 

@@ -553,7 +553,7 @@ fn look(action: StateAction, path: &Path, printer: Printer) -> Result<Exit, Exit
             Ok(Exit::Done)
         }
         StateAction::Show => print(&inspect::show(&state, &loaded).map_err(failed)?),
-        StateAction::Export => print(&inspect::export(&loaded)),
+        StateAction::Export => print(&inspect::export(&loaded).map_err(failed)?),
         StateAction::Reset => {
             state.reset().map_err(failed)?;
             printer.note("the state is gone: the next run is a first one");

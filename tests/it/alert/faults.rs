@@ -648,3 +648,66 @@ fn a_state_of_a_newer_program_is_left_alone() {
     assert!(error.contains("is of version 99"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
+
+/// What stands in the state is what a run has written, as its checksum says, but for a program of another form.
+#[test]
+fn what_does_not_parse_is_damage_and_not_nothing() {
+    let lines = some_lines();
+    let expected = scanned_lines(&lines);
+    for (what, sql) in [
+        (
+            "`cursors`",
+            "UPDATE parts SET data = ?1, sum = ?2 WHERE name = 'cursors'",
+        ),
+        (
+            "`totals`",
+            "UPDATE parts SET data = ?1, sum = ?2 WHERE name = 'totals'",
+        ),
+        (
+            "`heard`",
+            "UPDATE parts SET data = ?1, sum = ?2 WHERE name = 'heard'",
+        ),
+        (
+            "`runs`",
+            "UPDATE parts SET data = ?1, sum = ?2 WHERE name = 'runs'",
+        ),
+        ("`c/", "UPDATE findings SET data = ?1, sum = ?2"),
+        (
+            "there is only",
+            "DELETE FROM parts WHERE name = 'cursors' AND ?1 <> ?2",
+        ),
+        (
+            "has no cluster",
+            "UPDATE findings SET id = 'x' WHERE id = (SELECT MIN(id) FROM findings) AND ?1 <> ?2",
+        ),
+    ] {
+        let watched = Watched::telling_all();
+        let mut writer = Writer::new(watched.logs(), lines.clone());
+        writer.append(lines.len() / 2);
+        watched.run();
+        let state =
+            rusqlite::Connection::open(watched.config.state.dir.join("state.sqlite")).unwrap();
+        let data = b"{\"other\": [1";
+        let sum = xxhash_rust::xxh3::xxh3_64(data).cast_signed();
+        state.execute(sql, rusqlite::params![data, sum]).unwrap();
+        drop(state);
+        writer.finish();
+        let report = watched.run();
+        let is_said = |it: &String| it.contains("is damaged") && it.contains(what);
+        assert!(report.missing.iter().any(is_said), "{what}: {report:?}");
+        assert!(
+            watched
+                .config
+                .state
+                .dir
+                .join("state.sqlite.damaged")
+                .exists(),
+            "{what}"
+        );
+        let mut known = BTreeSet::new();
+        let mut all = watched.lines();
+        all.retain(|line| known.insert(line["key"].to_string()));
+        assert_told(what, &told(&all), &expected);
+        assert_eq!(watched.run().missing, Vec::<String>::new(), "{what}");
+    }
+}
