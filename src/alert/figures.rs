@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,8 @@ use super::reading::News;
 use super::sink::{BlindRule, ClusterMetrics, Metrics, RuleMetrics, SourceMetrics};
 use crate::detect::feed::Verdict;
 use crate::finding::{Severity, Timestamp};
+use crate::report::FileStats;
+use crate::source::log_of;
 
 /// Figures that never fall.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -41,6 +44,35 @@ pub(super) struct ClusterTotals {
     last_event: Option<Timestamp>,
     /// Names of rules that the log cannot feed.
     blind: Vec<String>,
+    /// By log, whatever its files are called after rotation.
+    logs: BTreeMap<String, LogTotals>,
+}
+
+/// How many records of a log that had audit events may be none, in a row, before it is said that it has others now.
+const STRAYS: u64 = 10;
+
+/// Figures of one log.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct LogTotals {
+    records: u64,
+    /// Of these audit events, duplicates among them.
+    events: u64,
+    /// Records of the runs since the last one that read an event.
+    strays: u64,
+    /// Whether it was said that they are none.
+    is_told: bool,
+}
+
+/// A log whose newest records are no audit events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stray {
+    /// As [`log_of`] names it.
+    pub(super) log: String,
+    /// Records since the last event.
+    pub(super) records: u64,
+    /// Whether it ever had an event.
+    pub(super) had_events: bool,
 }
 
 impl fmt::Display for ClusterTotals {
@@ -65,6 +97,49 @@ impl fmt::Display for ClusterTotals {
 }
 
 impl ClusterTotals {
+    /// Returns whether there was something to read, and no audit event in it, ever.
+    pub(super) fn is_unread(&self) -> bool {
+        self.events + self.duplicates == 0
+    }
+
+    /// Returns the logs that have shown to hold no audit events, or none any more; each once, until it has some again.
+    ///
+    /// `files` are the figures of all runs, or of those since the logs were read anew.
+    pub(super) fn strays(&mut self, files: &[FileStats]) -> Vec<Stray> {
+        let mut logs: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        for file in files {
+            let counters = &file.counters;
+            let (records, events) = logs.entry(log_of(Path::new(&*file.path))).or_default();
+            *records += counters.records;
+            *events += counters.events + counters.duplicates;
+        }
+        let mut strays = Vec::new();
+        for (log, (records, events)) in logs {
+            let totals = self.logs.entry(log.clone()).or_default();
+            if records < totals.records || events < totals.events {
+                // Read anew.
+                (totals.records, totals.events) = (0, 0);
+            }
+            let n_new = records - totals.records;
+            if events > totals.events {
+                (totals.strays, totals.is_told) = (0, false);
+            } else {
+                totals.strays += n_new;
+            }
+            (totals.records, totals.events) = (records, events);
+            let least = if events == 0 { 1 } else { STRAYS };
+            if totals.strays >= least && !totals.is_told {
+                totals.is_told = true;
+                strays.push(Stray {
+                    log,
+                    records: totals.strays,
+                    had_events: events > 0,
+                });
+            }
+        }
+        strays
+    }
+
     /// Takes in what the whole log comes to now.
     pub(super) fn note(&mut self, news: &News) {
         let counters = &news.summary.totals;
@@ -163,4 +238,37 @@ impl Totals {
 #[expect(clippy::cast_precision_loss, reason = "seconds for people")]
 fn seconds(us: i64) -> f64 {
     us.max(0) as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Counters;
+
+    #[test]
+    fn a_log_that_holds_no_events_is_told_once() {
+        let mut totals = ClusterTotals::default();
+        let mut told = |path: &str, records, events| {
+            let counters = Counters {
+                records,
+                events,
+                ..Counters::default()
+            };
+            let path = path.into();
+            let strays = totals.strays(&[FileStats { path, counters }]);
+            let said = strays.into_iter();
+            said.map(|it| (it.records, it.had_events))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(told("/l/klog.log", 1, 0), [(1, false)]);
+        assert_eq!(told("/l/klog.log", 90, 0), []);
+        assert_eq!(told("/l/audit.log", 20, 20), []);
+        assert_eq!(told("/l/audit.log", 29, 20), [], "a few lines are noise");
+        assert_eq!(told("/l/audit.log", 30, 20), [(10, true)]);
+        assert_eq!(told("/l/audit.log", 99, 20), []);
+        assert_eq!(told("/l/audit.log", 109, 21), [], "it has events again");
+        assert_eq!(told("/l/audit.log", 120, 21), [(11, true)]);
+        assert_eq!(told("/l/audit.log", 5, 5), [], "read anew");
+        assert_eq!(told("/l/audit.log", 15, 5), [(10, true)]);
+    }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::config::{Config, FirstRun, Format, OcsfTarget, SinkConfig, SinkKind};
 use super::config::{ConfigErrors, Silences, parse_silences};
 use super::decide::{self, Audience, Decided, Decision, decide};
-use super::figures::{End, Totals};
+use super::figures::{End, Stray, Totals};
 use super::noise;
 use super::outbox::deliver;
 use super::reading::{Cluster, News};
@@ -23,6 +23,7 @@ use crate::finding::{Finding, Severity, Timestamp};
 use crate::pipeline::{self, Memory, Monitor, ScanError};
 use crate::rules::RuleSet;
 use crate::source::follow::{Cursor, Disk, Files, Source};
+use crate::source::log_of;
 
 /// Findings of a first run that are told although it is quiet.
 const BASELINE: Severity = Severity::High;
@@ -82,6 +83,8 @@ pub struct Report {
     pub notes: Vec<String>,
     /// What was held back, and why; among the notes of a dry run, since every run does so.
     pub held_back: Vec<String>,
+    /// Whether there was something to read, and nothing of it could be.
+    pub is_unread: bool,
     /// Alerts that wait for the next run, or were given up.
     pub undelivered: u64,
     /// What would be sent, of a dry run.
@@ -378,6 +381,18 @@ impl Round {
         let totals = self.totals.clusters.entry(cluster.to_owned()).or_default();
         let (bad_before, recovered_before) = (totals.bad, totals.recovered);
         totals.note(&news);
+        for stray in totals.strays(&news.summary.files) {
+            let said = stray_words(&stray, cluster);
+            let is_named = (config.sources.iter())
+                .any(|source| source.cluster == cluster && log_of(&source.path) == stray.log);
+            // What else lies in a folder beside audit logs, nobody asked for.
+            if stray.had_events || is_named || totals.is_unread() {
+                self.report.is_unread |= totals.is_unread();
+                self.report.missing.push(said);
+            } else {
+                self.report.notes.push(said);
+            }
+        }
         let n_recovered = totals.recovered.saturating_sub(recovered_before);
         if n_recovered > 0 && !config.noise.recovered {
             self.report.notes.push(format!(
@@ -530,6 +545,7 @@ impl Report {
     pub fn exit_code(&self) -> u8 {
         match (self.undelivered, self.missing.is_empty()) {
             (1.., _) => 5,
+            (0, false) if self.is_unread => 4,
             (0, false) => 3,
             (0, true) => 0,
         }
@@ -549,6 +565,23 @@ pub fn read_silences(config: &Config) -> Result<Silences, AlertError> {
         cause,
     })?;
     Ok(parse_silences(&text, path)?)
+}
+
+/// Says that a log holds something else than audit events.
+fn stray_words(stray: &Stray, cluster: &str) -> String {
+    let Stray {
+        log,
+        records,
+        had_events,
+    } = stray;
+    let what = if *had_events {
+        format!("holds no audit events any more: the last {records} records are none")
+    } else {
+        format!("holds no audit event: {records} records are something else")
+    };
+    format!(
+        "cluster `{cluster}`: `{log}` {what}, and nothing is detected in it; `kubescry scan` says what they are; this is said once"
+    )
 }
 
 /// Returns whether a sink gets every change of what it was told, and not only what is worth telling again.

@@ -332,6 +332,7 @@ fn tell(report: &Report, said: &mut Said, printer: Printer) -> Result<Exit, Exit
     Ok(match report.exit_code() {
         0 => Exit::Done,
         3 => Exit::Partial,
+        4 => Exit::Unreadable,
         _ => Exit::Undelivered,
     })
 }

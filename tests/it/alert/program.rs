@@ -347,6 +347,43 @@ fn a_source_that_is_no_log_is_told() {
 }
 
 #[test]
+fn a_log_of_something_else_is_told_once() {
+    let lines = log("tests/logs/v1.36-realistic-token-reuse.log.zst");
+    let wrapped = |n: usize| -> Vec<Vec<u8>> {
+        let line = |at: usize| format!("{{\"seal\": {at}, \"box\": \"AAEC\"}}\n").into_bytes();
+        (0..n).map(line).collect()
+    };
+    // As `scan` ends.
+    let place = Place::new("");
+    place.write(&wrapped(3));
+    let said = [
+        "audit.log` holds no audit event: 3 records",
+        "this is said once",
+    ];
+    check(&place.run(&[]), 4, &said);
+    check(&place.run(&[]), 0, &[]);
+    place.write(&wrapped(5));
+    let again = String::from_utf8(place.run(&[]).stderr).unwrap();
+    assert!(!again.contains("holds no audit event"), "{again}");
+    // A log that had events.
+    let place = Place::new("");
+    place.write(&lines[..40]);
+    check(&place.run(&[]), 0, &[]);
+    place.write(&[&lines[..40], &wrapped(20)].concat());
+    let said = ["holds no audit events any more: the last 20 records"];
+    check(&place.run(&[]), 3, &said);
+    place.write(&[&lines[..40], &wrapped(40)].concat());
+    let again = String::from_utf8(place.run(&[]).stderr).unwrap();
+    assert!(!again.contains("holds no audit event"), "{again}");
+    // What lies beside a log is no fault, and is said.
+    let place = Place::new("");
+    place.write(&lines[..40]);
+    fs::write(place.path("logs/other.log"), wrapped(3).concat()).unwrap();
+    check(&place.run(&[]), 0, &["other.log` holds no audit event"]);
+    check(&place.run(&[]), 0, &[]);
+}
+
+#[test]
 fn no_sink_writes_into_a_log() {
     let lines = log("tests/logs/v1.36-realistic-token-reuse.log.zst");
     for file in ["logs/audit.log", "logs/alerts.log"] {
