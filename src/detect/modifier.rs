@@ -2,6 +2,8 @@
 //!
 //! They apply from left to right: encodings change the value, the last one says how it is compared.
 
+mod relate;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -379,18 +381,13 @@ impl Modifiers {
         TextTest::new(&parts, self.cased)
     }
 
-    /// Returns whether `left` stands to `right` as the modifiers say; for `fieldref`.
-    pub fn relate(&self, left: &str, right: &str) -> bool {
-        let relate = |left: &str, right: &str| match self.operator {
-            Operator::Contains => left.contains(right),
-            Operator::StartsWith => left.starts_with(right),
-            Operator::EndsWith => left.ends_with(right),
-            _ => left == right,
-        };
-        if self.cased {
-            relate(left, right)
-        } else {
-            relate(&left.to_lowercase(), &right.to_lowercase())
+    /// Returns whether any of `lefts` stands to any of `rights` as the modifiers say; for `fieldref`.
+    pub(super) fn relate(&self, mut lefts: Vec<String>, mut rights: Vec<String>) -> bool {
+        if !self.cased {
+            for text in lefts.iter_mut().chain(&mut rights) {
+                *text = text.to_lowercase();
+            }
         }
+        relate::any(self.operator, &lefts, &rights)
     }
 }

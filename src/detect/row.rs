@@ -112,11 +112,10 @@ impl<'p, 'e> Row<'p, 'e> {
         match &leaf.test {
             LeafTest::Related(modifiers, other) => {
                 self.parse_for(other);
-                related(
-                    &self.values(&leaf.field),
-                    &self.values(other),
-                    |left, right| modifiers.relate(left, right),
-                )
+                let (mut lefts, mut rights) = (Vec::new(), Vec::new());
+                self.values(&leaf.field).texts(&mut lefts);
+                self.values(other).texts(&mut rights);
+                modifiers.relate(lefts, rights)
             }
             test => test.matches(&self.values(&leaf.field)),
         }
@@ -271,20 +270,6 @@ pub(super) fn is_secret(frame: &EventFrame, row_idx: usize, field: &Field) -> bo
         })
     };
     holds_secrets && is_body && !paths.iter().all(is_harmless)
-}
-
-/// Returns whether any two texts of two fields stand as `relate` says.
-pub(super) fn related(
-    left: &Values<'_>,
-    right: &Values<'_>,
-    relate: impl Fn(&str, &str) -> bool,
-) -> bool {
-    let (mut lefts, mut rights) = (Vec::new(), Vec::new());
-    left.texts(&mut lefts);
-    right.texts(&mut rights);
-    lefts
-        .iter()
-        .any(|left| rights.iter().any(|right| relate(left, right)))
 }
 
 /// Returns the values of any column at a row.
