@@ -6,6 +6,8 @@
 //! requests of the group follow within the timespan: one finding.
 
 mod condition;
+mod figures;
+mod index;
 mod window;
 
 use hashbrown::HashMap;
@@ -28,6 +30,9 @@ const BASES_MAX: usize = 64;
 
 /// So many groups are kept whether or not anything comes to them any more.
 const CROWD: usize = if cfg!(test) { 4 } else { 1024 };
+
+/// So many entries of a window are looked through whenever that has to be known: most windows never have more.
+const FEW: usize = 32;
 
 /// One correlation, and what it remembers.
 #[derive(Clone)]
@@ -58,6 +63,8 @@ struct Terms {
     values: Vec<Vec<Source>>,
     timespan_us: i64,
     condition: Condition,
+    /// [`FEW`].
+    few: usize,
 }
 
 impl Correlation {
@@ -111,6 +118,7 @@ impl Correlation {
                 .clamp(0, i64::MAX / 2_000_000)
                 * 1_000_000,
             condition,
+            few: FEW,
         };
         Ok(Self {
             rule: index,
@@ -162,11 +170,17 @@ impl Correlation {
         for (group, entry) in self.groups.drain(..) {
             let window = self.windows[order].entry(group).or_insert_with(Window::new);
             has_begun |= if let Condition::Expression(tree) = &terms.condition {
-                window.recent.push_back(Entry {
+                window.await_end(Entry {
                     trace: Some(Trace::of(request)),
                     ..entry
                 });
-                window.judge(tree, Some(request.ts), terms.timespan_us, context)
+                window.judge(
+                    tree,
+                    Some(request.ts),
+                    terms.timespan_us,
+                    terms.few,
+                    context,
+                )
             } else {
                 terms.slide(window, entry, request, context)
             };
@@ -211,10 +225,7 @@ impl Correlation {
         }
         let from = before.saturating_sub(self.terms.timespan_us);
         self.windows[order].retain(|_, window| {
-            while window.recent.front().is_some_and(|entry| entry.ts < from) {
-                let entry = window.recent.pop_front().expect("not empty");
-                window.forget(&self.terms.condition, &entry);
-            }
+            window.forget(&self.terms.condition, from);
             !(window.recent.is_empty() && window.episodes.is_empty())
         });
     }
@@ -234,7 +245,10 @@ impl Correlation {
     pub(super) fn end(&mut self, context: &Context<'_>) {
         if let Condition::Expression(tree) = &self.terms.condition {
             for window in self.windows.iter_mut().flat_map(HashMap::values_mut) {
-                window.judge(tree, None, self.terms.timespan_us, context);
+                let Terms {
+                    timespan_us, few, ..
+                } = self.terms;
+                window.judge(tree, None, timespan_us, few, context);
             }
         }
     }
@@ -365,17 +379,13 @@ impl Terms {
         context: &Context<'_>,
     ) -> bool {
         let from = request.ts.saturating_sub(self.timespan_us);
-        while window.recent.front().is_some_and(|entry| entry.ts < from) {
-            let entry = window.recent.pop_front().expect("not empty");
-            window.forget(&self.condition, &entry);
-        }
-        window.note(&self.condition, &entry);
+        window.forget(&self.condition, from);
         let running = window
             .episodes
             .last()
             .is_some_and(|episode| episode.tally.last >= from);
         entry.trace = (!running).then(|| Trace::of(request));
-        window.recent.push_back(entry);
+        window.push(&self.condition, entry);
         let measure = self.measure(window);
         if running {
             let episode = window.episodes.last_mut().expect("it runs");
@@ -387,9 +397,9 @@ impl Terms {
             return false;
         };
         let mut tally = Tally::empty();
-        for (at, entry) in window.recent.iter_mut().enumerate() {
-            let is_part = chain.as_ref().is_none_or(|chain| chain.contains(&at));
-            if let Some(trace) = entry.trace.take_if(|_| is_part) {
+        let places = chain.unwrap_or_else(|| (0..window.recent.len()).collect());
+        for at in places {
+            if let Some(trace) = window.recent[at].trace.take() {
                 tally.add_trace(trace, context);
             }
         }
@@ -413,16 +423,16 @@ impl Terms {
         clippy::option_option,
         reason = "all entries, or some, or it does not hold"
     )]
-    fn holds(&self, measure: i128, window: &Window) -> Option<Option<Vec<usize>>> {
+    fn holds(&self, measure: i128, window: &mut Window) -> Option<Option<Vec<usize>>> {
         let (predicates, scale) = match &self.condition {
             Condition::Requests(predicates)
             | Condition::Values(predicates)
             | Condition::Rules(predicates) => (predicates, 1),
             Condition::Measure(Measure::Average, predicates) => {
-                (predicates, 1_000_000 * window.sorted.len() as i128)
+                (predicates, 1_000_000 * window.recent.len() as i128)
             }
             Condition::Measure(_, predicates) => (predicates, 1_000_000),
-            Condition::Sequence => return window.chain(self.bases.len()).map(Some),
+            Condition::Sequence => return window.chain(self.bases.len(), self.few).map(Some),
             Condition::Expression(_) => return None,
         };
         predicates
@@ -492,5 +502,68 @@ mod tests {
         assert_eq!(said, all);
         // What two windows hold, and as much again until it is looked for, and user 7.
         assert!(most <= 2 * 21 + 1, "{most} groups");
+    }
+
+    const CHAINS: &str = "title: A\nname: a\nlevel: low\nlogsource: {product: kubernetes}\n\
+        detection: {s: {verb: get}, condition: s}\n---\n\
+        title: B\nname: b\nlevel: low\nlogsource: {product: kubernetes}\n\
+        detection: {s: {verb: list}, condition: s}\n---\n\
+        title: C\nname: c\nlevel: low\nlogsource: {product: kubernetes}\n\
+        detection: {s: {verb: watch}, condition: s}\n---\n\
+        title: O\nname: ordered\nlevel: low\ncorrelation: {type: temporal_ordered, rules: [a, b, c], \
+        group-by: [user.username], timespan: 10s}\n---\n\
+        title: E\nname: expression\nlevel: low\ncorrelation: {type: temporal, rules: [a, b, c], \
+        group-by: [user.username], timespan: 10s, condition: a and (b or not c)}\n";
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(96))]
+        #[test]
+        fn many_entries_come_to_what_looking_through_them_says(
+            steps in proptest::collection::vec((-3_i64..6, 0_u32..8, 0..2_u32), 1..90)
+        ) {
+            let mut second = 3600;
+            let lines = steps.iter().enumerate().map(|(at, (later, _, user))| {
+                second += later;
+                let (hour, minute, rest) = (second / 3600, second / 60 % 60, second % 60);
+                format!(
+                    r#"{{"auditID":"{at}","stage":"ResponseComplete","verb":"get","user":{{"username":"u{user}"}},"stageTimestamp":"2026-11-22T{hour:02}:{minute:02}:{rest:02}.000001Z"}}"#
+                )
+            });
+            let lines: Vec<String> = lines.collect();
+            let vocabulary = Vocabulary::new();
+            let frame = Reading::new(&vocabulary).chunk(&lines, false);
+            let rules = RuleSet::from_files([("correlations/c.yml", CHAINS)]).unwrap();
+            let context = Context { vocabulary: &vocabulary, evidence_limit: 100 };
+            for name in ["ordered", "expression"] {
+                let index = position(&rules, &rules.rules[0].meta, name).unwrap();
+                let rule = &rules.rules[index];
+                let said = |few: usize, forgets: usize| {
+                    let mut correlation = Correlation::new(index, rule, &rules).unwrap();
+                    correlation.terms.few = few;
+                    let bases = correlation.bases().to_vec();
+                    for (row_idx, (_, hits, _)) in steps.iter().enumerate() {
+                        let matched = bases.iter().zip(0..).filter(|(_, at)| hits >> at & 1 == 1);
+                        let matched: Vec<u32> = matched.map(|(base, _)| *base).collect();
+                        let request = RequestColumns::new(&frame).request(row_idx);
+                        correlation.observe(&matched, &request, true, &context);
+                        if row_idx % forgets == forgets - 1 {
+                            let windows = correlation.windows.iter_mut();
+                            windows.flat_map(HashMap::values_mut).for_each(Window::forget_index);
+                        }
+                    }
+                    correlation.end(&context);
+                    let mut findings = Vec::new();
+                    correlation.findings(&rule.meta, &vocabulary, &mut findings);
+                    let mut said: Vec<String> =
+                        findings.iter().map(|finding| format!("{finding:?}")).collect();
+                    said.sort_unstable();
+                    said
+                };
+                let plain = said(usize::MAX, usize::MAX);
+                for (few, forgets) in [(0, usize::MAX), (5, usize::MAX), (0, 7), (3, 1)] {
+                    proptest::prop_assert_eq!(said(few, forgets), &*plain, "{} {}", name, few);
+                }
+            }
+        }
     }
 }

@@ -9,6 +9,8 @@ use super::super::analytics::Context;
 use super::super::tally::{Tally, Trace};
 use super::super::tree::Tree;
 use super::condition::{Condition, Measure};
+use super::figures::Figures;
+use super::index::{Chains, Spans};
 
 /// The requests of one group that a window may still hold.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -18,10 +20,16 @@ pub(super) struct Window {
     pub(super) judged: VecDeque<(i64, u64)>,
     /// By distinct value, or by base: how often it is in the window.
     pub(super) counts: HashMap<u64, u32>,
-    /// All figures in the window, in order.
-    pub(super) sorted: Vec<i64>,
-    pub(super) sum: i128,
+    /// All figures in the window, in order; of percentiles only.
+    figures: Figures,
+    sum: i128,
     pub(super) episodes: Vec<Episode>,
+    /// Of a sequence with many entries; follows from `recent`.
+    #[serde(skip)]
+    chains: Option<Box<Chains>>,
+    /// Of an expression with many entries; follows from `recent` and `judged`.
+    #[serde(skip)]
+    spans: Option<Box<Spans>>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -53,7 +61,8 @@ impl Window {
         }
     }
 
-    pub(super) fn note(&mut self, condition: &Condition, entry: &Entry) {
+    /// Takes in an entry of a window that slides.
+    pub(super) fn push(&mut self, condition: &Condition, entry: Entry) {
         match condition {
             Condition::Values(_) => *self.counts.entry(entry.value).or_default() += 1,
             Condition::Rules(_) => {
@@ -61,16 +70,31 @@ impl Window {
                     *self.counts.entry(base).or_default() += 1;
                 }
             }
-            Condition::Measure(..) => {
-                let at = self.sorted.partition_point(|figure| *figure < entry.figure);
-                self.sorted.insert(at, entry.figure);
+            Condition::Measure(measure, _) => {
+                if let Measure::Percentile(_) = measure {
+                    self.figures.insert(entry.figure);
+                }
                 self.sum += i128::from(entry.figure);
             }
-            Condition::Requests(_) | Condition::Sequence | Condition::Expression(_) => {}
+            Condition::Sequence => {
+                if let Some(chains) = &mut self.chains {
+                    chains.push(entry.bases);
+                }
+            }
+            Condition::Requests(_) | Condition::Expression(_) => {}
+        }
+        self.recent.push_back(entry);
+    }
+
+    /// Forgets the entries before a time, of those that stand in front.
+    pub(super) fn forget(&mut self, condition: &Condition, before: i64) {
+        while self.recent.front().is_some_and(|entry| entry.ts < before) {
+            let entry = self.recent.pop_front().expect("not empty");
+            self.leave(condition, &entry);
         }
     }
 
-    pub(super) fn forget(&mut self, condition: &Condition, entry: &Entry) {
+    fn leave(&mut self, condition: &Condition, entry: &Entry) {
         let mut less = |value: u64| {
             if let Some(count) = self.counts.get_mut(&value) {
                 *count -= 1;
@@ -82,13 +106,30 @@ impl Window {
         match condition {
             Condition::Values(_) => less(entry.value),
             Condition::Rules(_) => bits(entry.bases).for_each(less),
-            Condition::Measure(..) => {
-                let at = self.sorted.partition_point(|figure| *figure < entry.figure);
-                self.sorted.remove(at);
+            Condition::Measure(measure, _) => {
+                if let Measure::Percentile(_) = measure {
+                    self.figures.remove(entry.figure);
+                }
                 self.sum -= i128::from(entry.figure);
             }
-            Condition::Requests(_) | Condition::Sequence | Condition::Expression(_) => {}
+            Condition::Sequence => {
+                if let Some(chains) = &mut self.chains {
+                    chains.pop();
+                }
+                if self.recent.is_empty() {
+                    self.chains = None;
+                }
+            }
+            Condition::Requests(_) | Condition::Expression(_) => {}
         }
+    }
+
+    /// Takes in an entry of a window that is judged when it is over.
+    pub(super) fn await_end(&mut self, entry: Entry) {
+        if let Some(spans) = &mut self.spans {
+            spans.push(&entry);
+        }
+        self.recent.push_back(entry);
     }
 
     /// Returns a figure of the window, in millionths; of an average, the sum.
@@ -97,20 +138,26 @@ impl Window {
             Measure::Sum | Measure::Average => self.sum,
             Measure::Percentile(percent) => {
                 let percent = usize::try_from(percent).expect("at most 100");
-                let rank = (self.sorted.len() * percent).div_ceil(100).max(1);
-                self.sorted.get(rank - 1).copied().unwrap_or(0).into()
+                let rank = (self.figures.len() * percent).div_ceil(100).max(1);
+                self.figures.nth(rank - 1).unwrap_or(0).into()
             }
         }
     }
 
     /// Returns the places of entries that hit `n` rules one after the other, the last being the latest entry.
     ///
-    /// Of several the latest possible ones: if they are not within the window, no others are.
-    pub(super) fn chain(&self, n: usize) -> Option<Vec<usize>> {
+    /// Of several the latest possible ones: if they are not within the window, no others are. More than `few` entries are not
+    /// looked through, as each of them may be the last of a chain.
+    pub(super) fn chain(&mut self, n: usize, few: usize) -> Option<Vec<usize>> {
         let last = self.recent.back()?;
         let mut left = n.checked_sub(1)?;
         if last.bases >> left & 1 == 0 {
             return None;
+        }
+        if self.recent.len() > few {
+            let recent = &self.recent;
+            let chains = self.chains.get_or_insert_with(|| Chains::of(recent).into());
+            return chains.latest(n);
         }
         let mut chain = vec![self.recent.len() - 1];
         for (at, entry) in self.recent.iter().enumerate().rev().skip(1) {
@@ -122,32 +169,49 @@ impl Window {
                 chain.push(at);
             }
         }
+        chain.reverse();
         (left == 0).then_some(chain)
     }
 
     /// Judges the windows that are over at `now`, all at the end; returns whether an episode began.
+    ///
+    /// More than `few` entries are not looked through, as each of them has a window.
     pub(super) fn judge(
         &mut self,
         tree: &Tree<usize>,
         now: Option<i64>,
         timespan_us: i64,
+        few: usize,
         context: &Context<'_>,
     ) -> bool {
         let mut has_begun = false;
-        while let Some(first) = self.recent.front() {
-            let end = first.ts.saturating_add(timespan_us);
+        while let Some(first) = self.recent.front().map(|entry| entry.ts) {
+            let end = first.saturating_add(timespan_us);
             if now.is_some_and(|now| now <= end) {
                 break;
             }
-            let start = first.ts.saturating_sub(timespan_us);
+            let start = first.saturating_sub(timespan_us);
             while self.judged.front().is_some_and(|&(ts, _)| ts < start) {
-                self.judged.pop_front();
+                let (_, bases) = self.judged.pop_front().expect("not empty");
+                if let Some(spans) = &mut self.spans {
+                    spans.forget(bases);
+                }
             }
-            let before = self.judged.iter().fold(0, |bases, (_, base)| bases | base);
-            let within = self.recent.iter().take_while(|entry| entry.ts <= end);
-            let within = within.fold(0, |bases, entry| bases | entry.bases);
+            if self.spans.is_none() && self.recent.len().max(self.judged.len()) > few {
+                self.spans = Some(Spans::of(&self.recent, &self.judged).into());
+            }
+            let (before, within, n_within) = if let Some(spans) = &self.spans {
+                let (n_within, within) = spans.until(&self.recent, end);
+                (spans.before(), within, n_within)
+            } else {
+                let before = self.judged.iter().fold(0, |bases, (_, base)| bases | base);
+                let within = self.recent.iter().take_while(|entry| entry.ts <= end);
+                let (bases, n) =
+                    within.fold((0, 0), |(bases, n), entry| (bases | entry.bases, n + 1));
+                (before, bases, n)
+            };
             if holds_around(tree, within, within | before, false) {
-                let runs = |episode: &&mut Episode| episode.tally.last >= self.recent[0].ts;
+                let runs = |episode: &&mut Episode| episode.tally.last >= first;
                 let mut episode = self.episodes.last_mut().filter(runs);
                 if episode.is_none() {
                     let tally = Tally::empty();
@@ -156,16 +220,30 @@ impl Window {
                     has_begun = true;
                 }
                 let episode = episode.expect("there is one now");
-                for entry in self.recent.iter_mut().take_while(|entry| entry.ts <= end) {
+                let taken = self.spans.as_mut();
+                let n_taken = taken.map_or(0, |spans| spans.take(n_within));
+                for entry in self.recent.range_mut(n_taken..n_within) {
                     if let Some(trace) = entry.trace.take() {
                         episode.tally.add_trace(trace, context);
                     }
                 }
             }
             let judged = self.recent.pop_front().expect("not empty");
+            if let Some(spans) = &mut self.spans {
+                spans.pop(judged.bases);
+            }
             self.judged.push_back((judged.ts, judged.bases));
         }
+        if self.recent.is_empty() {
+            self.spans = None;
+        }
         has_begun
+    }
+
+    /// Forgets what follows from the rest, as reading a memory does.
+    #[cfg(test)]
+    pub(super) fn forget_index(&mut self) {
+        (self.chains, self.spans) = (None, None);
     }
 }
 
@@ -186,7 +264,7 @@ fn holds_around(tree: &Tree<usize>, within: u64, around: u64, is_negated: bool) 
 }
 
 /// Returns the positions of the bits that are set.
-fn bits(mut bits: u64) -> impl Iterator<Item = u64> {
+pub(super) fn bits(mut bits: u64) -> impl Iterator<Item = u64> {
     std::iter::from_fn(move || {
         let at = bits.trailing_zeros();
         bits &= bits.checked_sub(1)?;
