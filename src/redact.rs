@@ -8,17 +8,43 @@ use std::borrow::Cow;
 use std::sync::{LazyLock, OnceLock};
 
 use percent_encoding::percent_decode_str;
-use regex::{Captures, Regex, RegexSet};
+use regex::{Captures, Regex, RegexSet, RegexSetBuilder};
 
 /// Stands where a secret was.
 pub const REDACTED: &str = "[redacted]";
 
-/// Name parts that tell a secret, for use inside patterns that ignore case.
+/// What a name ends with that tells a secret, wherever in the name it begins. For use inside patterns that ignore case, as is
+/// all that follows: there is one list of such names, for parameters, flags, variables, members and headers.
 macro_rules! telling {
     () => {
         concat!(
             "(?:token|passw(?:or)?d|passphrase|requirepass|masterauth|secret",
-            "|(?:api|access|private|secret|encryption)[_-]?key)"
+            "|(?:db|my|sql|pg|ftp|smtp|mail|ldap|ssh|root|user|admin|redis|mysql|postgres|mongo|store|key|trust|proxy)",
+            "(?:pass|pwd)",
+            "|(?:api|access|private|secret|encryption|signing|shared|hmac|licen[cs]e)[_.-]?key)"
+        )
+    };
+}
+
+/// A whole name that tells a secret: one that ends so, or whose last word is a short one; `compass`, `author` and `bypass` have
+/// no such word. `key` is none of them: keys have too many other uses.
+macro_rules! name {
+    () => {
+        concat!(
+            "(?:[a-z0-9_.-]*",
+            telling!(),
+            "|(?P<short>(?:[a-z0-9_.-]*[_.-])?(?:pass|pwd|auth)",
+            "|[a-z0-9_.-]*(?-i:[a-z0-9](?:Pass|Pwd|Auth))))[0-9]{0,2}"
+        )
+    };
+}
+
+/// The value of a variable or a member: words, quoted parts and what another command says, up to a blank or a separator.
+macro_rules! value {
+    () => {
+        concat!(
+            r#"(?P<value>(?:\\?"(?:[^"\\]|\\.)*?(?:\\?"|\z)|\\?'[^']*(?:'|\z)|\$\([^)]*(?:\)|\z)"#,
+            r##"|`[^`]*(?:`|\z)|[^\s&;|"'`\\]|\\[^"])+)"##
         )
     };
 }
@@ -58,9 +84,15 @@ fn redact_but(text: &str, left: Option<Kind>) -> Cow<'_, str> {
     text
 }
 
+/// What the search for all patterns may remember, at most: with less, it forgets all the time.
+const DFA_BYTES: usize = 8 << 20;
+
 /// Which of [`SECRETS`] a text has.
 static ANY: LazyLock<RegexSet> = LazyLock::new(|| {
-    RegexSet::new(SECRETS.iter().map(|(_, text)| text)).expect("patterns are constant")
+    RegexSetBuilder::new(SECRETS.iter().map(|(_, text)| text))
+        .dfa_size_limit(DFA_BYTES)
+        .build()
+        .expect("patterns are constant")
 });
 
 /// Returns whether no pattern can match: a word shorter than the shortest secret of letters alone, which is the id of a key
@@ -90,7 +122,7 @@ pub fn redact_arguments(argv: &[String]) -> Vec<String> {
     // What is secret by what stands before it is so by a flag.
     let is_alone =
         |word: &String| !word.starts_with('-') && (is_plain(word) || is_plain_word(word));
-    if argv.iter().all(is_alone) {
+    if argv.iter().all(is_alone) && !argv.iter().any(|word| Placed::of(word).is_some()) {
         return argv.iter().map(|word| redact(word).into_owned()).collect();
     }
     redact_together(argv)
@@ -111,8 +143,7 @@ fn redact_together(argv: &[String]) -> Vec<String> {
 
 /// Returns whether the name of a parameter, variable or member tells that its value is a secret.
 pub fn is_telling(name: &str) -> bool {
-    static NAME: LazyLock<Regex> =
-        LazyLock::new(|| pattern(concat!("(?i)^[a-z0-9_.-]*(?:pwd|", telling!(), ")$")));
+    static NAME: LazyLock<Regex> = LazyLock::new(|| pattern(concat!("(?i)^", name!(), "$")));
     NAME.is_match(name)
 }
 
@@ -145,6 +176,8 @@ enum Kind {
     Bearer,
     /// Names of `Event` objects have the shape of bootstrap tokens.
     Bootstrap,
+    /// What a telling name stands before: no switches, and no paths.
+    Named,
     /// A `command` parameter: only parts of it are secret.
     Command,
 }
@@ -189,22 +222,62 @@ const SECRETS: &[(Kind, &str)] = &[
         r"(?P<keep>^|[^A-Za-z0-9_.-]|%[0-9A-Fa-f]{2})[a-z0-9]{6}\.(?P<value>[a-z0-9]{16})(?-u:\b)",
     ),
     (
-        Kind::Plain,
-        r#"(?ix)(?P<keep>(?:^|[?&;,\s"'(])
-            (?:access_token|id_token|refresh_token|token|password|passwd|secret|client_secret
-              |client_assertion|api_?key|x-amz-signature|x-amz-security-token|x-amz-credential)=)
-            [^&\s"'\#;]+"#,
-    ),
-    (
-        Kind::Plain,
-        r#"(?i)(?P<keep>[?&](?:code|pwd|pass|auth|sig|signature|session|session_?id|jsessionid)=)[^&\s"'#;]+"#,
+        Kind::Named,
+        concat!(
+            r"(?i)(?P<keep>(?:^|[^a-z0-9_.-])",
+            name!(),
+            r#"(?:\\?["']\]?)?\s*:?=\s*)"#,
+            value!()
+        ),
     ),
     (
         Kind::Plain,
         concat!(
-            r"(?i)(?P<keep>(?-u:\B)--?(?:[a-z0-9]+-)*",
+            r#"(?i)(?P<keep>""#,
+            name!(),
+            r#""\s*:\s*")(?:[^"\\]|\\.)+(?P<after>"|\z)?"#
+        ),
+    ),
+    (
+        Kind::Plain,
+        concat!(
+            r#"(?i)(?P<keep>\\""#,
+            name!(),
+            r#"\\"\s*:\s*\\")[^"\\]+(?P<after>\\"|\z)?"#
+        ),
+    ),
+    (
+        Kind::Plain,
+        concat!(
+            "(?i)(?P<keep>'",
+            name!(),
+            r"'\s*:\s*')[^']+(?P<after>'|\z)?"
+        ),
+    ),
+    (
+        Kind::Plain,
+        r#"(?i)(?P<keep>[?&](?:client_assertion|x-amz-signature|x-amz-credential)=)[^&\s"'#;]+"#,
+    ),
+    (
+        Kind::Plain,
+        r#"(?i)(?P<keep>[?&](?:code|key|sig|signature|session|session_?id|jsessionid)=)[^&\s"'#;]+"#,
+    ),
+    (
+        Kind::Plain,
+        concat!(
+            r"(?i)(?P<keep>(?-u:\B)(?:--?(?:[a-z0-9]+-)*",
             telling!(),
-            r#"(?:=|%3D|\s+|%20|\+))(?:"[^"]*"|'[^']*'|[^\s&"']+)"#
+            "|--(?:[a-z0-9]+-)*(?:pass|pwd))",
+            r#"(?:%3D|%20|\+))(?:[^\s&"'+%]|%(?:[013-9A-F][0-9A-F]|2[1-9A-F]))+"#
+        ),
+    ),
+    (
+        Kind::Plain,
+        concat!(
+            r"(?i)(?P<keep>(?-u:\B)(?:--?(?:[a-z0-9]+-)*",
+            telling!(),
+            "|--(?:[a-z0-9]+-)*(?:pass|pwd))",
+            r#"(?:=|\s+))(?:"[^"]*"|'[^']*'|[^\s&"']+)"#
         ),
     ),
     (
@@ -217,23 +290,43 @@ const SECRETS: &[(Kind, &str)] = &[
     ),
     (
         Kind::Plain,
-        r#"(?P<keep>(?-u:\b)(?:[A-Z0-9_]+_)?(?:PASS|PWD)=)(?:"[^"]*"|'[^']*'|[^\s&;|"'/][^\s&;|"']*)"#,
-    ),
-    (
-        Kind::Plain,
-        concat!(
-            r#"(?i)(?P<keep>"[a-z0-9_.-]*"#,
-            telling!(),
-            r#""\s*:\s*")(?:[^"\\]|\\.)+(?P<after>"|\z)?"#
-        ),
-    ),
-    (
-        Kind::Plain,
-        r"(?P<keep>(?-u:\b)(?:(?:mysql|mariadb|sshpass)[a-z]*\s(?:[^&]*?\s)?-p|mongo[a-z]*\s(?:[^&|;]*?\s)?-p\s|ldap[a-z]+\s(?:[^&|;]*?\s)?-w))\s?\S+",
+        r"(?P<keep>(?-u:\b)(?:(?:mysql|mariadb|sshpass)[a-z]*\s(?:[^&]*?\s)?-p|(?:mongo[a-z]*|cqlsh|useradd|usermod)\s(?:[^&|;]*?\s)?-p\s|ldap[a-z]+\s(?:[^&|;]*?\s)?-w))\s?\S+",
     ),
     (
         Kind::Plain,
         r"(?P<keep>(?-u:\b)htpasswd\s+-[a-zA-Z0-9]*b[a-zA-Z0-9]*\s+(?:[^\s&|;]+\s+){1,2})[^\s&|;]+",
+    ),
+    // Passwords by their place behind a command.
+    (
+        Kind::Plain,
+        concat!(
+            r"(?P<keep>curl(?:\+|%20)(?:[^&|;\s]*?(?:\+|%20))?(?:-u|--user)(?:\+|%20|=)*(?:%22|%27)?[A-Za-z0-9_.@-]+(?::|%3A))",
+            encoded_word!()
+        ),
+    ),
+    (
+        Kind::Plain,
+        r#"(?i)(?P<keep>(?-u:\b)redis-cli\s(?:[^&|;"']*?\s)?auth\s+)[^|;&"'\r\n]+"#,
+    ),
+    (
+        Kind::Plain,
+        r#"(?P<keep>(?-u:\b)vault\s+login\s+(?:-\S+\s+)*)[^\s=&|;"'-][^\s=&|;"']*(?P<after>[\s&|;"']|\z)"#,
+    ),
+    (
+        Kind::Plain,
+        r#"(?P<keep>(?-u:\b)rabbitmqctl\s(?:[^&|;]*?\s)?(?:add_user|change_password|authenticate_user)\s+\S+\s+)[^\s&|;]+"#,
+    ),
+    (
+        Kind::Plain,
+        r#"(?P<keep>(?-u:\b)(?:echo|printf)\s+(?:-[a-zA-Z]+\s+)*["']?[A-Za-z0-9_.-]+:)[^|\n]*[^|\s](?P<after>\s*\|\s*(?:sudo\s+)?(?:[a-z/]*/)?chpasswd)"#,
+    ),
+    (
+        Kind::Plain,
+        r#"(?P<keep>(?-u:\b)chpasswd\s[^&|;<\n]*<<<?\s*["']?[A-Za-z0-9_.-]+:)[^\s"']+"#,
+    ),
+    (
+        Kind::Plain,
+        r"(?P<keep>(?-u:\b)(?:echo|printf)\s+(?:-[a-zA-Z]+\s+)*)[^|\n]*[^|\s](?P<after>\s*\|\s*(?:[^|;&\n]*\s--(?:password-)?stdin|sudo\s+(?:-[a-zA-Z]+\s+)*-S)(?-u:\b))",
     ),
     (
         Kind::Plain,
@@ -261,7 +354,7 @@ const SECRETS: &[(Kind, &str)] = &[
     ),
     (
         Kind::Plain,
-        r"(?i)(?P<keep>(?-u:\b)(?:password|identified\s+by)\s+')[^']+(?P<after>'|\z)?",
+        r"(?i)(?P<keep>(?-u:\b)(?:password\s+'|identified(?:\s+with\s+\S+)?\s+(?:by|as)\s+'|password\s?\(\s*'))[^']+(?P<after>'|\z)?",
     ),
     (
         Kind::Plain,
@@ -325,9 +418,20 @@ fn replacement(kind: Kind, found: &Captures<'_>) -> String {
         "credential",
         "credentials",
     ];
+    const SWITCHES: [&str; 10] = [
+        "true", "false", "yes", "no", "none", "null", "on", "off", "basic", "trust",
+    ];
     let value = found.name("value").map_or("", |value| value.as_str());
     let exempt = match kind {
         Kind::Plain | Kind::Command => false,
+        // `PWD=/root`, `auth = basic`.
+        Kind::Named => {
+            let is_switch = || SWITCHES.iter().any(|word| value.eq_ignore_ascii_case(word));
+            found.name("short").is_some_and(|name| {
+                is_switch()
+                    || value.starts_with('/') && name.as_str().to_ascii_lowercase().ends_with("pwd")
+            })
+        }
         Kind::Bearer => WORDS.iter().any(|word| value.eq_ignore_ascii_case(word)),
         // An event is named after its object and the nanoseconds since the epoch, in hex.
         Kind::Bootstrap => {
@@ -354,41 +458,55 @@ fn replacement(kind: Kind, found: &Captures<'_>) -> String {
 /// Redacts exec arguments: `command=--password=x`, `command=--token&command=x`, `command=-px`, and
 /// assignments inside a script, percent-encoded or not.
 fn redact_commands<'a>(command: &Regex, text: &'a str) -> Cow<'a, str> {
-    static FLAG: LazyLock<Regex> =
-        LazyLock::new(|| pattern(concat!(r"(?i)^--?(?:[a-z0-9]+-)*", telling!(), "$")));
+    static FLAG: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(concat!(
+            r"(?i)^(?:--?(?:[a-z0-9]+-)*",
+            telling!(),
+            "|--(?:[a-z0-9]+-)*(?:pass|pwd))$"
+        ))
+    });
     /// Words behind which the argument of a flag is a password: `sshpass -p`, `redis-cli -a`, `az login -p`.
     static CLIENT: LazyLock<[Regex; 2]> = LazyLock::new(|| {
         [
-            pattern("^(?:(?:.*(?:/|%2F))?(?:sshpass|redis-cli|mongo[a-z]*|ldap[a-z]+)|login)$"),
+            pattern(
+                "^(?:(?:.*(?:/|%2F))?(?:sshpass|redis-cli|mongo[a-z]*|cqlsh|useradd|usermod|ldap[a-z]+)|login)$",
+            ),
             pattern("^-[paw]$"),
         ]
     });
-    /// The flags of curl and its like that take `user:password`, and that value.
-    static USER: LazyLock<[Regex; 2]> = LazyLock::new(|| {
+    /// The flags of curl and its like that take `user:password`, that value, and both in one.
+    static USER: LazyLock<[Regex; 3]> = LazyLock::new(|| {
         [
             pattern("^(?:-u|--(?:proxy-)?user)$"),
             pattern("^(?P<keep>[A-Za-z0-9_.@-]+(?::|%3A)).+$"),
+            pattern("^(?P<keep>-u[A-Za-z0-9_.@-]+(?::|%3A)).+$"),
         ]
     });
     /// What makes a Secret of a name and a value.
     static LITERAL: LazyLock<Regex> = LazyLock::new(|| pattern("^(?P<keep>[^=%]+(?:=|%3D)).+$"));
-    let [user_flag, user_password] = &*USER;
+    let [user_flag, user_password, joined] = &*USER;
     let [client, password_flag] = &*CLIENT;
     let (mut user_follows, mut is_of_client) = (false, false);
     let (mut value_follows, mut literal_follows, mut end) = (false, false, 0);
+    let mut placed: Option<Placed> = None;
     command.replace_all(text, |found: &Captures<'_>| {
         let (keep, value) = (&found["keep"], &found["value"]);
         let place = found.get(0).expect("group 0 is the match").range();
         let is_value = value_follows && place.start == end && !value.is_empty();
         let is_user = user_follows && place.start == end;
         let is_literal = literal_follows && place.start == end;
+        placed = placed.filter(|_| place.start == end);
+        let is_placed = placed.as_mut().is_some_and(|placed| placed.take(value));
+        placed = Placed::of(value).or(placed);
         is_of_client = is_of_client && place.start == end || client.is_match(value);
         let is_flag = FLAG.is_match(value) || is_of_client && password_flag.is_match(value);
         (value_follows, end) = (is_flag, place.end);
         user_follows = user_flag.is_match(value);
         literal_follows = value == "--from-literal";
-        if is_value {
+        if is_value || is_placed {
             format!("{keep}{REDACTED}")
+        } else if let Some(user) = joined.captures(value) {
+            format!("{keep}{}{REDACTED}", &user["keep"])
         } else if let Some(user) = user_password.captures(value).filter(|_| is_user) {
             format!("{keep}{}{REDACTED}", &user["keep"])
         } else if let Some(literal) = LITERAL.captures(value).filter(|_| is_literal) {
@@ -397,6 +515,56 @@ fn redact_commands<'a>(command: &Regex, text: &'a str) -> Cow<'a, str> {
             format!("{keep}{}", redact_argument(value))
         }
     })
+}
+
+/// A command that takes a password by its place among the arguments.
+#[derive(Clone, Copy)]
+struct Placed {
+    program: &'static str,
+    /// Arguments before the password, once it is to come.
+    n_before: Option<usize>,
+}
+
+impl Placed {
+    /// Returns the command that an argument is, if it is one of them; encoded or not.
+    fn of(argument: &str) -> Option<Self> {
+        const PROGRAMS: [&str; 3] = ["vault", "redis-cli", "rabbitmqctl"];
+        let name = argument.rsplit('/').next().unwrap_or(argument);
+        let name = name.rsplit("%2F").next().unwrap_or(name);
+        let program = PROGRAMS.into_iter().find(|program| *program == name)?;
+        Some(Self {
+            program,
+            n_before: None,
+        })
+    }
+
+    /// Takes the next argument; returns whether it is the password.
+    fn take(&mut self, argument: &str) -> bool {
+        let is_flag = argument.starts_with('-');
+        let sets = argument.contains('=') || argument.contains("%3D");
+        match (self.program, self.n_before) {
+            ("vault", None) if argument == "login" => self.n_before = Some(0),
+            ("redis-cli", None) if argument.eq_ignore_ascii_case("auth") => self.n_before = Some(0),
+            ("rabbitmqctl", None)
+                if matches!(
+                    argument,
+                    "add_user" | "change_password" | "authenticate_user"
+                ) =>
+            {
+                self.n_before = Some(1);
+            }
+            (_, None) => {}
+            // It may come behind the name of a user.
+            ("redis-cli", Some(_)) => return true,
+            (_, Some(_)) if is_flag => {}
+            (_, Some(0)) => {
+                self.n_before = None;
+                return !sets;
+            }
+            (_, Some(n)) => self.n_before = Some(n - 1),
+        }
+        false
+    }
 }
 
 /// Redacts the secrets in one exec argument, percent-encoded as in a request URI.
@@ -414,8 +582,8 @@ fn redact_argument(argument: &str) -> Cow<'_, str> {
         pattern(concat!(
             r"(?i)(?P<keep>[a-z0-9_.-]*",
             telling!(),
-            r#"[a-z0-9_.-]*(?:"|%22)?(?:=|:|%3D|%3A)(?:%20|\+)*)"#,
-            r#"(?:%22.*?%22(?:%7D)*|%27.*?%27|".*?"|'.*?'|"#,
+            r#"[a-z0-9_.-]*(?:"|%22|%27)?(?:=|:|%3D|%3A)(?:%20|\+)*)"#,
+            r#"(?:(?:%24|\$)(?:%28|\().*?(?:%29|\)|\z)|%60.*?(?:%60|\z)|%22.*?%22(?:%7D|%29|%5D|[)}\]])*|%27.*?%27(?:%7D|%29|%5D|[)}\]])*|".*?"|'.*?'|"#,
             encoded_word!(),
             ")"
         ))
@@ -430,7 +598,7 @@ fn redact_argument(argument: &str) -> Cow<'_, str> {
     static CLIENT: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
             r"(?ix)(?P<keep>(?:(?:mysql|mariadb|sshpass)[a-z]*(?:%20|\+)(?:.*?(?:%20|\+))?-p
-                |mongo[a-z]*(?:%20|\+)(?:.*?(?:%20|\+))?-p(?:%20|\+)
+                |(?:mongo[a-z]*|cqlsh|useradd|usermod)(?:%20|\+)(?:.*?(?:%20|\+))?-p(?:%20|\+)
                 |ldap[a-z]+(?:%20|\+)(?:.*?(?:%20|\+))?-w
                 |redis-cli(?:%20|\+)(?:.*?(?:%20|\+))?-a
                 |(?:docker|podman|nerdctl|helm)(?:%20|\+)(?:.*?(?:%20|\+))?login(?:%20|\+)(?:.*?(?:%20|\+))?-p))

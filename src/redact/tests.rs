@@ -108,6 +108,107 @@ fn secrets_are_redacted() {
         r#"{"dbPassword":"a\"b","x":"y"}"#,
         r#"{"dbPassword":"[redacted]","x":"y"}"#,
     );
+    for name in [
+        "DB_PASS",
+        "db_pass",
+        "DBPASS",
+        "dbPass",
+        "pass",
+        "auth",
+        "spring.pass",
+        "Proxy-Auth",
+        "pwd2",
+    ] {
+        check(
+            &format!("export {name}=hunter2; run"),
+            &format!("export {name}=[redacted]; run"),
+        );
+        check(
+            &format!("{name} = 'hunter2' x"),
+            &format!("{name} = [redacted] x"),
+        );
+        check(
+            &format!(r#"{{"{name}":"hunter2"}}"#),
+            &format!(r#"{{"{name}":"[redacted]"}}"#),
+        );
+        check(
+            &format!("d={{'{name}': 'hunter2'}}"),
+            &format!("d={{'{name}': '[redacted]'}}"),
+        );
+        check(
+            &format!(r#"{{\"{name}\": \"hunter2\"}}"#),
+            &format!(r#"{{\"{name}\": \"[redacted]\"}}"#),
+        );
+        check(
+            &format!("/x?a=b&{name}=hunter2&c=d"),
+            &format!("/x?a=b&{name}=[redacted]&c=d"),
+        );
+        assert!(is_telling(name), "{name}");
+    }
+    check("PASSWORD=$(echo hunter2) x", "PASSWORD=[redacted] x");
+    check("token=`cat x`; y", "token=[redacted]; y");
+    check(
+        r#"p["password"] = "hunter2""#,
+        r#"p["password"] = [redacted]"#,
+    );
+    check(
+        "connect(user='a', password='hunter2')",
+        "connect(user='a', password=[redacted]",
+    );
+    check("a=1,password=hunter2,b=2", "a=1,password=[redacted]");
+    check(
+        "echo root:hunter2 | chpasswd",
+        "echo root:[redacted] | chpasswd",
+    );
+    check(
+        "echo 'root:hun ter2' | sudo /usr/sbin/chpasswd",
+        "echo 'root:[redacted] | sudo /usr/sbin/chpasswd",
+    );
+    check(
+        "chpasswd <<< 'root:hunter2'",
+        "chpasswd <<< 'root:[redacted]'",
+    );
+    check(
+        "echo hunter2 | passwd --stdin root",
+        "echo [redacted] | passwd --stdin root",
+    );
+    check(
+        "echo hunter2 | docker login -u a --password-stdin",
+        "echo [redacted] | docker login -u a --password-stdin",
+    );
+    check(
+        "redis-cli -h a --pass hunter2 ping",
+        "redis-cli -h a --pass [redacted] ping",
+    );
+    check(
+        "redis-cli -h a AUTH bob hunter2",
+        "redis-cli -h a AUTH [redacted]",
+    );
+    check(
+        "vault login -no-print hunter2; x",
+        "vault login -no-print [redacted]; x",
+    );
+    check(
+        "keytool -list -storepass hunter2",
+        "keytool -list -storepass [redacted]",
+    );
+    check("cqlsh -u a -p hunter2", "cqlsh -u a -p [redacted]");
+    check(
+        "rabbitmqctl add_user u hunter2",
+        "rabbitmqctl add_user u [redacted]",
+    );
+    check(
+        "identified with mysql_native_password by 'hunter2'",
+        "identified with mysql_native_password by '[redacted]'",
+    );
+    check(
+        "https://x/?a=b&key=hunter2",
+        "https://x/?a=b&key=[redacted]",
+    );
+    check(
+        "/proxy/x?cmd=curl+-uadmin%3Ahunter2+x",
+        "/proxy/x?cmd=curl+-uadmin%3A[redacted]+x",
+    );
     check(
         "DefaultEndpointsProtocol=https;AccountKey=ab+/c==;EndpointSuffix=x",
         "DefaultEndpointsProtocol=https;AccountKey=[redacted];EndpointSuffix=x",
@@ -284,6 +385,45 @@ fn harmless_text_is_kept() {
     // A sentence goes on behind what was taken out before.
     check("set `--password=[redacted]: 1 request`, and ?token=[redacted], twice");
     check("code = 403 after code=401");
+    for argument in [
+        "--field-selector key=abc",
+        "author=bob",
+        "monkey=abc",
+        "keyboard=us",
+        "bypass=1",
+        "byPass=yes",
+        "compass=north",
+        "labelSelector=app.kubernetes.io/name=x",
+        "--from-file=key.txt",
+        "--authorization-mode=RBAC",
+        "--authentication-mode=x",
+        "--key=/etc/kubernetes/pki/etcd/server.key",
+        "sort --key=2",
+        "oauth=1",
+        "pass=true",
+        "auth = basic",
+        "PWD=/root",
+        "trespass=abc",
+        "authority=abc",
+        "passenger=abc",
+        "keys=3",
+        "--pass-credentials=x",
+        "vault login -method=userpass username=bob",
+        "redis-cli -h a get auth",
+        "echo a:b | grep c",
+        "echo hello | sudo -u bob cat",
+        "rabbitmqctl list_users x y",
+        "d={'key': 'a'}",
+        "primary_key=id",
+        "git log --author=bob",
+        "path:auth/login",
+        "auth: basic",
+    ] {
+        check(argument);
+        let encoded: String = form_urlencoded::byte_serialize(argument.as_bytes()).collect();
+        check(&format!("/exec?command=sh&command=-c&command={encoded}"));
+        check(&format!("/exec?{argument}"));
+    }
     check("JTI=0c1f2a3b-0000-4000-8000-000000000000");
     check("X509SHA256=9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08");
     check("node01.18a3b4c5d6e7f809");
@@ -323,11 +463,131 @@ fn the_argument_of_a_flag_is_redacted_with_it() {
     }
 }
 
+/// Commands with passwords in them, each argument in a line of its own; `%` stands for the password.
+const COMMANDS: &str = r#"
+mysql -uroot -p% -e x
+mysql --user=root --password %
+sh -c|export db_pass=%; run
+sh -c|export DBPASS=%; run
+sh -c|export AUTH=%
+psql|host=db password=% user=x
+curl -d|{"pass":"%"} https://x
+curl -d|{'password': '%'} https://x
+curl -d|user=a&pwd=% https://x
+curl https://x/?key=%
+curl https://x/?a=b&auth=%
+curl -uadmin:% https://x
+sh -c|token = %
+sh -c|PASSWORD=$(echo %)
+sh -c|PASSWORD="$(echo %)" x
+sh -c|echo root:% ! chpasswd
+sh -c|echo "root:%" ! sudo chpasswd
+sh -c|echo % ! passwd --stdin root
+vault login %
+/usr/bin/vault login -no-print %
+vault login token=%
+sh -c|vault login %
+redis-cli AUTH %
+redis-cli -h a auth bob %
+redis-cli --pass %
+sh -c|redis-cli -h a AUTH %
+sh -c|redis-cli --pass % ping
+keytool -storepass %
+keytool -keypass %
+java -Djavax.net.ssl.keyStorePassword=%
+cqlsh -u a -p %
+sh -c|cqlsh -u a -p % h
+rabbitmqctl change_password u %
+rabbitmqctl -q add_user u %
+sh -c|rabbitmqctl add_user u %
+mysql -e|create user x identified with mysql_native_password by '%'
+mysql -e|create user x identified by '%'
+mysql -e|set password for root = password('%')
+useradd -p % bob
+ansible -e ansible_become_pass=%
+python3 -c|d={'password': '%'}
+python3 -c|connect(password="%")
+"#;
+
+#[test]
+fn no_way_of_writing_a_command_shows_its_password() {
+    for command in COMMANDS.trim().lines() {
+        let (words, script) = command.split_once('|').unwrap_or((command, ""));
+        let words = words
+            .split(' ')
+            .chain((!script.is_empty()).then_some(script));
+        let argv: Vec<String> = words
+            .map(|word| word.replace('!', "|").replace('%', "Sup3rS3cr3t"))
+            .collect();
+        let uri = |encode: fn(&str) -> String| {
+            let arguments: Vec<String> = argv
+                .iter()
+                .map(|word| format!("command={}", encode(word)))
+                .collect();
+            format!("/api/v1/namespaces/a/pods/b/exec?{}", arguments.join("&"))
+        };
+        let form = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect();
+        let percent = |text: &str| {
+            form_urlencoded::byte_serialize(text.as_bytes())
+                .collect::<String>()
+                .replace('+', "%20")
+        };
+        for text in [
+            redact(&uri(form)).into_owned(),
+            redact(&uri(percent)).into_owned(),
+            redact_command(&argv),
+            redact_arguments(&argv).join("\n"),
+            redact(&argv.join(" ")).into_owned(),
+        ] {
+            assert!(!text.contains("S3cr3t"), "{command}: {text}");
+            assert_eq!(redact(&text), text, "a second pass changes nothing");
+        }
+    }
+}
+
+#[test]
+fn time_is_linear() {
+    for part in [
+        "token=",
+        "pass=\"",
+        "pass='a",
+        "auth=$(",
+        "pass=`",
+        "\"pass\":\"",
+        "'pass': '",
+        "echo a:",
+        "echo -n ",
+        "vault login ",
+        "redis-cli a auth",
+        "rabbitmqctl add_user ",
+        "chpasswd <<<a:",
+        "identified with a ",
+        "a_pass",
+        "a-",
+        "curl+-u",
+        "password(",
+        "command=redis-cli&command=auth&",
+        "command=-ua:b&",
+        "\\\"pass\\\":\\\"",
+    ] {
+        let time = |n: usize| {
+            let text = format!("/exec?command=sh&command={}", part.repeat(n / part.len()));
+            let start = std::time::Instant::now();
+            let _ = redact(&text);
+            start.elapsed().as_secs_f64()
+        };
+        time(1000);
+        let (short, long) = (time(20_000), time(160_000));
+        // Eight times the text; a square would be 64 times.
+        assert!(long < 32.0 * short + 0.2, "{part}: {short} {long}");
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn arguments_are_redacted_as_they_are_together(
         argv in proptest::collection::vec(
-            "-{0,2}(token|password|p|u|a|login|sshpass|redis-cli|mysql|curl|az|bearer|Authorization:|basic|aws_session_token\
+            "-{0,2}(vault|login|auth|add_user|rabbitmqctl|pass|token|password|p|u|a|login|sshpass|redis-cli|mysql|curl|az|bearer|Authorization:|basic|aws_session_token\
             |user:hunter2|abcdef\\.0123456789abcdef|https://a:b@c|AKIAIOSFODNN7EXAMPLE|JTI=[0-9a-f-]{0,40}|[a-zA-Z0-9./:_-]{0,12}|a=b|[a-z/]{0,3}(password|X-Api-Key|token)[a-z_.-]{0,2}:[a-z0-9:]{0,4})",
             0..5,
         )

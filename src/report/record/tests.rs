@@ -98,6 +98,10 @@ fn telling_names_and_arguments_are_hidden() {
         r#"{"env":[{"name":"DB_PASSWORD","value":"[redacted]"},{"value":"[redacted]","name":"apiKey"},{"name":"LEVEL","value":"info"}],"dbPassword":"[redacted]","tokenSecret":["[redacted]"],"secret":{"secretName":"x"}}"#,
     );
     check(
+        r#"{"env":[{"name":"db_pass","value":"hunter2"},{"name":"COMPASS","value":"north"}],"pass":"hunter2","auth":"dTpw","key":"a","author":"bob"}"#,
+        r#"{"env":[{"name":"db_pass","value":"[redacted]"},{"name":"COMPASS","value":"north"}],"pass":"[redacted]","auth":"[redacted]","key":"a","author":"bob"}"#,
+    );
+    check(
         r#"{"command":["mysql","-phunter2","--token","abc","-h","db"],"args":["--password=x",1,"--token","b"]}"#,
         r#"{"command":["mysql","-p[redacted]","--token","[redacted]","-h","db"],"args":["--password=[redacted]",1,"--token","b"]}"#,
     );
