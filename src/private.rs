@@ -23,6 +23,16 @@ pub(crate) fn create_folder(dir: &Path) -> io::Result<()> {
     builder.create(dir)
 }
 
+/// Looks whether files can be made in `dir`, and leaves none.
+pub(crate) fn try_folder(dir: &Path) -> io::Result<()> {
+    let dir = if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
+    };
+    tempfile::tempfile_in(dir).map(drop)
+}
+
 /// Returns `path` with `suffix` behind its name.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

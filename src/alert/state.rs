@@ -114,7 +114,9 @@ impl StateError {
         match self {
             Self::Locked { .. } => "`--wait` waits for it",
             Self::Newer { .. } => "use the newer program, or another `[state] dir`",
-            Self::Unsafe { .. } => "give it a folder of its own, such as /var/lib/kubescry",
+            Self::Unsafe { .. } => {
+                "give it a folder of its own, such as /var/lib/kubescry, that the user of this program alone may write"
+            }
             Self::Io { .. } | Self::Database { .. } => {
                 "is there room on the disk, and may this user write there?"
             }
@@ -266,6 +268,35 @@ impl State {
         ))
     }
 
+    /// Looks whether [`Self::open`] can use `dir`, and leaves it as it is.
+    ///
+    /// # Errors
+    /// When it is not safe, or this user cannot write there.
+    pub fn check_folder(dir: &Path) -> Result<(), StateError> {
+        match fs::symlink_metadata(dir) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                // It will be made in the nearest folder that is there.
+                let nearest = dir.ancestors().find(|it| fs::symlink_metadata(it).is_ok());
+                private::try_folder(nearest.unwrap_or(Path::new(".")))
+                    .map_err(|cause| io_error(dir, cause))
+            }
+            _ => {
+                check_folder(dir)?;
+                private::try_folder(dir).map_err(|cause| io_error(dir, cause))?;
+                for name in [STATE, LOCK] {
+                    let path = dir.join(name);
+                    match OpenOptions::new().append(true).open(&path) {
+                        Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                            return Err(io_error(&path, cause));
+                        }
+                        _ => {}
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// Returns whether there is one in `dir`.
     ///
     /// # Errors
@@ -341,6 +372,7 @@ impl State {
             return Ok(());
         }
         let fresh = self.dir.join(NEXT);
+        create_private(&fresh)?;
         let generation = "DELETE FROM generation; INSERT INTO generation (at) VALUES (";
         self.connection
             .execute_batch(&format!("{generation}{now})"))
@@ -349,7 +381,6 @@ impl State {
                     .execute("VACUUM INTO ?1", [fresh.to_string_lossy()])
             })
             .map_err(|cause| self.error(cause))?;
-        restrict(&fresh)?;
         fs::rename(&fresh, &previous).map_err(|cause| io_error(&previous, cause))
     }
 
@@ -516,6 +547,7 @@ fn place(
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), StateError> {
+    create_private(to)?;
     fs::copy(from, to)
         .and_then(|_| OpenOptions::new().write(true).open(to)?.sync_all())
         .map_err(|cause| io_error(to, cause))
@@ -534,7 +566,18 @@ fn clear(path: &Path) -> Result<(), StateError> {
     Ok(())
 }
 
+/// Makes an empty file for the owner alone: SQLite would give it to all who may come into the folder, with a journal of the
+/// same mode, until somebody changes that.
+fn create_private(path: &Path) -> Result<(), StateError> {
+    clear(path)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    let made = private::file(&mut options).open(path);
+    made.map(drop).map_err(|cause| io_error(path, cause))
+}
+
 fn create(path: &Path) -> Result<(), StateError> {
+    create_private(path)?;
     let tables = connect(path)?.execute_batch(&format!(
         "PRAGMA application_id = {APPLICATION};
          BEGIN;
@@ -588,10 +631,16 @@ fn check(path: &Path, connection: &Connection) -> Result<(), StateError> {
 
 /// Makes the folder, and looks whether it is safe to keep secrets in.
 fn prepare(dir: &Path) -> Result<(), StateError> {
-    let wrong = |cause| io_error(dir, cause);
     if !dir.exists() {
-        private::create_folder(dir).map_err(wrong)?;
+        private::create_folder(dir).map_err(|cause| io_error(dir, cause))?;
     }
+    check_folder(dir)
+}
+
+/// Looks whether a folder that is there is safe: nobody but its owner may put files there, a sticky bit or not, and the
+/// owner is this user, or root, who may do as he likes anyway.
+fn check_folder(dir: &Path) -> Result<(), StateError> {
+    let wrong = |cause| io_error(dir, cause);
     let metadata = fs::symlink_metadata(dir).map_err(wrong)?;
     let not_safe = |what| StateError::Unsafe {
         dir: dir.to_owned(),
@@ -606,16 +655,33 @@ fn prepare(dir: &Path) -> Result<(), StateError> {
         if metadata.mode() & 0o002 != 0 {
             return Err(not_safe("everybody may write there"));
         }
+        if metadata.mode() & 0o020 != 0 {
+            return Err(not_safe("its group may write there"));
+        }
+        if is_foreign(&metadata) {
+            return Err(not_safe("it belongs to another user"));
+        }
     }
     for name in [STATE, PREVIOUS, LOCK] {
         match fs::symlink_metadata(dir.join(name)) {
             Ok(metadata) if !metadata.is_file() => {
                 return Err(not_safe("a file of it is a link or no file"));
             }
+            #[cfg(unix)]
+            Ok(metadata) if is_foreign(&metadata) => {
+                return Err(not_safe("a file of it belongs to another user"));
+            }
             _ => {}
         }
     }
     Ok(())
+}
+
+/// Returns whether something belongs to somebody else than this user and root.
+#[cfg(unix)]
+fn is_foreign(metadata: &fs::Metadata) -> bool {
+    let owner = std::os::unix::fs::MetadataExt::uid(metadata);
+    owner != 0 && owner != nix::unistd::geteuid().as_raw()
 }
 
 fn lock(dir: &Path, wait: Option<Duration>) -> Result<File, StateError> {

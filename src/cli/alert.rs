@@ -20,7 +20,7 @@ use crate::alert::inspect;
 use crate::alert::run::{AlertError, Options, Report, Runner, read_silences};
 use crate::alert::sink::clock::{Clock, RandomDice, SystemClock};
 use crate::alert::sink::deliver::Status;
-use crate::alert::sink::{Alert, Run, Sinks};
+use crate::alert::sink::{Alert, DeadLetters, Run, Sinks};
 use crate::alert::stale;
 use crate::alert::state::{State, StateError};
 use crate::detect::CompiledRules;
@@ -364,7 +364,7 @@ fn check(path: &Path, printer: Printer) -> Result<Exit, Exit> {
     let sinks = sinks(&config, printer);
     let rules = load(&config, printer)?;
     let silences = read_silences(&config).map_err(|error| failed(&error, printer));
-    sinks?;
+    let writable = writable(&config, &sinks?, path, printer);
     let silences = silences?;
     for doubt in doubts(&config) {
         printer.warning(&doubt);
@@ -379,6 +379,7 @@ fn check(path: &Path, printer: Printer) -> Result<Exit, Exit> {
             });
         }
     }
+    writable?;
     print(&format!(
         "{} is fine: {}, {}, {}\n",
         path.display(),
@@ -386,6 +387,35 @@ fn check(path: &Path, printer: Printer) -> Result<Exit, Exit> {
         counted(config.sinks.len() as u64, "sink"),
         counted(rules.0.rules.len() as u64, "rule"),
     ))
+}
+
+/// Looks whether a run of this user could write its state and to the files of its sinks; says where it could not.
+fn writable(config: &Config, sinks: &Sinks, path: &Path, printer: Printer) -> Result<(), Exit> {
+    let mut exit = Ok(());
+    let mut say = |diagnostic: Diagnostic| {
+        printer.print(&diagnostic);
+        exit = Err(Exit::Usage);
+    };
+    let dir = &config.state.dir;
+    if let Err(error) = State::check_folder(dir) {
+        say(Diagnostic::error(&error).hint(error.hint()));
+    }
+    // The folder of the state is made by the first run.
+    let letters = &config.run.dead_letters;
+    if !letters.starts_with(dir)
+        && let Err(error) = DeadLetters::new(letters).check()
+    {
+        say(Diagnostic::error(format_args!("the dead letters: {error}")));
+    }
+    for (name, why) in sinks.check() {
+        let line = config.sinks.iter().find(|sink| sink.name == name);
+        let line = line.map_or(0, |sink| sink.line);
+        let place = format!("  --> {}:{line}", path.display());
+        let hint = "a run makes no folder for it: is it there, and may this user write there?";
+        let error = format_args!("sink `{name}`: {why}");
+        say(Diagnostic::error(error).line(place).hint(hint));
+    }
+    exit
 }
 
 /// Returns what of the silences has ended, or names what is not there.
@@ -443,15 +473,6 @@ fn doubts(config: &Config) -> Vec<String> {
     }
     if config.sinks.is_empty() {
         doubts.push("there is no [[sink]]: nobody is told of anything".to_owned());
-    }
-    let dir = &config.state.dir;
-    let nearest = dir.ancestors().find(|folder| folder.is_dir());
-    let written = nearest.map(|folder| tempfile::tempfile_in(folder).map(drop));
-    if let Some(Err(error)) = written {
-        let dir = dir.display();
-        doubts.push(format!(
-            "the state folder `{dir}` cannot be written: {error}"
-        ));
     }
     doubts
 }

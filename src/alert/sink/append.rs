@@ -42,15 +42,7 @@ pub(super) fn append(path: &Path, lines: &str) -> Result<(), AppendError> {
         path: path.to_owned(),
         source,
     };
-    match std::fs::symlink_metadata(path) {
-        Ok(metadata) if !metadata.is_file() => {
-            return Err(AppendError::NotAFile {
-                path: path.to_owned(),
-            });
-        }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
+    is_there(path)?;
     let mut file = open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     let written = write(&mut file, length, lines);
@@ -59,6 +51,40 @@ pub(super) fn append(path: &Path, lines: &str) -> Result<(), AppendError> {
         file.set_len(length).ok();
     }
     written.map_err(failed)
+}
+
+/// Returns whether there is a file at `path`.
+///
+/// # Errors
+/// When it is not plain, or cannot be looked at.
+fn is_there(path: &Path) -> Result<bool, AppendError> {
+    let path = path.to_owned();
+    match std::fs::symlink_metadata(&path) {
+        Ok(metadata) if metadata.is_file() => Ok(true),
+        Ok(_) => Err(AppendError::NotAFile { path }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(AppendError::Io { path, source }),
+    }
+}
+
+/// Looks whether [`append`] could write to `path`, and leaves all as it is.
+///
+/// # Errors
+/// As of [`append`].
+pub(super) fn check(path: &Path) -> Result<(), AppendError> {
+    let checked = if is_there(path)? {
+        OpenOptions::new()
+            .append(true)
+            .read(true)
+            .open(path)
+            .map(drop)
+    } else {
+        private::try_folder(path.parent().unwrap_or(Path::new("")))
+    };
+    checked.map_err(|source| AppendError::Io {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn write(file: &mut File, length: u64, lines: &str) -> io::Result<()> {
@@ -106,6 +132,14 @@ impl DeadLetters {
     /// Returns the dead letters in the file `path`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
+    }
+
+    /// Looks whether they could be written.
+    ///
+    /// # Errors
+    /// When they could not.
+    pub fn check(&self) -> Result<(), AppendError> {
+        check(&self.path)
     }
 
     /// Adds what `sink` will never deliver.

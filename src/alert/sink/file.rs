@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::append::append;
+use super::append::{append, check};
 use super::stdout::rendered;
 use super::{Alert, Delivery, Outcome, Sink};
 use crate::alert::config::Format;
@@ -26,6 +26,10 @@ impl Sink for FileSink {
             Err(error) => Outcome::retry(error.to_string()),
         };
         Delivery::all(batch.len(), outcome)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        check(&self.path).map_err(|error| error.to_string())
     }
 
     fn preview(&self, batch: &[&Alert]) -> String {

@@ -62,6 +62,15 @@ pub trait Sink: Send {
     /// Returns what [`send`](Self::send) would send, as text for people, with no secret in it.
     fn preview(&self, batch: &[&Alert]) -> String;
 
+    /// Looks whether [`send`](Self::send) and [`finish`](Self::finish) could write where they are to, and writes nothing;
+    /// what is behind a connection is not looked at.
+    ///
+    /// # Errors
+    /// When they could not; in words without secrets.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Tells the sink how the run went, once, after all deliveries.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use std::time::Instant;
 use super::text::{plain, prometheus_label};
 use super::{Alert, ClusterMetrics, Delivery, Metrics, Outcome, Sink, SourceMetrics};
 use crate::finding::Timestamp;
+use crate::private;
 
 /// Writes metrics; takes no alerts.
 pub(super) struct Prometheus {
@@ -31,6 +32,12 @@ impl Sink for Prometheus {
 
     fn preview(&self, _batch: &[&Alert]) -> String {
         format!("metrics of the run to {}\n", self.path.display())
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        private::try_folder(folder)
+            .map_err(|error| format!("cannot write into `{}`: {error}", folder.display()))
     }
 
     fn finish(&mut self, metrics: &Metrics) -> Result<(), String> {

@@ -96,6 +96,15 @@ impl Sinks {
         self.entries.iter_mut().find(|entry| entry.name() == name)
     }
 
+    /// Returns the sinks that could not write where they are to, each with why.
+    pub fn check(&self) -> Vec<(String, String)> {
+        let failed = self.entries.iter().filter_map(|entry| {
+            let why = entry.sink.check().err()?;
+            Some((entry.name().to_owned(), why))
+        });
+        failed.collect()
+    }
+
     /// Tells all sinks how the run went; returns those that could not take it, each with why.
     pub fn finish(&mut self, metrics: &Metrics) -> Vec<(String, String)> {
         let mut failed = Vec::new();

@@ -212,7 +212,7 @@ fn what_is_wrong_with_a_configuration_is_said() {
 #[test]
 fn what_will_hardly_be_meant_is_said() {
     let place = Place::new("");
-    let text = "[state]\ndir = \"/proc/kubescry\"\n[[source]]\npath = \"/no/such.log\"\n";
+    let text = "[state]\ndir = \"state\"\n[[source]]\npath = \"/no/such.log\"\n";
     fs::write(place.path("alert.toml"), text).unwrap();
     let out = place.run(&["check"]);
     check(
@@ -222,7 +222,6 @@ fn what_will_hardly_be_meant_is_said() {
             "the source `/no/such.log` cannot be read now",
             "[[source]] of line 3 has no `stale_after`: nobody is told when `/no/such.log` gets no more events",
             "there is no [[sink]]",
-            "the state folder `/proc/kubescry` cannot be written",
         ],
     );
     let text = "[state]\ndir = \"state\"\n[[source]]\npath = \"logs/*.none\"\n[[source]]\n\
@@ -250,6 +249,47 @@ fn what_will_hardly_be_meant_is_said() {
             "silences.toml:6:1\nhint: did you mean `unauthorized-storm`?",
         ],
     );
+}
+
+#[test]
+fn what_no_run_could_write_is_wrong() {
+    let place = Place::new("");
+    let check_is = |text: &str, err: &[&str]| {
+        let text = format!("[[source]]\npath = \"logs\"\nstale_after = \"1h\"\n{text}");
+        fs::write(place.path("alert.toml"), text).unwrap();
+        let output = place.run(&["check"]);
+        check(&output, if err.is_empty() { 0 } else { 2 }, err);
+        assert_eq!(output.stdout.is_empty(), !err.is_empty(), "{output:?}");
+    };
+    let sink = "[[sink]]\nname = \"x\"\n";
+    let state = "[state]\ndir = \"state\"\n";
+    let stdout = "[[sink]]\ntype = \"stdout\"\n";
+    check_is(
+        &format!("[state]\ndir = \"/proc/kubescry\"\n{stdout}"),
+        &["cannot use `/proc/kubescry`", "hint: "],
+    );
+    for kind in ["file", "prometheus", "ocsf"] {
+        let at = |path: &str| format!("{state}{sink}type = \"{kind}\"\npath = \"{path}\"\n");
+        let what = [
+            "sink `x`: cannot ",
+            "alert.toml:6",
+            "hint: a run makes no folder",
+        ];
+        check_is(&at("none/alerts.jsonl"), &what);
+        check_is(&at("alerts.jsonl"), &[]);
+    }
+    assert!(!place.path("alerts.jsonl").exists());
+    fs::create_dir(place.path("folder")).unwrap();
+    check_is(
+        &format!("{state}{sink}type = \"file\"\npath = \"folder\"\n"),
+        &["is not a plain file"],
+    );
+    check_is(
+        &format!("{state}{stdout}[run]\ndead_letters = \"none/letters\"\n"),
+        &["the dead letters: cannot append to `"],
+    );
+    check_is(&format!("{state}{stdout}"), &[]);
+    assert!(!place.path("state").exists());
 }
 
 #[test]
@@ -680,6 +720,28 @@ fn the_state_is_the_owners_alone() {
     }
     fs::set_permissions(place.path("state"), fs::Permissions::from_mode(0o777)).unwrap();
     check(&place.run(&[]), 2, &["everybody may write there", "hint:"]);
+    check(
+        &place.run(&["check"]),
+        2,
+        &["everybody may write there", "hint:"],
+    );
+    fs::set_permissions(place.path("state"), fs::Permissions::from_mode(0o770)).unwrap();
+    check(&place.run(&[]), 2, &["its group may write there", "hint:"]);
+    fs::set_permissions(place.path("state"), fs::Permissions::from_mode(0o755)).unwrap();
+    check(&place.run(&[]), 0, &[]);
+    // Only root can give something away.
+    if nix::unistd::geteuid().is_root() {
+        let stranger = Some(4711);
+        std::os::unix::fs::chown(place.path("state"), stranger, None).unwrap();
+        check(&place.run(&[]), 2, &["it belongs to another user"]);
+        std::os::unix::fs::chown(place.path("state"), Some(0), None).unwrap();
+        std::os::unix::fs::chown(place.path("state/state.lock"), stranger, None).unwrap();
+        check(
+            &place.run(&[]),
+            2,
+            &["a file of it belongs to another user"],
+        );
+    }
     fs::remove_dir_all(place.path("state")).unwrap();
     symlink(place.path("logs"), place.path("state")).unwrap();
     check(&place.run(&[]), 2, &["it is no folder"]);

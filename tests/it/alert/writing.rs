@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -232,6 +233,14 @@ fn trapped(watched: &Watched, trap: Trap, case: &str) -> Trapped {
         assert_eq!(status.signal(), Some(9), "{case}");
     } else {
         assert!(matches!(exit, Some(0 | 3 | 5)), "{case}");
+    }
+    for entry in fs::read_dir(&watched.config.state.dir)
+        .into_iter()
+        .flatten()
+    {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{case}: {:?}", entry.file_name());
     }
     let told = told(&once(&watched.lines()));
     Trapped { calls, exit, told }
