@@ -284,13 +284,13 @@ const SECRETS: &[(Kind, &str)] = &[
         Kind::Plain,
         concat!(
             r"(?P<keep>(?-u:\b)[A-Z0-9_]*",
-            r"(?:TOKEN|PASSWORD|PASSWD|SECRET|API_?KEY|ACCESS_KEY|PRIVATE_KEY)[A-Z0-9_]*=)",
+            r"(?:TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIALS|API_?KEY|ACCESS_KEY|PRIVATE_KEY)[A-Z0-9_]*=)",
             r#"(?:"[^"]*"|'[^']*'|[^\s&;|"']+)"#
         ),
     ),
     (
         Kind::Plain,
-        r"(?P<keep>(?-u:\b)(?:(?:mysql|mariadb|sshpass)[a-z]*\s(?:[^&]*?\s)?-p|(?:mongo[a-z]*|cqlsh|useradd|usermod)\s(?:[^&|;]*?\s)?-p\s|ldap[a-z]+\s(?:[^&|;]*?\s)?-w))\s?\S+",
+        r"(?P<keep>(?-u:\b)(?:(?:mysql|mariadb|sshpass)[a-z]*\s(?:[^&]*?\s)?-p|(?:mongo[a-z]*|cqlsh|useradd|usermod)\s(?:[^&|;]*?\s)?-p\s|(?:sqlcmd|bcp)\s(?:[^&|;]*?\s)?-P\s?|ldap[a-z]+\s(?:[^&|;]*?\s)?-w))\s?\S+",
     ),
     (
         Kind::Plain,
@@ -354,7 +354,7 @@ const SECRETS: &[(Kind, &str)] = &[
     ),
     (
         Kind::Plain,
-        r"(?i)(?P<keep>(?-u:\b)(?:password\s+'|identified(?:\s+with\s+\S+)?\s+(?:by|as)\s+'|password\s?\(\s*'))[^']+(?P<after>'|\z)?",
+        r"(?i)(?P<keep>(?-u:\b)(?:password\s+'|password\s+for\s+\S+\s*=\s*'|identified(?:\s+with\s+\S+)?\s+(?:by|as)\s+'|password\s?\(\s*'))[^']+(?P<after>'|\z)?",
     ),
     (
         Kind::Plain,
@@ -421,16 +421,17 @@ fn replacement(kind: Kind, found: &Captures<'_>) -> String {
     const SWITCHES: [&str; 10] = [
         "true", "false", "yes", "no", "none", "null", "on", "off", "basic", "trust",
     ];
-    let value = found.name("value").map_or("", |value| value.as_str());
+    let part = |name| found.name(name).map_or("", |part| part.as_str());
+    let value = part("value");
     let exempt = match kind {
         Kind::Plain | Kind::Command => false,
-        // `PWD=/root`, `auth = basic`.
+        // `PWD=/root`, `auth = basic`, and what is told of `annotations.authentication.k8s.io/legacy-token`.
         Kind::Named => {
-            let is_switch = || SWITCHES.iter().any(|word| value.eq_ignore_ascii_case(word));
-            found.name("short").is_some_and(|name| {
-                is_switch()
-                    || value.starts_with('/') && name.as_str().to_ascii_lowercase().ends_with("pwd")
-            })
+            let (keep, name) = (part("keep"), part("short").to_ascii_lowercase());
+            let is_switch = SWITCHES.iter().any(|word| value.eq_ignore_ascii_case(word));
+            let is_path = value.starts_with('/') && name.ends_with("pwd");
+            !name.is_empty() && (is_switch || is_path)
+                || keep.starts_with('/') && keep.contains(char::is_whitespace)
         }
         Kind::Bearer => WORDS.iter().any(|word| value.eq_ignore_ascii_case(word)),
         // An event is named after its object and the nanoseconds since the epoch, in hex.
@@ -442,7 +443,6 @@ fn replacement(kind: Kind, found: &Captures<'_>) -> String {
     if exempt {
         return found[0].to_owned();
     }
-    let part = |name| found.name(name).map_or("", |part| part.as_str());
     // What was taken out before, and the end of the sentence it stands in.
     let rest = found[0].strip_prefix(part("keep")).unwrap_or_default();
     let ends = |sign: char| matches!(sign, ':' | ',' | ';' | '.' | ')' | '\'' | '"');
@@ -469,9 +469,9 @@ fn redact_commands<'a>(command: &Regex, text: &'a str) -> Cow<'a, str> {
     static CLIENT: LazyLock<[Regex; 2]> = LazyLock::new(|| {
         [
             pattern(
-                "^(?:(?:.*(?:/|%2F))?(?:sshpass|redis-cli|mongo[a-z]*|cqlsh|useradd|usermod|ldap[a-z]+)|login)$",
+                "^(?:(?:.*(?:/|%2F))?(?:sshpass|redis-cli|mongo[a-z]*|cqlsh|useradd|usermod|sqlcmd|bcp|ldap[a-z]+)|login)$",
             ),
-            pattern("^-[paw]$"),
+            pattern("^-[pawP]$"),
         ]
     });
     /// The flags of curl and its like that take `user:password`, that value, and both in one.

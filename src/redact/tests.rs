@@ -385,6 +385,7 @@ fn harmless_text_is_kept() {
     // A sentence goes on behind what was taken out before.
     check("set `--password=[redacted]: 1 request`, and ?token=[redacted], twice");
     check("code = 403 after code=401");
+    check("annotations.authentication.k8s.io/legacy-token = system:serviceaccount:a:b");
     for argument in [
         "--field-selector key=abc",
         "author=bob",
@@ -503,6 +504,10 @@ sh -c|rabbitmqctl add_user u %
 mysql -e|create user x identified with mysql_native_password by '%'
 mysql -e|create user x identified by '%'
 mysql -e|set password for root = password('%')
+mysql -e|set password for root = '%'
+sqlcmd -U sa -P %
+sh -c|sqlcmd -U sa -P % -Q x
+sh -c|export CREDENTIALS=%
 useradd -p % bob
 ansible -e ansible_become_pass=%
 python3 -c|d={'password': '%'}
