@@ -15,7 +15,7 @@ use super::identity::Said;
 use super::memo::Memo;
 use super::pieces::{ADDRESSES, ANNOTATION_CODES, OBJECT, ORIGIN, Table, USER};
 use super::template::{Seen, Template, Templates};
-use super::vocabulary::{NULL, Vocabulary, known, parse_list};
+use super::vocabulary::{NULL, Vocabulary, cut, known, parse_list};
 use crate::decode::bodies::Bodies;
 use crate::decode::event::{Annotations, Event, ObjectRef, Span, Text, User};
 use crate::decode::time::Clock;
@@ -114,10 +114,12 @@ pub struct Coder {
     vocabulary: Vocabulary,
     /// By decoded text.
     texts: Memo<u32>,
-    /// By JSON text, as all that follow.
-    words: [Memo<u32>; 4],
+    /// By JSON text, as all that follow. Agents of strangers stand behind the others.
+    words: [Memo<u32>; 5],
     /// Of each kind of word the last one, in its quotes.
-    last_words: [(String, u32); 4],
+    last_words: [(String, u32); 5],
+    /// Whether all users of the line at hand so far are strangers.
+    of_stranger: Option<bool>,
     addresses: Pieces<{ ADDRESSES.len() }>,
     users: Pieces<{ USER.len() }>,
     objects: Pieces<{ OBJECT.len() }>,
@@ -183,8 +185,9 @@ impl Coder {
         Self {
             vocabulary: vocabulary.clone(),
             texts: Memo::new(),
-            words: [(); 4].map(|()| Memo::new()),
+            words: [(); 5].map(|()| Memo::new()),
             last_words: Default::default(),
+            of_stranger: None,
             addresses: Pieces::new(),
             users: Pieces::new(),
             objects: Pieces::new(),
@@ -267,17 +270,22 @@ impl Coder {
 
     /// Codes a whole event into `target`.
     pub fn event<'a>(&mut self, event: Event<'a>, target: &mut CodedEvent<'a>) {
-        target.level = self.code(&event.level);
-        target.stage = self.code(&event.stage);
-        target.verb = self.code(&event.verb);
-        target.user_agent = self.code(&event.user_agent);
+        target.level = self.code(&cut(&event.level));
+        target.stage = self.code(&cut(&event.stage));
+        target.verb = self.code(&cut(&event.verb));
         target.reason = self.code(&event.status.reason);
         let row = self.user_codes(&event.user);
         target.user = self.users.add(row);
+        let mut of_stranger = is_stranger(&row);
         if let Some(user) = &event.impersonated {
             let row = self.user_codes(user);
             target.impersonated = self.users.add(row);
+            of_stranger &= is_stranger(&row);
         }
+        target.user_agent = match of_stranger {
+            true => self.code(&cut(&event.user_agent)),
+            false => self.code(&event.user_agent),
+        };
         if !event.source_ips.is_empty() {
             let row = self.address_codes(&event.source_ips);
             target.addresses = self.addresses.add(row);
@@ -306,17 +314,23 @@ impl Coder {
     }
 
     /// Returns length and code of the last word of its kind, if `json` starts with the same one, quotes and all.
+    ///
+    /// The verb of a line is asked for before its users, and the agent behind them.
     #[inline]
-    pub(crate) fn last_word(&self, word: Word, json: &str) -> Option<(usize, u32)> {
-        let (last, code) = &self.last_words[word as usize];
+    pub(crate) fn last_word(&mut self, word: Word, json: &str) -> Option<(usize, u32)> {
+        if let Word::Verb = word {
+            self.of_stranger = None;
+        }
+        let (last, code) = &self.last_words[self.place(word)];
         let is_same = !last.is_empty() && json.starts_with(last.as_str());
         is_same.then_some((last.len(), *code))
     }
 
     /// Returns the code of a word by its JSON text without the quotes, if that is known.
     pub(crate) fn known_word(&mut self, word: Word, json: &str) -> Option<u32> {
-        let (_, &mut code) = self.words[word as usize].get(json)?;
-        let (last, last_code) = &mut self.last_words[word as usize];
+        let place = self.place(word);
+        let (_, &mut code) = self.words[place].get(json)?;
+        let (last, last_code) = &mut self.last_words[place];
         last.clear();
         last.extend(["\"", json, "\""]);
         *last_code = code;
@@ -325,11 +339,28 @@ impl Coder {
 
     /// Codes a word, and remembers it unless it was written with escapes.
     pub(crate) fn word(&mut self, word: Word, text: &Text<'_>) -> u32 {
-        let code = self.code(text);
+        let place = self.place(word);
+        let code = if place == Word::UserAgent as usize {
+            self.code(text)
+        } else {
+            self.code(&cut(text))
+        };
         if let Cow::Borrowed(text) = text {
-            self.words[word as usize].insert(text, code);
+            self.words[place].insert(text, code);
         }
         code
+    }
+
+    /// Returns where a word of the line at hand is remembered.
+    fn place(&self, word: Word) -> usize {
+        let is_theirs = matches!(word, Word::UserAgent) && self.of_stranger == Some(true);
+        word as usize + usize::from(is_theirs)
+    }
+
+    /// Notes a user of the line at hand.
+    fn meet(&mut self, number: u32) {
+        let is_stranger = is_stranger(self.users.table.get(number));
+        self.of_stranger = Some(self.of_stranger.unwrap_or(true) && is_stranger);
     }
 
     /// Returns the number of a list of addresses by its JSON text, if that is known.
@@ -348,6 +379,7 @@ impl Coder {
     /// Returns the number of a `user` by its JSON text, and where its `extra` stands in that, if it is known.
     pub(crate) fn known_user(&mut self, json: &str) -> Option<(u32, Span)> {
         let (number, [extra, ..]) = self.users.find(json, self.chunk)?;
+        self.meet(number);
         Some((number, extra))
     }
 
@@ -355,7 +387,9 @@ impl Coder {
     pub(crate) fn user(&mut self, json: &str, user: &User<'_>, extra: Span) -> u32 {
         let codes = self.user_codes(user);
         let spans = [extra, Span::default(), Span::default()];
-        self.users.learn(json, codes, spans, self.chunk)
+        let number = self.users.learn(json, codes, spans, self.chunk);
+        self.meet(number);
+        number
     }
 
     /// Returns the number of an `objectRef` by its JSON text, and where `name`, `uid` and `resourceVersion` stand, if it is
@@ -550,7 +584,7 @@ impl Coder {
             &object.api_group,
             &object.api_version,
         ]
-        .map(|text| self.code(text))
+        .map(|text| self.code(&cut(text)))
     }
 
     fn annotation_codes(&mut self, annotations: &Annotations<'_>) -> [u32; ANNOTATION_CODES] {
@@ -566,10 +600,60 @@ impl Coder {
     }
 }
 
+/// Returns whether anybody can be that user, for it takes no credential.
+fn is_stranger(&[name, .., kind, _, _, _]: &[u32; USER.len()]) -> bool {
+    name == NULL || kind == known::ANONYMOUS
+}
+
 /// Returns a text that stands in the record as it is: without escapes, or not at all.
 fn as_written<'t>(text: &'t Text<'_>) -> Option<&'t str> {
     match text {
         Cow::Borrowed(text) => Some(text),
         Cow::Owned(text) => text.is_empty().then_some(""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Column;
+    use crate::frame::reading::Reading;
+    use crate::frame::vocabulary::is_cut;
+
+    #[test]
+    fn only_strangers_have_their_agents_cut() {
+        let agent = format!("scanner/{}", "x".repeat(1000));
+        let line = |user: &str| {
+            format!(
+                r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a","stage":"ResponseComplete","requestURI":"/","verb":"get","user":{user},"sourceIPs":["203.0.113.7"],"userAgent":"{agent}","requestReceivedTimestamp":"2026-11-22T04:55:27.649211Z","stageTimestamp":"2026-11-22T04:55:27.650970Z"}}"#
+            )
+        };
+        let anonymous = r#"{"username":"system:anonymous","groups":["system:unauthenticated"]}"#;
+        let bob = r#"{"username":"bob"}"#;
+        let as_anonymous = &format!(r#"{bob},"impersonatedUser":{anonymous}"#);
+        let users = [
+            bob,
+            anonymous,
+            bob,
+            anonymous,
+            "{}",
+            as_anonymous,
+            anonymous,
+            bob,
+            "{}",
+        ];
+        let lines = users.map(line);
+        // By the fast path, and by the general one.
+        for is_native in [true, false] {
+            let vocabulary = Vocabulary::new();
+            let frame = Reading::new(&vocabulary).chunk(&lines, is_native);
+            assert_eq!(frame.height(), users.len());
+            for (row_idx, user) in users.iter().enumerate() {
+                let kept = vocabulary.text(frame.code(Column::UserAgent, row_idx));
+                let is_theirs = !user.contains("bob");
+                assert_eq!(is_cut(kept), is_theirs, "{user}");
+                assert!(is_theirs || kept == agent, "{user}");
+            }
+        }
     }
 }

@@ -11,6 +11,30 @@ use polars::prelude::{CategoricalMapping, CategoricalPhysical, Categories, DataT
 /// The code of null.
 pub const NULL: u32 = u32::MAX;
 
+/// Longest text of those that anybody can send without a credential, in bytes. The API server itself cuts agents at 1024; of 413
+/// in 380 recorded logs, one made for that had as many and the others at most 157. No object has a name of more than 253.
+const STRANGERS_LONGEST: usize = 256;
+
+/// Ends a text that was cut.
+const CUT: &str = "\u{2026} (cut)";
+
+/// Returns what is kept of a text that anybody can send: the dictionary lasts as long as the run does.
+///
+/// This depends on the text alone: which texts come first differs from run to run.
+pub(super) fn cut(text: &str) -> Cow<'_, str> {
+    if text.len() <= STRANGERS_LONGEST {
+        return Cow::Borrowed(text);
+    }
+    let is_end = |at: &usize| text.is_char_boundary(*at);
+    let end = (0..=STRANGERS_LONGEST).rev().find(is_end).unwrap_or(0);
+    Cow::Owned(format!("{}{CUT}", &text[..end]))
+}
+
+/// Returns whether a text was cut.
+pub(crate) fn is_cut(text: &str) -> bool {
+    text.len() > STRANGERS_LONGEST && text.ends_with(CUT)
+}
+
 macro_rules! known {
     ($($name:ident $text:literal;)*) => {
         /// Codes that are the same in every run, so that a comparison needs no look-up.
@@ -247,6 +271,19 @@ pub fn parse_list(text: &str) -> Vec<Cow<'_, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        for text in ["", "curl/8", &"x".repeat(STRANGERS_LONGEST)] {
+            assert_eq!(cut(text), text);
+            assert!(!is_cut(&cut(text)));
+        }
+        for text in ["x".repeat(1000), format!("x{}", "\u{e4}".repeat(500))] {
+            let short = cut(&text);
+            assert!(is_cut(&short) && short.len() <= STRANGERS_LONGEST + CUT.len());
+            assert!(text.starts_with(short.strip_suffix(CUT).unwrap()));
+        }
+    }
 
     #[test]
     fn a_code_that_lost_its_text_is_never_given_again() {

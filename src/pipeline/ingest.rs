@@ -12,7 +12,7 @@ use crate::detect::analytics::audit_gap::{Beat, Pulse};
 use crate::detect::request::{RequestColumns, row_ts};
 use crate::finding::Timestamp;
 use crate::frame::pieces::Piece;
-use crate::frame::vocabulary::known;
+use crate::frame::vocabulary::{is_cut, known};
 use crate::frame::{Column, EventFrame, NULL, Vocabulary, count};
 use crate::memory::remembers;
 use crate::report::{ApiServer, Census, GAPS, Gap, Guess, Ingest};
@@ -306,6 +306,13 @@ impl Gathering {
             .collect();
         let agents = self.agents.by_text(vocabulary);
         distribution(&self.envelopes, &usernames, &agents)
+    }
+
+    /// Returns how many events have an agent that was cut.
+    pub(super) fn n_cut(&self, vocabulary: &Vocabulary) -> u64 {
+        let counts = self.agents.0.iter();
+        let cut = counts.filter(|(code, _)| is_cut(vocabulary.text(**code)));
+        cut.map(|(_, count)| count).sum()
     }
 
     /// Returns the report; `files` are the names of the files.

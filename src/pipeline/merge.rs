@@ -484,7 +484,8 @@ impl Account<'_> {
             )
         });
         let problems = self.errors.iter().map(ToString::to_string);
-        let notes = notes(&totals, &ingest);
+        let n_cut = self.gathering.n_cut(self.vocabulary);
+        let notes = notes(&totals, &ingest, n_cut);
         let blind = outcome.blind.iter().cloned().chain(blind(&ingest));
         Summary {
             files,
@@ -505,7 +506,7 @@ fn number(index: usize) -> u32 {
 }
 
 /// Says what a reader should know of the way the log came here.
-fn notes(totals: &Counters, ingest: &Ingest) -> Vec<String> {
+fn notes(totals: &Counters, ingest: &Ingest, n_cut: u64) -> Vec<String> {
     let sentences = [
         (
             totals.recovered,
@@ -526,6 +527,10 @@ fn notes(totals: &Counters, ingest: &Ingest) -> Vec<String> {
         (
             ingest.secret_bodies,
             "with the body of a Secret or a token request: this log is itself a secret",
+        ),
+        (
+            n_cut,
+            "of nobody who showed a credential, with a user agent of which only the first 256 bytes are kept",
         ),
     ];
     sentences
