@@ -17,7 +17,9 @@ use crate::finding::Timestamp;
 use crate::frame::Vocabulary;
 use crate::pipeline;
 use crate::query::question::{GROUPS, QuestionError};
-use crate::query::{QueryError, Question, Questions, TABLES, Tables, needs_detection};
+use crate::query::{
+    AS_LIST, IN_LIST, QueryError, Question, Questions, TABLES, Tables, needs_detection,
+};
 use crate::report::{RowFormat, write_rows};
 use crate::store::{Limits, Store};
 
@@ -89,7 +91,10 @@ pub(super) fn run(args: &QueryArgs, global: &Global, printer: Printer) -> Exit {
     };
     if args.paths.is_empty() {
         return match asked {
-            Asked::Question(question) => printed(print_question(question), printer),
+            Asked::Question(question) => match question.check(&args.parameters, (0, 0)) {
+                Ok(()) => printed(print_question(question), printer),
+                Err(error) => refuse(&error, printer),
+            },
             Asked::Sql(_) => {
                 let error = Diagnostic::error("no log to ask");
                 printer.print(&error.hint("kubescry query 'SELECT ...' PATH"));
@@ -206,7 +211,7 @@ fn answer(
     }
     if let Asked::Question(question) = asked {
         let lacks = tables
-            .lacks(question, &stop)
+            .lacks(question, &args.parameters, &stop)
             .map_err(|error| fail(&error, printer))?;
         let is_empty = answer.height() == 0;
         if is_empty && lacks.is_empty() {
@@ -322,9 +327,14 @@ fn print_schema() -> io::Result<()> {
         // `requests` has the columns of `events`.
         if table != "requests" {
             for column in Tables::columns(table) {
-                writeln!(out, "  {:22}{}", column.name, column.meaning)?;
+                let (meaning, end) = match column.meaning.strip_suffix(AS_LIST) {
+                    None if column.is_list => (column.meaning.trim_end_matches('.'), AS_LIST),
+                    _ => (column.meaning, ""),
+                };
+                writeln!(out, "  {:22}{meaning}{end}", column.name)?;
             }
         }
     }
+    writeln!(out, "\na JSON list is text, as [\"a\",\"b\"]; {IN_LIST}")?;
     out.flush()
 }

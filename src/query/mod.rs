@@ -10,10 +10,12 @@ pub mod question;
 mod stranger;
 mod tables;
 
-use std::sync::Arc;
+use std::cell::Cell as Shared;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use polars::error::{PolarsError, PolarsWarning, set_warning_function};
 use polars::prelude::{AnyValue, DataFrame, DataType, InProcessQuery, TimeUnit};
 use polars::sql::{SQLContext, extract_table_identifiers};
 
@@ -22,7 +24,7 @@ use crate::finding::credential::Credential;
 use crate::store::{Snapshot, time_text};
 pub use question::{Question, Questions};
 pub use stranger::Stranger;
-pub use tables::{TABLES, TableColumn};
+pub use tables::{AS_LIST, TABLES, TableColumn};
 
 /// What can be asked of.
 #[derive(Clone)]
@@ -40,7 +42,13 @@ pub struct Tables {
 pub enum QueryError {
     /// Polars refused it.
     #[error("{}", plain(.0))]
-    Sql(#[from] polars::error::PolarsError),
+    Sql(#[from] PolarsError),
+    /// The condition of a join is on one of its tables alone, and has a column that the other one lacks.
+    #[error("a JOIN cannot ask for `{0}`, which is no column of all the tables that it joins")]
+    Joined(String),
+    /// A text is taken for a list.
+    #[error("`= ANY(...)` looks into a list, and no column is one: lists are JSON text here")]
+    NoList,
     /// Nothing but questions may be asked.
     #[error("`{0}` is not a query: only SELECT, WITH, SHOW TABLES and EXPLAIN are")]
     NotAQuery(String),
@@ -67,14 +75,33 @@ impl QueryError {
                     }
                 }
             }
+            Self::Joined(_) => "pick the rows first: WITH got AS (SELECT * FROM requests WHERE \
+                 verb = 'get') SELECT ... LEFT JOIN got ON ..."
+                .to_owned(),
+            Self::NoList => IN_LIST.to_owned(),
             Self::List(_) => "sum it up with MIN or MAX, or group first in a WITH".to_owned(),
             Self::NotAQuery(_) | Self::Stopped => return None,
         })
     }
 }
 
+/// How a value is looked for in a list.
+pub const IN_LIST: &str = "look for it in the text: user_groups LIKE '%\"system:masters\"%'";
+
 /// What Polars cannot do, by words of its errors, and what does the same.
-const HINTS: [(&str, &str); 4] = [
+const HINTS: [(&str, &str); 9] = [
+    (
+        "duplicate output name",
+        "say what each is called: SELECT MAX(code) AS most, MIN(code) AS least",
+    ),
+    (
+        "unsupported function 'date_trunc'",
+        "write the time as far as it counts: STRFTIME(ts, '%Y-%m-%dT%H:00') AS hour, or count \
+         milliseconds: ms // 3600000",
+    ),
+    ("expected List data type", IN_LIST),
+    ("array element", IN_LIST),
+    ("`explode` operation not supported", IN_LIST),
     (
         "cannot compare 'date/datetime/time' to a string",
         "a time is UTC and written without a zone: ts >= '2026-11-22T05:01:00'",
@@ -93,13 +120,22 @@ const HINTS: [(&str, &str); 4] = [
     ),
 ];
 
-/// Says in one line what Polars says in many; without the tree of what its parser has read.
-fn plain(error: &polars::error::PolarsError) -> String {
+/// Says in one line what Polars says in many; without the tree of what its parser has read, and without what only Rust
+/// can do about it.
+fn plain(error: &PolarsError) -> String {
     let text = error.to_string();
-    if let Some((start, _)) = text.split_once("([")
-        && text.contains("Ident {")
+    if let Some((start, tree)) = text.split_once("([")
+        && tree.contains("Ident {")
     {
         return format!("{start} is not supported");
+    }
+    if let Some((start, tree)) = text.split_once("Identifier(Ident { value: \"") {
+        let name = tree.split('"').next().unwrap_or_default();
+        return format!("{start}`{name}` is not supported");
+    }
+    if let Some((_, name)) = text.split_once("duplicate output name '") {
+        let name = name.split('\'').next().unwrap_or_default();
+        return format!("two columns of the answer are called `{name}`");
     }
     let first = text.split("\n\nResolved plan until failure").next();
     let first = first.unwrap_or_default().split(COLUMNS).next();
@@ -108,6 +144,19 @@ fn plain(error: &polars::error::PolarsError) -> String {
 
 /// What stands in an error of Polars before all the columns that there are.
 const COLUMNS: &str = "; valid columns: ";
+
+/// Returns the column that a join does not find in one of its tables, if it is one of the other.
+fn joined(error: &str, sql: &str) -> Option<String> {
+    let (_, rest) = error.split_once("unable to find column \"")?;
+    let column = rest.split('"').next()?;
+    let is_column = |(table, _): &(&str, _)| {
+        let columns = Tables::columns(table);
+        columns.iter().any(|known| known.name == column)
+    };
+    let mut words = sql.split_whitespace();
+    let joins = words.any(|word| word.eq_ignore_ascii_case("join"));
+    (joins && TABLES.iter().any(is_column)).then(|| column.to_owned())
+}
 
 /// Returns the column that is meant by one that does not exist, if there is one like it.
 fn nearest_column(error: &str) -> Option<String> {
@@ -164,18 +213,51 @@ impl Tables {
         }
         let mut context = SQLContext::new();
         self.register(&mut context);
-        let running = context.execute(sql)?.collect_concurrently()?;
+        let wrong = |error: PolarsError| match joined(&error.to_string(), sql) {
+            Some(column) => QueryError::Joined(column),
+            None => QueryError::Sql(error),
+        };
+        hear_warnings();
+        let running = context
+            .execute(sql)
+            .and_then(|frame| frame.collect_concurrently());
+        let running = running.map_err(wrong)?;
+        if TAKES_TEXT_FOR_LIST.get() {
+            drain(running);
+            return Err(QueryError::NoList);
+        }
         loop {
             if stop.load(Ordering::Relaxed) {
                 drain(running);
                 return Err(QueryError::Stopped);
             }
             match running.fetch() {
-                Some(frame) => return Answer::new(frame?),
+                Some(frame) => return Answer::new(frame.map_err(wrong)?),
                 None => std::thread::sleep(STEP),
             }
         }
     }
+}
+
+thread_local! {
+    /// Whether Polars has warned of a text that is taken for a list since it was last asked; it plans a query on the
+    /// thread that asks.
+    static TAKES_TEXT_FOR_LIST: Shared<bool> = const { Shared::new(false) };
+}
+
+/// Has the warnings of Polars come here, and forgets those that came.
+///
+/// It would write them to standard error, for programmers to read, and across the screen of the browser.
+fn hear_warnings() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        set_warning_function(|text: &str, _: PolarsWarning| {
+            if text.starts_with("`is_in` with a collection of the same datatype") {
+                TAKES_TEXT_FOR_LIST.set(true);
+            }
+        });
+    });
+    TAKES_TEXT_FOR_LIST.set(false);
 }
 
 /// Stops a query, and waits for its end on a thread of its own.
@@ -209,13 +291,18 @@ impl Tables {
         })
     }
 
-    /// Returns what the log lacks to answer `question`.
+    /// Returns what the log lacks to answer `question` with the parameters `given`.
     ///
     /// # Errors
     /// When a need is no condition over `events`.
-    pub fn lacks(&self, question: &Question, stop: &AtomicBool) -> Result<Vec<String>, QueryError> {
+    pub fn lacks(
+        &self,
+        question: &Question,
+        given: &[(String, String)],
+        stop: &AtomicBool,
+    ) -> Result<Vec<String>, QueryError> {
         let mut lacks = Vec::new();
-        for need in &question.needs {
+        for need in question.needs(given) {
             let sql = format!("SELECT COUNT(*) AS n FROM events WHERE {}", need.condition);
             if matches!(self.ask(&sql, stop)?.row(0)[..], [Cell::Integer(0)]) {
                 lacks.push(need.lack.clone());
@@ -342,18 +429,51 @@ fn microseconds(time: i64, unit: TimeUnit) -> i64 {
 }
 
 impl Cell {
-    /// Returns the value as people read it; null is empty.
+    /// Returns the value as people read it; null is empty, and fractions have as many digits as tell something.
     pub fn show(&self) -> String {
+        match self {
+            Self::Float(number) => rounded(*number),
+            cell => cell.exact(),
+        }
+    }
+
+    /// Returns the value as programs read it, with all digits; null is empty.
+    pub fn exact(&self) -> String {
         match self {
             Self::Null => String::new(),
             Self::Text(text) | Self::Time(text) => text.clone(),
             Self::Integer(number) => number.to_string(),
-            Self::Float(number) => format!("{number:.3}")
-                .trim_end_matches('0')
-                .trim_end_matches('.')
-                .to_owned(),
+            // Either form reads back as the same number; long rows of zeros tell nobody anything.
+            Self::Float(number) if is_far(*number) => format!("{number:e}"),
+            Self::Float(number) => number.to_string(),
             Self::Flag(flag) => flag.to_string(),
         }
+    }
+}
+
+/// Returns whether a number is written with an exponent.
+fn is_far(number: f64) -> bool {
+    number.is_finite() && number != 0.0 && !(1e-5..1e16).contains(&number.abs())
+}
+
+/// Returns a number with three digits behind the point, or its first three if it is small, so that none but 0 is 0.
+fn rounded(number: f64) -> String {
+    if is_far(number) {
+        return format!("{number:.2e}");
+    }
+    let decimals = match number.abs() {
+        0.1.. | 0.0 => 3,
+        0.01.. => 4,
+        0.001.. => 5,
+        0.0001.. => 6,
+        _ => 7,
+    };
+    let text = format!("{number:.decimals$}");
+    if text.contains('.') {
+        let text = text.trim_end_matches('0');
+        text.trim_end_matches('.').to_owned()
+    } else {
+        text
     }
 }
 
@@ -362,6 +482,24 @@ mod tests {
     use super::*;
     use crate::frame::Vocabulary;
     use crate::store::{Limits, Store};
+
+    #[test]
+    fn no_number_but_0_is_0() {
+        let check = |number: f64, shown: &str, exact: &str| {
+            let cell = Cell::Float(number);
+            assert_eq!((&*cell.show(), &*cell.exact()), (shown, exact));
+            assert_eq!(exact.parse(), Ok(number));
+        };
+        check(0.0, "0", "0");
+        check(2.0, "2", "2");
+        check(200.0, "200", "200");
+        check(1.0 / 3.0, "0.333", "0.3333333333333333");
+        check(-0.012_345, "-0.0123", "-0.012345");
+        check(0.000_123_456, "0.000123", "0.000123456");
+        check(6.7e-6, "6.70e-6", "6.7e-6");
+        check(1_234_567.123_456, "1234567.123", "1234567.123456");
+        check(1e300, "1.00e300", "1e300");
+    }
 
     #[test]
     fn the_column_that_is_meant_is_told() {

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
 use include_dir::{Dir, include_dir};
 
-use super::bind::{Value, bind, parameters};
+use super::bind::{Value, bind, compared, literal, parameters};
 use crate::finding::words::unit_ms;
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/queries/questions");
@@ -300,6 +300,23 @@ impl Question {
         Ok(question)
     }
 
+    /// Returns what a log must hold for what it is told: what is asked of a column in place of something else needs not be
+    /// there.
+    pub fn needs(&self, given: &[(String, String)]) -> impl Iterator<Item = &Need> {
+        // Conditions that only the defaults of parameters ask for, as `ip_class = 'public'`.
+        let compared = compared(&self.sql);
+        let others = compared.into_iter().filter_map(|(name, column)| {
+            let mut known = self.parameters.iter();
+            let default = known.find(|known| known.name == name)?.default.as_ref()?;
+            let given = given.iter().rfind(|(known, _)| known == name);
+            let is_other = given.is_some_and(|(_, value)| value != default);
+            is_other.then(|| format!("{column} = {}", literal(default)))
+        });
+        let others: Vec<String> = others.collect();
+        let needs = self.needs.iter();
+        needs.filter(move |need| !others.contains(&need.condition))
+    }
+
     /// Returns whether the time that is asked about, from `from` to `to`, has no part in that of the log.
     pub fn is_beside(&self, given: &[(String, String)], span: Span) -> bool {
         let bound = |name: &str, default: i64| {
@@ -317,17 +334,14 @@ impl Question {
         from.max(span.0) >= to.min(span.1)
     }
 
-    /// Returns the query with its parameters filled in from `given`, else from the defaults.
+    /// Checks that it has the parameters `given`, each once, and that their values are of their kinds.
     ///
     /// # Errors
-    /// When a parameter is unknown, missing or not of its kind.
-    pub fn bind(&self, given: &[(String, String)], span: Span) -> Result<String, QuestionError> {
-        for (name, _) in given {
-            if !self
-                .parameters
-                .iter()
-                .any(|parameter| parameter.name == *name)
-            {
+    /// When one of them is not.
+    pub fn check(&self, given: &[(String, String)], span: Span) -> Result<(), QuestionError> {
+        for (at, (name, value)) in given.iter().enumerate() {
+            let mut parameters = self.parameters.iter();
+            let Some(parameter) = parameters.find(|parameter| parameter.name == *name) else {
                 let known: Vec<String> = self
                     .parameters
                     .iter()
@@ -341,8 +355,25 @@ impl Question {
                         format!("it has {}", known.join(", "))
                     }),
                 });
+            };
+            let mut before = given[..at].iter();
+            if let Some((_, other)) = before.find(|(other, _)| other == name) {
+                return Err(QuestionError {
+                    what: format!("`{name}` is told twice: `{other}` and `{value}`"),
+                    hint: Some("a parameter has one value".to_owned()),
+                });
             }
+            parameter.value(value, span)?;
         }
+        Ok(())
+    }
+
+    /// Returns the query with its parameters filled in from `given`, else from the defaults.
+    ///
+    /// # Errors
+    /// When a parameter is unknown, told twice, missing or not of its kind.
+    pub fn bind(&self, given: &[(String, String)], span: Span) -> Result<String, QuestionError> {
+        self.check(given, span)?;
         let mut values = Vec::new();
         for parameter in &self.parameters {
             let given = given.iter().rfind(|(name, _)| *name == parameter.name);

@@ -25,7 +25,12 @@ pub struct TableColumn {
     pub name: &'static str,
     /// What it means.
     pub meaning: &'static str,
+    /// Whether it holds lists, as JSON text.
+    pub is_list: bool,
 }
+
+/// How the meaning of a column ends that holds lists.
+pub const AS_LIST: &str = ", as a JSON list.";
 
 /// The names of the tables and what a row of each is.
 pub const TABLES: [(&str, &str); 4] = [
@@ -67,7 +72,11 @@ impl Tables {
         let named = |columns: &[(&'static str, &'static str)]| {
             columns
                 .iter()
-                .map(|&(name, meaning)| TableColumn { name, meaning })
+                .map(|&(name, meaning)| TableColumn {
+                    name,
+                    meaning,
+                    is_list: meaning.ends_with(AS_LIST),
+                })
                 .collect()
         };
         match table {
@@ -77,6 +86,7 @@ impl Tables {
                 .map(|field| TableColumn {
                     name: field.name(),
                     meaning: field.meaning(),
+                    is_list: field.kind() == Kind::List,
                 })
                 .collect(),
         }

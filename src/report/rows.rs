@@ -164,13 +164,16 @@ fn json(cell: &Cell) -> Value {
 
 fn write_record(cells: impl Iterator<Item = String>, out: &mut dyn Write) -> io::Result<()> {
     let cells: Vec<String> = cells.collect();
-    write!(out, "{}\r\n", cells.join(","))
+    let line = cells.join(",");
+    // Readers take a blank line for none; RFC 4180 has no word for a row of one empty cell but this.
+    let line = if line.is_empty() { "\"\"" } else { &line };
+    write!(out, "{line}\r\n")
 }
 
 fn csv_cell(cell: &Cell) -> String {
     match cell {
         Cell::Text(text) => csv_text(text),
-        cell => cell.show(),
+        cell => cell.exact(),
     }
 }
 

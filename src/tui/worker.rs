@@ -25,7 +25,7 @@ use crate::source::reread::{Reread, RereadError};
 use crate::source::{InputFile, ReadOptions};
 use crate::store::filter::{Filter, Rows, Test};
 use crate::store::histogram::Histogram;
-use crate::store::{Field, Row, Snapshot, Store, facet::Facet};
+use crate::store::{Field, Kind, Row, Snapshot, Store, facet::Facet};
 
 /// What workers and the thread that reads the log share.
 pub struct Desk {
@@ -254,7 +254,7 @@ impl Desk {
                     .bind(&given, span)
                     .map_err(|error| error.to_string())?;
                 let lacks = tables
-                    .lacks(&question, stop)
+                    .lacks(&question, &given, stop)
                     .map_err(|error| error.to_string())?;
                 let mut outcome = self.ask(sql, lacks, stop)?;
                 if let Some(Outcome::Answer {
@@ -407,12 +407,25 @@ impl Desk {
             match cells(&snapshot, block, fields) {
                 Ok(rows) => rows
                     .into_iter()
-                    .map(|row| Ok(row.into_iter().map(Cell::Text).collect()))
+                    .map(|row| Ok(fields.iter().zip(row).map(typed).collect()))
                     .collect(),
                 Err(error) => vec![Err(error)],
             }
         });
         write(path, &names, blocks)
+    }
+}
+
+/// Returns the value of a field as a query gives it: numbers are numbers, and what is absent is null.
+fn typed((field, text): (&Field, String)) -> Cell {
+    match field.kind() {
+        _ if text.is_empty() => Cell::Null,
+        Kind::Code | Kind::List | Kind::Text => Cell::Text(text),
+        Kind::Time => Cell::Time(text),
+        Kind::Number if *field == Column::Code.into() && text == "0" => Cell::Null,
+        Kind::Number => text.parse().map_or(Cell::Text(text), Cell::Integer),
+        Kind::Float => text.parse().map_or(Cell::Text(text), Cell::Float),
+        Kind::Flag => Cell::Flag(text == "true"),
     }
 }
 

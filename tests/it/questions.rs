@@ -73,14 +73,113 @@ fn what_polars_cannot_do_is_said_with_what_does_the_same() {
             "SELECT verb FROM events WHERE verb = 'get' AND code = 200",
             "say it with AND and OR",
         ),
+        (
+            "SELECT verb FROM requests WHERE 'system:masters' = ANY(user_groups)",
+            "SELECT verb FROM requests WHERE user_groups LIKE '%\"system:masters\"%'",
+            "user_groups LIKE",
+        ),
+        (
+            "SELECT verb FROM requests WHERE 'system:masters' IN (user_groups)",
+            "WITH t AS (SELECT username, ARRAY_AGG(verb) AS verbs FROM requests GROUP BY username) \
+             SELECT username FROM t WHERE 'get' = ANY(verbs)",
+            "user_groups LIKE",
+        ),
+        (
+            "SELECT max(code), min(code) FROM requests",
+            "SELECT MAX(code) AS most, MIN(code) AS least FROM requests",
+            "MAX(code) AS most",
+        ),
+        (
+            "SELECT c.username FROM credentials c LEFT JOIN requests r \
+             ON c.credential = r.credential AND r.verb = 'get'",
+            "WITH got AS (SELECT * FROM requests WHERE verb = 'get') SELECT c.username FROM \
+             credentials c LEFT JOIN got ON c.credential = got.credential",
+            "WITH got AS",
+        ),
+        (
+            "SELECT DATE_TRUNC('hour', ts) AS hour FROM requests",
+            "SELECT STRFTIME(ts, '%Y-%m-%dT%H:00') AS hour, ms // 3600000 AS n FROM requests",
+            "STRFTIME(ts, '%Y-%m-%dT%H:00') AS hour",
+        ),
     ];
     for (wrong, right, hint) in cases {
         let (code, err, _) = said(wrong);
         assert!(code != Some(0) && err.contains(hint), "{wrong}: {err}");
         assert!(!err.contains("Ident"), "{err}");
+        assert!(!err.contains("eprecat") && !err.contains(".alias"), "{err}");
         let (code, err, out) = said(right);
+        assert_eq!(err, "", "{right}");
         assert!(code == Some(0) && out.lines().count() > 1, "{right}: {err}");
     }
+}
+
+#[test]
+fn rows_keep_their_numbers_and_their_nulls() {
+    let sql = "SELECT CASE WHEN code > 0 THEN 6.7e-6 END AS n, 2.0 / 3 AS m FROM requests LIMIT 1";
+    let nulls = "SELECT code AS n FROM events WHERE code IS NULL LIMIT 2";
+    let check = |sql: &str, format: &str, expected: &str| {
+        let output = kubescry(&["query", sql, MASTERS_METADATA, "--format", format], b"");
+        assert_eq!(text(&output.stdout), expected);
+    };
+    check(sql, "csv", "n,m\r\n6.7e-6,0.6666666666666666\r\n");
+    check(sql, "jsonl", "{\"n\":6.7e-6,\"m\":0.6666666666666666}\n");
+    check(
+        sql,
+        "table",
+        "n            m\n-------  -----\n6.70e-6  0.667\n",
+    );
+    check(nulls, "csv", "n\r\n\"\"\r\n\"\"\r\n");
+}
+
+#[test]
+fn parameters_are_told_once_and_exist() {
+    let check = |arguments: &[&str], expected: &str| {
+        let output = kubescry(&[&["query"], arguments].concat(), b"");
+        let said = text(&output.stderr);
+        assert!(
+            output.status.code() == Some(2) && said.contains(expected),
+            "{said}"
+        );
+    };
+    check(&["auth-failures", "-p", "nope=1"], "no parameter `nope`");
+    check(
+        &[
+            "auth-failures",
+            "-p",
+            "min=1",
+            "-p",
+            "min=2",
+            MASTERS_METADATA,
+        ],
+        "`min` is told twice: `1` and `2`",
+    );
+    check(&["auth-failures", "-p", "min=x"], "`x` is no number");
+}
+
+/// What only the default of a parameter needs is not missed where something else was asked for.
+#[test]
+fn what_was_not_asked_for_is_not_lacking() {
+    let (rows, said) = ask("token-outside", "class=loopback", MASTERS_METADATA);
+    assert!(!rows.is_empty() && said.is_empty(), "{said}");
+    let (rows, said) = ask("token-outside", "", MASTERS_METADATA);
+    assert!(
+        rows.is_empty() && said.contains("lacks public addresses"),
+        "{said}"
+    );
+}
+
+#[test]
+fn lists_are_told_to_be_text() {
+    let output = kubescry(&["query", "--schema"], b"");
+    let schema = text(&output.stdout);
+    assert!(
+        schema.contains("user_groups           Its groups, as a JSON list.\n"),
+        "{schema}"
+    );
+    assert!(
+        schema.contains("peers                 Addresses, as a JSON list.\n"),
+        "{schema}"
+    );
 }
 
 /// Asks `question` of `log`: the answer has so many rows, and among them, in this order, one that meets each line of
