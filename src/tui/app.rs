@@ -4,6 +4,7 @@ mod overlay;
 mod screen;
 mod tab;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -99,6 +100,10 @@ pub struct App {
     pub case_page: Page,
     /// By line of that page.
     pub case_lines: Vec<CaseLine>,
+    /// When and who did what in events that notes are on, by file and offset.
+    pub event_labels: BTreeMap<(String, u64), (i64, String)>,
+    /// Of those that were asked for.
+    pub label_ticket: Ticket,
     /// The list of findings.
     pub findings: Findings,
     /// The filters of events, timeline and their facets.
@@ -129,6 +134,10 @@ pub struct App {
     pub tickets: Tickets,
     /// Of a file that is written.
     pub export_ticket: Ticket,
+    /// Where that was asked for, and the name that was typed.
+    pub exporting: Option<(Context, String)>,
+    /// Files that were written.
+    pub written: Vec<PathBuf>,
     /// Of a place whose row is looked for.
     pub locate_ticket: Ticket,
     /// How things look.
@@ -187,6 +196,8 @@ impl App {
             ingest: Page::default(),
             case_page: Page::default(),
             case_lines: Vec::new(),
+            event_labels: BTreeMap::new(),
+            label_ticket: Ticket::default(),
             findings: Findings::default(),
             chips: Chips::default(),
             events: Events {
@@ -223,6 +234,8 @@ impl App {
             search: None,
             tickets: Tickets::default(),
             export_ticket: Ticket::default(),
+            exporting: None,
+            written: Vec::new(),
             locate_ticket: Ticket::default(),
             theme: start.theme,
             is_ascii: start.is_ascii,

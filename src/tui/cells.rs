@@ -22,6 +22,25 @@ pub const HIDDEN: [Column; 13] = [
     Column::RequestUri,
 ];
 
+/// Fields that say in a line who did what.
+pub const LABEL: [Column; 6] = [
+    Column::Username,
+    Column::Verb,
+    Column::Resource,
+    Column::Namespace,
+    Column::Name,
+    Column::Outcome,
+];
+
+/// Returns the values of [`LABEL`] as a line.
+pub fn label(values: [&str; 6]) -> String {
+    let [who, what @ ..] = values;
+    let who = if who.is_empty() { "(no name)" } else { who };
+    let parts: Vec<&str> = [who].into_iter().chain(what).collect();
+    let parts = parts.into_iter().filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join(" ")
+}
+
 /// Values of rows around the cursor.
 #[derive(Debug, Default)]
 pub struct Cells {

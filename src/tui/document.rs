@@ -61,6 +61,14 @@ pub enum Look {
 /// Bytes of a text that a page shows: a line is wrapped at each key, and the JSON has all of it.
 const BYTES: usize = 8 << 10;
 
+/// Bytes of a name, or of a sentence on it: a longer one would push what is below it off the screen.
+const BRIEF: usize = 600;
+
+/// What stands before the number of bytes that were left out.
+const LEFT_OUT: &str = " … (";
+/// What stands behind it.
+const MORE: &str = " more bytes)";
+
 /// Columns of a name in a list.
 const NAME: usize = 60;
 
@@ -68,25 +76,25 @@ const NAME: usize = 60;
 const LISTED: usize = 400;
 
 /// Returns `text` without secrets, clean, and bounded.
-fn shown(text: &str) -> String {
-    if text.len() <= BYTES {
+fn shown(text: &str, bytes: usize) -> String {
+    if text.len() <= bytes {
         return clean::safe(text).into_owned();
     }
     // Secrets first: half of one is not known as such.
     let text = redact::redact(text);
-    let mut end = text.len().min(BYTES);
+    let mut end = text.len().min(bytes);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
     let rest = text.len() - end;
-    format!("{} … ({rest} more bytes)", clean::clean(&text[..end]))
+    format!("{}{LEFT_OUT}{rest}{MORE}", clean::clean(&text[..end]))
 }
 
 impl Part {
     /// Returns a stretch of log text or of the program's.
     pub fn new(text: &str, look: Look) -> Self {
         Self {
-            text: shown(text),
+            text: shown(text, BYTES),
             look,
             link: None,
         }
@@ -98,6 +106,24 @@ impl Part {
             link: Some(to),
             ..Self::new(text, Look::Plain)
         }
+    }
+
+    /// Returns it with its beginning only, if it is a name, or a sentence with one, that a client has made very long.
+    #[must_use]
+    pub fn brief(mut self) -> Self {
+        if self.text.len() <= BRIEF {
+            return self;
+        }
+        let left_out = |(_, rest): (&str, &str)| rest.strip_suffix(MORE)?.parse::<usize>().ok();
+        let before = self.text.rsplit_once(LEFT_OUT).and_then(left_out);
+        let mut end = BRIEF;
+        while !self.text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let rest = self.text.len() - end + before.unwrap_or_default();
+        self.text.truncate(end);
+        self.text.extend([LEFT_OUT, &rest.to_string(), MORE]);
+        self
     }
 
     /// Returns it as it stands in a list: of what leads to a page, long names are cut in the middle, as the page has all.
@@ -184,7 +210,8 @@ impl Document {
         /// Columns of labels.
         const LABEL: usize = 12;
         let mut line = Line::new([Part::new(&format!("{label:LABEL$}"), Look::Dim)]);
-        line.parts.extend(parts.into_iter().map(Into::into));
+        let parts = parts.into_iter().map(|part| part.into().brief());
+        line.parts.extend(parts);
         self.lines.push(line);
     }
 }

@@ -10,7 +10,7 @@ use super::clock::now;
 use super::growth::{self, Watch};
 use super::results::Results;
 use super::update::{Event, News};
-use super::worker::{Desk, set};
+use super::worker::{Desk, Missing, set};
 use crate::case::{self, Case, Change, ResultName, SourceFile};
 use crate::detect::CompiledRules;
 use crate::detect::engine::Outcome;
@@ -19,7 +19,7 @@ use crate::frame::Vocabulary;
 use crate::pipeline::{self, Preview};
 use crate::report::Summary;
 use crate::rules::RuleSet;
-use crate::source::{InputFile, discover};
+use crate::source::{InputFile, SourceError, discover};
 use crate::store::{Limits, Store};
 
 /// Bytes of a chunk: larger than for a scan, so that filters have fewer segments to go through.
@@ -226,7 +226,16 @@ fn read_once(plan: Plan, known: &Known, desk: &Arc<Desk>, events: &Sender<Event>
         Ok(scan) => scan,
         Err(error) => return fail(error.to_string()),
     };
-    let mut problems: Vec<String> = scan.summary.problems.clone();
+    // What to do about a file that is not read is told where it is told that it is not.
+    let told = |problem: &String| {
+        let mut errors = scan.errors.iter();
+        let error = errors.find(|error| error.to_string() == *problem);
+        match error.and_then(SourceError::hint) {
+            Some(hint) => format!("{problem}; {hint}"),
+            None => problem.clone(),
+        }
+    };
+    let mut problems: Vec<String> = scan.summary.problems.iter().map(told).collect();
     problems.extend(
         store
             .take_error()
@@ -237,6 +246,13 @@ fn read_once(plan: Plan, known: &Known, desk: &Arc<Desk>, events: &Sender<Event>
     set(&desk.results, results.clone());
     set(&desk.store, store.clone());
     finish(desk, scan.was_stopped);
+    if !scan.was_stopped {
+        desk.misses(Missing {
+            summary: Arc::clone(&results.summary),
+            errors: scan.errors,
+            read_bytes: scan.read_bytes,
+        });
+    }
     if let (Some((name, path)), Some(sources), false) = (folder, sources, scan.was_stopped) {
         match store.save(&path) {
             Ok(()) => tell(News::Keep(Box::new(Keep {

@@ -209,6 +209,7 @@ const EXPORTED: &[Context] = &[
     Context::Events,
     Context::Findings,
     Context::Answer,
+    Context::Credentials,
     Context::Case,
 ];
 

@@ -18,7 +18,7 @@ use super::terminal::Screen;
 use super::theme::Theme;
 use super::update::{Effect, Event, News, update};
 use super::work::Job;
-use super::worker::{Desk, set};
+use super::worker::{Desk, Missing, set};
 use crate::case::{Case, CaseError};
 use crate::detect::CompiledRules;
 use crate::frame::Vocabulary;
@@ -59,12 +59,14 @@ pub struct Options {
 }
 
 /// How it went.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub struct Report {
     /// How long the first screen took.
     pub first_frame: Duration,
     /// Whether a thread panicked.
     pub has_panicked: bool,
+    /// What was not read; nothing if the user left before the end, or the case knew all.
+    pub missing: Option<Missing>,
 }
 
 /// Why the browser cannot run.
@@ -149,6 +151,7 @@ pub fn run(options: Options) -> Result<Report, RunError> {
     Ok(Report {
         first_frame,
         has_panicked: Screen::has_panicked(),
+        missing: desk.missing(),
     })
 }
 

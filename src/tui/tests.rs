@@ -6,6 +6,7 @@ mod guide;
 mod hostile;
 mod hostile_log;
 mod log;
+mod offers;
 mod play;
 mod random;
 mod screens;

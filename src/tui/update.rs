@@ -14,8 +14,9 @@ mod overlay;
 mod pivots;
 mod search;
 
-use ratatui::crossterm::event::{KeyEvent, KeyEventKind, MouseEvent, MouseEventKind};
+use ratatui::crossterm::event::{KeyEvent, KeyEventKind, KeyModifiers, MouseEvent, MouseEventKind};
 
+pub(super) use act::is_of_use;
 pub(super) use notes::{of_pivot as subject_of, place as bookmark_place, purpose};
 pub(super) use pivots::pivot_at_cursor;
 
@@ -145,6 +146,12 @@ fn on_key(app: &mut App, key: KeyEvent, effects: &mut Vec<Effect>) {
         ask::edit(app, key, effects);
     } else if let Some(action) = action {
         act::act(app, action, effects);
+    } else {
+        let key = keymap::Key(key.code, key.modifiers - KeyModifiers::SHIFT).name();
+        let here = app.context().name();
+        app.message = Some(format!(
+            "{key} does nothing here ({here}); ? lists the keys"
+        ));
     }
 }
 

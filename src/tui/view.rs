@@ -26,6 +26,7 @@ use super::growth;
 use super::keymap::{BINDINGS, Binding, Scope};
 use super::pivot::{ListOrder, Listing, Pivot};
 use super::text::{Cut, copied, fit, fit_clean};
+use super::update::is_of_use;
 use crate::finding::words::counted;
 use crate::report::clean;
 use crate::store::filter::Rows;
@@ -305,7 +306,7 @@ fn footer(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let bar = app.theme.bar();
     frame.buffer_mut().set_style(area, bar);
     let mut x = 0;
-    for (keys, word) in hints(app.context()) {
+    for (keys, word) in hints(app) {
         let text = format!(" {keys} {word}");
         if x + clean::columns(&text) > usize::from(area.width) {
             break;
@@ -314,21 +315,31 @@ fn footer(app: &App, frame: &mut Frame<'_>, area: Rect) {
     }
 }
 
-/// Returns keys and words of the footer.
-fn hints(context: Context) -> Vec<(String, &'static str)> {
+/// Returns keys and words of the footer: of those that do something where the cursor is.
+fn hints(app: &App) -> Vec<(String, &'static str)> {
+    let context = app.context();
+    if context == Context::Editor {
+        // The way out stands where it is not cut off.
+        let hints: &[(&str, &str)] = match app.screen() {
+            Screen::Form(_) => &[("Enter", "ask"), ("Esc", "back"), ("Tab", "next field")],
+            _ => &[
+                ("Ctrl-r", "run"),
+                ("Esc", "leave the editor"),
+                ("Tab", "complete"),
+                ("Ctrl-p Ctrl-n", "history"),
+            ],
+        };
+        let hints = hints.iter();
+        return hints
+            .map(|(keys, word)| ((*keys).to_owned(), *word))
+            .collect();
+    }
     let shown = BINDINGS
         .iter()
-        .filter(|binding| binding.is_in(context) && !binding.footer.is_empty());
+        .filter(|binding| binding.is_in(context) && !binding.footer.is_empty())
+        .filter(|binding| is_of_use(app, binding.action));
     let (own, all): (Vec<&Binding>, Vec<&Binding>) =
         shown.partition(|binding| binding.scope != Scope::All);
-    if context == Context::Editor {
-        return vec![
-            ("Ctrl-r".to_owned(), "run"),
-            ("Tab".to_owned(), "complete, next field"),
-            ("Ctrl-p Ctrl-n".to_owned(), "history"),
-            ("Esc".to_owned(), "out of the editor"),
-        ];
-    }
     let help = all.iter().filter(|binding| binding.footer == "help");
     let rest = all.iter().filter(|binding| binding.footer != "help");
     help.chain(own.iter())
@@ -366,6 +377,8 @@ fn to_ascii(frame: &mut Frame<'_>) {
                 "┌" | "┐" | "└" | "┘" | "├" | "┤" => "+",
                 "█" | "▇" | "▆" | "▅" | "▄" => "#",
                 "▃" | "▂" | "▁" => ".",
+                "▒" => "%",
+                "·" => "|",
                 "…" => "~",
                 "▾" => "v",
                 "▸" => ">",

@@ -3,7 +3,8 @@
 //! Each piece has a ticket. Dropping the ticket stops the piece, and its answer finds nobody who waits for that number:
 //! so a newer question takes the place of an older one by replacing its ticket.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -143,6 +144,8 @@ pub enum Task {
     Record(Place, Option<Row>),
     /// The row of a place.
     Locate(Place),
+    /// When and who did what in the events at these places: files and offsets.
+    Labels(Vec<(String, u64)>),
     /// An answer to SQL.
     Sql(String),
     /// An answer to a question.
@@ -158,8 +161,23 @@ pub enum Task {
     },
     /// An answer to a file.
     ExportAnswer(PathBuf, Box<Answer>),
+    /// The answer to SQL to a file.
+    ExportSql(PathBuf, String),
     /// A text to a file.
     ExportText(PathBuf, String),
+}
+
+impl Task {
+    /// Returns the file that is to be written, if one is.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::ExportRows { path, .. }
+            | Self::ExportAnswer(path, _)
+            | Self::ExportSql(path, _)
+            | Self::ExportText(path, _) => Some(path),
+            _ => None,
+        }
+    }
 }
 
 /// The answer to a job.
@@ -192,6 +210,8 @@ pub enum Outcome {
     Record(Box<Tree>),
     /// The row of a place, if it is kept.
     Located(Option<Row>),
+    /// When and who did what, by place; of events that are kept.
+    Labels(BTreeMap<(String, u64), (i64, String)>),
     /// Rows of SQL, with the SQL, and what the log lacks if there are none.
     Answer {
         /// The rows.
@@ -207,4 +227,6 @@ pub enum Outcome {
     },
     /// A file was written.
     Written(PathBuf, u64),
+    /// A file of that name is there already; this name is free.
+    Taken(PathBuf),
 }

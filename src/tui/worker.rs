@@ -6,9 +6,10 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::card::{self, Progress, Sources};
+use super::cells::{LABEL, label};
 use super::clock::Clock;
 use super::json::Tree;
 use super::pivot::Place;
@@ -20,9 +21,9 @@ use crate::decode::{Wanted, unwrap};
 use crate::frame::Column;
 use crate::pipeline::Position;
 use crate::query::{Cell, QueryError, Tables};
-use crate::report::{RowFormat, RowWriter};
+use crate::report::{RowFormat, RowWriter, Summary};
 use crate::source::reread::{Reread, RereadError};
-use crate::source::{InputFile, ReadOptions};
+use crate::source::{InputFile, ReadOptions, SourceError};
 use crate::store::filter::{Filter, Rows, Test};
 use crate::store::histogram::Histogram;
 use crate::store::{Field, Kind, Row, Snapshot, Store, facet::Facet};
@@ -41,9 +42,22 @@ pub struct Desk {
     pub progress: RwLock<Progress>,
     /// How files are read.
     pub read: ReadOptions,
+    /// What was not read, once all is.
+    missing: Mutex<Option<Missing>>,
     /// Events on their way into the case, and the folder that they have there.
     unkept: Mutex<Option<(Store, PathBuf)>>,
     reread: Mutex<Reread>,
+}
+
+/// What was not read of a log, to be told when the screen is gone.
+#[derive(Debug)]
+pub struct Missing {
+    /// What was read.
+    pub summary: Arc<Summary>,
+    /// Why files were not read, or not to their end.
+    pub errors: Vec<SourceError>,
+    /// Bytes read from files.
+    pub read_bytes: u64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -73,7 +87,19 @@ impl Desk {
             unkept: Mutex::default(),
             reread: Mutex::new(Reread::new(&read)),
             read,
+            missing: Mutex::default(),
         }
+    }
+
+    /// Returns what was not read, once; also after a panic.
+    pub fn missing(&self) -> Option<Missing> {
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        missing.take()
+    }
+
+    /// Notes what was not read.
+    pub fn misses(&self, missing: Missing) {
+        *lock(&self.missing) = Some(missing);
     }
 
     /// Returns how much is kept, and where.
@@ -158,6 +184,11 @@ impl Desk {
     /// In words, when it cannot be done.
     pub fn task(&self, task: Task, stop: &AtomicBool) -> Result<Option<Outcome>, String> {
         let words = |error: crate::store::StoreError| error.to_string();
+        if let Some(path) = task.file()
+            && path.exists()
+        {
+            return Ok(Some(Outcome::Taken(free(path, Path::exists))));
+        }
         let outcome = match task {
             Task::Rows {
                 filter,
@@ -246,6 +277,7 @@ impl Desk {
                 tree.map(|tree| Outcome::Record(Box::new(tree)))
             }
             Task::Locate(place) => Some(Outcome::Located(locate(&self.snapshot(), &place, stop)?)),
+            Task::Labels(places) => Some(Outcome::Labels(labels(&self.snapshot(), places, stop)?)),
             Task::Sql(sql) => self.ask(sql, Vec::new(), stop)?,
             Task::Question(question, given) => {
                 let tables = self.tables();
@@ -278,6 +310,14 @@ impl Desk {
                 let rows = (0..answer.height()).map(|row_idx| Ok(answer.row(row_idx)));
                 Some(write(&path, &names, rows)?)
             }
+            Task::ExportSql(path, sql) => match self.tables().ask(&sql, stop) {
+                Ok(answer) => {
+                    let rows = (0..answer.height()).map(|row_idx| Ok(answer.row(row_idx)));
+                    Some(write(&path, &answer.columns(), rows)?)
+                }
+                Err(QueryError::Stopped) => None,
+                Err(error) => return Err(error.to_string()),
+            },
             Task::ExportText(path, text) => {
                 let lines = text.lines().count() as u64;
                 let written = create(&path).and_then(|mut out| {
@@ -531,6 +571,35 @@ fn place_of(snapshot: &Snapshot, row: Row) -> Result<(Place, String), String> {
     Ok((place, next()))
 }
 
+/// Returns when and who did what in events, by their places; of those that are kept.
+fn labels(
+    snapshot: &Snapshot,
+    places: Vec<(String, u64)>,
+    stop: &AtomicBool,
+) -> Result<BTreeMap<(String, u64), (i64, String)>, String> {
+    let mut labels = BTreeMap::new();
+    for (file, offset) in places {
+        let place = Place {
+            file,
+            offset,
+            ..Place::default()
+        };
+        let Some(row) = locate(snapshot, &place, stop)? else {
+            continue;
+        };
+        let fields = LABEL.map(Field::from);
+        let values = cells(snapshot, &[row], &fields)?.pop().unwrap_or_default();
+        let mut values = values.iter().map(String::as_str);
+        let what = label(LABEL.map(|_| values.next().unwrap_or_default()));
+        let time = cells(snapshot, &[row], &[Column::StageTs.into()])?;
+        let time = time.first().and_then(|values| values.first());
+        let time = time.and_then(|time| chrono::DateTime::parse_from_rfc3339(time).ok());
+        let time = time.map_or(0, |time| time.timestamp_micros());
+        labels.insert((place.file, place.offset), (time, what));
+    }
+    Ok(labels)
+}
+
 /// Returns the row of a place.
 fn locate(snapshot: &Snapshot, place: &Place, stop: &AtomicBool) -> Result<Option<Row>, String> {
     let filter = Filter {
@@ -554,6 +623,20 @@ fn locate(snapshot: &Snapshot, place: &Place, stop: &AtomicBool) -> Result<Optio
         .zip(ids)
         .find(|(_, id)| id.first() == Some(&place.audit_id));
     Ok(found.map(|(row, _)| *row).or(rows.first().copied()))
+}
+
+/// Returns a name like that of `path` which is not taken: with the next number behind it.
+pub fn free(path: &Path, is_taken: impl Fn(&Path) -> bool) -> PathBuf {
+    let part =
+        |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+    let (stem, end) = (part(path.file_stem()), part(path.extension()));
+    let stem = match stem.rsplit_once('-') {
+        Some((stem, number)) if number.parse::<u32>().is_ok() => stem,
+        _ => &stem,
+    };
+    let mut numbered = (2..).map(|number| path.with_file_name(format!("{stem}-{number}.{end}")));
+    let free = numbered.find(|path| !is_taken(path));
+    free.expect("there are more numbers than files")
 }
 
 fn create(path: &Path) -> std::io::Result<BufWriter<File>> {

@@ -29,7 +29,7 @@ pub(super) fn card(id: &str, sources: &Sources<'_>, reader: Reader<'_>) -> Built
         Part::new(&format!("  {}  ", finding.family), Look::Dim),
         Part::new(&finding.rule.title, Look::Bold),
     ]);
-    document.line([finding.summary.as_str()]);
+    document.line([Part::from(finding.summary.as_str()).brief()]);
     document.line([""]);
     facts(&mut document, finding, sources);
     page::texts(&mut document, "Why", &finding.why);

@@ -50,7 +50,7 @@ pub(super) fn texts<T: AsRef<str>>(document: &mut Document, heading: &str, texts
     }
     document.heading(heading);
     for text in texts {
-        item(document, [text.as_ref()]);
+        item(document, [Part::from(text.as_ref()).brief()]);
     }
 }
 

@@ -152,12 +152,10 @@ impl Play {
 
     /// Does a job, as a worker that was not stopped in time.
     pub(crate) fn answer(&self, job: Job) -> Option<Event> {
-        let outside = |path: &PathBuf| !path.starts_with(self.folder.path());
+        let file = job.task.file().map(PathBuf::from);
+        let outside = file.filter(|path| !path.starts_with(self.folder.path()));
         let result = match job.task {
-            Task::ExportRows { path, .. } | Task::ExportAnswer(path, _) if outside(&path) => {
-                Ok(Some(Outcome::Written(path, 0)))
-            }
-            Task::ExportText(path, _) if outside(&path) => Ok(Some(Outcome::Written(path, 0))),
+            _ if outside.is_some() => Ok(outside.map(|path| Outcome::Written(path, 0))),
             Task::Sql(_) | Task::Question(..) if !self.answers_sql => Err("not today".to_owned()),
             task => self.desk.task(task, &AtomicBool::new(false)),
         };

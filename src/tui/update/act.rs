@@ -79,15 +79,7 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
             app.overlay = Some(Overlay::Text("The SQL behind this view".to_owned(), sql, 0));
         }
         Action::Copy => overlay::copy_menu(app),
-        Action::Export => {
-            let name = match app.context() {
-                Context::Case => "kubescry-case.md",
-                Context::Findings => "kubescry-findings.jsonl",
-                Context::Answer => "kubescry-answer.csv",
-                _ => "kubescry-events.csv",
-            };
-            overlay::prompt(app, Purpose::Export, name);
-        }
+        Action::Export => ask::ask_for_file(app),
         Action::Run => ask::run(app, effects),
         Action::Edit => ask::edit_in_sql(app),
         Action::Theme => {
@@ -114,6 +106,22 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         Action::Redraw => effects.push(Effect::Redraw),
         Action::Suspend => effects.push(Effect::Suspend),
         Action::Quit => {}
+    }
+}
+
+/// Returns whether a key of a page, or of a whole list, does something where the cursor is.
+pub(in super::super) fn is_of_use(app: &App, action: Action) -> bool {
+    if !matches!(app.context(), Context::Page | Context::List) {
+        return true;
+    }
+    match action {
+        Action::Include | Action::Exclude => {
+            pivots::pivot_at_cursor(app).is_some_and(|pivot| pivot.test().is_some())
+        }
+        Action::State => matches!(pivots::in_hand(app), Some(Pivot::Finding(_))),
+        Action::Note => notes::subject(app).is_some(),
+        Action::Open => pivots::pivot_at_cursor(app).is_some(),
+        _ => true,
     }
 }
 

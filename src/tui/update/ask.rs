@@ -1,15 +1,19 @@
 //! Questions and SQL: forms, the editor, answers, and files that rows go to.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui_textarea::{CursorMove, TextArea};
 
-use super::super::app::{AnswerScreen, App, Form, Screen, Tab, editor, input as typed};
+use super::super::app::{
+    AnswerScreen, App, Context, Form, Overlay, Purpose, Screen, Tab, editor, input as typed,
+};
 use super::super::grid::Grid;
 use super::super::view;
 use super::super::work::{Task, Ticket};
+use super::super::worker::free;
+use super::overlay::prompt;
 use super::{Effect, navigate, notes};
 use crate::query::{TABLES, Tables};
 
@@ -304,6 +308,49 @@ pub(super) fn edit_in_sql(app: &mut App) {
     navigate::lead_to(app, Tab::Sql);
 }
 
+/// Asks for the name of the file that what is shown is to be written to.
+pub(super) fn ask_for_file(app: &mut App) {
+    let name = match app.context() {
+        Context::Case => "kubescry-case.md",
+        Context::Findings => "kubescry-findings.jsonl",
+        Context::Answer => "kubescry-answer.csv",
+        Context::Credentials => "kubescry-credentials.csv",
+        _ => "kubescry-events.csv",
+    };
+    let is_written = |path: &Path| app.written.iter().any(|written| written == path);
+    let name = Path::new(name);
+    let name = if is_written(name) {
+        free(name, is_written)
+    } else {
+        name.to_owned()
+    };
+    prompt(app, Purpose::Export, &name.to_string_lossy());
+}
+
+/// Asks for the name once more, after it could not be written: with one that is free, or with the cause.
+pub(super) fn export_again(app: &mut App, free: Result<PathBuf, String>) {
+    let Some((context, name)) = app.exporting.take() else {
+        return;
+    };
+    let (name, error) = match free {
+        Ok(free) => (
+            free.to_string_lossy().into_owned(),
+            format!("{name} exists, and stays; Enter takes this name"),
+        ),
+        Err(cause) => (name, cause),
+    };
+    // Whoever does something else by now is told, and not interrupted.
+    if app.overlay.is_some() || app.context() != context {
+        app.message = Some(error);
+        return;
+    }
+    app.message = None;
+    prompt(app, Purpose::Export, &name);
+    if let Some(Overlay::Prompt(prompt)) = &mut app.overlay {
+        prompt.error = Some(error);
+    }
+}
+
 /// Writes what is shown to a file.
 pub(super) fn export(app: &mut App, name: &str, effects: &mut Vec<Effect>) -> Result<(), String> {
     if name.is_empty() {
@@ -335,6 +382,12 @@ pub(super) fn export(app: &mut App, name: &str, effects: &mut Vec<Effect>) -> Re
             }
             Task::ExportAnswer(path.clone(), answer)
         }
+        Screen::Tab(Tab::Credentials) => {
+            if !matches!(end, "csv" | "jsonl" | "md") {
+                return Err("rows are written as .csv, .jsonl or .md".to_owned());
+            }
+            Task::ExportSql(path.clone(), view::sql_behind(app))
+        }
         _ => {
             if !matches!(end, "csv" | "jsonl" | "md") {
                 return Err("rows are written as .csv, .jsonl or .md".to_owned());
@@ -348,6 +401,7 @@ pub(super) fn export(app: &mut App, name: &str, effects: &mut Vec<Effect>) -> Re
     };
     let (ticket, job) = app.tickets.issue(task);
     app.export_ticket = ticket;
+    app.exporting = Some((app.context(), name.to_owned()));
     app.message = Some(format!("writing {}", path.display()));
     effects.push(Effect::Work(job));
     Ok(())

@@ -11,6 +11,7 @@ use super::super::pivot::{Pivot, Place};
 use super::super::view;
 use super::super::work::{Done, Outcome, Task, Ticket};
 use super::{Effect, News};
+use crate::case::Subject;
 use crate::store::Field;
 
 /// Takes in what was read.
@@ -83,12 +84,16 @@ pub(in super::super) fn refresh(app: &mut App) {
         page.error = None;
     }
     app.case_lines.clear();
+    app.label_ticket = Ticket::default();
     for screen in &mut app.stack {
         if let Screen::Page(screen) = screen {
             screen.page.ticket = Ticket::default();
         }
     }
 }
+
+/// Events with notes that are looked up: each takes a filter over the log.
+const LABELS: usize = 100;
 
 /// Notes that rows are others now.
 pub(in super::super) fn stale(app: &mut App) {
@@ -165,14 +170,25 @@ pub(super) fn done(app: &mut App, done: Done) {
             Ok(_) => {}
         }
     } else if is(&app.export_ticket) {
-        app.message = Some(match result {
-            Ok(Outcome::Written(path, rows)) => format!("wrote {rows} lines to {}", path.display()),
-            Err(cause) => cause,
-            Ok(_) => return,
-        });
+        app.export_ticket = Ticket::default();
+        match result {
+            Ok(Outcome::Written(path, rows)) => {
+                app.message = Some(format!("wrote {rows} lines to {}", path.display()));
+                app.written.push(path);
+            }
+            Ok(Outcome::Taken(free)) => super::ask::export_again(app, Ok(free)),
+            Err(cause) => super::ask::export_again(app, Err(cause)),
+            Ok(_) => {}
+        }
     } else if is(&app.locate_ticket) {
         if let Ok(Outcome::Located(Some(row))) = result {
             super::navigate::open(app, Pivot::Event(row));
+        }
+    } else if is(&app.label_ticket) {
+        // Those of events that are not read yet are asked for again when more is.
+        if let Ok(Outcome::Labels(labels)) = result {
+            app.event_labels.extend(labels);
+            app.case_lines.clear();
         }
     } else if is(&app.overview.ticket) {
         settle_page(&mut app.overview, result);
@@ -365,6 +381,7 @@ pub(super) fn ask(app: &mut App, effects: &mut Vec<Effect>) {
                 effects.push(Effect::Work(job));
             }
         }
+        Screen::Tab(Tab::Case) if is_idle(&app.label_ticket) => ask_labels(app, effects),
         Screen::Page(_) => ask_page(app, effects),
         Screen::Answer(_) | Screen::Tab(Tab::Sql) => ask_answer(app, effects),
         _ => {}
@@ -390,6 +407,21 @@ fn ask_answer(app: &mut App, effects: &mut Vec<Effect>) {
         if let Some(screen) = app.answer_mut() {
             screen.seek_ticket = ticket;
         }
+        effects.push(Effect::Work(job));
+    }
+}
+
+/// Asks what the events are that notes are on.
+fn ask_labels(app: &mut App, effects: &mut Vec<Effect>) {
+    let events = app.case.notes().filter_map(|note| match &note.subject {
+        Subject::Event { file, offset } => Some((file.clone(), *offset)),
+        _ => None,
+    });
+    let unknown = events.filter(|event| !app.event_labels.contains_key(event));
+    let unknown: Vec<(String, u64)> = unknown.take(LABELS).collect();
+    if !unknown.is_empty() {
+        let (ticket, job) = app.tickets.issue(Task::Labels(unknown));
+        app.label_ticket = ticket;
         effects.push(Effect::Work(job));
     }
 }

@@ -1,6 +1,7 @@
 //! What the investigator adds: states, notes, bookmarks, the story.
 
 use super::super::app::{App, CaseLine, Choice, Menu, Overlay, Prompt, Purpose, Screen, Tab};
+use super::super::cells::{LABEL, label};
 use super::super::grid::Grid;
 use super::super::pivot::{Pivot, Place};
 use super::super::work::Ticket;
@@ -11,7 +12,6 @@ use crate::case::{
     Bookmark, BookmarkId, Case, CaseError, Direction, NoteId, State, StoryEntry, Subject, Toggled,
 };
 use crate::finding::Timestamp;
-use crate::frame::Column;
 use crate::store::sort::Order;
 
 /// Changes the case; says so if that could not be saved. The change is there nonetheless.
@@ -72,7 +72,7 @@ pub(in super::super) fn of_pivot(pivot: &Pivot) -> Option<Subject> {
 }
 
 /// Returns what a note would be about.
-fn subject(app: &App) -> Option<Subject> {
+pub(super) fn subject(app: &App) -> Option<Subject> {
     match app.screen() {
         Screen::Tab(Tab::Case) => Some(Subject::Case),
         Screen::Tab(Tab::Events) => {
@@ -104,6 +104,7 @@ pub(super) fn add(app: &mut App, subject: Subject, text: &str) -> Result<(), Str
         return Err("the note is empty".to_owned());
     }
     keep(app, |case, now| case.add_note(subject, text, now));
+    app.label_ticket = Ticket::default();
     app.message = Some("noted".to_owned());
     Ok(())
 }
@@ -132,20 +133,6 @@ pub(super) fn add_text(app: &mut App, text: &str) -> Result<(), String> {
 fn bookmark_here(app: &App) -> Option<Bookmark> {
     let cells = app.events.row_at_cursor()?;
     let place = cells.place()?;
-    let who = match cells.get(Column::Username) {
-        "" => "(no name)",
-        who => who,
-    };
-    let [verb, resource, namespace, name, outcome] = [
-        Column::Verb,
-        Column::Resource,
-        Column::Namespace,
-        Column::Name,
-        Column::Outcome,
-    ]
-    .map(|column| cells.get(column));
-    let parts = [who, verb, resource, namespace, name, outcome];
-    let label: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     Some(Bookmark {
         id: BookmarkId(0),
         file: place.file,
@@ -153,7 +140,7 @@ fn bookmark_here(app: &App) -> Option<Bookmark> {
         offset: place.offset,
         length: place.length,
         ts: Timestamp(cells.time().unwrap_or(0)),
-        label: label.join(" "),
+        label: label(LABEL.map(|column| cells.get(column))),
     })
 }
 
@@ -256,11 +243,24 @@ pub(super) fn story(app: &mut App) {
         app.message = Some("the finding is in the story (9)".to_owned());
         return;
     }
+    if let Some(Pivot::Incident(id)) = in_hand(app)
+        && let Some(incident) = app.results.incident(&id)
+    {
+        // The case knows findings by id, and no incidents: what this one is called and when it was is kept as a text.
+        let (first, last) = (incident.first_seen, incident.last_seen);
+        let text = format!("{} ({first} to {last})", incident.title);
+        keep(app, |case, now| {
+            case.add_to_story(StoryEntry::Text(text), now)
+        });
+        app.message = Some("the incident is in the story (9)".to_owned());
+        return;
+    }
     let Some(bookmark) =
         bookmark_here(app).filter(|_| matches!(app.screen(), Screen::Tab(Tab::Events)))
     else {
         app.message = Some(
-            "findings and events can be in the story, and notes and bookmarks from 9".to_owned(),
+            "findings, incidents and events can be in the story, and notes and bookmarks from 9"
+                .to_owned(),
         );
         return;
     };

@@ -102,10 +102,10 @@ fn answer_pivot(screen: &AnswerScreen) -> Option<Pivot> {
     let row = answer.row(screen.grid.row);
     let columns = answer.columns();
     let name = *columns.get(screen.grid.column)?;
-    let value = row.get(screen.grid.column)?.show();
+    let value = row.get(screen.grid.column)?.exact();
     let cell = |wanted: &str| {
         let at = columns.iter().position(|column| *column == wanted)?;
-        Some(row.get(at)?.show()).filter(|text| !text.is_empty())
+        Some(row.get(at)?.exact()).filter(|text| !text.is_empty())
     };
     if value.is_empty() {
         return None;

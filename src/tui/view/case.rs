@@ -4,7 +4,7 @@ use crate::case::export::{Report, html, markdown};
 use crate::case::{StoryEntry, Subject};
 use crate::tui::app::{App, CaseLine};
 use crate::tui::document::{Document, Line, Look, Part};
-use crate::tui::pivot::{Object, Pivot};
+use crate::tui::pivot::{Object, Pivot, Place};
 use crate::tui::update::{bookmark_place, subject_of};
 
 /// Entries of the journal that a report has.
@@ -89,7 +89,7 @@ pub fn document(app: &App) -> (Document, Vec<CaseLine>) {
             Subject::Identity(name) => Part::link(name, Pivot::Identity(name.clone())),
             Subject::Address(address) => Part::link(address, Pivot::Address(address.clone())),
             Subject::Object(object) => Part::link(object, Pivot::Object(object_of(object))),
-            Subject::Event { file, offset } => Part::from(format!("{file} at byte {offset}")),
+            Subject::Event { file, offset } => event(app, file, *offset),
             Subject::Case => Part::from("the case"),
         };
         document.line([on, Part::from(format!(": {}", note.text))]);
@@ -136,10 +136,28 @@ pub fn of_page(app: &App, pivot: &Pivot) -> Vec<Line> {
         for note in app.case.notes_about(&subject) {
             let time = format!("  {}", app.clock.show(note.created.0));
             let parts = [Part::from(note.text.as_str()), Part::new(&time, Look::Dim)];
-            document.field("note", parts);
+            document.field::<Part>("note", []);
+            // What the investigator wrote is shown as a whole.
+            if let Some(line) = document.lines.last_mut() {
+                line.parts.extend(parts);
+            }
         }
     }
     document.lines
+}
+
+/// Returns a link to an event: when and who did what, once that is known.
+fn event(app: &App, file: &str, offset: u64) -> Part {
+    let place = Place {
+        file: file.to_owned(),
+        offset,
+        ..Place::default()
+    };
+    let text = match app.event_labels.get(&(file.to_owned(), offset)) {
+        Some((time, label)) => format!("{} {label}", app.clock.show(*time)),
+        None => format!("{file} at byte {offset}"),
+    };
+    Part::link(&text, Pivot::Place(place))
 }
 
 fn object_of(text: &str) -> Object {

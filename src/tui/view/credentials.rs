@@ -4,6 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::events::address_columns;
 use super::put;
 use super::table::{Head, Line, Table, draw as draw_table, fitted};
 use crate::tui::app::App;
@@ -23,6 +24,9 @@ pub const COLUMNS: [(&str, usize, usize); 8] = [
     ("last use", 14, 24),
     ("kind", 8, 14),
 ];
+
+/// Rows whose addresses are measured.
+const MEASURED: usize = 1000;
 
 /// Columns from which on times are shown in full.
 const WIDE: usize = 160;
@@ -92,6 +96,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let wanted = COLUMNS.map(|(name, least, best)| match name {
         "first use" | "last use" if width < WIDE => (time, time),
         "first use" | "last use" => (best, best),
+        "from" => address_columns(rows.iter().take(MEASURED).map(|row| row.from.as_str())),
         _ => (least, best),
     });
     let widths = fitted(&wanted, width);
@@ -99,8 +104,12 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
         .iter()
         .zip(widths)
         .map(|((name, ..), width)| {
-            let head = Head::new(name, width).middle();
-            if *name == "count" { head.right() } else { head }
+            match *name {
+                "count" => Head::new(name, width).right(),
+                // Without its middle an address looks like another one.
+                "from" => Head::new(name, width),
+                _ => Head::new(name, width).middle(),
+            }
         })
         .collect();
     draw_table(

@@ -139,6 +139,14 @@ fn heads(app: &App, width: usize) -> Vec<Head> {
         *least += star;
         *best += star;
     }
+    for (at, field) in fields.iter().enumerate() {
+        if matches!(field, Field::Column(Column::PeerIp | Column::ClientIp)) {
+            let rows = app.events.cells.rows.iter();
+            let addresses = rows.filter_map(|row| row.get(at));
+            wanted[at] = address_columns(addresses.map(String::as_str));
+            make_room(fields, &mut wanted[..=at], width);
+        }
+    }
     fields
         .iter()
         .zip(fitted(&wanted, width))
@@ -147,13 +155,56 @@ fn heads(app: &App, width: usize) -> Vec<Head> {
             width,
             // What tells most stands at the end of names and at the start of programs.
             cut: match field {
-                Field::Column(Column::UserAgent | Column::RequestUri | Column::Message) => Cut::End,
+                Field::Column(
+                    Column::UserAgent
+                    | Column::RequestUri
+                    | Column::Message
+                    // Without its middle it looks like another one.
+                    | Column::PeerIp
+                    | Column::ClientIp
+                    | Column::SourceIps,
+                ) => Cut::End,
                 _ => Cut::Middle,
             },
             is_whole: false,
             is_right: matches!(field.kind(), Kind::Number | Kind::Float),
         })
         .collect()
+}
+
+/// Has names give what is missing for the last column to fit, if they can: they are cut anyway.
+fn make_room(fields: &[Field], wanted: &mut [(usize, usize)], width: usize) {
+    let used: usize = wanted.iter().map(|(least, _)| least + 1).sum();
+    let mut lack = used.saturating_sub(width + 1);
+    // Who it was gives last.
+    let names = [
+        Column::Name,
+        Column::Resource,
+        Column::Namespace,
+        Column::Username,
+    ];
+    let place = |name: Column| fields.iter().position(|field| *field == name.into());
+    let givers = names.into_iter().filter_map(place);
+    let givers: Vec<usize> = givers.filter(|&at| at < wanted.len()).collect();
+    if lack > givers.len() * GIFT {
+        return;
+    }
+    for _ in 0..GIFT {
+        for &at in &givers {
+            let gift = lack.min(1);
+            wanted[at].0 -= gift;
+            lack -= gift;
+        }
+    }
+}
+
+/// Columns that a name gives to an address at most.
+const GIFT: usize = 2;
+
+/// Returns least and best columns of addresses: all of the longest, if it is one of IPv4.
+pub(super) fn address_columns<'a>(addresses: impl Iterator<Item = &'a str>) -> (usize, usize) {
+    let longest = addresses.map(str::len).max().unwrap_or_default();
+    (longest.clamp(9, 15), longest.clamp(9, 39))
 }
 
 /// Returns least and best columns of a field.
@@ -166,7 +217,6 @@ fn wanted(field: Field) -> (usize, usize) {
         (Field::Column(Column::Resource), _) => (9, 24),
         (Field::Column(Column::Name), _) => (9, 40),
         (Field::Column(Column::Namespace), _) => (6, 16),
-        (Field::Column(Column::PeerIp | Column::ClientIp), _) => (9, 16),
         (Field::Column(Column::UserAgent), _) => (8, 60),
         (_, Kind::Number | Kind::Float) => (8, 10),
         (_, Kind::Flag) => (5, 8),

@@ -178,7 +178,11 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
                 .actor
                 .username
                 .clone()
-                .or_else(|| finding.source.ips.first().cloned());
+                // Without its middle an address looks like another one.
+                .or_else(|| {
+                    let address = finding.source.ips.first();
+                    address.map(|address| fit(address, heads[5].width, Cut::End))
+                });
             let style = match state {
                 State::Benign => app.theme.look(Look::Dim),
                 _ => Style::default(),

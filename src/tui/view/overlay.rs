@@ -22,19 +22,18 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
         None => {}
         Some(Overlay::Help(top)) => {
             let lines = help(app.context());
-            list(
-                app,
-                frame,
-                area,
-                "Keys (any other key closes)",
-                &lines,
-                None,
-                *top,
-            );
+            let title = match scrolls(*top, lines.len(), area) {
+                Some(place) => format!("Keys {place}: j k scroll, any other closes"),
+                None => "Keys (any other key closes)".to_owned(),
+            };
+            list(app, frame, area, &title, &lines, None, *top);
         }
         Some(Overlay::Text(title, text, top)) => {
             let lines = wrapped(text, usize::from(area.width));
-            let title = format!("{title} (y copies, any other key closes)");
+            let title = match scrolls(*top, lines.len(), area) {
+                Some(place) => format!("{title} {place}: j k scroll, y copies, any other closes"),
+                None => format!("{title} (y copies, any other key closes)"),
+            };
             list(app, frame, area, &title, &lines, None, *top);
         }
         Some(Overlay::Palette(palette)) => {
@@ -129,6 +128,13 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
             );
         }
     }
+}
+
+/// Returns which lines of how many are on the screen, if it has not room for all.
+fn scrolls(top: usize, lines: usize, area: Rect) -> Option<String> {
+    let room = usize::from(area.height).saturating_sub(2);
+    let first = top.min(lines.saturating_sub(room));
+    (lines > room).then(|| format!("{}-{} of {lines}", first + 1, first + room))
 }
 
 /// Breaks a text where the border is.

@@ -7,6 +7,7 @@ use ratatui::style::Style;
 use super::{line_of, put};
 use crate::finding::Severity;
 use crate::finding::words::lasting;
+use crate::report::clean;
 use crate::store::histogram::{ENDINGS, Histogram};
 use crate::tui::app::App;
 use crate::tui::chips::TIME;
@@ -30,6 +31,12 @@ const WORDS: [(&str, char); ENDINGS] = [
     ("errors", '▒'),
     ("denied (403)", 'd'),
     ("unauthenticated (401)", 'u'),
+];
+
+/// What the letters and marks mean, at length and in short.
+const LEGENDS: [&str; 2] = [
+    "█ served ▒ errors d denied u unauthenticated · + minted x ended or used after · ~ API server silent",
+    "█ served ▒ errors d denied u 401 · + minted x ended · ~ API server silent",
 ];
 
 fn looks() -> [Look; ENDINGS] {
@@ -260,7 +267,10 @@ fn here(
         &text,
         app.theme.look(Look::Bold),
     );
-    let legend = "█ served ▒ errors d denied u unauthenticated · + minted x ended or used after · ~ API server silent";
+    // The longest that fits: a mark that is not explained is worse than one that is explained in a word.
+    let width = usize::from(area.width);
+    let fits = |legend: &&&str| clean::columns(legend) <= width;
+    let legend = LEGENDS.iter().find(fits).unwrap_or(&LEGENDS[1]);
     put(
         frame,
         line_of(area, y + 1),
