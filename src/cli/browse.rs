@@ -133,7 +133,7 @@ pub(super) fn run(args: BrowseArgs, printer: Printer) -> Exit {
     {
         return exit;
     }
-    let questions = match questions(&args.rules.queries, printer) {
+    let questions = match questions(&args.rules, None, printer) {
         Ok(questions) => questions,
         Err(exit) => return exit,
     };

@@ -16,7 +16,7 @@ use super::scan::{missing, stop_on_interrupt};
 use crate::finding::Timestamp;
 use crate::frame::Vocabulary;
 use crate::pipeline;
-use crate::query::question::{GROUPS, QuestionError};
+use crate::query::question::{GROUPS, Loaded, QuestionError};
 use crate::query::{
     AS_LIST, IN_LIST, QueryError, Question, Questions, TABLES, Tables, needs_detection,
 };
@@ -71,7 +71,7 @@ enum Asked<'q> {
 
 /// Asks, prints, and says how it went.
 pub(super) fn run(args: &QueryArgs, global: &Global, printer: Printer) -> Exit {
-    let questions = match questions(&args.rules.queries, printer) {
+    let questions = match questions(&args.rules, args.query.as_deref(), printer) {
         Ok(questions) => questions,
         Err(exit) => return exit,
     };
@@ -115,12 +115,30 @@ pub(super) fn run(args: &QueryArgs, global: &Global, printer: Printer) -> Exit {
     ask(&asked, args, global, printer)
 }
 
-/// Reads the questions of the program and those of `folders`; says what is wrong with them.
+/// Reads the questions of the program and those of the folders; says what is wrong with them.
 ///
 /// # Errors
-/// With the exit code, when one of them is wrong.
-pub(super) fn questions(folders: &[PathBuf], printer: Printer) -> Result<Questions, Exit> {
-    Questions::with_folders(folders).map_err(|error| refuse(&error, printer))
+/// With the exit code, when one of them is wrong, unless it is to be left out, or it is not what is `asked`.
+pub(super) fn questions(
+    rules: &RuleArgs,
+    asked: Option<&str>,
+    printer: Printer,
+) -> Result<Questions, Exit> {
+    let loaded = Questions::with_folders(&rules.queries);
+    let Loaded { questions, bad, .. } = loaded.map_err(|error| refuse(&error, printer))?;
+    let mut exit = None;
+    for (name, error) in &bad {
+        let is_left_out = match asked {
+            Some(asked) => asked != name,
+            None => rules.skip_bad_rules,
+        };
+        if is_left_out {
+            printer.print(&described(Diagnostic::warning(error), error));
+        } else {
+            exit = Some(refuse(error, printer));
+        }
+    }
+    exit.map_or(Ok(questions), Err)
 }
 
 fn ask(asked: &Asked<'_>, args: &QueryArgs, global: &Global, printer: Printer) -> Exit {
@@ -249,15 +267,20 @@ fn fail(error: &QueryError, printer: Printer) -> Exit {
 }
 
 fn refuse(error: &QuestionError, printer: Printer) -> Exit {
-    let diagnostic = Diagnostic::error(error);
-    printer.print(&match &error.hint {
-        Some(hint) => diagnostic.hint(hint),
-        None => diagnostic,
-    });
+    printer.print(&described(Diagnostic::error(error), error));
     Exit::Usage
 }
 
-fn printed(result: io::Result<()>, printer: Printer) -> Exit {
+/// Adds what to try.
+pub(super) fn described(diagnostic: Diagnostic, error: &QuestionError) -> Diagnostic {
+    match &error.hint {
+        Some(hint) => diagnostic.hint(hint),
+        None => diagnostic,
+    }
+}
+
+/// Says that something could not be written, if that is so; a closed pipe is success.
+pub(super) fn printed(result: io::Result<()>, printer: Printer) -> Exit {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             printer.error(format_args!("cannot write: {error}"));

@@ -16,7 +16,7 @@ pub struct RuleArgs {
     /// Add a folder of rules and questions, laid out as the built-in one; equal ids and names replace (can be repeated)
     #[arg(long, value_name = "DIR")]
     pub queries: Vec<PathBuf>,
-    /// Go on without rules that cannot be used, and say how many
+    /// Go on without rules and questions that cannot be used, and say how many
     #[arg(long)]
     pub skip_bad_rules: bool,
 }

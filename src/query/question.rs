@@ -15,7 +15,7 @@
 //! `-- one of: a b` names parameters that may be empty, but not all of them at once.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
 use include_dir::{Dir, include_dir};
@@ -119,6 +119,23 @@ impl QuestionError {
     }
 }
 
+/// Questions that could be read, and what is wrong with the others.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Those of the program and of the folders.
+    pub questions: Questions,
+    /// How many files of questions the folders have.
+    pub n_files: usize,
+    /// The names of those that are wrong, with what is.
+    pub bad: Vec<(String, QuestionError)>,
+}
+
+/// Returns the name of the question in a file.
+fn name_of(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
+}
+
 /// The beginning and the end of a log in milliseconds, the end behind its last event.
 pub type Span = (i64, i64);
 
@@ -132,9 +149,8 @@ impl Questions {
             .files()
             .filter(|file| file.path().extension().is_some_and(|end| end == "sql"))
             .map(|file| {
-                let name = file.path().file_stem().and_then(|name| name.to_str());
                 let text = file.contents_utf8().unwrap_or_default();
-                Question::parse(name.unwrap_or_default(), text)
+                Question::parse(file.path(), text)
             })
             .collect::<Result<Vec<_>, _>>()?;
         sort(&mut questions);
@@ -145,10 +161,14 @@ impl Questions {
     /// the place of an earlier one of its name.
     ///
     /// # Errors
-    /// When a file cannot be read, or is malformed.
-    pub fn with_folders(folders: &[PathBuf]) -> Result<Self, QuestionError> {
+    /// When a folder cannot be read.
+    pub fn with_folders(folders: &[impl AsRef<Path>]) -> Result<Loaded, QuestionError> {
         let Self(mut questions) = Self::embedded()?;
-        for folder in folders.iter().map(|folder| folder.join("questions")) {
+        let (mut bad, mut n_files) = (Vec::new(), 0);
+        let folders = folders
+            .iter()
+            .map(|folder| folder.as_ref().join("questions"));
+        for folder in folders {
             // A folder of rules need not have questions.
             if !folder.is_dir() {
                 continue;
@@ -156,20 +176,31 @@ impl Questions {
             let unread = |path: &Path, cause: std::io::Error| {
                 QuestionError::new(format!("cannot read `{}`: {cause}", path.display()))
             };
-            for entry in std::fs::read_dir(&folder).map_err(|cause| unread(&folder, cause))? {
-                let path = entry.map_err(|cause| unread(&folder, cause))?.path();
-                if path.extension().is_none_or(|end| end != "sql") {
-                    continue;
+            let entries = std::fs::read_dir(&folder).map_err(|cause| unread(&folder, cause))?;
+            let paths = entries
+                .map(|entry| Ok(entry?.path()))
+                .collect::<std::io::Result<Vec<_>>>();
+            let mut paths = paths.map_err(|cause| unread(&folder, cause))?;
+            paths.retain(|path| path.extension().is_some_and(|end| end == "sql"));
+            paths.sort();
+            n_files += paths.len();
+            for path in paths {
+                let text = std::fs::read_to_string(&path).map_err(|cause| unread(&path, cause));
+                match text.and_then(|text| Question::parse(&path, &text)) {
+                    Ok(question) => {
+                        questions.retain(|known| known.name != question.name);
+                        questions.push(question);
+                    }
+                    Err(error) => bad.push((name_of(&path), error)),
                 }
-                let text = std::fs::read_to_string(&path).map_err(|cause| unread(&path, cause))?;
-                let name = path.file_stem().and_then(|name| name.to_str());
-                let question = Question::parse(name.unwrap_or_default(), &text)?;
-                questions.retain(|known| known.name != question.name);
-                questions.push(question);
             }
         }
         sort(&mut questions);
-        Ok(Self(questions))
+        Ok(Loaded {
+            questions: Self(questions),
+            n_files,
+            bad,
+        })
     }
 
     /// Returns them.
@@ -215,12 +246,12 @@ impl Question {
     ///
     /// # Errors
     /// When a key is unknown, a value malformed, or a parameter in the query not declared or the other way round.
-    pub fn parse(name: &str, text: &str) -> Result<Self, QuestionError> {
+    pub fn parse(path: &Path, text: &str) -> Result<Self, QuestionError> {
         let wrong = |line: usize, what: &str| {
-            QuestionError::new(format!("`{name}.sql`, line {line}: {what}"))
+            QuestionError::new(format!("`{}`, line {line}: {what}", path.display()))
         };
         let mut question = Self {
-            name: name.to_owned(),
+            name: name_of(path),
             title: String::new(),
             group: String::new(),
             parameters: Vec::new(),
@@ -271,11 +302,24 @@ impl Question {
             }
         }
         question.sql = trimmed(&question.sql);
-        if question.title.is_empty() || question.sql.is_empty() {
-            return Err(wrong(1, "it has no title, or no query"));
+        if question.title.is_empty() {
+            return Err(wrong(1, "it has no title: `-- title: ...` is missing"));
+        }
+        if question.sql.is_empty() {
+            return Err(wrong(1, "it has no query"));
         }
         if !GROUPS.iter().any(|(group, _)| *group == question.group) {
-            return Err(wrong(1, &format!("unknown group `{}`", question.group)));
+            let what = match question.group.as_str() {
+                "" => "it has no group".to_owned(),
+                group => format!("unknown group `{group}`"),
+            };
+            let groups = GROUPS.map(|(group, _)| group).join(", ");
+            return Err(QuestionError {
+                hint: Some(format!(
+                    "a line `-- group: NAME` says where it is listed: {groups}"
+                )),
+                ..wrong(1, &what)
+            });
         }
         let used = parameters(&question.sql);
         for name in &used {

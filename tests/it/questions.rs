@@ -115,18 +115,18 @@ fn what_polars_cannot_do_is_said_with_what_does_the_same() {
 
 #[test]
 fn rows_keep_their_numbers_and_their_nulls() {
-    let sql = "SELECT CASE WHEN code > 0 THEN 6.7e-6 END AS n, 2.0 / 3 AS m FROM requests LIMIT 1";
+    let sql = "SELECT CASE WHEN code > 0 THEN 6.7e-6 END AS a, 2.0 / 3 AS b FROM requests LIMIT 1";
     let nulls = "SELECT code AS n FROM events WHERE code IS NULL LIMIT 2";
     let check = |sql: &str, format: &str, expected: &str| {
         let output = kubescry(&["query", sql, MASTERS_METADATA, "--format", format], b"");
         assert_eq!(text(&output.stdout), expected);
     };
-    check(sql, "csv", "n,m\r\n6.7e-6,0.6666666666666666\r\n");
-    check(sql, "jsonl", "{\"n\":6.7e-6,\"m\":0.6666666666666666}\n");
+    check(sql, "csv", "a,b\r\n6.7e-6,0.6666666666666666\r\n");
+    check(sql, "jsonl", "{\"a\":6.7e-6,\"b\":0.6666666666666666}\n");
     check(
         sql,
         "table",
-        "n            m\n-------  -----\n6.70e-6  0.667\n",
+        "      a      b\n-------  -----\n6.70e-6  0.667\n",
     );
     check(nulls, "csv", "n\r\n\"\"\r\n\"\"\r\n");
 }
@@ -165,6 +165,42 @@ fn what_was_not_asked_for_is_not_lacking() {
     assert!(
         rows.is_empty() && said.contains("lacks public addresses"),
         "{said}"
+    );
+}
+
+/// A question that is wrong keeps nobody from asking another one, and is told by its file.
+#[test]
+fn a_wrong_question_stops_itself_only() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let questions = folder.path().join("questions");
+    std::fs::create_dir(&questions).unwrap();
+    let queries = folder.path().to_str().unwrap();
+    let check = |arguments: &[&str], code: i32, expected: &[&str]| {
+        let output = kubescry(&[arguments, &["--queries", queries]].concat(), b"");
+        let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        for expected in expected {
+            assert!(said.contains(expected), "no `{expected}` in {said}");
+        }
+    };
+    let right = "-- title: Which verbs?\n-- group: platform\nSELECT DISTINCT verb FROM events";
+    std::fs::write(questions.join("right.sql"), right).unwrap();
+    check(&["rules", "check"], 0, &["0 rules, 1 question: 0 errors"]);
+    std::fs::write(questions.join("mine.sql"), "-- title: Mine?\nSELECT 1").unwrap();
+    let path = questions.join("mine.sql").display().to_string();
+    let wrong = [&*path, "it has no group", "changes, identity, secrets"];
+    check(&["query", "mine"], 2, &wrong);
+    check(&["query"], 2, &wrong);
+    check(&["rules", "check"], 2, &wrong);
+    check(
+        &["query", "right"],
+        0,
+        &["warning: ", "SELECT DISTINCT verb"],
+    );
+    check(
+        &["query", "--skip-bad-rules"],
+        0,
+        &["warning: ", "Which verbs?"],
     );
 }
 

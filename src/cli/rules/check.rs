@@ -8,9 +8,12 @@ use clap::Args;
 use super::have_folders;
 use crate::cli::diagnostic::{Diagnostic, Printer};
 use crate::cli::exit::Exit;
+use crate::cli::query::described;
 use crate::cli::rule_args::RuleArgs;
 use crate::finding::words::counted;
 use crate::lint::Lint;
+use crate::query::Questions;
+use crate::query::question::Loaded;
 use crate::rules::RuleError;
 
 /// Options of `kubescry rules check`.
@@ -42,27 +45,40 @@ pub(super) fn run(args: &CheckArgs, printer: Printer) -> io::Result<Exit> {
         n_rules,
         has_files,
     } = Lint::of(&folders, &args.tests);
-    if errors.is_empty() && !has_files {
+    let loaded = Questions::with_folders(&folders);
+    let (n_questions, bad) = match loaded {
+        Ok(Loaded { n_files, bad, .. }) => (n_files, bad),
+        Err(error) => (0, vec![(String::new(), error)]),
+    };
+    if errors.is_empty() && bad.is_empty() && !has_files && n_questions == 0 {
         printer.print(
             &Diagnostic::error("there are no rule files where you said")
-                .hint("their names end in `.yml` or `.yaml`"),
+                .hint("their names end in `.yml` or `.yaml`; those of questions, in a folder `questions`, in `.sql`"),
         );
         return Ok(Exit::Usage);
     }
     for error in &errors {
         print(Diagnostic::error(&error.what), error, printer);
     }
+    for (_, error) in &bad {
+        printer.print(&described(Diagnostic::error(error), error));
+    }
     for warning in &warnings {
         print(Diagnostic::warning(&warning.what), warning, printer);
     }
+    let questions = match n_questions {
+        0 => String::new(),
+        n => format!(", {}", count(n, "question")),
+    };
+    let n_errors = errors.len() + bad.len();
     writeln!(
         io::stdout().lock(),
-        "{}: {}, {}",
+        "{}{questions}: {}, {}",
         count(n_rules, "rule"),
-        count(errors.len(), "error"),
+        count(n_errors, "error"),
         count(warnings.len(), "warning"),
     )?;
-    Ok(if !errors.is_empty() && !args.rules.skip_bad_rules {
+    Ok(if n_errors > 0 && !args.rules.skip_bad_rules {
         Exit::Usage
     } else if args.strict && !warnings.is_empty() {
         Exit::Findings

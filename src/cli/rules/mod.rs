@@ -90,9 +90,10 @@ pub(super) fn find(
         rules.find(name).ok_or_else(|| {
             let mut error = Diagnostic::error(format_args!("there is no rule `{name}`"));
             let known = rules.rules.iter().map(|rule| rule.meta.name.as_str());
-            if let Some(meant) = closest(name, known) {
-                error = error.hint(format_args!("did you mean `{meant}`?"));
-            }
+            error = match closest(name, known) {
+                Some(meant) => error.hint(format_args!("did you mean `{meant}`?")),
+                None => error.hint("`kubescry rules list` has their names"),
+            };
             printer.print(&error);
             Exit::Usage
         })
