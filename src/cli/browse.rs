@@ -1,7 +1,7 @@
 //! `kubescry browse`: a terminal in, a terminal out.
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
@@ -11,6 +11,8 @@ use super::exit::Exit;
 use super::query::questions;
 use super::read_args::ReadArgs;
 use super::rule_args::RuleArgs;
+use super::scan::{Read, missing};
+use crate::case::{DATABASE, LOCK};
 use crate::tui::run::{Options, RunError, run as run_browser};
 use crate::tui::theme::Theme;
 
@@ -111,6 +113,28 @@ fn something(paths: &[PathBuf], printer: Printer) -> Result<(), Exit> {
     Err(Exit::Unreadable)
 }
 
+/// Refuses a folder that has other things in it than a case: files of a case would lie among them.
+fn case_or_nothing(folder: &Path, printer: Printer) -> Result<(), Exit> {
+    let mut entries = std::fs::read_dir(folder).into_iter().flatten();
+    let is_case = [DATABASE, LOCK]
+        .iter()
+        .any(|name| folder.join(name).exists());
+    if is_case || entries.next().is_none() {
+        return Ok(());
+    }
+    let name = folder.display();
+    let error = Diagnostic::error(format_args!(
+        "`{name}` is no case, and has other files in it"
+    ));
+    let name = folder.components().collect::<PathBuf>();
+    let hint = format!(
+        "name a folder that is new or empty: --case {}-case",
+        name.display()
+    );
+    printer.print(&error.hint(hint));
+    Err(Exit::Usage)
+}
+
 /// Browses, and says how it went.
 pub(super) fn run(args: BrowseArgs, printer: Printer) -> Exit {
     let started = Instant::now();
@@ -126,6 +150,11 @@ pub(super) fn run(args: BrowseArgs, printer: Printer) -> Exit {
             &error.hint("`kubescry scan` prints findings, `kubescry query` answers questions"),
         );
         return Exit::Usage;
+    }
+    if let Some(folder) = &args.case
+        && let Err(exit) = case_or_nothing(folder, printer)
+    {
+        return exit;
     }
     // A case may have the events of a log that is gone.
     if args.case.as_ref().is_none_or(|folder| !folder.exists())
@@ -172,7 +201,15 @@ pub(super) fn run(args: BrowseArgs, printer: Printer) -> Exit {
                     report.first_frame.as_millis()
                 ));
             }
-            Exit::Done
+            report.missing.map_or(Exit::Done, |missed| {
+                let read = Read {
+                    summary: &missed.summary,
+                    errors: &missed.errors,
+                    read_bytes: missed.read_bytes,
+                    was_stopped: false,
+                };
+                missing(read, None, printer)
+            })
         }
         Err(error) => {
             let diagnostic = Diagnostic::error(&error);

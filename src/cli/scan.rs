@@ -16,7 +16,7 @@ use crate::finding::Severity;
 use crate::pipeline::{self, Monitor, Scan};
 use crate::report::{self, FileStats, Format, Summary, WIDTH_DEFAULT};
 use crate::source::discover::discover;
-use crate::source::is_same_file;
+use crate::source::{SourceError, is_same_file};
 
 /// Options of `kubescry scan`.
 #[derive(Debug, Args)]
@@ -199,10 +199,39 @@ fn judge(scan: &Scan, args: &ScanArgs, printer: Printer) -> Exit {
     }
 }
 
+/// What of a log was read, and what was not.
+#[derive(Clone, Copy)]
+pub(super) struct Read<'a> {
+    /// What was.
+    pub(super) summary: &'a Summary,
+    /// What was not.
+    pub(super) errors: &'a [SourceError],
+    /// Bytes read from files.
+    pub(super) read_bytes: u64,
+    /// Whether it was stopped before the end.
+    pub(super) was_stopped: bool,
+}
+
+impl<'a> From<&'a Scan> for Read<'a> {
+    fn from(scan: &'a Scan) -> Self {
+        Self {
+            summary: &scan.summary,
+            errors: &scan.errors,
+            read_bytes: scan.read_bytes,
+            was_stopped: scan.was_stopped,
+        }
+    }
+}
+
 /// Reports what of the log is missing, and returns the exit code that this alone asks for.
-pub(super) fn missing(scan: &Scan, max_bad: Option<u64>, printer: Printer) -> Exit {
+pub(super) fn missing<'a>(
+    scan: impl Into<Read<'a>>,
+    max_bad: Option<u64>,
+    printer: Printer,
+) -> Exit {
+    let scan = scan.into();
     let totals = &scan.summary.totals;
-    for error in &scan.errors {
+    for error in scan.errors {
         printer.print(&with_hint(
             Diagnostic::warning(error),
             error.hint().as_deref(),

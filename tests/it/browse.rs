@@ -675,6 +675,41 @@ fn without_a_log_there_is_nothing_to_browse() {
     browse(&["no-such.log", SMALL]).done().see("Incidents");
 }
 
+/// What holds no event is told on leaving as a scan tells it, with what to do.
+#[test]
+fn what_cannot_be_read_is_told_on_leaving() {
+    let folder = TempDir::new().unwrap();
+    let check = |name: &str, bytes: &[u8], expected: &str| {
+        let log = folder.path().join(name);
+        std::fs::write(&log, bytes).unwrap();
+        let mut tty = browse(&[path(&log)]);
+        tty.done()
+            .press("0")
+            .see("Files")
+            .press("q")
+            .see("What was read");
+        tty.press("q");
+        assert_eq!(tty.ended(LEAVING), 4, "{}", tty.screen());
+        tty.is_restored();
+        tty.see("no audit event could be read").see(expected);
+    };
+    check("foreign.json", b"{\"a\":1}\n", "--input-format FORMAT");
+    check("x.csv", b"a,b\n1,2\n", "--input-format FORMAT");
+    check("log.zip", b"PK\x03\x04\x14\0\0\0\0\0", "unzip -p");
+}
+
+/// A case wrote its files among the logs that it was about.
+#[test]
+fn a_case_is_no_folder_of_other_things() {
+    let folder = TempDir::new().unwrap();
+    std::fs::copy(root().join(SMALL), folder.path().join("audit.log")).unwrap();
+    let mut tty = browse(&[path(folder.path()), "--case", path(folder.path())]);
+    tty.see("is no case, and has other files in it")
+        .see("-case");
+    assert_eq!(tty.ended(LEAVING), 2);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
 /// The result of the query found nobody to receive it, and the program was aborted.
 #[test]
 fn a_slow_query_is_stopped() {
