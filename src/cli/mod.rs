@@ -4,6 +4,7 @@ pub mod alert;
 mod browse;
 pub mod diagnostic;
 pub mod exit;
+mod manual;
 mod progress;
 pub mod query;
 pub mod read_args;
@@ -11,8 +12,10 @@ pub mod rule_args;
 pub mod rules;
 pub mod scan;
 
+use std::io::Write as _;
 use std::num::NonZeroUsize;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand};
 
 use diagnostic::{ColorChoice, Printer};
@@ -48,6 +51,10 @@ pub enum Command {
     Query(query::QueryArgs),
     /// Look at, check and test the rules
     Rules(rules::RulesArgs),
+    /// Print the script that completes commands and options in a shell
+    Completions(manual::CompletionsArgs),
+    /// Print a page of the manual, for man(1)
+    Man(manual::ManArgs),
 }
 
 /// Options of every command.
@@ -96,6 +103,11 @@ impl ThreadArgs {
 pub fn run() -> Exit {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
+        Err(error) if asks_for_formats(&error) => {
+            // A closed pipe is nobody's fault.
+            let _ = writeln!(std::io::stdout(), "{}", read_args::InputFormat::names());
+            return Exit::Done;
+        }
         Err(error) => {
             // Help and version are answers, not errors; a closed pipe is nobody's fault.
             let _ = error.print();
@@ -113,5 +125,18 @@ pub fn run() -> Exit {
         Command::Alert(args) => alert::run(&args, printer),
         Command::Query(args) => query::run(&args, &cli.global, printer),
         Command::Rules(args) => rules::run(&args, &cli.global, printer),
+        Command::Completions(args) => manual::completions(&args, printer),
+        Command::Man(args) => manual::man(&args, printer),
     }
+}
+
+/// Returns whether `--input-format help` was given, which asks for the names and is no mistake.
+fn asks_for_formats(error: &clap::Error) -> bool {
+    let is = |kind, is: fn(&str) -> bool| match error.get(kind) {
+        Some(ContextValue::String(text)) => is(text),
+        _ => false,
+    };
+    is(ContextKind::InvalidArg, |name| {
+        name.starts_with("--input-format ")
+    }) && is(ContextKind::InvalidValue, |value| value == "help")
 }

@@ -111,13 +111,18 @@ impl InputFormat {
                 format: Some(format),
             });
         }
+        Err(format!("one of\n{}", Self::names()))
+    }
+
+    /// Returns a line for each name that is known, and what it means.
+    pub(super) fn names() -> String {
         let framings = Self::FRAMINGS.iter().map(|(name, _, what)| (*name, *what));
         let formats = envelope::Format::ALL.map(|format| (format.name(), format.description()));
-        let mut text = "one of\n  auto            told from the content".to_owned();
+        let mut text = "  auto            told from the content".to_owned();
         for (name, what) in framings.chain(formats) {
             let _ = write!(text, "\n  {name:<15} {what}");
         }
-        Err(text)
+        text
     }
 }
 

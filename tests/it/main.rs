@@ -9,6 +9,7 @@ mod browse;
 mod corpus;
 mod custody;
 mod grants;
+mod help;
 mod incidents;
 mod ingest;
 mod json_texts;
