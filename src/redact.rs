@@ -44,7 +44,7 @@ macro_rules! value {
     () => {
         concat!(
             r#"(?P<value>(?:\\?"(?:[^"\\]|\\.)*?(?:\\?"|\z)|\\?'[^']*(?:'|\z)|\$\([^)]*(?:\)|\z)"#,
-            r##"|`[^`]*(?:`|\z)|[^\s&;|"'`\\]|\\[^"])+)"##
+            r#"|`[^`]*(?:`|\z)|[^\s&;|"'`\\]|\\[^"])+)"#
         )
     };
 }
@@ -314,7 +314,7 @@ const SECRETS: &[(Kind, &str)] = &[
     ),
     (
         Kind::Plain,
-        r#"(?P<keep>(?-u:\b)rabbitmqctl\s(?:[^&|;]*?\s)?(?:add_user|change_password|authenticate_user)\s+\S+\s+)[^\s&|;]+"#,
+        r"(?P<keep>(?-u:\b)rabbitmqctl\s(?:[^&|;]*?\s)?(?:add_user|change_password|authenticate_user)\s+\S+\s+)[^\s&|;]+",
     ),
     (
         Kind::Plain,

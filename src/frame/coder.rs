@@ -282,9 +282,10 @@ impl Coder {
             target.impersonated = self.users.add(row);
             of_stranger &= is_stranger(&row);
         }
-        target.user_agent = match of_stranger {
-            true => self.code(&cut(&event.user_agent)),
-            false => self.code(&event.user_agent),
+        target.user_agent = if of_stranger {
+            self.code(&cut(&event.user_agent))
+        } else {
+            self.code(&event.user_agent)
         };
         if !event.source_ips.is_empty() {
             let row = self.address_codes(&event.source_ips);

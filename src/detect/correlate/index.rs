@@ -105,8 +105,12 @@ impl Spans {
             judged: [0; u64::BITS as usize],
             before: 0,
         };
-        recent.iter().for_each(|entry| spans.push(entry));
-        judged.iter().for_each(|(_, bases)| spans.note(*bases));
+        for entry in recent {
+            spans.push(entry);
+        }
+        for (_, bases) in judged {
+            spans.note(*bases);
+        }
         spans
     }
 

@@ -25,12 +25,11 @@ pub(super) fn any(operator: Operator, lefts: &[String], rights: &[String]) -> bo
     let backwards = |text: &String| text.bytes().rev().collect();
     match operator {
         Operator::Contains => any_contains(lefts, rights),
-        Operator::StartsWith => any_starts(
-            lefts.iter().map(bytes).collect(),
-            rights.iter().map(bytes).collect(),
-        ),
+        Operator::StartsWith => {
+            any_starts(lefts.iter().map(bytes), rights.iter().map(bytes).collect())
+        }
         Operator::EndsWith => any_starts(
-            lefts.iter().map(backwards).collect(),
+            lefts.iter().map(backwards),
             rights.iter().map(backwards).collect(),
         ),
         _ => {
@@ -53,13 +52,13 @@ fn any_pair(operator: Operator, lefts: &[String], rights: &[String]) -> bool {
 }
 
 /// Returns whether any of `lefts` starts with any of `rights`.
-fn any_starts(lefts: Vec<Vec<u8>>, mut rights: Vec<Vec<u8>>) -> bool {
+fn any_starts(mut lefts: impl Iterator<Item = Vec<u8>>, mut rights: Vec<Vec<u8>>) -> bool {
     rights.sort_unstable();
     // One that starts with another says nothing more. All that start with one stand behind it without a gap, so the only
     // one that a text can start with is the last that is not behind the text.
     rights.dedup_by(|next, kept| next.starts_with(kept));
-    lefts.iter().any(|left| {
-        let behind = rights.partition_point(|right| right <= left);
+    lefts.any(|left| {
+        let behind = rights.partition_point(|right| *right <= left);
         let candidate = behind.checked_sub(1).map(|at| &rights[at]);
         candidate.is_some_and(|right| left.starts_with(right))
     })
