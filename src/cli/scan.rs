@@ -248,7 +248,7 @@ pub(super) fn missing<'a>(
         ));
     }
     if totals.events > 0 {
-        warn_of_foreign_files(&scan.summary, printer);
+        warn_of_foreign_files(scan.summary, printer);
     }
     if totals.oversize > 0 {
         printer.warning(format_args!(

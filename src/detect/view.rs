@@ -16,7 +16,7 @@ use super::json::{Json, Keys};
 use super::rbac::Grant;
 use super::row::column_values;
 use super::value::{Number, Scalar, Values};
-use crate::frame::derived::is_uuid;
+use crate::frame::derived::{is_uuid, service_account};
 use crate::frame::vocabulary::{known, parse_list};
 use crate::frame::{Column, EventFrame};
 pub(super) use object::{csr, foreign_webhooks, subject_name, subjects};
@@ -32,6 +32,8 @@ pub enum Derived {
     ReasonRole,
     /// The subject that it names.
     ReasonSubject,
+    /// The namespace of the actor, if that is a ServiceAccount.
+    AccountNamespace,
     /// Command line of exec or attach, joined by blanks.
     ExecCommand,
     /// The same, by argument.
@@ -54,10 +56,11 @@ pub enum Derived {
 
 impl Derived {
     /// All of them, as rules name them.
-    pub const NAMES: [(&'static str, Self); 11] = [
+    pub const NAMES: [(&'static str, Self); 12] = [
         ("reason.binding", Self::ReasonBinding),
         ("reason.role", Self::ReasonRole),
         ("reason.subject", Self::ReasonSubject),
+        ("account.namespace", Self::AccountNamespace),
         ("exec.command", Self::ExecCommand),
         ("exec.argv", Self::ExecArgv),
         ("session.seconds", Self::SessionSeconds),
@@ -74,6 +77,7 @@ impl Derived {
             Self::ReasonBinding | Self::ReasonRole | Self::ReasonSubject => {
                 Some(Column::AuthzReason)
             }
+            Self::AccountNamespace => Some(Column::Actor),
             Self::Element(column, _) => Some(column),
             Self::ExecCommand
             | Self::ExecArgv
@@ -101,6 +105,10 @@ impl Derived {
             return at.map_or(Values::MISSING, |at| {
                 Values::Texts(vec![elements.swap_remove(at)])
             });
+        }
+        if self == Self::AccountNamespace {
+            let namespace = service_account(text).map(|(namespace, _)| Cow::Borrowed(namespace));
+            return Values::Texts(namespace.into_iter().collect());
         }
         let Some(grant) = Grant::parse(text) else {
             return Values::MISSING;

@@ -194,7 +194,7 @@ mod tests {
         for part in [
             "  looks for detection:\n",
             "                verb: [create, update, patch]\n",
-            "object.roleRef.name, objectRef.name,",
+            "  reads     binding.subjects, dry_run,",
             "  ATT&CK    T1098.006, persistence\n",
         ] {
             assert!(text.contains(part), "{part}: {text}");
