@@ -3,14 +3,15 @@
 //! Comes in: the findings as of now, and what earlier runs decided. Goes out: one decision per finding that is new, is not
 //! what it was, or is over. A finding is new once. It is told again when its severity has risen, when it comes from the
 //! internet for the first time, when it counts ten times as many requests as when it was told last, or when it has grown and
-//! `renotify_after` has passed; and it is over when the log has gone on for `resolve_after` without it. What a first run
-//! took for the everyday is told when it gets worse.
+//! `renotify_after` has passed; and it is over when the log has gone on for `resolve_after` without it, or when it is
+//! withdrawn, since with what was read later it is none any more: each is told with its reason. What a first run took for the
+//! everyday is told when it gets worse.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::sink::Event;
+use super::sink::{Event, Resolution};
 use crate::detect::analytics::address::is_public;
 use crate::detect::engine::KEPT_US;
 use crate::finding::{Finding, Severity, Timestamp};
@@ -34,6 +35,14 @@ pub struct Decided {
 }
 
 impl Decided {
+    /// Returns why it is over, if it is.
+    pub(super) fn resolution(&self) -> Option<Resolution> {
+        self.is_resolved.then_some(match self.is_gone {
+            true => Resolution::Withdrawn,
+            false => Resolution::Quiet,
+        })
+    }
+
     /// Returns whether the finding is what it was last.
     pub(super) fn is_as_before(&self, finding: &Finding) -> bool {
         !self.is_gone && self.finding.says_the_same_as(finding)
@@ -109,6 +118,8 @@ pub struct Decision {
     pub decided: Decided,
     /// What happened.
     pub event: Event,
+    /// Of what is over: why.
+    pub resolution: Option<Resolution>,
     /// Who is told.
     pub audience: Audience,
 }
@@ -152,9 +163,11 @@ pub fn decide<'f>(
         decisions.extend(gone.map(|(_, before)| {
             let mut decision = resolved(before.clone(), policy);
             decision.decided.is_gone = true;
+            decision.resolution = Some(Resolution::Withdrawn);
             if policy.age_us(&before.finding) >= KEPT_US {
                 // It is not another one, but so old that detection has forgotten it.
                 decision.audience = Audience::Nobody;
+                decision.resolution = Some(Resolution::Quiet);
             }
             decision
         }));
@@ -175,6 +188,7 @@ fn first(finding: &Finding, policy: &Policy) -> Decision {
             changed: policy.now,
         },
         event: Event::New,
+        resolution: None,
         audience: if is_told {
             Audience::All
         } else {
@@ -220,6 +234,7 @@ fn next(before: &Decided, finding: &Finding, policy: &Policy) -> Option<Decision
         } else {
             Event::New
         },
+        resolution: None,
         audience: match (is_told, known.is_told) {
             (true, _) => Audience::All,
             (false, true) => Audience::Records,
@@ -240,6 +255,7 @@ fn resolved(before: Decided, policy: &Policy) -> Decision {
     let is_told = before.known.is_some_and(|known| known.is_told);
     Decision {
         event: Event::Resolve,
+        resolution: Some(Resolution::Quiet),
         audience: if is_told {
             Audience::All
         } else {
@@ -387,9 +403,13 @@ mod tests {
         known.insert(new.decided.finding.finding_id.clone(), new.decided);
         let gone = decide(&known, &[], &policy(1));
         assert_eq!(
-            (gone[0].event, gone[0].audience),
-            (Event::Resolve, Audience::All)
+            (gone[0].event, gone[0].resolution, gone[0].audience),
+            (Event::Resolve, Some(Resolution::Withdrawn), Audience::All)
         );
+        assert_eq!(gone[0].decided.resolution(), Some(Resolution::Withdrawn));
+        let quiet = decide(&known, &[finding(1, Severity::High)], &policy(49));
+        assert_eq!(quiet[0].resolution, Some(Resolution::Quiet));
+        assert_eq!(quiet[0].decided.resolution(), Some(Resolution::Quiet));
         let mut back = known.clone();
         back.insert(
             gone[0].decided.finding.finding_id.clone(),

@@ -142,13 +142,8 @@ pub fn export(loaded: &Loaded) -> Result<String, StateError> {
             at: decided.changed,
             ..run.clone()
         };
-        record(&Alert::new(
-            event,
-            decided.finding.clone(),
-            0,
-            cluster,
-            &run,
-        ))
+        let alert = Alert::new(event, decided.finding.clone(), 0, cluster, &run);
+        record(&alert.over(decided.resolution()))
     });
     Ok(lines.collect())
 }

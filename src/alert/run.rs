@@ -462,6 +462,7 @@ impl Round {
             let Decision {
                 decided,
                 event,
+                resolution,
                 audience,
             } = decision;
             let id = decided.finding.finding_id.clone();
@@ -470,6 +471,7 @@ impl Round {
             if audience > Audience::Nobody {
                 let finding = decided.finding.clone();
                 let alert = Alert::new(event, finding, revision, cluster, &self.run);
+                let alert = alert.over(resolution);
                 self.alerts.push((alert, audience));
             }
             known.insert(id, decided);

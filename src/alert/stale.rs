@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::config::{Config, Silences, SourceConfig};
-use super::sink::{Alert, Event, Run, SourceMetrics};
+use super::sink::{Alert, Event, Resolution, Run, SourceMetrics};
 use crate::finding::incident::Ties;
 use crate::finding::words::lasting;
 use crate::finding::{
@@ -137,7 +137,8 @@ pub(super) fn judge(
                 let note = format!("cluster `{cluster}`: {}", finding.summary);
                 verdicts.notes.push(note);
                 heard.told = None;
-                let alert = Alert::new(Event::Resolve, finding, 0, cluster, run);
+                let alert = Alert::new(Event::Resolve, finding, 0, cluster, run)
+                    .over(Some(Resolution::Resumed));
                 verdicts.alerts.push(alert);
             }
             _ => {}

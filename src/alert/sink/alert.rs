@@ -20,7 +20,7 @@ pub enum Event {
     New,
     /// It was, and there is more of it.
     Update,
-    /// It has not been seen for as long as `resolve_after`.
+    /// It is over; [`Resolution`] says why.
     Resolve,
     /// It stands for the findings of a rule over the cap of a run.
     Summary,
@@ -37,6 +37,29 @@ impl Event {
             Self::Update => "update",
             Self::Resolve => "resolve",
             Self::Summary => "summary",
+        }
+    }
+}
+
+/// Why a finding is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resolution {
+    /// The log went on for `resolve_after` without it.
+    Quiet,
+    /// With what was read since, it is judged otherwise: it is no finding any more.
+    Withdrawn,
+    /// The log that had stopped goes on.
+    Resumed,
+}
+
+impl Resolution {
+    /// Returns the word used in outputs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Quiet => "quiet",
+            Self::Withdrawn => "withdrawn",
+            Self::Resumed => "resumed",
         }
     }
 }
@@ -63,6 +86,9 @@ pub struct Alert {
     pub run: Run,
     /// The finding as it stands now.
     pub finding: Finding,
+    /// Of what is over: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<Resolution>,
 }
 
 impl Alert {
@@ -74,7 +100,15 @@ impl Alert {
             cluster: cluster.to_owned(),
             run: run.clone(),
             finding,
+            resolution: None,
         }
+    }
+
+    /// Says why it is over.
+    #[must_use]
+    pub fn over(mut self, resolution: Option<Resolution>) -> Self {
+        self.resolution = resolution;
+        self
     }
 
     /// Returns the one alert that stands for `n_more` findings of `rule` over the cap of this run.

@@ -86,6 +86,9 @@ impl Alertmanager {
                 "startsAt": in_range(finding.first_seen, now),
                 "endsAt": ends,
             });
+            if let Some(resolution) = alert.resolution {
+                object["annotations"]["resolution"] = resolution.as_str().into();
+            }
             if let Some(url) = &self.generator_url {
                 object["generatorURL"] = url.as_str().into();
             }

@@ -2,26 +2,38 @@
 //!
 //! All text is redacted, cleaned and bounded; escapes are up to the target.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::text::{plain, words};
-use super::{Alert, Event};
+use super::{Alert, Event, Resolution};
 use crate::alert::stale;
 use crate::finding::{Evidence, Timestamp};
 
 /// Characters of one log text in a message for people.
 const MAX_CHARS: usize = 300;
 
-/// What it means that a finding is over.
-const OVER: &str =
-    "the log went on without it, or explained it; that says nothing of whether it was undone";
-
 /// Returns what it means that the finding of `alert` is over.
 fn over(alert: &Alert) -> &'static str {
-    if alert.finding.rule.id == stale::RULE_ID {
-        stale::OVER
-    } else {
-        OVER
+    match alert.resolution {
+        Some(Resolution::Resumed) => stale::OVER,
+        Some(Resolution::Withdrawn) => {
+            "withdrawn: with what was read since, it is no finding any more"
+        }
+        Some(Resolution::Quiet) | None => {
+            "the log went on without it; that says nothing of whether it was undone"
+        }
+    }
+}
+
+/// Returns what happened, as a word that follows a number.
+fn word(alert: &Alert) -> &'static str {
+    match (alert.event, alert.resolution) {
+        (Event::New, _) => "new",
+        (Event::Update, _) => "updated",
+        (Event::Resolve, Some(Resolution::Withdrawn)) => "withdrawn",
+        (Event::Resolve, Some(Resolution::Resumed)) => "going on again",
+        (Event::Resolve, _) => "quiet again",
+        (Event::Summary, _) => "over the cap",
     }
 }
 
@@ -48,19 +60,12 @@ pub(super) fn worst_first<'a>(alerts: &[&'a Alert]) -> Vec<&'a Alert> {
 
 /// Returns one line that says how many of what, how bad, where, and what the worst is; it holds no log text.
 pub(super) fn headline(alerts: &[&Alert]) -> String {
-    let counts: Vec<String> = Event::ALL
-        .into_iter()
-        .filter_map(|event| {
-            let n = alerts.iter().filter(|alert| alert.event == event).count();
-            let word = match event {
-                Event::New => "new",
-                Event::Update => "updated",
-                Event::Resolve => "quiet again",
-                Event::Summary => "over the cap",
-            };
-            (n > 0).then(|| format!("{n} {word}"))
-        })
-        .collect();
+    let mut by_word: BTreeMap<(Event, &str), usize> = BTreeMap::new();
+    for alert in alerts {
+        *by_word.entry((alert.event, word(alert))).or_default() += 1;
+    }
+    let counts = by_word.iter().map(|((_, word), n)| format!("{n} {word}"));
+    let counts: Vec<String> = counts.collect();
     let worst = alerts.iter().map(|alert| alert.finding.severity).max();
     let worst = worst.map_or_else(String::new, |worst| format!(", worst {worst}"));
     let clusters: BTreeSet<&str> = alerts.iter().map(|alert| alert.cluster.as_str()).collect();
@@ -190,6 +195,13 @@ mod tests {
             headline(&alerts),
             "kubescry: 2 new, 1 quiet again, worst high, in prod: Token used after its service account was deleted"
         );
+        let gone = alerts[2].clone().over(Some(Resolution::Withdrawn));
+        assert_eq!(
+            headline(&[&gone]),
+            "kubescry: 1 withdrawn, worst medium, in prod: Token used after its service account was deleted"
+        );
+        assert!(block(&gone).contains("  over    withdrawn: with what was read since"));
+        assert!(block(alerts[2]).contains("  over    the log went on without it"));
         assert_eq!(worst_first(&alerts)[1].finding.severity, Severity::Medium);
     }
 

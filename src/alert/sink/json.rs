@@ -20,12 +20,16 @@ pub(super) fn object(alert: &Alert) -> Value {
 
 /// Returns the object of `alert` with texts of at most `max_bytes` and at most `n_evidence` references.
 ///
-/// Shape: the keys of `kubescry.finding/1`, and `event`, `key`, `cluster`, `run` (`id`, `at`).
+/// Shape: the keys of `kubescry.finding/1`, and `event`, `key`, `cluster`, `run` (`id`, `at`); with `event` `resolve` also
+/// `resolution`.
 pub(super) fn object_with(alert: &Alert, max_bytes: usize, n_evidence: usize) -> Value {
     let mut object = Map::new();
     let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
     put("schema", SCHEMA.into());
     put("event", alert.event.as_str().into());
+    if let Some(resolution) = alert.resolution {
+        put("resolution", resolution.as_str().into());
+    }
     put("key", alert.key.as_str().into());
     put("cluster", alert.cluster.as_str().into());
     put(

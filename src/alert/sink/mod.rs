@@ -42,7 +42,7 @@ mod webhook;
 
 use std::time::{Duration, Instant};
 
-pub use alert::{Alert, Event, Run, key};
+pub use alert::{Alert, Event, Resolution, Run, key};
 pub use append::{AppendError, DeadLetters, Letter};
 pub(super) use json::record;
 pub use metrics::{BlindRule, ClusterMetrics, Metrics, RuleMetrics, SourceMetrics};

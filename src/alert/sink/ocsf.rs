@@ -23,6 +23,9 @@ pub(super) fn object(alert: &Alert) -> Value {
     };
     let mut object = detection.object();
     object["unmapped"]["event"] = alert.event.as_str().into();
+    if let Some(resolution) = alert.resolution {
+        object["unmapped"]["resolution"] = resolution.as_str().into();
+    }
     object
 }
 
