@@ -37,10 +37,12 @@ pub struct Decided {
 impl Decided {
     /// Returns why it is over, if it is.
     pub(super) fn resolution(&self) -> Option<Resolution> {
-        self.is_resolved.then_some(match self.is_gone {
-            true => Resolution::Withdrawn,
-            false => Resolution::Quiet,
-        })
+        let why = if self.is_gone {
+            Resolution::Withdrawn
+        } else {
+            Resolution::Quiet
+        };
+        self.is_resolved.then_some(why)
     }
 
     /// Returns whether the finding is what it was last.

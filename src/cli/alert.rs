@@ -523,8 +523,8 @@ fn unit(kind: Unit, image: &str, path: &Path, printer: Printer) -> Result<Exit, 
     let program = std::env::current_exe().unwrap_or_else(|_| "/usr/local/bin/kubescry".into());
     let mut paths = UnitPaths::new(&program, &absolute(path), &config, image);
     paths.state_dir = absolute(&paths.state_dir);
-    for log in &mut paths.logs {
-        *log = absolute(log);
+    for folder in paths.logs.iter_mut().chain(&mut paths.written) {
+        *folder = absolute(folder);
     }
     let kind = match kind {
         Unit::Crontab => UnitKind::Crontab,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Config;
+use super::{Config, OcsfTarget, SinkKind};
 
 /// What runs the unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct UnitPaths {
     pub state_dir: PathBuf,
     /// Folders of the logs, absolute.
     pub logs: Vec<PathBuf>,
+    /// Folders that sinks and dead letters write into, besides that of the state, absolute.
+    pub written: Vec<PathBuf>,
     /// How often to run.
     pub every: Duration,
     /// The container image.
@@ -49,10 +51,28 @@ impl UnitPaths {
             config: path.to_owned(),
             state_dir: config.state.dir.clone(),
             logs,
+            written: written(config),
             every: config.run.every,
             image: image.to_owned(),
         }
     }
+}
+
+/// Returns the folders of all files that a run writes, but for those in the folder of the state.
+fn written(config: &Config) -> Vec<PathBuf> {
+    let files = config.sinks.iter().filter_map(|sink| match &sink.kind {
+        SinkKind::File { path, .. }
+        | SinkKind::Prometheus { path }
+        | SinkKind::Ocsf(OcsfTarget::File(path)) => Some(path),
+        _ => None,
+    });
+    let files = files.chain([&config.run.dead_letters]);
+    let folders = files.filter_map(|path| path.parent());
+    let folders = folders.filter(|folder| !folder.starts_with(&config.state.dir));
+    let mut folders: Vec<PathBuf> = folders.map(Path::to_owned).collect();
+    folders.sort();
+    folders.dedup();
+    folders
 }
 
 fn folder_of(path: &Path) -> PathBuf {
@@ -143,11 +163,26 @@ fn systemd(paths: &UnitPaths) -> String {
         .map(|path| format!("-{}", systemd_word(path)))
         .collect();
     let logs = logs.join(" ");
+    let written = match paths.written.as_slice() {
+        [] => String::new(),
+        folders => {
+            let folders = folders
+                .iter()
+                .map(|path| format!("-{}", systemd_word(path)));
+            let folders: Vec<String> = folders.collect();
+            format!(
+                "# What sinks write; a run makes no folder for it.\nReadWritePaths={}\n",
+                folders.join(" ")
+            )
+        }
+    };
+    // One path to the end of the line, without quotes.
+    let environment = paths.config.with_file_name("alert.env");
+    let environment = environment.to_string_lossy().replace('%', "%%");
     format!(
         "# /etc/systemd/system/kubescry-alert.service
 [Unit]
 Description=Alerts from Kubernetes audit logs
-Documentation=man:kubescry(1)
 Wants=network-online.target
 After=network-online.target
 
@@ -155,12 +190,10 @@ After=network-online.target
 Type=oneshot
 ExecStart={program} alert --config {config}
 # Secrets that the configuration names with `*_env`.
-EnvironmentFile=-/etc/kubescry/alert.env
+EnvironmentFile=-{environment}
 {state}
 ReadOnlyPaths={logs}
-# A sink that writes files needs their folder here:
-#ReadWritePaths=/var/log/kubescry
-TimeoutStartSec=15min
+{written}TimeoutStartSec=15min
 UMask=0077
 # Root reads its own logs without any capability.
 CapabilityBoundingSet=
@@ -211,13 +244,15 @@ fn kubernetes(paths: &UnitPaths) -> String {
     let image = serde_json::Value::from(paths.image.as_str());
     let (mut mounts, mut volumes) = (String::new(), String::new());
     for (idx, path) in paths.logs.iter().enumerate() {
+        // A place is mounted once.
+        let is_read_only = !paths.written.contains(path);
         let path = text(path);
         write!(
             mounts,
             "
                 - name: logs-{idx}
                   mountPath: {path}
-                  readOnly: true"
+                  readOnly: {is_read_only}"
         )
         .expect("memory can be written");
         write!(
@@ -230,6 +265,35 @@ fn kubernetes(paths: &UnitPaths) -> String {
         )
         .expect("memory can be written");
     }
+    let mut hints = String::new();
+    let others = paths.written.iter().filter(|it| !paths.logs.contains(it));
+    for (idx, folder) in others.enumerate() {
+        let path = text(folder);
+        if Some(folder.as_path()) == paths.config.parent() {
+            writeln!(
+                hints,
+                "# A sink writes into {path}, where the configuration is, which is read-only here: give it another folder."
+            )
+            .expect("memory can be written");
+            continue;
+        }
+        write!(
+            mounts,
+            "
+                - name: sinks-{idx}
+                  mountPath: {path}"
+        )
+        .expect("memory can be written");
+        write!(
+            volumes,
+            "
+            - name: sinks-{idx}
+              hostPath:
+                path: {path}
+                type: DirectoryOrCreate"
+        )
+        .expect("memory can be written");
+    }
     let (schedule, state) = (schedule(paths.every), text(&paths.state_dir));
     let (config_dir, config) = (
         text(paths.config.parent().unwrap_or(Path::new("/etc/kubescry"))),
@@ -237,13 +301,17 @@ fn kubernetes(paths: &UnitPaths) -> String {
     );
     let file = text(Path::new(paths.config.file_name().unwrap_or_default()));
     format!(
-        "# One per control-plane node: a log is on the node whose API server wrote it.
-# The configuration: kubectl create configmap kubescry-alert --from-file={file}
+        "# One per control-plane node, with its name for NODE: a log is on the node whose API server wrote it, and so is what is
+# remembered of it. With this in cronjob.yaml:
+#   for node in $(kubectl get nodes -l node-role.kubernetes.io/control-plane -o name | cut -d/ -f2); do
+#     sed \"s/NODE/$node/\" cronjob.yaml | kubectl apply -f -
+#   done
+# The configuration, and the files that it names beside it: kubectl create configmap kubescry-alert --from-file={file}
 # Secrets that it names with `*_env`: kubectl create secret generic kubescry-alert --from-env-file=...
-apiVersion: batch/v1
+{hints}apiVersion: batch/v1
 kind: CronJob
 metadata:
-  name: kubescry-alert
+  name: kubescry-alert-NODE
   labels:
     app.kubernetes.io/name: kubescry
 spec:
@@ -264,8 +332,7 @@ spec:
           restartPolicy: Never
           automountServiceAccountToken: false
           enableServiceLinks: false
-          nodeSelector:
-            node-role.kubernetes.io/control-plane: \"\"
+          nodeName: NODE
           tolerations:
             - key: node-role.kubernetes.io/control-plane
               operator: Exists

@@ -275,10 +275,10 @@ fn what_no_run_could_write_is_wrong() {
             "alert.toml:6",
             "hint: a run makes no folder",
         ];
-        check_is(&at("none/alerts.jsonl"), &what);
-        check_is(&at("alerts.jsonl"), &[]);
+        check_is(&at("none/alerts.prom"), &what);
+        check_is(&at("alerts.prom"), &[]);
     }
-    assert!(!place.path("alerts.jsonl").exists());
+    assert!(!place.path("alerts.prom").exists());
     fs::create_dir(place.path("folder")).unwrap();
     check_is(
         &format!("{state}{sink}type = \"file\"\npath = \"folder\"\n"),

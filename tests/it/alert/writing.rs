@@ -240,7 +240,7 @@ fn trapped(watched: &Watched, trap: Trap, case: &str) -> Trapped {
     {
         let entry = entry.unwrap();
         let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode, 0o600, "{case}: {:?}", entry.file_name());
+        assert_eq!(mode, 0o600, "{case}: {}", entry.path().display());
     }
     let told = told(&once(&watched.lines()));
     Trapped { calls, exit, told }

@@ -10,6 +10,10 @@ fn paths(program: &str) -> UnitPaths {
         config: "/etc/kubescry/alert.toml".into(),
         state_dir: "/var/lib/kubescry".into(),
         logs: vec!["/var/log/kubernetes/audit".into()],
+        written: vec![
+            "/var/log/kubescry".into(),
+            "/var/lib/node_exporter/a b".into(),
+        ],
         every: Duration::from_mins(10),
         image: "ghcr.io/example/kubescry:0.1.0".to_owned(),
     }
@@ -128,6 +132,43 @@ fn kubectl_takes_the_cron_job() {
         pod["securityContext"]["seccompProfile"]["type"],
         "RuntimeDefault"
     );
+}
+
+#[test]
+fn what_sinks_write_can_be_written() {
+    let text = "[state]\ndir = \"/s\"\n[run]\ndead_letters = \"/s/dead.jsonl\"\n[[source]]\npath = \"/logs\"\n\
+        [[sink]]\ntype = \"file\"\npath = \"/out/a.jsonl\"\n[[sink]]\ntype = \"ocsf\"\npath = \"/out/b.jsonl\"\n\
+        [[sink]]\ntype = \"prometheus\"\npath = \"/etc/kubescry/x.prom\"\n\
+        [[sink]]\ntype = \"file\"\nname = \"beside\"\npath = \"/logs/out.db\"\n";
+    let path = Path::new("/etc/kubescry/alert.toml");
+    let config = crate::alert::config::parse(text, path).unwrap();
+    let paths = UnitPaths::new(Path::new("/kubescry"), path, &config, "kubescry:1");
+    let folders = ["/etc/kubescry", "/logs", "/out"].map(PathBuf::from);
+    assert_eq!(paths.written, folders);
+    let systemd = print_unit(UnitKind::Systemd, &paths);
+    for line in [
+        "ReadWritePaths=-/etc/kubescry -/logs -/out",
+        "EnvironmentFile=-/etc/kubescry/alert.env",
+    ] {
+        assert!(systemd.lines().any(|it| it == line), "{systemd}");
+    }
+    assert!(!systemd.contains("man:"), "there may be no page");
+    let kubernetes = print_unit(UnitKind::Kubernetes, &paths);
+    for lines in [
+        "mountPath: \"/out\"\n",
+        "path: \"/out\"\n                type: DirectoryOrCreate",
+        "mountPath: \"/logs\"\n                  readOnly: false",
+        "# A sink writes into \"/etc/kubescry\", where the configuration is",
+        "  name: kubescry-alert-NODE\n",
+        "          nodeName: NODE\n",
+    ] {
+        assert!(kubernetes.contains(lines), "{lines}\n{kubernetes}");
+    }
+    assert_eq!(
+        kubernetes.matches("mountPath: \"/etc/kubescry\"").count(),
+        1
+    );
+    assert_eq!(kubernetes.matches("mountPath: \"/logs\"").count(), 1);
 }
 
 #[test]
