@@ -11,7 +11,7 @@ use super::exit::Exit;
 use super::query::questions;
 use super::read_args::ReadArgs;
 use super::rule_args::RuleArgs;
-use super::scan::{Read, missing};
+use super::scan::{Reading, missing};
 use crate::case::{DATABASE, LOCK};
 use crate::tui::run::{Options, RunError, run as run_browser};
 use crate::tui::theme::Theme;
@@ -202,7 +202,7 @@ pub(super) fn run(args: BrowseArgs, printer: Printer) -> Exit {
                 ));
             }
             report.missing.map_or(Exit::Done, |missed| {
-                let read = Read {
+                let read = Reading {
                     summary: &missed.summary,
                     errors: &missed.errors,
                     read_bytes: missed.read_bytes,

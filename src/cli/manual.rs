@@ -56,17 +56,16 @@ pub(super) fn man(args: &ManArgs, printer: Printer) -> Exit {
         };
     }
     cli.build();
-    let page = match &args.command {
-        None => cli,
-        Some(name) => match cli.find_subcommand(name) {
-            Some(command) => command.clone(),
-            None => {
-                let names: Vec<&str> = cli.get_subcommands().map(Command::get_name).collect();
-                let error = Diagnostic::error(format_args!("there is no command `{name}`"));
-                printer.print(&error.hint(format_args!("there are {}", names.join(", "))));
-                return Exit::Usage;
-            }
-        },
+    let page = if let Some(name) = &args.command {
+        let Some(command) = cli.find_subcommand(name) else {
+            let names: Vec<&str> = cli.get_subcommands().map(Command::get_name).collect();
+            let error = Diagnostic::error(format_args!("there is no command `{name}`"));
+            printer.print(&error.hint(format_args!("there are {}", names.join(", "))));
+            return Exit::Usage;
+        };
+        command.clone()
+    } else {
+        cli
     };
     let mut text = Vec::new();
     let rendered = Man::new(page).render(&mut text);

@@ -201,7 +201,7 @@ fn judge(scan: &Scan, args: &ScanArgs, printer: Printer) -> Exit {
 
 /// What of a log was read, and what was not.
 #[derive(Clone, Copy)]
-pub(super) struct Read<'a> {
+pub(super) struct Reading<'a> {
     /// What was.
     pub(super) summary: &'a Summary,
     /// What was not.
@@ -212,7 +212,7 @@ pub(super) struct Read<'a> {
     pub(super) was_stopped: bool,
 }
 
-impl<'a> From<&'a Scan> for Read<'a> {
+impl<'a> From<&'a Scan> for Reading<'a> {
     fn from(scan: &'a Scan) -> Self {
         Self {
             summary: &scan.summary,
@@ -225,7 +225,7 @@ impl<'a> From<&'a Scan> for Read<'a> {
 
 /// Reports what of the log is missing, and returns the exit code that this alone asks for.
 pub(super) fn missing<'a>(
-    scan: impl Into<Read<'a>>,
+    scan: impl Into<Reading<'a>>,
     max_bad: Option<u64>,
     printer: Printer,
 ) -> Exit {

@@ -16,7 +16,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use polars::error::{PolarsError, PolarsWarning, set_warning_function};
-use polars::prelude::{AnyValue, DataFrame, DataType, InProcessQuery, TimeUnit};
+use polars::prelude::{AnyValue, DataFrame, DataType, InProcessQuery, LazyFrame, TimeUnit};
 use polars::sql::{SQLContext, extract_table_identifiers};
 
 use crate::finding::Finding;
@@ -220,7 +220,7 @@ impl Tables {
         hear_warnings();
         let running = context
             .execute(sql)
-            .and_then(|frame| frame.collect_concurrently());
+            .and_then(LazyFrame::collect_concurrently);
         let running = running.map_err(wrong)?;
         if TAKES_TEXT_FOR_LIST.get() {
             drain(running);

@@ -4,7 +4,6 @@ mod overlay;
 mod screen;
 mod tab;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,7 +11,7 @@ use regex::Regex;
 
 use super::aspect::Aspect;
 use super::card::CredentialRow;
-use super::cells::Cells;
+use super::cells::{Cells, Labels};
 use super::chips::{Chips, SHOWN};
 use super::clock::Clock;
 use super::grid::Grid;
@@ -100,8 +99,8 @@ pub struct App {
     pub case_page: Page,
     /// By line of that page.
     pub case_lines: Vec<CaseLine>,
-    /// When and who did what in events that notes are on, by file and offset.
-    pub event_labels: BTreeMap<(String, u64), (i64, String)>,
+    /// Of events that notes are on.
+    pub event_labels: Labels,
     /// Of those that were asked for.
     pub label_ticket: Ticket,
     /// The list of findings.
@@ -196,7 +195,7 @@ impl App {
             ingest: Page::default(),
             case_page: Page::default(),
             case_lines: Vec::new(),
-            event_labels: BTreeMap::new(),
+            event_labels: Labels::new(),
             label_ticket: Ticket::default(),
             findings: Findings::default(),
             chips: Chips::default(),

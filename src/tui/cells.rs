@@ -1,5 +1,7 @@
 //! Cells: values of the events around the cursor, as workers fetched them.
 
+use std::collections::BTreeMap;
+
 use super::pivot::{Object, Place};
 use super::work::Ticket;
 use crate::frame::Column;
@@ -21,6 +23,9 @@ pub const HIDDEN: [Column; 13] = [
     Column::Username,
     Column::RequestUri,
 ];
+
+/// When and who did what in events, by file and offset.
+pub type Labels = BTreeMap<(String, u64), (i64, String)>;
 
 /// Fields that say in a line who did what.
 pub const LABEL: [Column; 6] = [

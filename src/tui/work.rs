@@ -3,13 +3,13 @@
 //! Each piece has a ticket. Dropping the ticket stops the piece, and its answer finds nobody who waits for that number:
 //! so a newer question takes the place of an older one by replacing its ticket.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use regex::Regex;
 
+use super::cells::Labels;
 use super::document::Document;
 use super::grid::Direction;
 use super::json::Tree;
@@ -211,7 +211,7 @@ pub enum Outcome {
     /// The row of a place, if it is kept.
     Located(Option<Row>),
     /// When and who did what, by place; of events that are kept.
-    Labels(BTreeMap<(String, u64), (i64, String)>),
+    Labels(Labels),
     /// Rows of SQL, with the SQL, and what the log lacks if there are none.
     Answer {
         /// The rows.

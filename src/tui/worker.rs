@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::card::{self, Progress, Sources};
-use super::cells::{LABEL, label};
+use super::cells::{LABEL, Labels, label};
 use super::clock::Clock;
 use super::json::Tree;
 use super::pivot::Place;
@@ -576,8 +576,8 @@ fn labels(
     snapshot: &Snapshot,
     places: Vec<(String, u64)>,
     stop: &AtomicBool,
-) -> Result<BTreeMap<(String, u64), (i64, String)>, String> {
-    let mut labels = BTreeMap::new();
+) -> Result<Labels, String> {
+    let mut labels = Labels::new();
     for (file, offset) in places {
         let place = Place {
             file,

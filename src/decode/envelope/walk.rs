@@ -186,7 +186,9 @@ impl<'w> Walk<'w> {
                 // A list without its brackets: so to the end, or it may be one in a body that lacks its beginning.
                 let listed = rest.strip_prefix([',', ';']).and_then(json::objects_to_end);
                 if let Some(objects) = listed.filter(|_| !is_first) {
-                    objects.into_iter().for_each(|it| self.element(it, context));
+                    for object in objects {
+                        self.element(object, context);
+                    }
                     return true;
                 }
                 let inner = context.list("array");

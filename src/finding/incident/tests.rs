@@ -374,6 +374,7 @@ fn a_title_says_who_from_where_what_and_how_much() {
 
 #[test]
 fn one_bad_thing_amid_busy_work_is_no_campaign() {
+    use Severity::{Critical, High, Medium};
     let severity = |severities: [Severity; 3]| {
         let steps = ["credential-access", "persistence", "discovery"];
         let mut findings: Vec<Finding> = (0..)
@@ -385,7 +386,6 @@ fn one_bad_thing_amid_busy_work_is_no_campaign() {
             .collect();
         tie(&mut findings, &Surroundings::default())[0].severity
     };
-    use Severity::{Critical, High, Medium};
     assert_eq!(severity([High, Medium, Medium]), High);
     assert_eq!(severity([High, High, Medium]), Critical);
     assert_eq!(severity([Medium, Medium, Medium]), High);
