@@ -11,7 +11,8 @@
 //!
 //! The modules in reading order: [`reading`] finds what is new ([`crate::source::follow`]) and detects in it
 //! ([`crate::pipeline::Session`]); [`decide`] says what of the findings is told, [`noise`] what is not told all the same;
-//! [`stale`] tells of logs that have stopped; [`outbox`] delivers to the sinks ([`sink`]); [`figures`] counts; [`run`](run::Runner) joins them.
+//! [`stale`] tells of logs that have stopped; [`outbox`] delivers to the sinks ([`sink`]); [`figures`] counts;
+//! [`round`] is what a run comes to, and [`run`](run::Runner) joins them.
 
 pub mod config;
 pub mod decide;
@@ -20,6 +21,7 @@ pub mod inspect;
 mod noise;
 mod outbox;
 mod reading;
+mod round;
 pub mod run;
 pub mod sink;
 pub mod stale;

@@ -1,36 +1,24 @@
 //! One run: read what is new, detect, decide, store, deliver.
 
-use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::config::{Config, FirstRun, Format, OcsfTarget, SinkConfig, SinkKind};
-use super::config::{ConfigErrors, Silences, parse_silences};
-use super::decide::{self, Audience, Decided, Decision, decide};
-use super::figures::{End, Stray, Totals};
-use super::noise;
+use super::config::{Config, ConfigErrors, FirstRun, Silences, SinkKind, parse_silences};
+use super::figures::End;
 use super::outbox::deliver;
-use super::reading::{Cluster, News};
+use super::reading::Cluster;
+use super::round::{BASELINE, Round, to_json};
 use super::sink::clock::{Clock, SystemClock};
-use super::sink::{Alert, Run, SinkError, Sinks, redacted};
+use super::sink::{SinkError, Sinks};
 use super::stale;
-use super::state::{Commit, Entry, Loaded, State, StateError, finding_key};
+use super::state::{Loaded, State, StateError};
 use crate::detect::CompiledRules;
-use crate::finding::{Finding, Severity, Timestamp};
-use crate::pipeline::{self, Memory, Monitor, ScanError};
+use crate::pipeline::{self, Monitor, ScanError};
 use crate::rules::RuleSet;
-use crate::source::follow::{Cursor, Disk, Files, Source};
-use crate::source::log_of;
-
-/// Findings of a first run that are told although it is quiet.
-const BASELINE: Severity = Severity::High;
-
-/// How long what is no finding any more, or is over and forgotten by detection, is kept, in microseconds: so long it is
-/// known again if it comes back.
-const KEPT_US: i64 = 30 * 86_400_000_000;
+use crate::source::follow::{Disk, Files, Source};
 
 /// How a run goes.
 #[derive(Debug, Clone)]
@@ -310,238 +298,6 @@ impl<'a, F: Files + 'static> Runner<'a, F> {
     }
 }
 
-/// What a run has come to before it is stored.
-struct Round {
-    run: Run,
-    now: Timestamp,
-    report: Report,
-    totals: Totals,
-    heard: stale::Sources,
-    /// By cluster.
-    cursors: BTreeMap<String, Vec<Cursor>>,
-    /// By cluster and id, of clusters with news: it is much to read where there is nothing to decide.
-    known: BTreeMap<String, BTreeMap<String, Decided>>,
-    memory: Vec<(String, Memory)>,
-    changed: Vec<(String, String)>,
-    forgotten: Vec<String>,
-    alerts: Vec<(Alert, Audience)>,
-}
-
-impl Round {
-    fn new(loaded: &Loaded, now: Timestamp) -> Self {
-        Self {
-            run: Run {
-                id: format!("{}-{}", loaded.runs + 1, now.0),
-                at: now,
-            },
-            now,
-            report: Report::default(),
-            totals: loaded.totals.clone(),
-            heard: loaded.heard.clone(),
-            cursors: loaded.cursors.clone(),
-            known: BTreeMap::new(),
-            memory: Vec::new(),
-            changed: Vec::new(),
-            forgotten: Vec::new(),
-            alerts: Vec::new(),
-        }
-    }
-
-    /// Says which silences have ended, so that somebody takes them out.
-    fn note_ended(&mut self, silences: &Silences) {
-        let ended = silences.ended(self.now);
-        self.report.notes.extend(ended.map(|silence| {
-            format!(
-                "the silence of line {} has ended ({})",
-                silence.line, silence.reason
-            )
-        }));
-    }
-
-    /// Tells of logs that have stopped, and of those that go on again.
-    fn note_stale(&mut self, config: &Config, silences: &Silences) {
-        let verdicts = stale::judge(&mut self.heard, config, silences, &self.run, self.now);
-        self.report.missing.extend(verdicts.missing);
-        self.report.notes.extend(verdicts.notes);
-        let alerts = verdicts.alerts.into_iter();
-        self.alerts
-            .extend(alerts.map(|alert| (alert, Audience::All)));
-    }
-
-    /// Decides what the log of a cluster comes to.
-    fn take(
-        &mut self,
-        loaded: &Loaded,
-        config: &Config,
-        silences: &Silences,
-        cluster: &str,
-        news: News,
-        baseline: Option<Severity>,
-    ) -> Result<(), StateError> {
-        let totals = self.totals.clusters.entry(cluster.to_owned()).or_default();
-        let (bad_before, recovered_before) = (totals.bad, totals.recovered);
-        totals.note(&news);
-        for stray in totals.strays(&news.summary.files) {
-            let said = stray_words(&stray, cluster);
-            let is_named = (config.sources.iter())
-                .any(|source| source.cluster == cluster && log_of(&source.path) == stray.log);
-            // What else lies in a folder beside audit logs, nobody asked for.
-            if stray.had_events || is_named || totals.is_unread() {
-                self.report.is_unread |= totals.is_unread();
-                self.report.missing.push(said);
-            } else {
-                self.report.notes.push(said);
-            }
-        }
-        let n_recovered = totals.recovered.saturating_sub(recovered_before);
-        if n_recovered > 0 && !config.noise.recovered {
-            self.report.notes.push(format!(
-                "cluster `{cluster}`: events found behind damage: {n_recovered}; what rests on those alone is not told, since who can cut the log could have forged them: `kubescry scan` lists it, and `[noise] recovered = true` tells it"
-            ));
-        }
-        let n_bad = totals.bad.saturating_sub(bad_before);
-        if n_bad > 0 {
-            self.report.notes.push(format!(
-                "cluster `{cluster}`: {n_bad} new records are not audit events{}",
-                news.summary
-                    .rejects
-                    .last()
-                    .map_or(String::new(), |reject| format!(
-                        "; one of them is in `{}`, line {}",
-                        reject.file, reject.line
-                    ))
-            ));
-        }
-        let disabled = &config.rules.disable;
-        let is_disabled = |finding: &Finding| {
-            disabled.contains(&finding.rule.name) || disabled.contains(&finding.rule.id)
-        };
-        let may_be_forged = |finding: &Finding| finding.is_recovered() && !config.noise.recovered;
-        let found: Vec<&Finding> = (news.outcome.findings.iter())
-            .filter(|finding| !is_disabled(finding) && !may_be_forged(finding))
-            .collect();
-        let known = loaded.known_of(cluster)?;
-        let known = self.known.entry(cluster.to_owned()).or_insert(known);
-        // From here on, nothing holds a secret: neither what is stored nor what is sent. Most findings are what they were,
-        // and that has none any more.
-        let findings = found
-            .iter()
-            .map(|&finding| match known.get(&finding.finding_id) {
-                Some(before) if before.is_as_before(finding) => Cow::Borrowed(&before.finding),
-                _ => Cow::Owned(redacted(finding)),
-            });
-        let findings: Vec<Cow<'_, Finding>> = findings.collect();
-        let policy = decide::Policy {
-            now: self.now,
-            log_end: news.summary.totals.last.unwrap_or(Timestamp(0)),
-            renotify_after_us: micros(config.noise.renotify_after),
-            resolve_after_us: micros(config.noise.resolve_after),
-            baseline,
-            is_partial: news.is_anew,
-        };
-        let mut decisions = decide(known, findings.iter().map(Cow::as_ref), &policy);
-        let hushed = noise::hush(&mut decisions, &findings, silences, cluster, self.now);
-        self.report.held_back.extend(hushed);
-        let n_milder = match baseline {
-            Some(_) => decisions.iter().filter(|it| it.is_everyday()).count(),
-            None => 0,
-        };
-        if n_milder > 0 {
-            self.report.notes.push(format!(
-                "cluster `{cluster}`: {n_milder} findings milder than {BASELINE} were there before the first run and are not told; `kubescry scan` lists them, and `[baseline] first_run = \"alert\"` tells them"
-            ));
-        }
-        let summaries = noise::cap(
-            &mut decisions,
-            config.noise.cap_per_rule,
-            cluster,
-            &self.run,
-        );
-        for decision in decisions {
-            let revision = decision.revision();
-            let Decision {
-                decided,
-                event,
-                resolution,
-                audience,
-            } = decision;
-            let id = decided.finding.finding_id.clone();
-            self.changed
-                .push((finding_key(cluster, &id), to_json(&decided)));
-            if audience > Audience::Nobody {
-                let finding = decided.finding.clone();
-                let alert = Alert::new(event, finding, revision, cluster, &self.run);
-                let alert = alert.over(resolution);
-                self.alerts.push((alert, audience));
-            }
-            known.insert(id, decided);
-        }
-        self.alerts
-            .extend(summaries.into_iter().map(|alert| (alert, Audience::All)));
-        let present: std::collections::HashSet<&str> = (found.iter())
-            .map(|finding| finding.finding_id.as_str())
-            .collect();
-        let is_old = |id: &String, decided: &mut Decided| {
-            decided.is_resolved
-                && !present.contains(id.as_str())
-                && self.now.0.saturating_sub(decided.changed.0) > KEPT_US
-        };
-        let old = known.extract_if(.., is_old);
-        self.forgotten
-            .extend(old.map(|(id, _)| finding_key(cluster, &id)));
-        self.memory.push((cluster.to_owned(), news.memory));
-        Ok(())
-    }
-
-    fn told(&self) -> impl Iterator<Item = &Alert> {
-        let told = self
-            .alerts
-            .iter()
-            .filter(|(_, audience)| *audience == Audience::All);
-        told.map(|(alert, _)| alert)
-    }
-
-    /// Returns what is to be stored in one transaction.
-    fn commit(&mut self, config: &Config) -> Commit {
-        let mut outbox = Vec::new();
-        for (alert, audience) in &self.alerts {
-            let json = to_json(alert);
-            for sink in &config.sinks {
-                let is_wanted =
-                    sink.policy.wants(alert) && (*audience == Audience::All || keeps_records(sink));
-                if is_wanted {
-                    outbox.push(Entry {
-                        key: alert.key.clone(),
-                        sink: sink.name.clone(),
-                        alert: json.clone(),
-                    });
-                }
-            }
-        }
-        Commit {
-            cursors: to_json(&self.cursors),
-            memory: std::mem::take(&mut self.memory),
-            totals: to_json(&self.totals),
-            heard: to_json(&self.heard),
-            changed: std::mem::take(&mut self.changed),
-            forgotten: std::mem::take(&mut self.forgotten),
-            outbox,
-        }
-    }
-
-    /// Returns the report of a run that only says what it would do.
-    fn preview(mut self, sinks: &mut Sinks) -> Report {
-        let alerts: Vec<&Alert> = self.told().collect();
-        let preview = sinks
-            .entries_mut()
-            .map(|sink| sink.preview(&alerts))
-            .collect();
-        self.report.preview = preview;
-        self.report.notes.append(&mut self.report.held_back);
-        self.report
-    }
-}
-
 impl Report {
     /// Returns the number of the exit code that the run asks for.
     pub fn exit_code(&self) -> u8 {
@@ -569,32 +325,6 @@ pub fn read_silences(config: &Config) -> Result<Silences, AlertError> {
     Ok(parse_silences(&text, path)?)
 }
 
-/// Says that a log holds something else than audit events.
-fn stray_words(stray: &Stray, cluster: &str) -> String {
-    let Stray {
-        log,
-        records,
-        had_events,
-    } = stray;
-    let what = if *had_events {
-        format!("holds no audit events any more: the last {records} records are none")
-    } else {
-        format!("holds no audit event: {records} records are something else")
-    };
-    format!(
-        "cluster `{cluster}`: `{log}` {what}, and nothing is detected in it; `kubescry scan` says what they are; this is said once"
-    )
-}
-
-/// Returns whether a sink gets every change of what it was told, and not only what is worth telling again.
-fn keeps_records(sink: &SinkConfig) -> bool {
-    match &sink.kind {
-        SinkKind::Stdout { format } | SinkKind::File { format, .. } => *format != Format::Text,
-        SinkKind::Ocsf(target) => matches!(target, OcsfTarget::File(_)),
-        _ => false,
-    }
-}
-
 /// Returns the paths of each cluster.
 fn clusters(config: &Config) -> BTreeMap<String, Vec<Source>> {
     let mut clusters: BTreeMap<String, Vec<Source>> = BTreeMap::new();
@@ -605,14 +335,4 @@ fn clusters(config: &Config) -> BTreeMap<String, Vec<Source>> {
             .push(source.followed());
     }
     clusters
-}
-
-fn micros(duration: Option<Duration>) -> i64 {
-    duration.map_or(i64::MAX, |duration| {
-        i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
-    })
-}
-
-fn to_json<T: serde::Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("what is kept is plain")
 }

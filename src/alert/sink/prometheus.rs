@@ -75,169 +75,191 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 /// Returns the metrics in the Prometheus text format 0.0.4.
 fn rendered(metrics: &Metrics) -> String {
     let mut page = Page::default();
-    let last = seconds(metrics.last_success)
-        .into_iter()
-        .map(|value| (vec![], value));
-    page.family(
-        "last_success_timestamp_seconds",
-        "gauge",
-        "End of the last complete run.",
-        last,
-    );
-    let finished = seconds(metrics.finished)
-        .into_iter()
-        .map(|value| (vec![], value));
-    page.family(
-        "last_run_timestamp_seconds",
-        "gauge",
-        "End of the last run.",
-        finished,
-    );
-    let duration = std::time::Duration::from_millis(metrics.duration_ms).as_secs_f64();
-    page.family(
-        "run_duration_seconds",
-        "gauge",
-        "Duration of the last run.",
-        [(vec![], duration)],
-    );
-    let code = [(vec![], f64::from(metrics.exit_code))];
-    page.family("exit_code", "gauge", "Exit code of the last run.", code);
-    let clusters = &metrics.clusters;
-    let events = clusters.iter().flat_map(|cluster| {
-        [
-            ("kept", cluster.events_total),
-            ("duplicate", cluster.duplicates_total),
-            ("bad", cluster.bad_lines_total),
-            ("oversize", cluster.oversize_total),
-            ("other", cluster.other_total),
-        ]
-        .map(|(outcome, n)| {
-            (
-                vec![("cluster", cluster.cluster.as_str()), ("outcome", outcome)],
-                count(n),
-            )
-        })
-    });
-    page.family(
-        "events_total",
-        "counter",
-        "Records read, by what became of them.",
-        events,
-    );
-    let of_cluster = |value: fn(&ClusterMetrics) -> Option<f64>| {
-        clusters.iter().filter_map(move |cluster| {
-            value(cluster).map(|value| (vec![("cluster", cluster.cluster.as_str())], value))
-        })
-    };
-    let bad = of_cluster(|cluster| Some(count(cluster.bad_lines_total)));
-    page.family(
-        "bad_lines_total",
-        "counter",
-        "Records that do not decode.",
-        bad,
-    );
-    let bytes = of_cluster(|cluster| Some(count(cluster.bytes_total)));
-    page.family(
-        "bytes_total",
-        "counter",
-        "Bytes read, after decompression.",
-        bytes,
-    );
-    let gaps = of_cluster(|cluster| Some(count(cluster.gaps_total)));
-    page.family("log_gaps_total", "counter", "Gaps in the log.", gaps);
-    let longest = of_cluster(|cluster| Some(cluster.gap_seconds_max));
-    page.family(
-        "log_gap_seconds_max",
-        "gauge",
-        "Longest gap of the last run.",
-        longest,
-    );
-    let lag = of_cluster(|cluster| cluster.lag_seconds);
-    page.family(
-        "checkpoint_lag_seconds",
-        "gauge",
-        "From the last event to the end of the run.",
-        lag,
-    );
-    let of_source = |value: fn(&SourceMetrics) -> Option<f64>| {
-        metrics.sources.iter().filter_map(move |source| {
-            let labels = vec![
-                ("cluster", source.cluster.as_str()),
-                ("source", source.source.as_str()),
-            ];
-            value(source).map(|value| (labels, value))
-        })
-    };
-    let newest = of_source(|source| seconds(source.newest_event));
-    page.family(
-        "source_newest_event_timestamp_seconds",
-        "gauge",
-        "Time of the newest event of a source, at most that of the run that read it.",
-        newest,
-    );
-    let stale = of_source(|source| {
-        source
-            .is_stale
-            .map(|is_stale| f64::from(u8::from(is_stale)))
-    });
-    page.family(
-        "source_stale",
-        "gauge",
-        "1 if the newest event of a source is older than its stale_after.",
-        stale,
-    );
-    let rules = metrics.rules.iter().map(|rule| {
-        let labels = vec![
-            ("rule", rule.rule.as_str()),
-            ("severity", rule.severity.as_str()),
-            ("state", rule.state.as_str()),
-        ];
-        (labels, count(rule.findings))
-    });
-    page.family(
-        "findings",
-        "gauge",
-        "Findings that are known, by rule and whether they are over.",
-        rules,
-    );
-    let blind = metrics.blind_rules.iter().map(|blind| {
-        (
-            vec![
-                ("cluster", blind.cluster.as_str()),
-                ("rule", blind.rule.as_str()),
-            ],
-            1.0,
-        )
-    });
-    page.family(
-        "rule_blind",
-        "gauge",
-        "1 if the audit policy cannot feed the rule.",
-        blind,
-    );
-    let sinks = metrics.sink_failures_total.iter();
-    let sinks = sinks.map(|(sink, n)| (vec![("sink", sink.as_str())], count(*n)));
-    page.family(
-        "sink_failures_total",
-        "counter",
-        "Failed calls of a sink.",
-        sinks,
-    );
-    let outbox = [(vec![], count(metrics.outbox))];
-    page.family(
-        "outbox_alerts",
-        "gauge",
-        "Alerts that wait for a sink.",
-        outbox,
-    );
-    let dead = [(vec![], count(metrics.dead_letters_total))];
-    page.family(
-        "dead_letters_total",
-        "counter",
-        "Alerts that no sink will get.",
-        dead,
-    );
+    page.run(metrics);
+    page.clusters(&metrics.clusters);
+    page.sources(&metrics.sources);
+    page.rules(metrics);
+    page.delivery(metrics);
     page.text
+}
+
+/// The families of metrics, in their order on the page.
+impl Page {
+    fn run(&mut self, metrics: &Metrics) {
+        let last = seconds(metrics.last_success)
+            .into_iter()
+            .map(|value| (vec![], value));
+        self.family(
+            "last_success_timestamp_seconds",
+            "gauge",
+            "End of the last complete run.",
+            last,
+        );
+        let finished = seconds(metrics.finished)
+            .into_iter()
+            .map(|value| (vec![], value));
+        self.family(
+            "last_run_timestamp_seconds",
+            "gauge",
+            "End of the last run.",
+            finished,
+        );
+        let duration = std::time::Duration::from_millis(metrics.duration_ms).as_secs_f64();
+        self.family(
+            "run_duration_seconds",
+            "gauge",
+            "Duration of the last run.",
+            [(vec![], duration)],
+        );
+        let code = [(vec![], f64::from(metrics.exit_code))];
+        self.family("exit_code", "gauge", "Exit code of the last run.", code);
+    }
+
+    fn clusters(&mut self, clusters: &[ClusterMetrics]) {
+        let events = clusters.iter().flat_map(|cluster| {
+            [
+                ("kept", cluster.events_total),
+                ("duplicate", cluster.duplicates_total),
+                ("bad", cluster.bad_lines_total),
+                ("oversize", cluster.oversize_total),
+                ("other", cluster.other_total),
+            ]
+            .map(|(outcome, n)| {
+                (
+                    vec![("cluster", cluster.cluster.as_str()), ("outcome", outcome)],
+                    count(n),
+                )
+            })
+        });
+        self.family(
+            "events_total",
+            "counter",
+            "Records read, by what became of them.",
+            events,
+        );
+        let of_cluster = |value: fn(&ClusterMetrics) -> Option<f64>| {
+            clusters.iter().filter_map(move |cluster| {
+                value(cluster).map(|value| (vec![("cluster", cluster.cluster.as_str())], value))
+            })
+        };
+        let bad = of_cluster(|cluster| Some(count(cluster.bad_lines_total)));
+        self.family(
+            "bad_lines_total",
+            "counter",
+            "Records that do not decode.",
+            bad,
+        );
+        let bytes = of_cluster(|cluster| Some(count(cluster.bytes_total)));
+        self.family(
+            "bytes_total",
+            "counter",
+            "Bytes read, after decompression.",
+            bytes,
+        );
+        let gaps = of_cluster(|cluster| Some(count(cluster.gaps_total)));
+        self.family("log_gaps_total", "counter", "Gaps in the log.", gaps);
+        let longest = of_cluster(|cluster| Some(cluster.gap_seconds_max));
+        self.family(
+            "log_gap_seconds_max",
+            "gauge",
+            "Longest gap of the last run.",
+            longest,
+        );
+        let lag = of_cluster(|cluster| cluster.lag_seconds);
+        self.family(
+            "checkpoint_lag_seconds",
+            "gauge",
+            "From the last event to the end of the run.",
+            lag,
+        );
+    }
+
+    fn sources(&mut self, sources: &[SourceMetrics]) {
+        let of_source = |value: fn(&SourceMetrics) -> Option<f64>| {
+            sources.iter().filter_map(move |source| {
+                let labels = vec![
+                    ("cluster", source.cluster.as_str()),
+                    ("source", source.source.as_str()),
+                ];
+                value(source).map(|value| (labels, value))
+            })
+        };
+        let newest = of_source(|source| seconds(source.newest_event));
+        self.family(
+            "source_newest_event_timestamp_seconds",
+            "gauge",
+            "Time of the newest event of a source, at most that of the run that read it.",
+            newest,
+        );
+        let stale = of_source(|source| {
+            source
+                .is_stale
+                .map(|is_stale| f64::from(u8::from(is_stale)))
+        });
+        self.family(
+            "source_stale",
+            "gauge",
+            "1 if the newest event of a source is older than its stale_after.",
+            stale,
+        );
+    }
+
+    fn rules(&mut self, metrics: &Metrics) {
+        let rules = metrics.rules.iter().map(|rule| {
+            let labels = vec![
+                ("rule", rule.rule.as_str()),
+                ("severity", rule.severity.as_str()),
+                ("state", rule.state.as_str()),
+            ];
+            (labels, count(rule.findings))
+        });
+        self.family(
+            "findings",
+            "gauge",
+            "Findings that are known, by rule and whether they are over.",
+            rules,
+        );
+        let blind = metrics.blind_rules.iter().map(|blind| {
+            (
+                vec![
+                    ("cluster", blind.cluster.as_str()),
+                    ("rule", blind.rule.as_str()),
+                ],
+                1.0,
+            )
+        });
+        self.family(
+            "rule_blind",
+            "gauge",
+            "1 if the audit policy cannot feed the rule.",
+            blind,
+        );
+    }
+
+    fn delivery(&mut self, metrics: &Metrics) {
+        let sinks = metrics.sink_failures_total.iter();
+        let sinks = sinks.map(|(sink, n)| (vec![("sink", sink.as_str())], count(*n)));
+        self.family(
+            "sink_failures_total",
+            "counter",
+            "Failed calls of a sink.",
+            sinks,
+        );
+        let outbox = [(vec![], count(metrics.outbox))];
+        self.family(
+            "outbox_alerts",
+            "gauge",
+            "Alerts that wait for a sink.",
+            outbox,
+        );
+        let dead = [(vec![], count(metrics.dead_letters_total))];
+        self.family(
+            "dead_letters_total",
+            "counter",
+            "Alerts that no sink will get.",
+            dead,
+        );
+    }
 }
 
 #[expect(
