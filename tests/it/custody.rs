@@ -483,6 +483,14 @@ fn who_works_between_two_renewals_of_the_leader_is_another() {
     lead(120, false, reviews).says_nothing_of("component-in-two-places");
 }
 
+/// Asks for Pods with the token of the Secret `kept`.
+fn ask_with_secret_token(story: &mut Story, at: u64, client: &Client) {
+    let event = story.request(at, client, "list", PODS, 200);
+    event["annotations"]["authentication.k8s.io/legacy-token"] =
+        json!("system:serviceaccount:prod:web");
+    event["annotations"]["authentication.k8s.io/legacy-token-manual-secret"] = json!("kept");
+}
+
 #[test]
 fn who_read_the_secret_of_a_token_is_named_when_it_comes_up_elsewhere() {
     let holder = |ip: &'static str, agent: &'static str| Client {
@@ -490,21 +498,15 @@ fn who_read_the_secret_of_a_token_is_named_when_it_comes_up_elsewhere() {
         ip,
         agent,
     };
-    fn ask(story: &mut Story, at: u64, client: &Client) {
-        let event = story.request(at, client, "list", PODS, 200);
-        event["annotations"]["authentication.k8s.io/legacy-token"] =
-            json!("system:serviceaccount:prod:web");
-        event["annotations"]["authentication.k8s.io/legacy-token-manual-secret"] = json!("kept");
-    }
     let secret = "/api/v1/namespaces/prod/secrets/kept";
     // The holder asks for `seconds`; somebody reads the Secret, and the token comes up at `ip`.
     let take = |reader: &Client, uri: &str, seconds: u64, ip, agent| {
         let mut story = Story::default();
         for at in 0..seconds {
-            ask(&mut story, at * 1000, &holder("10.1.0.7", "app/1.0"));
+            ask_with_secret_token(&mut story, at * 1000, &holder("10.1.0.7", "app/1.0"));
         }
         story.request(10_500, reader, "get", uri, 200);
-        ask(&mut story, 20_500, &holder(ip, agent));
+        ask_with_secret_token(&mut story, 20_500, &holder(ip, agent));
         story
     };
     let dev = person("dev", "10.9.0.1");
