@@ -31,7 +31,9 @@ pub fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
         Some(Overlay::Text(title, text, top)) => {
             let lines = wrapped(text, usize::from(area.width));
             let title = match scrolls(*top, lines.len(), area) {
-                Some(place) => format!("{title} {place}: j k scroll, y copies, any other key closes"),
+                Some(place) => {
+                    format!("{title} {place}: j k scroll, y copies, any other key closes")
+                }
                 None => format!("{title} (y copies, any other key closes)"),
             };
             list(app, frame, area, &title, &lines, None, *top);
