@@ -557,15 +557,8 @@ fn look(action: StateAction, path: &Path, printer: Printer) -> Result<Exit, Exit
                 "the next run sends {} again",
                 counted(n_revived as u64, "dead letter")
             ));
-            let mut others: Vec<String> = state
-                .dead()
-                .map_err(failed)?
-                .into_iter()
-                .map(|(entry, _)| entry.sink)
-                .collect();
-            others.dedup();
-            others.sort();
-            others.dedup();
+            let dead = state.dead().map_err(failed)?.into_iter();
+            let others: BTreeSet<String> = dead.map(|(entry, _)| entry.sink).collect();
             for sink in others {
                 printer.warning(format_args!(
                     "there are dead letters for `{}`, and no sink of that name: give it its name back to have them sent",

@@ -13,6 +13,7 @@ use super::progress;
 use super::read_args::ReadArgs;
 use super::rule_args::RuleArgs;
 use crate::finding::Severity;
+use crate::finding::words::listed;
 use crate::pipeline::{self, Monitor, Scan};
 use crate::report::{self, FileStats, Format, Summary, WIDTH_DEFAULT};
 use crate::source::discover::discover;
@@ -311,7 +312,6 @@ pub(super) fn missing<'a>(
 
 /// Names files that hold something, and no audit event: among others that do, nobody would miss them.
 fn warn_of_foreign_files(summary: &Summary, printer: Printer) {
-    const NAMED: usize = 3;
     let is_foreign = |file: &&FileStats| {
         file.counters.events == 0 && file.counters.other + file.counters.bad > 0
     };
@@ -321,13 +321,9 @@ fn warn_of_foreign_files(summary: &Summary, printer: Printer) {
     if foreign.is_empty() {
         return;
     }
-    let more = match foreign.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        n_more => format!(" and {n_more} more"),
-    };
-    let names = foreign[..foreign.len().min(NAMED)].join(", ");
     let what = format!(
-        "no audit event in {names}{more}: records of another kind, or a wrapping that is not known"
+        "no audit event in {}: records of another kind, or a wrapping that is not known",
+        listed(&foreign)
     );
     let hint = "--stats FILE says of each file what it holds";
     printer.print(&Diagnostic::warning(what).hint(hint));

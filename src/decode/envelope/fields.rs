@@ -204,15 +204,22 @@ pub(super) fn is_structure(name: &str) -> bool {
     )
 }
 
+/// Returns the value of a field that is a list or an object where a table or store has made a text of it.
+pub(super) fn unquoted(name: &str, value: &str) -> Option<String> {
+    if !is_structure(name) {
+        return None;
+    }
+    let text = json::string(value)?;
+    let is_json = text.starts_with(['{', '[']) && json::is_valid(&text);
+    is_json.then(|| text.into_owned())
+}
+
 /// Returns the value as an event has it: tables make text of numbers, lists and objects.
 fn typed(name: &str, value: &str) -> String {
-    let text = json::scalar(value);
-    if is_structure(name)
-        && text.starts_with(['{', '['])
-        && serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok()
-    {
-        return text.into_owned();
+    if let Some(json) = unquoted(name, value) {
+        return json;
     }
+    let text = json::scalar(value);
     if matches!(name, "sourceIPs" | "groups") && !text.is_empty() {
         return serde_json::to_string(&listed(&text)).expect("a list of strings is JSON");
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::json;
 use super::recognise::NATIVE_START;
 
 /// Longest line that is joined, in bytes; a longer one is reported and dropped.
@@ -54,9 +55,7 @@ impl Joins {
             return Joined::Whole(Cow::Borrowed(part));
         };
         // Only the last part is looked at: its end is the end of the event, which no body reaches.
-        if part.starts_with(NATIVE_START)
-            && serde_json::from_str::<serde::de::IgnoredAny>(part).is_ok()
-        {
+        if part.starts_with(NATIVE_START) && json::is_valid(part) {
             return Joined::Lost {
                 before: open.text,
                 whole: part,

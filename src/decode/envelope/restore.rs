@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::fields::is_structure;
+use super::fields::unquoted;
 use super::json::{self, Object, Writer};
 
 /// What stands before the slash.
@@ -114,13 +114,6 @@ fn may_be_changed(text: &str) -> bool {
         || has(b"\"io/")
         || has(br#""{\""#)
         || has(br#""[\""#)
-}
-
-/// Returns the value of a field that is a list or an object where a store has made a text of it.
-fn unquoted(name: &str, value: &str) -> Option<String> {
-    let text = json::string(value).filter(|_| is_structure(name))?;
-    let is_json = text.starts_with(['{', '[']) && json::is_valid(&text);
-    is_json.then(|| text.into_owned())
 }
 
 fn user(value: &str) -> Option<String> {

@@ -85,8 +85,7 @@ pub(super) fn docker(walk: &mut Walk<'_>, object: &Object<'_>, context: &Context
     // The line end is part of the text; a line without one goes on, unless a copy has lost it.
     let is_last = text.ends_with('\n')
         || (!walk.state.joins.is_open(&stream)
-            && (!text.starts_with('{')
-                || serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok()));
+            && (!text.starts_with('{') || json::is_valid(&text)));
     line::part(
         walk,
         &stream,

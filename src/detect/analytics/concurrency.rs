@@ -163,6 +163,7 @@ impl Concurrency {
         context: &Context<'_>,
         ledger: &Ledger,
         known: &HashSet<String>,
+        masquerade: &Masquerade,
     ) -> Vec<Finding> {
         let vocabulary = context.vocabulary;
         let mut pairs: Vec<((u32, u32, u32), Overlaps)> = self.overlaps.into_iter().collect();
@@ -171,7 +172,6 @@ impl Concurrency {
             [credential, open, other].map(|code| vocabulary.text(code))
         };
         pairs.sort_by(|a, b| texts(a.0).cmp(&texts(b.0)));
-        let masquerade = Masquerade::new(ledger, vocabulary);
         let mut findings = Vec::new();
         let mut said: HashSet<u32> = HashSet::new();
         for (pair, overlaps) in pairs {

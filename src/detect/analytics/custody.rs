@@ -8,6 +8,7 @@ use hashbrown::{HashMap, HashSet};
 use super::certificate::Certificate;
 use super::component_twice::ComponentTwice;
 use super::concurrency::Concurrency;
+use super::masquerade::Masquerade;
 use super::method::Method;
 use super::minted_token::MintedToken;
 use super::mixed_use::MixedUse;
@@ -189,6 +190,7 @@ impl Custody {
         context: &Context<'_>,
         ledger: &Ledger,
         deaths: &Deaths,
+        masquerade: &Masquerade,
         findings: &mut Vec<Finding>,
     ) {
         let shared: HashSet<String> = findings
@@ -205,7 +207,10 @@ impl Custody {
         let minted = self.minted.finish(context, ledger, &shared, &superusers);
         findings.extend(minted);
         findings.extend(self.superuser_pod.finish(context, &superusers));
-        findings.extend(self.concurrency.finish(context, ledger, &shared));
+        findings.extend(
+            self.concurrency
+                .finish(context, ledger, &shared, masquerade),
+        );
         findings.extend(self.old_uid.finish(context, deaths));
         findings.extend(self.secret_token.finish(context, ledger, &superusers));
         findings.extend(self.secret_token_taken.finish(context, ledger));

@@ -17,7 +17,7 @@ const PODS_OF_NODE: usize = 3;
 const NAMED_PODS_OF_NODE: usize = 2;
 
 /// Where Pods and nodes are.
-pub(super) struct Masquerade {
+pub struct Masquerade {
     residents: HashMap<u32, Residents>,
     /// By the name of a node: where it was first seen.
     nodes: HashMap<u32, u32>,
@@ -34,7 +34,7 @@ struct Residents {
 
 impl Masquerade {
     /// Looks through a ledger.
-    pub(super) fn new(ledger: &Ledger, vocabulary: &Vocabulary) -> Self {
+    pub fn new(ledger: &Ledger, vocabulary: &Vocabulary) -> Self {
         let mut found = Self {
             residents: HashMap::new(),
             nodes: HashMap::new(),

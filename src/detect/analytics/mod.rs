@@ -15,7 +15,7 @@ pub mod escalation;
 pub mod forwarded_address;
 pub mod lives;
 pub mod machinery;
-mod masquerade;
+pub mod masquerade;
 pub mod mass_deletion;
 pub mod masters;
 pub mod method;

@@ -3,6 +3,7 @@
 use hashbrown::HashSet;
 
 use super::super::analytics::audit_gap::Pulse;
+use super::super::analytics::masquerade::Masquerade;
 use super::super::analytics::shared_credential::gateway_note;
 use super::super::analytics::{Context, Draft};
 use super::super::correlate::Correlation;
@@ -78,14 +79,16 @@ impl Engine<'_> {
         findings.extend(self.rates.finish(&context, &self.lives));
         findings.extend(self.new_behaviour.finish(&context));
         findings.extend(self.masters.finish(&context, &self.ledger));
-        findings.extend(self.shared_credential.finish(&context, &self.ledger));
+        let masquerade = Masquerade::new(&self.ledger, vocabulary);
+        let shared = (self.shared_credential).finish(&context, &self.ledger, &masquerade);
+        findings.extend(shared);
         findings.extend(
             self.token_reuse
                 .finish(&context, &self.ledger, &self.deaths),
         );
         findings.extend(self.unauthorized.finish(&context, &self.ledger, &tied));
-        self.custody
-            .finish(&context, &self.ledger, &self.deaths, &mut findings);
+        let (ledger, deaths) = (&self.ledger, &self.deaths);
+        (self.custody).finish(&context, ledger, deaths, &masquerade, &mut findings);
         findings.extend(self.audit_gap.findings(servers, vocabulary));
         findings.sort_by(|a, b| {
             let key = |finding: &Finding| (std::cmp::Reverse(finding.severity), finding.first_seen);

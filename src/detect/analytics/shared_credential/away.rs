@@ -1,0 +1,198 @@
+//! `pod-token-away`: where Pods are at home, and what their tokens did elsewhere.
+
+use std::net::IpAddr;
+
+use hashbrown::{HashMap, HashSet};
+use serde::{Deserialize, Serialize};
+
+use super::super::address::is_public;
+use super::super::masquerade::Masquerade;
+use super::super::{Context, Draft, begins, counted, listed};
+use super::{Holders, SharedCredential, is_of_several_nodes};
+use crate::credential::{Entry, Ledger};
+use crate::detect::tally::Tally;
+use crate::finding::{Confidence, Finding, Severity};
+
+/// How many programs of a Pod are known.
+const PROGRAMS: usize = 8;
+
+/// Where a Pod is at home: tokens that were never seen before belong there, too.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Home {
+    peer: u32,
+    /// The last request from there.
+    pub(super) last: i64,
+    /// What the Pod runs.
+    agents: Vec<u32>,
+    /// Where a new token was first used since, and when: if the next one is, too, by a program of the Pod, and nothing came
+    /// from home meanwhile, the Pod has moved.
+    moved: Option<(u32, i64)>,
+}
+
+impl Home {
+    pub(super) fn new(peer: u32, ts: i64) -> Self {
+        Self {
+            peer,
+            last: ts,
+            agents: Vec::new(),
+            moved: None,
+        }
+    }
+
+    /// Takes in a request with a token of the Pod; returns where that token belongs if it `is_new`.
+    pub(super) fn observe(&mut self, peer: u32, agent: u32, ts: i64, is_new: bool) -> u32 {
+        if peer != self.peer && is_new {
+            match self.moved {
+                Some((to, since))
+                    if to == peer && self.last < since && self.agents.contains(&agent) =>
+                {
+                    (self.peer, self.moved) = (peer, None);
+                }
+                _ => self.moved = Some((peer, ts)),
+            }
+        }
+        if peer == self.peer {
+            self.last = self.last.max(ts);
+            if self.agents.len() < PROGRAMS && !self.agents.contains(&agent) {
+                self.agents.push(agent);
+            }
+        }
+        self.peer
+    }
+}
+
+impl SharedCredential {
+    /// Says that a token of a Pod was used elsewhere, if it was, and what speaks against a theft.
+    pub(super) fn away(
+        &self,
+        entry: &Entry,
+        holders: &Holders,
+        (natives, masquerade): (&HashMap<u32, HashSet<u32>>, &Masquerade),
+        context: &Context<'_>,
+        ledger: &Ledger,
+        findings: &mut Vec<Finding>,
+    ) {
+        let vocabulary = context.vocabulary;
+        let Some((home, others)) = holders.peers.split_first() else {
+            return;
+        };
+        let uses_at_home = entry.uses.iter().filter(|used| used.peer == home.code);
+        let mut home_agents: Vec<u32> = uses_at_home.map(|used| used.agent).collect();
+        if let Some(pod) = self.pods.get(&entry.token_pod_uid) {
+            home_agents.extend(&pod.agents);
+        }
+        // The same program, at one new address, and never back: the Pod's sandbox was made anew.
+        let mut moved = others.len() == 1 && holders.returned_home == 0;
+        let is_gateway = |peer| ledger.is_shared_peer(peer, self.settings.shared_peer_users);
+        let home_code = home.code;
+        let home_is_gateway = is_gateway(home_code);
+        let home = vocabulary.text(home_code);
+        let mut all = Tally::empty();
+        let mut own = false;
+        for peer in others {
+            let address = vocabulary.text(peer.code);
+            // Where all are strangers, a thief of many tokens is as likely.
+            let at_home = natives.get(&peer.code).map_or(0, HashSet::len);
+            let gateway = is_of_several_nodes(peer.code, ledger, vocabulary)
+                || is_gateway(peer.code)
+                    && (home_is_gateway || at_home >= self.settings.shared_peer_users);
+            let uses = entry.uses.iter().filter(|used| used.peer == peer.code);
+            let first = uses.clone().map(|used| used.first).min();
+            let first = first.unwrap_or(entry.first);
+            let agents: Vec<u32> = uses.map(|used| used.agent).collect();
+            let familiar = agents.iter().all(|agent| home_agents.contains(agent));
+            let is_tool = |&agent: &u32| begins(vocabulary.text(agent), &self.settings.by_hand);
+            let by_hand = agents.iter().any(is_tool);
+            let goes_on = self.goes_on(entry.token_pod_uid, home_code, first);
+            // A Pod on its host's network or behind its node; the other family of a dual stack.
+            let is_near = self.nodes.contains(&peer.code)
+                && !(goes_on && is_apart(entry, home_code, peer.code, ledger));
+            if (is_near || is_other_family(home, address)) && familiar {
+                continue;
+            }
+            if !by_hand && masquerade.explains(entry, home_code, peer.code) {
+                continue;
+            }
+            moved &= familiar && !by_hand && !goes_on && !is_public(address);
+            own |= !gateway;
+            if let Some(strayed) = &peer.strayed {
+                all.merge(Tally::clone(strayed), context);
+            }
+        }
+        if all.count == 0 {
+            return;
+        }
+        let key = vocabulary.text(entry.credential);
+        let mut draft = Draft::new(&self.away, vec![key.to_owned()], &all);
+        draft.summary = format!(
+            "the token of Pod `{}` (`{}`) belongs at {home} and was used from {}: {}, {} served",
+            vocabulary.text(entry.token_pod),
+            vocabulary.text(entry.username),
+            listed(&all.peers(vocabulary)),
+            counted(all.count, "request"),
+            all.succeeded,
+        );
+        draft.why = vec![
+            format!("credential = {key}"),
+            format!("pod-uid = {}", vocabulary.text(entry.token_pod_uid)),
+            format!("home = {home}"),
+        ];
+        if moved {
+            draft.severity = Severity::Low;
+            draft.confidence = Confidence::Low;
+            draft.why.push(
+                "the same program moved and never came back: perhaps the Pod's sandbox was made anew"
+                    .to_owned(),
+            );
+        }
+        if !own {
+            draft.severity = Severity::Low;
+            draft.confidence = Confidence::Low;
+            draft
+                .why
+                .push("the other address stands for many users (a gateway)".to_owned());
+        }
+        findings.push(draft.finish(vocabulary));
+    }
+
+    /// Returns whether a Pod sent requests from `home` after a token of it had come up elsewhere at `ts`.
+    fn goes_on(&self, pod: u32, home: u32, ts: i64) -> bool {
+        let late = ts.saturating_add(self.settings.longest_request_us);
+        self.pods
+            .get(&pod)
+            .is_some_and(|pod| pod.peer == home && pod.last > late)
+    }
+}
+
+/// Returns whether a token was at `peer` alone, and no other one of its Pod both there and at `home`: what a Pod sends by way
+/// of its node has the node's address some of the time, whatever the token.
+fn is_apart(entry: &Entry, home: u32, peer: u32, ledger: &Ledger) -> bool {
+    let was_at = |entry: &Entry, peer: u32| entry.uses.iter().any(|used| used.peer == peer);
+    let mut of_pod = ledger.of_pod(entry.token_pod);
+    entry.uses.iter().all(|used| used.peer == peer)
+        && !of_pod.any(|other| {
+            other.token_pod_uid == entry.token_pod_uid && was_at(other, peer) && was_at(other, home)
+        })
+}
+
+/// Returns the users of each address with a credential that was used there first.
+pub(super) fn natives(
+    holders: &HashMap<u32, Holders>,
+    ledger: &Ledger,
+) -> HashMap<u32, HashSet<u32>> {
+    let mut natives: HashMap<u32, HashSet<u32>> = HashMap::new();
+    for (&credential, holders) in holders {
+        if let (Some(home), Some(entry)) = (holders.peers.first(), ledger.entry(credential)) {
+            let users = natives.entry(home.code).or_default();
+            users.insert(entry.username);
+        }
+    }
+    natives
+}
+
+fn is_other_family(one: &str, other: &str) -> bool {
+    match (one.parse::<IpAddr>(), other.parse::<IpAddr>()) {
+        (Ok(one), Ok(other)) => one.is_ipv4() != other.is_ipv4(),
+        _ => false,
+    }
+}
