@@ -35,7 +35,7 @@ use super::correlate::Correlation;
 use super::coverage::Coverage;
 use super::evaluate::Hit;
 use super::feed::{Fed, Judge};
-use super::fold::{Folded, Hits, KeptHit};
+use super::fold::{Folded, Hits, KeptHit, LONGEST_WAIT_US};
 use super::makers::Makers;
 use super::request::Request;
 use super::supply::Portion;
@@ -327,11 +327,11 @@ impl<'r> Engine<'r> {
     }
 
     /// Forgets what no request from `before` on has to do with, if those that wait for their end are answered within
-    /// [`LONGEST_WAIT_US`](super::fold::LONGEST_WAIT_US).
+    /// [`LONGEST_WAIT_US`].
     ///
     /// `found` is what it came to so far: what findings speak of stays known.
     pub fn forget(&mut self, before: i64, found: &[Finding]) {
-        let unfinished_before = before.saturating_sub(super::fold::LONGEST_WAIT_US);
+        let unfinished_before = before.saturating_sub(LONGEST_WAIT_US);
         let over_before = before.saturating_sub(KEPT_US);
         for correlation in &mut self.correlations {
             correlation.forget_episodes(over_before);
@@ -350,7 +350,7 @@ impl<'r> Engine<'r> {
         self.role_grant.forget(over_before);
         let needed = self.spoken_of(found);
         // A request may have been open for a day before it shows in a finding.
-        let over = over_before.saturating_sub(super::fold::LONGEST_WAIT_US);
+        let over = over_before.saturating_sub(LONGEST_WAIT_US);
         let horizons = Horizons {
             replaced,
             orphaned: before.saturating_sub(ORPHANED_US),
@@ -464,11 +464,7 @@ impl<'r> Engine<'r> {
     ) {
         let vocabulary = context.vocabulary;
         let compiled = self.compiled;
-        let lists = compiled.lists_of(rule as usize);
-        let first = lists.get(held_by.trailing_zeros() as usize);
-        if let Some(&list) = first
-            && self.rules.lists[list as usize].profiles.is_empty()
-        {
+        if let Some(list) = self.excluding(rule, held_by) {
             *self.excluded.entry((rule, list)).or_default() += 1;
             return;
         }
@@ -521,15 +517,44 @@ impl<'r> Engine<'r> {
         }
     }
 
-    /// Keeps a hit of a row that goes.
-    pub fn kept(&self, hit: Hit, frame: &EventFrame) -> KeptHit {
-        let (rule, row_idx) = (hit.rule as usize, hit.row_idx as usize);
-        KeptHit {
-            rule: hit.rule,
-            held_by: hit.held_by,
-            why: self.compiled.why(rule, frame, row_idx),
-            quotes: self.compiled.quotes(rule, frame, row_idx),
+    /// Returns the list that holds a hit back whatever the distribution is.
+    fn excluding(&self, rule: u32, held_by: u64) -> Option<u32> {
+        let lists = self.compiled.lists_of(rule as usize);
+        let first = *lists.get(held_by.trailing_zeros() as usize)?;
+        let is_of_all = self.rules.lists[first as usize].profiles.is_empty();
+        is_of_all.then_some(first)
+    }
+
+    /// Keeps a hit of a row that goes, with what it rests on if anybody will ask for that.
+    pub fn kept(&self, hit: Hit, frame: &EventFrame, request: &Request<'_>) -> KeptHit {
+        let Hit { rule, held_by, .. } = hit;
+        let is_silent = held_by == 0 && self.silent[rule as usize];
+        let is_told = !is_silent && self.excluding(rule, held_by).is_none();
+        let ground = Ground::Row(frame, hit.row_idx as usize);
+        let mut kept = KeptHit {
+            rule,
+            held_by,
+            why: Vec::new(),
+            quotes: Vec::new(),
+        };
+        if is_told {
+            kept.quotes = ground.quotes(self.compiled, rule);
+            if !self.is_known(hit, request) {
+                kept.why = ground.why(self.compiled, rule);
+            }
         }
+        kept
+    }
+
+    /// Returns whether a hit is in a group that will stay known as long as the request may wait for its end.
+    fn is_known(&self, hit: Hit, request: &Request<'_>) -> bool {
+        let columns = &self.groups[hit.rule as usize];
+        let group = key(request, columns, self.vocabulary);
+        let group = self.hits.get(&HitKey(hit.rule, &group));
+        let is_recent = |group: &HitGroup| {
+            group.sessions.last() >= Some(request.ts.saturating_sub(LONGEST_WAIT_US))
+        };
+        hit.held_by == 0 && group.is_some_and(is_recent)
     }
 
     /// Returns how many findings single events gave so far.

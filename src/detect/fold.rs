@@ -59,7 +59,7 @@ pub struct KeptHit {
     pub rule: u32,
     /// The lists of exclusions that held there, as in [`Hit`].
     pub held_by: u64,
-    /// What met the conditions of the rule.
+    /// What met the conditions of the rule; empty where nobody will ask.
     pub why: Vec<String>,
     /// What its summary quotes.
     pub quotes: Vec<Vec<Quoted>>,
@@ -195,12 +195,12 @@ impl Fold {
         Turn::Open
     }
 
-    /// Keeps what is open at the end of a chunk; `hits_of` gives the rules that hit a row, and why.
+    /// Keeps what is open at the end of a chunk; `hits_of` gives the rules that hit a row and its request, and why.
     pub fn keep(
         &mut self,
         columns: &RequestColumns<'_>,
         open: Open,
-        mut hits_of: impl FnMut(usize) -> Vec<KeptHit>,
+        mut hits_of: impl FnMut(usize, &Request<'_>) -> Vec<KeptHit>,
     ) {
         for (key, row) in open.0 {
             let request = columns.request(row as usize);
@@ -211,7 +211,7 @@ impl Fold {
             {
                 continue;
             }
-            let hits = hits_of(row as usize);
+            let hits = hits_of(row as usize, &request);
             self.waiting.insert(
                 key,
                 Waiting {

@@ -550,6 +550,11 @@ impl Sessions {
         !self.0.is_empty()
     }
 
+    /// Returns the stage time of the latest request.
+    pub fn last(&self) -> Option<i64> {
+        self.0.iter().map(|session| session.last).max()
+    }
+
     /// Returns the requests of all sessions.
     pub fn count(&self) -> u64 {
         self.0.iter().map(|session| session.count).sum()

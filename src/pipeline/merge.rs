@@ -10,7 +10,7 @@ use super::{Batch, Done, Horizon, Monitor, NAMED_REJECTS, Options, Recycled, Sca
 use crate::detect::engine::{Engine, Outcome};
 use crate::detect::feed::{Fed, Reach};
 use crate::detect::fold::{Fold, Folded, Open, Turn};
-use crate::detect::request::{RequestColumns, row_ts};
+use crate::detect::request::{Request, RequestColumns, row_ts};
 use crate::finding::{Finding, Timestamp};
 use crate::frame::Vocabulary;
 use crate::memory::remembers;
@@ -370,7 +370,7 @@ impl<'r> Merge<'r> {
             *hit += of_row;
         }
         let open = std::mem::take(open);
-        let hits_of = |row: usize| {
+        let hits_of = |row: usize, request: &Request<'_>| {
             let start = batch
                 .hits
                 .partition_point(|hit| (hit.row_idx as usize) < row);
@@ -378,7 +378,7 @@ impl<'r> Merge<'r> {
                 .iter()
                 .take_while(|hit| hit.row_idx as usize == row);
             of_row
-                .map(|hit| self.engine.kept(*hit, &batch.frame))
+                .map(|hit| self.engine.kept(*hit, &batch.frame, request))
                 .collect()
         };
         self.fold.keep(&columns, open, hits_of);
