@@ -8,6 +8,7 @@
 mod condition;
 mod figures;
 mod index;
+mod trail;
 mod window;
 
 use hashbrown::HashMap;
@@ -65,6 +66,8 @@ struct Terms {
     condition: Condition,
     /// [`FEW`].
     few: usize,
+    /// Of entries alike in a row, a chain takes the latest, at most as many as there are rules.
+    longest_run: usize,
 }
 
 impl Correlation {
@@ -119,6 +122,7 @@ impl Correlation {
                 * 1_000_000,
             condition,
             few: FEW,
+            longest_run: correlation.rules.len(),
         };
         Ok(Self {
             rule: index,
@@ -171,7 +175,7 @@ impl Correlation {
             let window = self.windows[order].entry(group).or_insert_with(Window::new);
             has_begun |= if let Condition::Expression(tree) = &terms.condition {
                 window.await_end(Entry {
-                    trace: Some(Trace::of(request)),
+                    trace: Some(Trace::of(request).into()),
                     ..entry
                 });
                 window.judge(
@@ -384,8 +388,13 @@ impl Terms {
             .episodes
             .last()
             .is_some_and(|episode| episode.tally.last >= from);
-        entry.trace = (!running).then(|| Trace::of(request));
-        window.push(&self.condition, entry);
+        let trace = (!running).then(|| Trace::of(request));
+        if matches!(self.condition, Condition::Sequence) {
+            entry.trace = trace.map(Box::new);
+        } else if let Some(trace) = trace {
+            window.trail.push(trace, self.timespan_us, context);
+        }
+        window.push(&self.condition, entry, self.longest_run);
         let measure = self.measure(window);
         if running {
             let episode = window.episodes.last_mut().expect("it runs");
@@ -396,11 +405,10 @@ impl Terms {
         let Some(chain) = self.holds(measure, window) else {
             return false;
         };
-        let mut tally = Tally::empty();
-        let places = chain.unwrap_or_else(|| (0..window.recent.len()).collect());
-        for at in places {
+        let mut tally = window.trail.take(context);
+        for at in chain.unwrap_or_default() {
             if let Some(trace) = window.recent[at].trace.take() {
-                tally.add_trace(trace, context);
+                tally.add_trace(*trace, context);
             }
         }
         let most = measure;
@@ -504,6 +512,51 @@ mod tests {
         assert!(most <= 2 * 21 + 1, "{most} groups");
     }
 
+    const USERS: &str = "title: R\nname: reads\nlevel: low\nlogsource: {product: kubernetes}\n\
+        detection: {s: {verb: get}, condition: s}\n---\n\
+        title: C\nname: users\nlevel: low\ncorrelation: {type: value_count, rules: [reads], \
+        group-by: [verb], timespan: 640s, condition: {gte: 2, field: user.username}}\n";
+
+    #[test]
+    fn a_long_window_is_summed_up() {
+        // Once a second, by one user until the second one comes.
+        let line = |at: usize| {
+            let (minute, second, user) = (at / 60, at % 60, at / 2000);
+            format!(
+                r#"{{"auditID":"{at}","stage":"ResponseComplete","verb":"get","user":{{"username":"u{user}"}},"stageTimestamp":"2026-11-22T04:{minute:02}:{second:02}.000001Z"}}"#
+            )
+        };
+        let lines: Vec<String> = (0..=2000).map(line).collect();
+        let vocabulary = Vocabulary::new();
+        let frame = Reading::new(&vocabulary).chunk(&lines, false);
+        let rules = RuleSet::from_files([("correlations/c.yml", USERS)]).unwrap();
+        let index = position(&rules, &rules.rules[0].meta, "users").unwrap();
+        let context = Context {
+            vocabulary: &vocabulary,
+            evidence_limit: 3,
+        };
+        let rule = &rules.rules[index];
+        let mut correlation = Correlation::new(index, rule, &rules).unwrap();
+        let base = correlation.bases().to_vec();
+        let mut most = 0;
+        for row_idx in 0..frame.height() {
+            let request = RequestColumns::new(&frame).request(row_idx);
+            correlation.observe(&base, &request, true, &context);
+            let windows = correlation.windows[0].values();
+            most = most.max(windows.map(|window| window.trail.len()).sum());
+        }
+        assert!(most <= 2 * 64 + 2 + 8, "{most} pieces");
+        let mut findings = Vec::new();
+        correlation.findings(&rule.meta, &vocabulary, &mut findings);
+        let [finding] = &findings[..] else {
+            panic!("{} findings", findings.len())
+        };
+        // The window has 641 of them, its first piece at most ten more.
+        assert!((641..=651).contains(&finding.count), "{}", finding.count);
+        assert_eq!(finding.evidence.len(), 3);
+        assert_eq!(finding.evidence[0].ts, finding.first_seen);
+    }
+
     const CHAINS: &str = "title: A\nname: a\nlevel: low\nlogsource: {product: kubernetes}\n\
         detection: {s: {verb: get}, condition: s}\n---\n\
         title: B\nname: b\nlevel: low\nlogsource: {product: kubernetes}\n\
@@ -540,6 +593,9 @@ mod tests {
                 let said = |few: usize, forgets: usize| {
                     let mut correlation = Correlation::new(index, rule, &rules).unwrap();
                     correlation.terms.few = few;
+                    if few == usize::MAX {
+                        correlation.terms.longest_run = usize::MAX;
+                    }
                     let bases = correlation.bases().to_vec();
                     for (row_idx, (_, hits, _)) in steps.iter().enumerate() {
                         let matched = bases.iter().zip(0..).filter(|(_, at)| hits >> at & 1 == 1);
@@ -560,7 +616,7 @@ mod tests {
                     said
                 };
                 let plain = said(usize::MAX, usize::MAX);
-                for (few, forgets) in [(0, usize::MAX), (5, usize::MAX), (0, 7), (3, 1)] {
+                for (few, forgets) in [(0, usize::MAX), (5, usize::MAX), (0, 7), (3, 1), (90, 90)] {
                     proptest::prop_assert_eq!(said(few, forgets), &*plain, "{} {}", name, few);
                 }
             }

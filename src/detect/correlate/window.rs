@@ -11,11 +11,14 @@ use super::super::tree::Tree;
 use super::condition::{Condition, Measure};
 use super::figures::Figures;
 use super::index::{Chains, Spans};
+use super::trail::Trail;
 
 /// The requests of one group that a window may still hold.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub(super) struct Window {
     pub(super) recent: VecDeque<Entry>,
+    /// The requests behind them; of what looks at single ones, these are in the entries.
+    pub(super) trail: Trail,
     /// Time and bases of judged entries, for what must not have been before.
     pub(super) judged: VecDeque<(i64, u64)>,
     /// By distinct value, or by base: how often it is in the window.
@@ -48,8 +51,8 @@ pub(super) struct Entry {
     pub(super) value: u64,
     /// In millionths.
     pub(super) figure: i64,
-    /// Gone once it is in an episode.
-    pub(super) trace: Option<Trace>,
+    /// Of a sequence or an expression; gone once it is in an episode.
+    pub(super) trace: Option<Box<Trace>>,
 }
 
 impl Window {
@@ -57,12 +60,13 @@ impl Window {
     pub(super) fn new() -> Self {
         Self {
             recent: VecDeque::with_capacity(1),
+            trail: Trail::new(),
             ..Self::default()
         }
     }
 
-    /// Takes in an entry of a window that slides.
-    pub(super) fn push(&mut self, condition: &Condition, entry: Entry) {
+    /// Takes in an entry of a window that slides; of a sequence, at most `longest_run` alike are kept in a row.
+    pub(super) fn push(&mut self, condition: &Condition, entry: Entry, longest_run: usize) {
         match condition {
             Condition::Values(_) => *self.counts.entry(entry.value).or_default() += 1,
             Condition::Rules(_) => {
@@ -76,18 +80,30 @@ impl Window {
                 }
                 self.sum += i128::from(entry.figure);
             }
-            Condition::Sequence => {
-                if let Some(chains) = &mut self.chains {
-                    chains.push(entry.bases);
-                }
-            }
+            Condition::Sequence => match &mut self.chains {
+                Some(chains) => chains.push(entry.bases),
+                None => self.shorten(&entry, longest_run),
+            },
             Condition::Requests(_) | Condition::Expression(_) => {}
         }
         self.recent.push_back(entry);
     }
 
+    /// Makes room in a run of entries alike that `next` joins, if all of them are later than its first.
+    fn shorten(&mut self, next: &Entry, longest_run: usize) {
+        let Some(first) = self.recent.len().checked_sub(longest_run) else {
+            return;
+        };
+        let ts = self.recent[first].ts;
+        let joins = |entry: &Entry| entry.bases == next.bases && entry.ts >= ts;
+        if joins(next) && self.recent.range(first..).all(joins) {
+            self.recent.remove(first);
+        }
+    }
+
     /// Forgets the entries before a time, of those that stand in front.
     pub(super) fn forget(&mut self, condition: &Condition, before: i64) {
+        self.trail.forget(before);
         while self.recent.front().is_some_and(|entry| entry.ts < before) {
             let entry = self.recent.pop_front().expect("not empty");
             self.leave(condition, &entry);
@@ -224,7 +240,7 @@ impl Window {
                 let n_taken = taken.map_or(0, |spans| spans.take(n_within));
                 for entry in self.recent.range_mut(n_taken..n_within) {
                     if let Some(trace) = entry.trace.take() {
-                        episode.tally.add_trace(trace, context);
+                        episode.tally.add_trace(*trace, context);
                     }
                 }
             }
