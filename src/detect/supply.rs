@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::frame::pieces::{Home, home};
+use crate::frame::pieces::{Home, Piece, home};
 use crate::frame::vocabulary::known;
 use crate::frame::{Column, ColumnType, EventFrame, NULL, Vocabulary, count};
 
@@ -36,15 +36,28 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// Returns a number that hardly another kind of a chunk has.
-    fn number(&self) -> u32 {
-        let mix = |sum: u32, code: &u32| sum.wrapping_mul(31).wrapping_add(*code);
-        let sum = self.codes.iter().fold(u32::from(self.has_response), mix);
-        sum ^ sum >> 7
+    /// Returns that of a row.
+    pub fn of(frame: &EventFrame, row_idx: usize) -> Self {
+        let detail = frame.detail(row_idx);
+        Self {
+            codes: KIND.map(|column| frame.code(column, row_idx)),
+            has_request: !detail.request_object.is_empty(),
+            has_response: !detail.response_object.is_empty(),
+        }
+    }
+
+    /// Returns the code in one of the columns that decide it.
+    pub fn code_of(&self, column: Column) -> u32 {
+        self.code(column).expect("a column of a kind")
+    }
+
+    /// Returns whether it has a body.
+    pub fn has_body(&self) -> bool {
+        self.has_request || self.has_response
     }
 
     /// Returns the code in a column, if the kind has it.
-    pub(super) fn code(&self, column: Column) -> Option<u32> {
+    pub fn code(&self, column: Column) -> Option<u32> {
         let at = KIND.iter().position(|known| *known == column)?;
         Some(self.codes[at])
     }
@@ -133,25 +146,75 @@ pub struct Portion {
     filled: u64,
 }
 
+/// What decides the kind of a row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Row {
+    /// By [`OWN`].
+    own: [u32; OWN.len()],
+    /// The number of its object in the chunk.
+    object: u32,
+    has_request: bool,
+    has_response: bool,
+}
+
+/// The columns of a kind that are no part of an object.
+const OWN: [Column; 3] = [Column::Verb, Column::Stage, Column::Level];
+
+impl Row {
+    /// Returns a number that hardly another kind of a chunk has.
+    fn number(&self) -> u32 {
+        let mix = |sum: u32, code: &u32| sum.wrapping_mul(31).wrapping_add(*code);
+        let sum = self.own.iter().fold(self.object, mix);
+        sum ^ sum >> 7 ^ u32::from(self.has_response)
+    }
+
+    fn kind(&self, frame: &EventFrame) -> Kind {
+        let object = frame.piece(Piece::Object, self.object);
+        Kind {
+            codes: KIND.map(|column| match home(column) {
+                Home::Piece(_, at) => object[at],
+                _ => {
+                    self.own[OWN
+                        .iter()
+                        .position(|own| *own == column)
+                        .expect("one of both")]
+                }
+            }),
+            has_request: self.has_request,
+            has_response: self.has_response,
+        }
+    }
+}
+
 impl Portion {
     /// Counts the events of a chunk; of the columns, those in `wanted` are looked at.
     pub fn of(frame: &EventFrame, wanted: u64) -> Self {
+        let own = OWN.map(|column| frame.codes(column));
+        let objects = frame.pieces(Piece::Object);
         let rows = (0..frame.height()).map(|row_idx| {
             let detail = frame.detail(row_idx);
-            let kind = Kind {
-                codes: KIND.map(|column| frame.code(column, row_idx)),
+            let row = Row {
+                own: own.each_ref().map(|codes| codes[row_idx]),
+                object: objects[row_idx],
                 has_request: !detail.request_object.is_empty(),
                 has_response: !detail.response_object.is_empty(),
             };
-            (kind.number(), kind)
+            (row.number(), row)
         });
         let mut kinds = Vec::new();
-        count(rows, |kind, count| kinds.push((kind, count)));
+        count(rows, |row, count| {
+            kinds.push((row.kind(frame), count));
+        });
         let wanted = Column::ALL
             .iter()
             .filter(|column| wanted & bit(**column) != 0);
         let filled = set_of(wanted.copied().filter(|column| is_filled(frame, *column)));
         Self { kinds, filled }
+    }
+
+    /// Returns kinds, and how many events are of each; some of them more than once.
+    pub fn kinds(&self) -> impl Iterator<Item = (&Kind, u64)> {
+        self.kinds.iter().map(|(kind, count)| (kind, *count))
     }
 
     /// Returns the columns that some event fills, of those that were looked at.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Found;
 use crate::detect::analytics::audit_gap::{Beat, Pulse};
 use crate::detect::request::{RequestColumns, row_ts};
+use crate::detect::supply::{Kind, Portion};
 use crate::finding::Timestamp;
 use crate::frame::pieces::Piece;
 use crate::frame::vocabulary::{is_cut, known};
@@ -36,11 +37,13 @@ const RESOURCES: [&str; 10] = [
 struct Counts(HashMap<u32, u64>);
 
 impl Counts {
-    fn add(&mut self, codes: &[u32]) {
+    fn add(&mut self, code: u32, count: u64) {
+        *self.0.entry(code).or_default() += count;
+    }
+
+    fn add_all(&mut self, codes: &[u32]) {
         let codes = codes.iter().map(|&code| (code, code));
-        count(codes, |code, count| {
-            *self.0.entry(code).or_default() += count;
-        });
+        count(codes, |code, count| self.add(code, count));
     }
 
     /// Takes back one of a code.
@@ -76,24 +79,17 @@ fn take_back<K: Eq + Hash>(counts: &mut HashMap<K, u64>, key: K) {
     }
 }
 
-/// Returns whether an event has a credential's id and a decision, was truncated, and holds the body of a Secret or token.
-fn parts(frame: &EventFrame, row_idx: usize) -> [u64; 4] {
-    let has = |column| u64::from(frame.code(column, row_idx) != NULL);
-    let resource = frame.code(Column::Resource, row_idx);
+/// Returns whether something of this kind has the body of a Secret or token.
+fn has_secret(kind: &Kind) -> bool {
+    let resource = kind.code_of(Column::Resource);
     let is_secret = resource == known::SECRETS
         || resource == known::TOKEN_REVIEWS
-        || frame.code(Column::Subresource, row_idx) == known::TOKEN;
-    let has_body = is_secret && resource != NULL && {
-        let detail = frame.detail(row_idx);
-        !detail.response_object.is_empty() || !detail.request_object.is_empty()
-    };
-    [
-        has(Column::CredentialId),
-        has(Column::Decision),
-        has(Column::Truncated),
-        u64::from(has_body),
-    ]
+        || kind.code_of(Column::Subresource) == known::TOKEN;
+    is_secret && resource != NULL && kind.has_body()
 }
+
+/// Of what decides the kind of an event, what is counted by itself.
+const OF_KIND: [Column; 4] = [Column::Resource, Column::Verb, Column::Stage, Column::Level];
 
 /// Gathers figures while the log goes by.
 pub(super) struct Gathering {
@@ -180,52 +176,57 @@ impl Gathering {
     }
 
     /// Takes in the events of a chunk, duplicates too: those are taken back once they are known.
-    pub(super) fn frame(&mut self, frame: &EventFrame) {
-        let levels = frame.codes(Column::Level);
-        self.levels.add(&levels);
-        self.stages.add(&frame.codes(Column::Stage));
-        self.verbs.add(&frame.codes(Column::Verb));
-        self.agents.add(&frame.codes(Column::UserAgent));
-        let resources = levels.iter().enumerate().map(|(row_idx, &level)| {
-            let resource = frame.code(Column::Resource, row_idx);
-            (resource ^ level << 5, (resource, level))
-        });
-        count(resources, |resource_level, count| {
-            if resource_level.0 != NULL {
-                *self.resource_levels.entry(resource_level).or_default() += count;
+    pub(super) fn frame(&mut self, frame: &EventFrame, offers: &Portion) {
+        for (kind, count) in offers.kinds() {
+            let [resource, verb, stage, level] = OF_KIND.map(|column| kind.code_of(column));
+            self.verbs.add(verb, count);
+            self.stages.add(stage, count);
+            self.levels.add(level, count);
+            if resource != NULL {
+                *self.resource_levels.entry((resource, level)).or_default() += count;
             }
-        });
-        let mut last_user = u32::MAX;
-        for row_idx in 0..frame.height() {
-            let user = frame.pieces(Piece::User)[row_idx];
-            if user != last_user {
-                last_user = user;
+            if has_secret(kind) {
+                self.secret_bodies += count;
+            }
+        }
+        self.agents.add_all(&frame.codes(Column::UserAgent));
+        self.events += frame.height() as u64;
+        let mut last = [u32::MAX; 2];
+        let [mut has_id, mut has_decision, mut is_truncated] = [0; 3];
+        let has = |column, row_idx| u64::from(frame.code(column, row_idx) != NULL);
+        let [users, annotations] =
+            [Piece::User, Piece::Annotations].map(|piece| frame.pieces(piece));
+        for (row_idx, (&user, &annotation)) in users.iter().zip(annotations).enumerate() {
+            if user != std::mem::replace(&mut last[0], user) {
                 self.usernames.insert(frame.code(Column::Username, row_idx));
+                has_id = has(Column::CredentialId, row_idx);
             }
-            self.events += 1;
-            let [credential_id, decision, truncated, secret] = parts(frame, row_idx);
-            self.with_credential_id += credential_id;
-            self.with_decision += decision;
-            self.truncated += truncated;
-            self.secret_bodies += secret;
+            if annotation != std::mem::replace(&mut last[1], annotation) {
+                has_decision = has(Column::Decision, row_idx);
+                is_truncated = has(Column::Truncated, row_idx);
+            }
+            self.with_credential_id += has_id;
+            self.with_decision += has_decision;
+            self.truncated += is_truncated;
         }
     }
 
     /// Takes back one event, which is a duplicate.
     pub(super) fn duplicate(&mut self, frame: &EventFrame, row_idx: usize) {
-        let code = |column| frame.code(column, row_idx);
-        self.levels.take_back(code(Column::Level));
-        self.stages.take_back(code(Column::Stage));
-        self.verbs.take_back(code(Column::Verb));
-        self.agents.take_back(code(Column::UserAgent));
-        let resource_level = (code(Column::Resource), code(Column::Level));
-        take_back(&mut self.resource_levels, resource_level);
+        let kind = Kind::of(frame, row_idx);
+        let [resource, verb, stage, level] = OF_KIND.map(|column| kind.code_of(column));
+        self.verbs.take_back(verb);
+        self.stages.take_back(stage);
+        self.levels.take_back(level);
+        take_back(&mut self.resource_levels, (resource, level));
+        self.secret_bodies -= u64::from(has_secret(&kind));
+        self.agents
+            .take_back(frame.code(Column::UserAgent, row_idx));
         self.events -= 1;
-        let [credential_id, decision, truncated, secret] = parts(frame, row_idx);
-        self.with_credential_id -= credential_id;
-        self.with_decision -= decision;
-        self.truncated -= truncated;
-        self.secret_bodies -= secret;
+        let has = |column| u64::from(frame.code(column, row_idx) != NULL);
+        self.with_credential_id -= has(Column::CredentialId);
+        self.with_decision -= has(Column::Decision);
+        self.truncated -= has(Column::Truncated);
     }
 
     /// Takes in one event in the order of time, no duplicate.

@@ -184,7 +184,7 @@ impl<'r> Merge<'r> {
         let room = NAMED_REJECTS.saturating_sub(account.rejects.len());
         account.rejects.extend(found.rejects.drain(..).take(room));
         account.gathering.records(found);
-        account.gathering.frame(&batch.frame);
+        account.gathering.frame(&batch.frame, &batch.offers);
         account.events += batch.frame.height() as u64;
         account.monitor.note(account.events, self.engine.groups());
         self.engine.note_coverage(std::mem::take(&mut batch.offers));

@@ -90,11 +90,17 @@ impl Engine<'_> {
         let (ledger, deaths) = (&self.ledger, &self.deaths);
         (self.custody).finish(&context, ledger, deaths, &masquerade, &mut findings);
         findings.extend(self.audit_gap.findings(servers, vocabulary));
+        // A log may tell the same twice, at the same time.
+        let place = |finding: &Finding| {
+            let first = finding.evidence.first()?;
+            Some((first.file.clone(), first.offset))
+        };
         findings.sort_by(|a, b| {
             let key = |finding: &Finding| (std::cmp::Reverse(finding.severity), finding.first_seen);
             key(a)
                 .cmp(&key(b))
                 .then_with(|| a.finding_id.cmp(&b.finding_id))
+                .then_with(|| place(a).cmp(&place(b)))
         });
         let surroundings = surroundings(&mut findings, &self.makers, &self.ledger, vocabulary);
         let incidents = incident::tie(&mut findings, &surroundings);
