@@ -12,7 +12,7 @@ mod trail;
 mod window;
 
 use hashbrown::HashMap;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::analytics::{Context, Draft, counted, lasting};
 use super::engine::{key, position};
@@ -353,12 +353,12 @@ impl Terms {
             entry.figure = sources.first()?.figure(request, vocabulary)?;
         } else if !sources.is_empty() {
             // A hash: clients choose these texts, and the dictionary would keep them all.
-            let mut hash = Xxh3::new();
             for source in sources {
                 let column = match source {
                     Source::Column(column) if *column != Column::Code => *column,
                     _ => {
-                        hash.update(&source.figure(request, vocabulary)?.to_le_bytes());
+                        let figure = source.figure(request, vocabulary)?.to_le_bytes();
+                        entry.value = xxh3_64_with_seed(&figure, entry.value);
                         continue;
                     }
                 };
@@ -366,10 +366,8 @@ impl Terms {
                 if text.is_empty() {
                     return None;
                 }
-                hash.update(&text.len().to_le_bytes());
-                hash.update(text);
+                entry.value = xxh3_64_with_seed(text, entry.value);
             }
-            entry.value = hash.digest();
         }
         Some(entry)
     }
