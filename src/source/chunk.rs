@@ -22,11 +22,13 @@ use super::ahead::Pause;
 use super::content::Content;
 use super::documents::{Documents, Passed};
 use super::lines::Parts;
+use super::rows::Rows;
 use super::unpack::{Damage, LimitReached};
 use super::{
     Chunk, Framing, InputFile, OVERSIZE_HEAD_BYTES, Oversize, ReadOptions, RecordSpan, SourceError,
     Start,
 };
+use crate::decode::envelope::csv_width;
 
 /// Lines passed over before an empty chunk is handed out, so that the list stays short.
 const OVERSIZE_MAX: usize = 256;
@@ -38,6 +40,8 @@ pub struct ChunkReader {
     reader: Content,
     framing: Framing,
     header: Option<Arc<str>>,
+    /// The number of columns of CSV.
+    n_columns: usize,
     documents: Option<Documents>,
     target: usize,
     max_line: usize,
@@ -99,6 +103,7 @@ impl ChunkReader {
             name,
             reader: content,
             framing,
+            n_columns: header.as_deref().map_or(0, csv_width),
             header,
             documents,
             target: options.chunk_bytes.clamp(1, max_line),
@@ -214,7 +219,7 @@ impl ChunkReader {
             if window.filled < self.target && !self.ended {
                 match self.whole_lines(&window.data[..window.filled]) {
                     0 => continue,
-                    end => return Some(self.deliver(window, end)),
+                    end => return self.deliver_lines(window, end),
                 }
             }
             if window.filled < self.target {
@@ -223,7 +228,8 @@ impl ChunkReader {
                 } else {
                     window.filled
                 };
-                return (end > 0).then(|| self.deliver_last(window, end));
+                window.filled = end;
+                return self.deliver_lines(window, end);
             }
             let head = &window.data[..self.target];
             let end = match memrchr(b'\n', head) {
@@ -238,7 +244,7 @@ impl ChunkReader {
             if self.framing == Framing::Partial && window.data[end - 1] == b'\n' {
                 end = self.whole_end(&mut window);
             }
-            return Some(self.deliver(window, end));
+            return self.deliver_lines(window, end);
         }
     }
 
@@ -252,10 +258,17 @@ impl ChunkReader {
         memrchr(b'\n', data).map_or(0, |last| last + 1)
     }
 
-    /// Hands out what there is before `end`, and forgets the rest.
-    fn deliver_last(&mut self, mut window: Window, end: usize) -> Chunk {
-        window.filled = end;
-        self.deliver(window, end)
+    /// Hands out the lines before `end`, if there are any, or fewer or more of them to end with a row.
+    fn deliver_lines(&mut self, mut window: Window, end: usize) -> Option<Chunk> {
+        let (end, records) = if self.n_columns == 0 {
+            (end, None)
+        } else {
+            self.whole_rows(&mut window, end)
+        };
+        (end > 0).then(|| Chunk {
+            records,
+            ..self.deliver(window, end)
+        })
     }
 
     fn next_documents(&mut self, mut window: Window, documents: &mut Documents) -> Option<Chunk> {

@@ -24,8 +24,8 @@ pub enum Framing {
     /// Lines of a container runtime (CRI, Docker's json-file), which cut a long line into parts: a
     /// chunk ends behind a last part only.
     Partial,
-    /// Line ends; the first line names the columns and is no record. A line end within quotes is not
-    /// looked for, since exports exist whose quotes do not pair.
+    /// Line ends; the first line names the columns and is no record. Lines are one row where a cell in quotes goes over
+    /// them and they have all columns together: exports exist whose quotes do not pair.
     Csv,
     /// The brackets of JSON.
     Documents,

@@ -23,6 +23,7 @@ mod lines;
 pub mod open;
 pub mod reread;
 mod rotation;
+mod rows;
 mod text;
 mod unpack;
 

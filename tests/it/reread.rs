@@ -132,5 +132,5 @@ fn events_in_envelopes_are_found_again() {
         }
         n_shapes += 1;
     }
-    assert!(n_shapes >= 58 && n_events > 200, "{n_events} in {n_shapes}");
+    assert!(n_shapes >= 59 && n_events > 200, "{n_events} in {n_shapes}");
 }

@@ -67,6 +67,16 @@ pub(super) fn names(header: &str) -> Option<Vec<String>> {
     )
 }
 
+/// Returns whether a text is a row of so many columns.
+pub(crate) fn is_row(text: &str, n_columns: usize) -> bool {
+    cells(text.trim()).is_some_and(|cells| cells.len() == n_columns)
+}
+
+/// Returns the number of columns that a header names; 0 if it is none.
+pub(crate) fn width(header: &str) -> usize {
+    names(header).map_or(0, |names| names.len())
+}
+
 /// Opens a header or row; false if the record is none.
 pub(super) fn open(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
     let text = text.trim_start_matches('\u{feff}').trim();

@@ -36,6 +36,7 @@ mod walk;
 use std::borrow::Cow;
 
 pub use csv::is_header as is_csv_header;
+pub(crate) use csv::{is_row as is_csv_row, width as csv_width};
 pub(super) use fields::listed;
 pub use format::{Format, UnknownFormat};
 pub use restore::key as restored_key;

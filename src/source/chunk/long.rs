@@ -1,6 +1,6 @@
 //! Lines that do not fit a chunk: long ones, parts of one, holes.
 
-use super::{ChunkReader, OVERSIZE_HEAD_BYTES, Oversize, Window};
+use super::{ChunkReader, OVERSIZE_HEAD_BYTES, Oversize, RecordSpan, Rows, Window};
 use crate::source::lines::{End, Ends, Parts};
 use crate::source::text::hole_length;
 
@@ -24,6 +24,32 @@ impl ChunkReader {
                 return window.filled;
             }
             self.fill(window, window.filled + self.target);
+        }
+    }
+
+    /// Returns where a chunk of lines up to about `end` ends with a row, and where its rows are if some go over several lines.
+    ///
+    /// 0 is that the rest of the row is not written yet.
+    pub(super) fn whole_rows(
+        &mut self,
+        window: &mut Window,
+        mut end: usize,
+    ) -> (usize, Option<Vec<RecordSpan>>) {
+        loop {
+            let is_all = self.ended && !self.is_growing && end == window.filled;
+            let mut rows = Rows::of(&window.data[..end], self.n_columns, is_all);
+            for span in rows.spans.iter_mut().flatten() {
+                span.line += self.line;
+            }
+            if rows.end > 0 || self.ended && (self.is_growing || window.filled == 0) {
+                return (rows.end, rows.spans);
+            }
+            self.fill(window, window.filled + self.target);
+            end = if self.ended && !self.is_growing {
+                window.filled
+            } else {
+                self.whole_lines(&window.data[..window.filled])
+            };
         }
     }
 

@@ -571,3 +571,45 @@ fn document_that_breaks_off_comes_before_the_error() {
     ));
     assert!(chunks.next(Vec::new()).unwrap().is_none());
 }
+
+#[test]
+fn rows_are_the_same_whatever_the_size_of_a_chunk() {
+    let rows =
+        "a,\"b\nc\n\",d\ne,f,g\nh,5\" i,j\nk,\"l,m\nn,o,p\nq,\"\"\"r\"\"\n\",\"s\nt\"\nu,v,w";
+    let data = format!("time,verb,note\n{rows}");
+    let records = |target: usize, step: usize| {
+        let dribble = Dribble {
+            data: data.clone().into_bytes(),
+            at: 0,
+            step,
+            calls: 0,
+            fails: false,
+        };
+        let content = Content::new(Box::new(dribble));
+        let mut reader = ChunkReader::new(0, "x".into(), content, &options(target, 1 << 10));
+        assert_eq!(reader.framing(), Framing::Csv);
+        let mut found = Vec::new();
+        while let Some(chunk) = reader.next(Vec::new()).unwrap() {
+            let text = String::from_utf8(chunk.data).unwrap();
+            if let Some(spans) = chunk.records {
+                for span in spans {
+                    let place = chunk.offset + span.start as u64;
+                    found.push((place, span.line, text[span.start..span.end].to_owned()));
+                }
+                continue;
+            }
+            let mut place = chunk.offset;
+            for (line, row) in (chunk.line..).zip(text.split_inclusive('\n')) {
+                found.push((place, line, row.to_owned()));
+                place += row.len() as u64;
+            }
+        }
+        found
+    };
+    let whole = records(1 << 10, 1 << 10);
+    let first_lines = [2, 5, 6, 7, 8, 9, 12];
+    assert!(whole.iter().map(|(_, line, _)| *line).eq(first_lines));
+    for (target, step) in (1..90).flat_map(|target| [(target, 1), (target, 7), (target, 1000)]) {
+        assert_eq!(records(target, step), whole, "{target} {step}");
+    }
+}

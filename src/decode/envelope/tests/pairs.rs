@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::super::{Item, Unwrapper, csv};
 
 /// Shape, chain of its first event, and what else is in the file: names, and causes behind `bad: `.
-const SHAPES: [(&str, &str, &[&str]); 61] = [
+const SHAPES: [(&str, &str, &[&str]); 62] = [
     ("aks-audit-csv", "CSV > AKSAudit", &["a CSV header"]),
     (
         "aks-audit-table",
@@ -53,6 +53,7 @@ const SHAPES: [(&str, &str, &[&str]); 61] = [
             "part of a longer container log line",
         ],
     ),
+    ("csv-over-lines", "CSV > Splunk", &["a CSV header"]),
     ("datadog", "Datadog", &["a JSON object of another kind"]),
     (
         "docker",
@@ -239,7 +240,7 @@ struct Unwrapped {
 }
 
 /// Returns the records of a shape, and whether they are CSV: a `.json` file is one record, any
-/// other is a record a line.
+/// other is a record a line, or a row of CSV.
 fn records(shape: &str) -> (Vec<String>, bool) {
     let file = std::fs::read_dir(folder().join(shape))
         .unwrap()
@@ -251,12 +252,20 @@ fn records(shape: &str) -> (Vec<String>, bool) {
         file.extension()
             .is_some_and(|extension| extension == wanted)
     };
-    let records = if ends_with("json") {
-        vec![text]
-    } else {
-        text.lines().map(str::to_owned).collect()
-    };
-    (records, ends_with("csv"))
+    let is_csv = ends_with("csv");
+    if ends_with("json") {
+        return (vec![text], is_csv);
+    }
+    let mut records: Vec<String> = Vec::new();
+    let mut is_open = false;
+    for line in text.lines() {
+        match records.last_mut().filter(|_| is_open) {
+            Some(row) => *row = format!("{row}\n{line}"),
+            None => records.push(line.to_owned()),
+        }
+        is_open ^= is_csv && line.matches('"').count() % 2 == 1;
+    }
+    (records, is_csv)
 }
 
 fn unwrap(shape: &str) -> Unwrapped {
