@@ -196,7 +196,7 @@ impl Custody {
         let shared: HashSet<String> = findings
             .iter()
             .filter(|finding| SHARED.contains(&&*finding.rule.name))
-            .filter_map(|finding| finding.actor.credential_id.clone())
+            .flat_map(|finding| finding.ties.credentials.iter().cloned())
             .collect();
         let mut superusers = Superusers::default();
         for finding in findings.iter() {
