@@ -610,6 +610,42 @@ fn the_tokens_that_a_pod_gets_one_after_the_other_are_one_theft() {
 }
 
 #[test]
+fn a_program_that_passes_through_a_pod_is_no_part_of_it() {
+    const PLACES: [&str; 4] = ["prod", "pay", "dev", "ops"];
+    let with = |from: u64, step: u64, places: usize, writes: bool| {
+        let mut story = Story::default();
+        for minute in 0..60 {
+            let own = Client {
+                agent: "ingress/1",
+                ..pod("web", "web-1", "10.1.0.7")
+            };
+            story.request(minute * 60_000, &own, "list", PODS, 200);
+        }
+        let other = Client {
+            agent: "main/0",
+            ..pod("web", "web-1", "10.1.0.7")
+        };
+        let places = PLACES.iter().take(places);
+        for (at, place) in (0..).zip(places) {
+            let path = format!("/api/v1/namespaces/{place}/secrets");
+            story.request(from + at * step, &other, "list", &path, 200);
+        }
+        if writes {
+            story.request(from, &other, "create", PODS, 201);
+        }
+        story
+    };
+    let rule = "pod-second-program";
+    with(300_000, 8_000, 4, false).raises(rule, Severity::Medium);
+    with(1_200_000, 8_000, 4, true).raises(rule, Severity::Medium);
+    // With the Pod, as a part of it, now and then, and in few places.
+    with(10_000, 8_000, 4, false).says_nothing_of(rule);
+    with(300_000, 8_000, 4, true).says_nothing_of(rule);
+    with(300_000, 600_000, 4, false).says_nothing_of(rule);
+    with(300_000, 8_000, 2, false).says_nothing_of(rule);
+}
+
+#[test]
 fn each_server_of_rke2_has_an_administrators_certificate() {
     let with = |servers: &[&str], admins: &[(&str, &str)]| {
         let mut story = Story::default();
