@@ -105,8 +105,8 @@ impl ForeignGroup {
             let user = vocabulary.text(request.username());
             let key = (group.clone(), user.into());
             if let Some(certificate) = kept(&mut self.certificates, key) {
-                let used = certificate.used.get_or_insert_with(Tally::empty);
-                used.add(request, context);
+                let tally = certificate.used.get_or_insert_with(Tally::empty);
+                tally.add(request, context);
             }
         } else if self
             .methods
@@ -144,8 +144,8 @@ impl ForeignGroup {
                 continue;
             }
             if let Some(certificate) = kept(&mut self.certificates, (group, name.clone())) {
-                let asked = certificate.asked.get_or_insert_with(Tally::empty);
-                asked.add(request, context);
+                let tally = certificate.asked.get_or_insert_with(Tally::empty);
+                tally.add(request, context);
             }
         }
     }
@@ -177,16 +177,18 @@ impl ForeignGroup {
         }
         let mut draft = Draft::new(&self.meta, vec![group.to_owned(), name.to_owned()], &all);
         let [user, kind] = [member.user, member.kind].map(|code| vocabulary.text(code).to_owned());
-        let asked = certificate.asked.as_ref().map(|asked| {
+        let mut did = Vec::new();
+        if let Some(asked) = &certificate.asked {
             let by = listed(&asked.usernames(vocabulary));
-            format!("`{by}` asked for a certificate of `{name}` in it")
-        });
-        let used = certificate.used.as_ref().map(|used| {
-            let count = counted(used.count, "request");
-            let peers = listed(&used.peers(vocabulary));
-            format!("a certificate of `{name}` was used in it: {count} from {peers}")
-        });
-        let did: Vec<String> = [asked, used].into_iter().flatten().collect();
+            did.push(format!("`{by}` asked for a certificate of `{name}` in it"));
+        }
+        if let Some(tally) = &certificate.used {
+            let count = counted(tally.count, "request");
+            let peers = listed(&tally.peers(vocabulary));
+            did.push(format!(
+                "a certificate of `{name}` was used in it: {count} from {peers}"
+            ));
+        }
         draft.summary = format!(
             "the group `{group}` may do everything, and its members log in by {kind}; {}",
             did.join(", and "),

@@ -101,8 +101,8 @@ impl IdleNode {
             _ => false,
         };
         if takes && !node.works {
-            let taken = node.taken.get_or_insert_with(|| Box::new(Tally::empty()));
-            taken.add(request, context);
+            let tally = node.taken.get_or_insert_with(|| Box::new(Tally::empty()));
+            tally.add(request, context);
         }
     }
 

@@ -38,7 +38,6 @@ struct Pod {
     first: i64,
     last: i64,
     name: u32,
-    /// In order of their first request.
     programs: Vec<Program>,
 }
 
@@ -47,8 +46,6 @@ struct Program {
     agent: u32,
     first: i64,
     last: i64,
-    /// Whether it came up when the Pod was not young any more.
-    is_late: bool,
     /// Whether it did anything but read Secrets.
     does_more: bool,
     /// Secrets that it read, for those that may be no part of the Pod.
@@ -105,7 +102,6 @@ impl SecondProgram {
         });
         pod.first = pod.first.min(ts);
         pod.last = pod.last.max(ts);
-        let is_late = ts > pod.first.saturating_add(self.settled_us);
         let at = match pod.programs.iter().position(|it| it.agent == agent) {
             Some(at) => at,
             None if pod.programs.len() < PROGRAMS => {
@@ -113,7 +109,6 @@ impl SecondProgram {
                     agent,
                     first: ts,
                     last: ts,
-                    is_late,
                     does_more: false,
                     read: None,
                 });
@@ -124,14 +119,15 @@ impl SecondProgram {
         let program = &mut pod.programs[at];
         program.first = program.first.min(ts);
         program.last = program.last.max(ts);
-        program.is_late &= is_late;
         let reads = request.resource() == known::SECRETS
             && !matches!(
                 request.verb(),
                 known::WATCH | known::CREATE | known::UPDATE | known::PATCH | known::DELETE
             );
         program.does_more |= !reads;
-        if !program.is_late && (at == 0 || program.does_more || !program.is_brief(self.brief_us)) {
+        // A watch is known once it ends: what is the first here may have come long after it.
+        let is_late = program.first > pod.first.saturating_add(self.settled_us);
+        if !is_late && (program.does_more || !program.is_brief(self.brief_us)) {
             program.read = None;
         } else if reads && request.succeeded() {
             let read = program.read.get_or_insert_with(Tally::empty);
@@ -154,19 +150,27 @@ impl SecondProgram {
         let vocabulary = context.vocabulary;
         let mut findings = Vec::new();
         for (&uid, pod) in &self.pods {
-            for (at, it) in pod.programs.iter().enumerate().skip(1) {
+            let mut programs: Vec<&Program> = pod.programs.iter().collect();
+            programs.sort_by_key(|it| (it.first, vocabulary.text(it.agent)));
+            for (at, it) in programs.iter().enumerate().skip(1) {
                 let agent = vocabulary.text(it.agent);
-                let mut others = pod.programs[..at].iter();
+                let mut others = programs[..at].iter();
                 let is_own =
                     others.any(|other| program(vocabulary.text(other.agent)) == program(agent));
-                let is_told = it.is_late || self.is_passing(it, pod, vocabulary);
+                let is_late = it.first > pod.first.saturating_add(self.settled_us);
+                let is_told = is_late || self.is_passing(it, pod, vocabulary);
                 if let Some(read) = &it.read
                     && is_told
                     && read.count >= self.least_reads
                     && !is_own
                     && !begins(agent, &self.tools)
                 {
-                    findings.push(self.finding((uid, pod), (at, it), read, vocabulary));
+                    findings.push(self.finding(
+                        (uid, pod),
+                        (&programs[..at], it),
+                        read,
+                        vocabulary,
+                    ));
                 }
             }
         }
@@ -176,13 +180,13 @@ impl SecondProgram {
     fn finding(
         &self,
         (uid, pod): (u32, &Pod),
-        (at, it): (usize, &Program),
+        (before, it): (&[&Program], &Program),
         read: &Tally,
         vocabulary: &Vocabulary,
     ) -> Finding {
         let [agent, uid, name] =
             [it.agent, uid, pod.name].map(|code| vocabulary.text(code).to_owned());
-        let own = distinct(pod.programs[..at].iter().map(|own| own.agent), vocabulary);
+        let own = distinct(before.iter().map(|own| own.agent), vocabulary);
         let mut draft = Draft::new(&self.meta, vec![uid.clone(), agent.clone()], read);
         let namespaces = read.namespaces(vocabulary);
         let places = if namespaces.is_empty() {
