@@ -345,7 +345,7 @@ impl<'r> Engine<'r> {
         self.token_reuse.forget(over_before);
         let replaced = before.saturating_sub(REPLACED_US);
         self.token_by_hand.forget(over_before, replaced);
-        self.custody.forget(over_before);
+        self.custody.forget(over_before, replaced);
         self.proven_grant.forget(over_before);
         self.role_grant.forget(over_before);
         let needed = self.spoken_of(found);

@@ -556,8 +556,8 @@ fn a_pods_new_token_belongs_where_the_pod_is() {
 #[test]
 fn a_pod_that_moved_is_at_home_there() {
     // Between two tokens, and in the middle of a token's hour, so that the next one is a stranger there, too.
-    let between = (180, vec![("JTI=web-1-3", 60)]);
-    let within = (200, vec![("JTI=web-1-3", 40), ("JTI=web-1-4", 60)]);
+    let between = (180, vec![60]);
+    let within = (200, vec![40 + 60]);
     for (moves_at, expected) in [between, within] {
         let mut story = Story::default();
         for minute in 0..480 {
@@ -577,10 +577,106 @@ fn a_pod_that_moved_is_at_home_there() {
             .filter(|found| found.rule.name == "pod-token-away");
         let told = away.map(|found| {
             assert_eq!(found.severity, Severity::Low);
-            let key = found.actor.credential_id.as_deref().unwrap_or_default();
-            (key, found.count)
+            found.count
         });
         assert_eq!(told.collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn the_tokens_that_a_pod_gets_one_after_the_other_are_one_theft() {
+    let mut story = Story::default();
+    for minute in 0..240 {
+        let client = renewed(minute / 60, "10.1.0.7");
+        story.request(minute * 60_000, &client, "list", PODS, 200);
+        if minute % 60 == 30 {
+            let thief = Client {
+                agent: "curl/8",
+                ..renewed(minute / 60, "203.0.113.9")
+            };
+            story.request(minute * 60_000 + 7_000, &thief, "list", SECRETS, 200);
+        }
+    }
+    let findings = story.findings();
+    let away = |found: &&Finding| found.rule.name == "pod-token-away";
+    let away: Vec<_> = findings.iter().filter(away).collect();
+    let [found] = away[..] else {
+        panic!("one Pod, one finding: {away:?}")
+    };
+    assert_eq!((found.severity, found.count), (Severity::High, 4));
+    assert_eq!(found.ties.credentials.len(), 4);
+    let twice = |found: &Finding| found.rule.name == "impossible-concurrency";
+    assert!(!findings.iter().any(twice), "{findings:?}");
+}
+
+#[test]
+fn a_program_that_passes_through_a_pod_is_no_part_of_it() {
+    const PLACES: [&str; 4] = ["prod", "pay", "dev", "ops"];
+    let with = |from: u64, step: u64, places: usize, writes: bool| {
+        let mut story = Story::default();
+        for minute in 0..60 {
+            let own = Client {
+                agent: "ingress/1",
+                ..pod("web", "web-1", "10.1.0.7")
+            };
+            story.request(minute * 60_000, &own, "list", PODS, 200);
+        }
+        let other = Client {
+            agent: "main/0",
+            ..pod("web", "web-1", "10.1.0.7")
+        };
+        let places = PLACES.iter().take(places);
+        for (at, place) in (0..).zip(places) {
+            let path = format!("/api/v1/namespaces/{place}/secrets");
+            story.request(from + at * step, &other, "list", &path, 200);
+        }
+        if writes {
+            story.request(from, &other, "create", PODS, 201);
+        }
+        story
+    };
+    let rule = "pod-second-program";
+    with(300_000, 8_000, 4, false).raises(rule, Severity::Medium);
+    with(1_200_000, 8_000, 4, true).raises(rule, Severity::Medium);
+    // With the Pod, as a part of it, now and then, and in few places.
+    with(10_000, 8_000, 4, false).says_nothing_of(rule);
+    with(300_000, 8_000, 4, true).says_nothing_of(rule);
+    with(300_000, 600_000, 4, false).says_nothing_of(rule);
+    with(300_000, 8_000, 2, false).says_nothing_of(rule);
+}
+
+#[test]
+fn each_server_of_rke2_has_an_administrators_certificate() {
+    let with = |servers: &[&str], admins: &[(&str, &str)]| {
+        let mut story = Story::default();
+        for (at, server) in (0..).zip(servers) {
+            let supervisor = master("system:rke2-supervisor", server, "127.0.0.1");
+            story.request(at, &supervisor, "list", PODS, 200);
+        }
+        // In turns, so that none takes over from another.
+        for (at, (key, ip)) in (1_000..).zip(admins.iter().chain(admins)) {
+            let ip: &'static str = Box::leak((*ip).to_owned().into_boxed_str());
+            let admin = master("system:admin", key, ip);
+            story.request(at, &admin, "list", PODS, 200);
+        }
+        let found = story.findings().into_iter();
+        let second = found.filter(|found| found.rule.name == "masters-second-credential");
+        let mut severities: Vec<_> = second.map(|found| found.severity).collect();
+        severities.sort_unstable();
+        severities
+    };
+    let [one, two] = [("a1", "127.0.0.1"), ("a2", "127.0.0.1")];
+    let low = [Severity::Low];
+    assert_eq!(with(&["s1", "s2"], &[one, two]), low);
+    // More certificates than servers, another address, and servers of which nothing is known.
+    let three = with(&["s1", "s2"], &[one, two, ("a3", "127.0.0.1")]);
+    assert!(three.len() == 2 && three[1] > Severity::Low, "{three:?}");
+    for found in [
+        with(&["s1", "s2"], &[one, ("a2", "10.0.0.12")]),
+        with(&["s1"], &[one, two]),
+        with(&[], &[one, two]),
+    ] {
+        assert!(found.len() == 1 && found[0] > Severity::Low, "{found:?}");
     }
 }
 

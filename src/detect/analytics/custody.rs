@@ -8,6 +8,8 @@ use hashbrown::{HashMap, HashSet};
 use super::certificate::Certificate;
 use super::component_twice::ComponentTwice;
 use super::concurrency::Concurrency;
+use super::foreign_group::ForeignGroup;
+use super::idle_node::IdleNode;
 use super::masquerade::Masquerade;
 use super::method::Method;
 use super::minted_token::MintedToken;
@@ -16,6 +18,9 @@ use super::node_abroad::NodeAbroad;
 use super::node_twice::NodeTwice;
 use super::old_uid::OldUid;
 use super::pod_token_taken::PodTokenTaken;
+use super::proxied_names::ProxiedNames;
+use super::reviews_begun::ReviewsBegun;
+use super::second_program::SecondProgram;
 use super::secret_token::SecretToken;
 use super::secret_token_taken::SecretTokenTaken;
 use super::superuser_pod::SuperuserPod;
@@ -40,17 +45,22 @@ pub struct Custody {
     secret_token_taken: SecretTokenTaken,
     certificate: Certificate,
     component_twice: ComponentTwice,
+    foreign_group: ForeignGroup,
+    idle_node: IdleNode,
     method: Method,
     mixed_use: MixedUse,
     node_abroad: NodeAbroad,
     node_twice: NodeTwice,
     pod_token_taken: PodTokenTaken,
+    proxied_names: ProxiedNames,
+    reviews_begun: ReviewsBegun,
+    second_program: SecondProgram,
     superuser_pod: SuperuserPod,
 }
 
 remembers!(
     Custody: [],
-    parts [minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken],
+    parts [minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program],
     anew [method, mixed_use, node_abroad, node_twice]
 );
 
@@ -118,6 +128,11 @@ impl Custody {
             secret_token_taken: SecretTokenTaken::new(analytic("secret-token-taken")?)?,
             certificate: Certificate::new(analytic("certificate-lifecycle")?)?,
             component_twice: ComponentTwice::new(analytic("component-in-two-places")?)?,
+            foreign_group: ForeignGroup::new(analytic("certificate-in-foreign-group")?)?,
+            idle_node: IdleNode::new(analytic("node-without-kubelet")?)?,
+            proxied_names: ProxiedNames::new(analytic("proxied-names-elsewhere")?)?,
+            reviews_begun: ReviewsBegun::new(analytic("reviews-begun")?)?,
+            second_program: SecondProgram::new(analytic("pod-second-program")?)?,
             method: Method::new(analytic("authentication-methods")?)?,
             mixed_use: MixedUse::new(analytic("mixed-use")?)?,
             node_abroad: NodeAbroad::new(meta("node-from-internet")?),
@@ -127,8 +142,13 @@ impl Custody {
         })
     }
 
-    /// Forgets what ended before a time and cannot go on.
-    pub fn forget(&mut self, before: i64) {
+    /// Forgets what ended before a time and cannot go on, and machines and Pods that were not seen since `gone`.
+    pub fn forget(&mut self, before: i64, gone: i64) {
+        self.foreign_group.forget(before);
+        self.idle_node.forget(before, gone);
+        self.proxied_names.forget(before, gone);
+        self.reviews_begun.forget(before, gone);
+        self.second_program.forget(before, gone);
         self.minted.forget(before);
         self.concurrency.forget(before);
         self.old_uid.forget(before);
@@ -181,6 +201,11 @@ impl Custody {
             self.concurrency.observe(request, context, ledger);
             self.old_uid.observe(request, context, deaths);
             self.component_twice.observe(request, context);
+            self.idle_node.observe(request, context);
+            self.proxied_names.observe(request, context);
+            self.reviews_begun.observe(request, context);
+            self.second_program.observe(request, context);
+            self.foreign_group.observe(folded, context);
         }
     }
 
@@ -196,7 +221,7 @@ impl Custody {
         let shared: HashSet<String> = findings
             .iter()
             .filter(|finding| SHARED.contains(&&*finding.rule.name))
-            .filter_map(|finding| finding.actor.credential_id.clone())
+            .flat_map(|finding| finding.ties.credentials.iter().cloned())
             .collect();
         let mut superusers = Superusers::default();
         for finding in findings.iter() {
@@ -221,6 +246,11 @@ impl Custody {
         findings.extend(self.node_abroad.finish(context, ledger));
         findings.extend(self.node_twice.finish(context, ledger));
         findings.extend(self.pod_token_taken.finish(context, ledger));
+        findings.extend(self.foreign_group.finish(context));
+        findings.extend(self.idle_node.finish(context));
+        findings.extend(self.proxied_names.finish(context));
+        findings.extend(self.reviews_begun.finish(context));
+        findings.extend(self.second_program.finish(context));
     }
 }
 

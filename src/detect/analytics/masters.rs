@@ -72,6 +72,11 @@ impl Carrier {
             None => self.by_peer.push((peer, Tally::new(request, context))),
         }
     }
+
+    fn is_at_loopback(&self, vocabulary: &Vocabulary) -> bool {
+        let mut peers = self.by_peer.iter();
+        peers.all(|(peer, _)| LOOPBACK.contains(&vocabulary.text(*peer)))
+    }
 }
 
 /// What makes a credential all-powerful.
@@ -170,13 +175,20 @@ impl Masters {
             carriers
         };
         let carriers = in_order(&self.carriers);
+        let n_servers = carriers
+            .iter()
+            .filter(|(_, carrier)| self.is_local(carrier, vocabulary))
+            .count();
         let mut findings = Vec::new();
         let mut before: Vec<&(String, Carrier)> = Vec::new();
         for carrier in &carriers {
             let users = carrier.1.all.usernames(vocabulary);
             let managed = self.is_managed(&users, &carrier.1, vocabulary);
             let known = if managed { &[][..] } else { &before[..] };
-            findings.push(self.carrier_finding(carrier, managed, known, vocabulary, ledger));
+            let finding = self.carrier_finding(carrier, managed, known, vocabulary, ledger);
+            findings.push(Self::of_servers(
+                finding, carrier, known, n_servers, vocabulary,
+            ));
             if !managed {
                 findings.extend(self.source_findings(carrier, Rank::Masters, context, ledger));
                 before.push(carrier);
@@ -190,9 +202,43 @@ impl Masters {
 
     /// Returns whether a credential is the control plane's own: by name, or by name at home.
     fn is_managed(&self, users: &[String], carrier: &Carrier, vocabulary: &Vocabulary) -> bool {
-        let are = |known: &[String]| users.iter().all(|user| known.contains(user));
-        let is_local = |(peer, _): &(u32, Tally)| LOOPBACK.contains(&vocabulary.text(*peer));
-        are(&self.managed) || are(&self.local) && carrier.by_peer.iter().all(is_local)
+        users.iter().all(|user| self.managed.contains(user)) || self.is_local(carrier, vocabulary)
+    }
+
+    /// Returns whether a credential is that of a server that talks to itself.
+    fn is_local(&self, carrier: &Carrier, vocabulary: &Vocabulary) -> bool {
+        let users = carrier.all.usernames(vocabulary);
+        users.iter().all(|user| self.local.contains(user)) && carrier.is_at_loopback(vocabulary)
+    }
+
+    /// Lowers a further credential that is used on its own server alone, one for each: of k3s and RKE2 every server makes an
+    /// administrator's certificate, and as many servers as talk to themselves have one.
+    fn of_servers(
+        mut finding: Finding,
+        (_, carrier): &(String, Carrier),
+        before: &[&(String, Carrier)],
+        n_servers: usize,
+        vocabulary: &Vocabulary,
+    ) -> Finding {
+        let users = carrier.all.usernames(vocabulary);
+        let same: Vec<&Carrier> = before
+            .iter()
+            .map(|(_, known)| known)
+            .filter(|known| known.all.usernames(vocabulary) == users)
+            .collect();
+        let at_loopback = |carrier: &Carrier| carrier.is_at_loopback(vocabulary);
+        let is_of_server = !same.is_empty()
+            && same.len() < n_servers
+            && at_loopback(carrier)
+            && same.iter().all(|known| at_loopback(known));
+        if is_of_server && finding.severity > Severity::Low {
+            finding.severity = Severity::Low;
+            finding.ties.is_inventory = true;
+            finding.why.push(format!(
+                "the same user at the servers themselves, of which the log shows {n_servers}: each of them makes such a certificate"
+            ));
+        }
+        finding
     }
 
     /// Says that a credential carries the group; worse if others were known `before`.

@@ -281,6 +281,7 @@ impl SharedCredential {
         let mut findings = Vec::new();
         let holders = std::mem::take(&mut self.holders);
         let natives = natives(&holders, ledger);
+        let mut strays = Vec::new();
         for (credential, holders) in holders {
             let Some(entry) = ledger.entry(credential) else {
                 continue;
@@ -289,9 +290,10 @@ impl SharedCredential {
                 self.shared(entry, &holders, context, ledger, &mut findings);
             } else {
                 let places = (&natives, masquerade);
-                self.away(entry, &holders, places, context, ledger, &mut findings);
+                strays.extend(self.away(entry, &holders, places, context, ledger));
             }
         }
+        findings.extend(self.strayed(strays, context));
         self.balance(&mut findings);
         findings
     }

@@ -6,6 +6,7 @@ use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::super::address::is_public;
+use super::super::custody::distinct;
 use super::super::masquerade::Masquerade;
 use super::super::{Context, Draft, begins, counted, listed};
 use super::{Holders, SharedCredential, is_of_several_nodes};
@@ -15,6 +16,9 @@ use crate::finding::{Confidence, Finding, Severity};
 
 /// How many programs of a Pod are known.
 const PROGRAMS: usize = 8;
+
+/// How many tokens of a Pod are named.
+const KEYS: usize = 8;
 
 /// Where a Pod is at home: tokens that were never seen before belong there, too.
 #[derive(Clone, Serialize, Deserialize)]
@@ -61,21 +65,28 @@ impl Home {
     }
 }
 
+/// A token of a Pod that was used elsewhere.
+pub(super) struct Stray<'l> {
+    entry: &'l Entry,
+    home: u32,
+    /// What it did there.
+    tally: Tally,
+    /// What speaks against a theft.
+    doubts: Vec<&'static str>,
+}
+
 impl SharedCredential {
-    /// Says that a token of a Pod was used elsewhere, if it was, and what speaks against a theft.
-    pub(super) fn away(
+    /// Returns what a token of a Pod did elsewhere, if it was used there.
+    pub(super) fn away<'l>(
         &self,
-        entry: &Entry,
+        entry: &'l Entry,
         holders: &Holders,
         (natives, masquerade): (&HashMap<u32, HashSet<u32>>, &Masquerade),
         context: &Context<'_>,
         ledger: &Ledger,
-        findings: &mut Vec<Finding>,
-    ) {
+    ) -> Option<Stray<'l>> {
         let vocabulary = context.vocabulary;
-        let Some((home, others)) = holders.peers.split_first() else {
-            return;
-        };
+        let (home, others) = holders.peers.split_first()?;
         let uses_at_home = entry.uses.iter().filter(|used| used.peer == home.code);
         let mut home_agents: Vec<u32> = uses_at_home.map(|used| used.agent).collect();
         if let Some(pod) = self.pods.get(&entry.token_pod_uid) {
@@ -120,39 +131,88 @@ impl SharedCredential {
             }
         }
         if all.count == 0 {
-            return;
+            return None;
         }
-        let key = vocabulary.text(entry.credential);
-        let mut draft = Draft::new(&self.away, vec![key.to_owned()], &all);
+        let mut doubts = Vec::new();
+        if moved {
+            doubts.push(
+                "the same program moved and never came back: perhaps the Pod's sandbox was made anew",
+            );
+        }
+        if !own {
+            doubts.push("the other address stands for many users (a gateway)");
+        }
+        Some(Stray {
+            entry,
+            home: home_code,
+            tally: all,
+            doubts,
+        })
+    }
+
+    /// Says of each Pod that tokens of it were used elsewhere: those that it got one after the other are one story.
+    pub(super) fn strayed(&self, strays: Vec<Stray<'_>>, context: &Context<'_>) -> Vec<Finding> {
+        let mut pods: HashMap<u32, Vec<Stray<'_>>> = HashMap::new();
+        for stray in strays {
+            let of_pod = pods.entry(stray.entry.token_pod_uid).or_default();
+            of_pod.push(stray);
+        }
+        let pods = pods.into_values();
+        pods.map(|strays| self.of_pod(strays, context)).collect()
+    }
+
+    fn of_pod(&self, mut strays: Vec<Stray<'_>>, context: &Context<'_>) -> Finding {
+        let vocabulary = context.vocabulary;
+        let key = |stray: &Stray<'_>| vocabulary.text(stray.entry.credential);
+        strays.sort_by(|one, other| {
+            (one.tally.first, key(one)).cmp(&(other.tally.first, key(other)))
+        });
+        let mut all = Tally::empty();
+        for stray in &strays {
+            all.merge(stray.tally.clone(), context);
+        }
+        let Entry {
+            token_pod,
+            token_pod_uid,
+            username,
+            ..
+        } = *strays[0].entry;
+        let [pod, uid, username] =
+            [token_pod, token_pod_uid, username].map(|code| vocabulary.text(code).to_owned());
+        let homes = listed(&distinct(strays.iter().map(|stray| stray.home), vocabulary));
+        let mut draft = Draft::new(&self.away, vec![uid.clone()], &all);
+        let (tokens, belong) = match strays.len() {
+            1 => ("the token".to_owned(), ["belongs", "was"]),
+            n => (counted(n as u64, "token"), ["belong", "were"]),
+        };
+        let [belong, were] = belong;
         draft.summary = format!(
-            "the token of Pod `{}` (`{}`) belongs at {home} and was used from {}: {}, {} served",
-            vocabulary.text(entry.token_pod),
-            vocabulary.text(entry.username),
+            "{tokens} of Pod `{pod}` (`{username}`) {belong} at {homes} and {were} used from {}: {}, {} served",
             listed(&all.peers(vocabulary)),
             counted(all.count, "request"),
             all.succeeded,
         );
-        draft.why = vec![
-            format!("credential = {key}"),
-            format!("pod-uid = {}", vocabulary.text(entry.token_pod_uid)),
-            format!("home = {home}"),
-        ];
-        if moved {
+        let keys = strays.iter().take(KEYS);
+        draft.why = keys
+            .map(|stray| format!("credential = {}", key(stray)))
+            .collect();
+        if let Some(more) = strays.len().checked_sub(KEYS).filter(|&more| more > 0) {
+            draft.why.push(format!("and {more} more"));
+        }
+        draft.why.push(format!("pod-uid = {uid}"));
+        draft.why.push(format!("home = {homes}"));
+        // What clears one token clears no other.
+        if strays.iter().all(|stray| !stray.doubts.is_empty()) {
             draft.severity = Severity::Low;
             draft.confidence = Confidence::Low;
-            draft.why.push(
-                "the same program moved and never came back: perhaps the Pod's sandbox was made anew"
-                    .to_owned(),
-            );
+            let mut doubts: Vec<&str> = strays.iter().flat_map(|it| &it.doubts).copied().collect();
+            doubts.sort_unstable();
+            doubts.dedup();
+            draft.why.extend(doubts.into_iter().map(str::to_owned));
         }
-        if !own {
-            draft.severity = Severity::Low;
-            draft.confidence = Confidence::Low;
-            draft
-                .why
-                .push("the other address stands for many users (a gateway)".to_owned());
-        }
-        findings.push(draft.finish(vocabulary));
+        let mut finding = draft.finish(vocabulary);
+        finding.ties.credentials = strays.iter().map(|stray| key(stray).to_owned()).collect();
+        finding
     }
 
     /// Returns whether a Pod sent requests from `home` after a token of it had come up elsewhere at `ts`.
