@@ -38,12 +38,7 @@ pub struct Kind {
 impl Kind {
     /// Returns that of a row.
     pub fn of(frame: &EventFrame, row_idx: usize) -> Self {
-        let detail = frame.detail(row_idx);
-        Self {
-            codes: KIND.map(|column| frame.code(column, row_idx)),
-            has_request: !detail.request_object.is_empty(),
-            has_response: !detail.response_object.is_empty(),
-        }
+        Row::of(frame, row_idx).kind(frame)
     }
 
     /// Returns the code in one of the columns that decide it.
@@ -161,6 +156,16 @@ struct Row {
 const OWN: [Column; 3] = [Column::Verb, Column::Stage, Column::Level];
 
 impl Row {
+    fn of(frame: &EventFrame, row_idx: usize) -> Self {
+        let detail = frame.detail(row_idx);
+        Self {
+            own: OWN.map(|column| frame.code(column, row_idx)),
+            object: frame.pieces(Piece::Object)[row_idx],
+            has_request: !detail.request_object.is_empty(),
+            has_response: !detail.response_object.is_empty(),
+        }
+    }
+
     /// Returns a number that hardly another kind of a chunk has.
     fn number(&self) -> u32 {
         let mix = |sum: u32, code: &u32| sum.wrapping_mul(31).wrapping_add(*code);
@@ -189,16 +194,8 @@ impl Row {
 impl Portion {
     /// Counts the events of a chunk; of the columns, those in `wanted` are looked at.
     pub fn of(frame: &EventFrame, wanted: u64) -> Self {
-        let own = OWN.map(|column| frame.codes(column));
-        let objects = frame.pieces(Piece::Object);
         let rows = (0..frame.height()).map(|row_idx| {
-            let detail = frame.detail(row_idx);
-            let row = Row {
-                own: own.each_ref().map(|codes| codes[row_idx]),
-                object: objects[row_idx],
-                has_request: !detail.request_object.is_empty(),
-                has_response: !detail.response_object.is_empty(),
-            };
+            let row = Row::of(frame, row_idx);
             (row.number(), row)
         });
         let mut kinds = Vec::new();

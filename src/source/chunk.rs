@@ -217,18 +217,14 @@ impl ChunkReader {
                 return Some(self.deliver(window, 0));
             }
             if window.filled < self.target && !self.ended {
-                match self.whole_lines(&window.data[..window.filled]) {
+                match self.end_of_lines(&window) {
                     0 => continue,
                     end => return self.deliver_lines(window, end),
                 }
             }
             if window.filled < self.target {
-                let end = if self.is_growing {
-                    self.whole_lines(&window.data[..window.filled])
-                } else {
-                    window.filled
-                };
-                window.filled = end;
+                window.filled = self.end_of_lines(&window);
+                let end = window.filled;
                 return self.deliver_lines(window, end);
             }
             let head = &window.data[..self.target];
@@ -248,8 +244,12 @@ impl ChunkReader {
         }
     }
 
-    /// Returns where the last line ends that is whole.
-    fn whole_lines(&self, data: &[u8]) -> usize {
+    /// Returns where the last line ends that is whole, as the last one of all is.
+    fn end_of_lines(&self, window: &Window) -> usize {
+        if self.ended && !self.is_growing {
+            return window.filled;
+        }
+        let data = &window.data[..window.filled];
         if self.framing == Framing::Partial {
             let mut parts = Parts::default();
             parts.look(data);

@@ -45,11 +45,7 @@ impl ChunkReader {
                 return (rows.end, rows.spans);
             }
             self.fill(window, window.filled + self.target);
-            end = if self.ended && !self.is_growing {
-                window.filled
-            } else {
-                self.whole_lines(&window.data[..window.filled])
-            };
+            end = self.end_of_lines(window);
         }
     }
 
