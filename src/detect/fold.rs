@@ -5,6 +5,8 @@
 //! log. Records that were seen before are left out: within a window of records, since their number has
 //! no bound. So are stages that come behind the final one, as in a log that was sorted by another time.
 
+use std::ops::Deref;
+
 use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +17,8 @@ use super::tally::Quoted;
 use crate::frame::EventFrame;
 use crate::memory::remembers;
 
-/// How many records back a duplicate is recognised, at least.
-pub const DUPLICATE_WINDOW: usize = 1 << 20;
+/// How many records back a duplicate is recognised, at least: as many as a hash table of 2^20 places takes.
+pub const DUPLICATE_WINDOW: usize = (1 << 20) / 8 * 7;
 
 /// How long a request may stay without its final stage, in log time: a day, as no watch lasts longer.
 pub const LONGEST_WAIT_US: i64 = 24 * 3_600 * 1_000_000;
@@ -79,7 +81,7 @@ pub enum Turn<'a> {
 
 /// Requests that wait for their final stage, and records seen.
 pub struct Fold {
-    waiting: HashMap<u64, Waiting>,
+    waiting: HashMap<u64, Box<Waiting>>,
     seen: Seen,
     latest: i64,
     sweep_at: usize,
@@ -100,7 +102,7 @@ struct Ended {
 }
 
 /// How many of them a generation has.
-const ENDED: usize = 1 << 17;
+const ENDED: usize = (1 << 17) / 8 * 7;
 
 /// How many are kept before it is known whether the log has first stages.
 const ENDED_AT_FIRST: usize = 1 << 10;
@@ -121,10 +123,26 @@ impl Ended {
     }
 }
 
+/// A request without its final stage.
 #[derive(Clone, Serialize, Deserialize)]
-struct Waiting {
+pub struct Waiting {
     request: Request<'static>,
     hits: Vec<KeptHit>,
+}
+
+impl Waiting {
+    /// Returns the code of the file that its last stage is in.
+    pub fn file(&self) -> u32 {
+        self.request.file()
+    }
+}
+
+/// The request as it is.
+impl From<Waiting> for Folded<'static> {
+    fn from(Waiting { request, hits }: Waiting) -> Self {
+        let hits = Hits::Kept(hits);
+        Self { request, hits }
+    }
 }
 
 /// Rows of one chunk that wait for a later row of the same chunk.
@@ -211,19 +229,16 @@ impl Fold {
             {
                 continue;
             }
-            let hits = hits_of(row as usize, &request);
-            self.waiting.insert(
-                key,
-                Waiting {
-                    request: request.to_owned(),
-                    hits,
-                },
-            );
+            let waiting = Waiting {
+                hits: hits_of(row as usize, &request),
+                request: request.to_owned(),
+            };
+            self.waiting.insert(key, Box::new(waiting));
         }
     }
 
-    /// Returns the requests that have waited too long, if there are many that wait.
-    pub fn overdue(&mut self) -> Vec<Folded<'static>> {
+    /// Takes the requests that have waited too long, if there are many that wait.
+    pub fn overdue(&mut self) -> Vec<Box<Waiting>> {
         if self.waiting.len() < self.sweep_at {
             return Vec::new();
         }
@@ -235,48 +250,40 @@ impl Fold {
         self.latest
     }
 
-    /// Returns the requests that have waited too long.
-    pub fn sweep(&mut self) -> Vec<Folded<'static>> {
+    /// Takes the requests that have waited too long, in order of time.
+    pub fn sweep(&mut self) -> Vec<Box<Waiting>> {
         let before = self.latest.saturating_sub(LONGEST_WAIT_US);
         let overdue = self
             .waiting
             .extract_if(|_, waiting| waiting.request.ts < before);
-        let overdue = in_order(overdue.map(|(_, waiting)| waiting).collect());
+        let overdue = in_order(overdue.map(|(_, waiting)| waiting));
         self.sweep_at = WAITING.max(self.waiting.len() * 2);
         overdue
     }
 
     /// Takes the requests whose final stage is not in the log, in order of time.
-    pub fn unfinished(&mut self) -> Vec<Folded<'static>> {
-        in_order(std::mem::take(&mut self.waiting).into_values().collect())
+    pub fn unfinished(&mut self) -> Vec<Box<Waiting>> {
+        in_order(std::mem::take(&mut self.waiting).into_values())
     }
 
-    /// Returns copies of the requests whose final stage has not come yet, in order of time; not of those that have no
-    /// answer at all and came at `in_flight_since` or later, in microseconds.
-    pub fn unfinished_so_far(&self, in_flight_since: i64) -> Vec<Folded<'static>> {
+    /// Returns the requests whose final stage has not come yet, in order of time; not those that have no answer at all and
+    /// came at `in_flight_since` or later, in microseconds.
+    pub fn unfinished_so_far(&self, in_flight_since: i64) -> Vec<&Waiting> {
         let is_in_flight = |waiting: &&Waiting| {
             let request = &waiting.request;
             request.ts >= in_flight_since && request.stage == Stage::Received
         };
-        let waiting = self
-            .waiting
-            .values()
-            .filter(|waiting| !is_in_flight(waiting));
-        in_order(waiting.cloned().collect())
+        let waiting = self.waiting.values().map(|waiting| &**waiting);
+        in_order(waiting.filter(|waiting| !is_in_flight(waiting)))
     }
 }
 
-fn in_order(mut waiting: Vec<Waiting>) -> Vec<Folded<'static>> {
+fn in_order<W: Deref<Target = Waiting>>(waiting: impl Iterator<Item = W>) -> Vec<W> {
+    let mut waiting: Vec<W> = waiting.collect();
     waiting.sort_by(|a, b| {
-        let key = |waiting: &Waiting| (waiting.request.ts, waiting.request.place());
-        let id = |waiting: &Waiting| waiting.request.audit_id().to_owned();
+        let key = |waiting: &W| (waiting.request.ts, waiting.request.place());
+        let id = |waiting: &W| waiting.request.audit_id().to_owned();
         key(a).cmp(&key(b)).then_with(|| id(a).cmp(&id(b)))
     });
     waiting
-        .into_iter()
-        .map(|waiting| Folded {
-            request: waiting.request,
-            hits: Hits::Kept(waiting.hits),
-        })
-        .collect()
 }

@@ -3,9 +3,11 @@
 //! Many rules ask for parts of the request URI, whatever else an event is, and hardly any URI has one of them.
 
 use std::collections::BTreeSet;
+use std::hash::BuildHasher;
 
 use aho_corasick::packed::{self, Searcher};
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use foldhash::fast::FixedState;
 
 use super::compile::CompiledRules;
 use super::field::Field;
@@ -19,6 +21,12 @@ pub(super) const COLUMN: Column = Column::RequestUri;
 const ORDINARY: &str = "/api/v1/namespaces/ /apis/ ?allowwatchbookmarks=true&fieldmanager=&fieldselector=\
     &labelselector=&limit=500&pretty=&resourceversion=0&timeout=&timeoutseconds=&watch=true";
 
+/// Texts whose tests are known at a time; a power of two.
+const KNOWN: usize = if cfg!(test) { 4 } else { 1 << 10 };
+
+/// Longest text that is kept, in bytes.
+const LONGEST: usize = 256;
+
 /// Finds the tests that may hold for a text.
 pub(super) struct Screen {
     /// Tells whether a text has any needle: of most it has none. `None` if they are too many for that.
@@ -29,6 +37,8 @@ pub(super) struct Screen {
     /// By test: whether it is screened.
     is_screened: Vec<bool>,
     lower: Vec<u8>,
+    /// By the last bits of its hash: a text, and the tests that may hold for it.
+    known: Box<[(String, Vec<u32>)]>,
 }
 
 impl Screen {
@@ -63,6 +73,7 @@ impl Screen {
             tests,
             is_screened,
             lower: Vec::new(),
+            known: vec![Default::default(); KNOWN].into(),
         }
     }
 
@@ -73,6 +84,21 @@ impl Screen {
 
     /// Returns the tests that may hold for `text`, some more than once; no other one holds.
     pub(super) fn tests(&mut self, text: &str) -> Vec<u32> {
+        if text.len() > LONGEST {
+            return self.search(text);
+        }
+        let at = place(text);
+        if self.known[at].0 != text {
+            let tests = self.search(text);
+            let known = &mut self.known[at];
+            known.0.clear();
+            known.0.push_str(text);
+            known.1 = tests;
+        }
+        self.known[at].1.clone()
+    }
+
+    fn search(&mut self, text: &str) -> Vec<u32> {
         if !text.is_ascii() || self.tests.is_empty() {
             return self.tests.clone();
         }
@@ -88,6 +114,12 @@ impl Screen {
         let found = self.all.find_overlapping_iter(&self.lower);
         found.map(|found| self.tests[found.pattern()]).collect()
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the low bits are meant")]
+fn place(text: &str) -> usize {
+    // Whoever writes texts of one place has them looked through each time, as if none were kept.
+    FixedState::default().hash_one(text) as usize % KNOWN
 }
 
 fn needles(leaf: &Leaf) -> Option<Vec<String>> {

@@ -9,7 +9,7 @@ use super::preview::{Due, Preview};
 use super::{Batch, Done, Horizon, Monitor, NAMED_REJECTS, Options, Recycled, Scan};
 use crate::detect::engine::{Engine, Outcome};
 use crate::detect::feed::{Fed, Reach};
-use crate::detect::fold::{Fold, Folded, Open, Turn};
+use crate::detect::fold::{Fold, Open, Turn, Waiting};
 use crate::detect::request::{Request, RequestColumns, row_ts};
 use crate::finding::{Finding, Timestamp};
 use crate::frame::Vocabulary;
@@ -148,7 +148,7 @@ impl<'r> Merge<'r> {
     /// Forgets what is of no use to requests that are at most `lateness_us` late, nor to what was found.
     pub(super) fn forget(&mut self, lateness_us: i64, found: &[Finding]) {
         let overdue = self.fold.sweep();
-        self.observe_unfinished(&overdue);
+        self.observe_unfinished(overdue);
         let before = self.fold.latest().saturating_sub(lateness_us);
         self.engine.forget(before, found);
     }
@@ -202,7 +202,7 @@ impl<'r> Merge<'r> {
             ..done.horizon
         });
         let overdue = self.fold.overdue();
-        self.observe_unfinished(&overdue);
+        self.observe_unfinished(overdue);
         if let Some((_, due)) = &mut self.preview {
             due.note();
         }
@@ -244,33 +244,33 @@ impl<'r> Merge<'r> {
             &mut counters,
             &account.files,
             account.vocabulary,
-            &unfinished,
+            unfinished.iter().map(|waiting| waiting.file()),
         );
         let summary = account.summary(&counters, &outcome, &fed);
         (outcome, summary, fed)
     }
 
     /// Returns what the engine would remember if no request went on.
-    fn engine_so_far(&self, unfinished: &[Folded<'static>]) -> Engine<'r> {
+    fn engine_so_far(&self, unfinished: &[&Waiting]) -> Engine<'r> {
         let mut engine = self.engine.clone();
-        for folded in unfinished {
-            engine.observe(folded);
+        for &waiting in unfinished {
+            engine.observe(&waiting.clone().into());
         }
         engine
     }
 
     /// Takes in requests without a final stage.
-    fn observe_unfinished(&mut self, unfinished: &[Folded<'static>]) {
-        for folded in unfinished {
-            self.engine.observe(folded);
-        }
-        let counters = &mut self.account.counters;
+    fn observe_unfinished(&mut self, unfinished: Vec<Box<Waiting>>) {
+        let account = &mut self.account;
         count_unfinished(
-            counters,
-            &self.account.files,
-            self.account.vocabulary,
-            unfinished,
+            &mut account.counters,
+            &account.files,
+            account.vocabulary,
+            unfinished.iter().map(|waiting| waiting.file()),
         );
+        for waiting in unfinished {
+            self.engine.observe(&(*waiting).into());
+        }
     }
 
     /// Merges the rest and draws the findings.
@@ -279,7 +279,7 @@ impl<'r> Merge<'r> {
     pub(super) fn finish(mut self, unseen: &BTreeSet<String>) -> Scan {
         self.end();
         let unfinished = self.fold.unfinished();
-        self.observe_unfinished(&unfinished);
+        self.observe_unfinished(unfinished);
         let fed = self.engine.feed(unseen);
         let account = self.account;
         let outcome = account.conclude(self.engine);
@@ -393,20 +393,19 @@ impl<'r> Merge<'r> {
     }
 }
 
-/// Counts requests without a final stage for the files that their last stages are in.
+/// Counts requests without a final stage for the files that their last stages are in, by code.
 fn count_unfinished(
     counters: &mut [Counters],
     files: &[Arc<str>],
     vocabulary: &Vocabulary,
-    unfinished: &[Folded<'_>],
+    unfinished_in: impl ExactSizeIterator<Item = u32>,
 ) {
-    if unfinished.is_empty() {
+    if unfinished_in.len() == 0 {
         return;
     }
     let places: HashMap<&str, usize> = files.iter().map(|file| &**file).zip(0..).collect();
-    for folded in unfinished {
-        let file = vocabulary.text(folded.request.file());
-        if let Some(&place) = places.get(file) {
+    for file in unfinished_in {
+        if let Some(&place) = places.get(vocabulary.text(file)) {
             counters[place].requests += 1;
         }
     }

@@ -32,7 +32,7 @@ pub struct TokenReuse {
     least_served: u64,
     shared_peer_users: usize,
     recovery_us: i64,
-    after: HashMap<Key, After>,
+    after: HashMap<Key, Box<After>>,
     /// Clients that were refused, and what they are tied to.
     waiting: HashMap<Client, Vec<Key>>,
 }
