@@ -392,7 +392,7 @@ impl Terms {
         } else if let Some(trace) = trace {
             window.trail.push(trace, self.timespan_us, context);
         }
-        window.push(&self.condition, entry, self.longest_run);
+        window.push(&self.condition, entry, self.longest_run, self.few);
         let measure = self.measure(window);
         if running {
             let episode = window.episodes.last_mut().expect("it runs");
@@ -564,13 +564,17 @@ mod tests {
         title: O\nname: ordered\nlevel: low\ncorrelation: {type: temporal_ordered, rules: [a, b, c], \
         group-by: [user.username], timespan: 10s}\n---\n\
         title: E\nname: expression\nlevel: low\ncorrelation: {type: temporal, rules: [a, b, c], \
-        group-by: [user.username], timespan: 10s, condition: a and (b or not c)}\n";
+        group-by: [user.username], timespan: 10s, condition: a and (b or not c)}\n---\n\
+        title: V\nname: values\nlevel: low\ncorrelation: {type: value_count, rules: [a, b, c], \
+        group-by: [verb], timespan: 10s, condition: {gte: 3, field: user.username}}\n---\n\
+        title: T\nname: temporal\nlevel: low\ncorrelation: {type: temporal, rules: [a, b, c], \
+        group-by: [user.username], timespan: 10s}\n";
 
     proptest::proptest! {
         #![proptest_config(proptest::prelude::ProptestConfig::with_cases(96))]
         #[test]
         fn many_entries_come_to_what_looking_through_them_says(
-            steps in proptest::collection::vec((-3_i64..6, 0_u32..8, 0..2_u32), 1..90)
+            steps in proptest::collection::vec((-3_i64..6, 0_u32..8, 0..4_u32), 1..90)
         ) {
             let mut second = 3600;
             let lines = steps.iter().enumerate().map(|(at, (later, _, user))| {
@@ -585,7 +589,7 @@ mod tests {
             let frame = Reading::new(&vocabulary).chunk(&lines, false);
             let rules = RuleSet::from_files([("correlations/c.yml", CHAINS)]).unwrap();
             let context = Context { vocabulary: &vocabulary, evidence_limit: 100 };
-            for name in ["ordered", "expression"] {
+            for name in ["ordered", "expression", "values", "temporal"] {
                 let index = position(&rules, &rules.rules[0].meta, name).unwrap();
                 let rule = &rules.rules[index];
                 let said = |few: usize, forgets: usize| {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::super::analytics::Context;
@@ -26,6 +26,9 @@ pub(super) struct Window {
     /// All figures in the window, in order; of percentiles only.
     figures: Figures,
     sum: i128,
+    /// So many entries make it worth while to look for those that others stand for.
+    #[serde(skip)]
+    crowd: usize,
     pub(super) episodes: Vec<Episode>,
     /// Of a sequence with many entries; follows from `recent`.
     #[serde(skip)]
@@ -65,8 +68,20 @@ impl Window {
         }
     }
 
-    /// Takes in an entry of a window that slides; of a sequence, at most `longest_run` alike are kept in a row.
-    pub(super) fn push(&mut self, condition: &Condition, entry: Entry, longest_run: usize) {
+    /// Takes in an entry of a window that slides; of a sequence, at most `longest_run` alike are kept in a row. What more
+    /// than `few` entries say that later ones say too is forgotten.
+    pub(super) fn push(
+        &mut self,
+        condition: &Condition,
+        entry: Entry,
+        longest_run: usize,
+        few: usize,
+    ) {
+        let counts_kinds = matches!(condition, Condition::Values(_) | Condition::Rules(_));
+        if counts_kinds && self.recent.len() >= self.crowd.max(few) {
+            self.thin(condition);
+            self.crowd = 2 * self.recent.len();
+        }
         match condition {
             Condition::Values(_) => *self.counts.entry(entry.value).or_default() += 1,
             Condition::Rules(_) => {
@@ -99,6 +114,29 @@ impl Window {
         if joins(next) && self.recent.range(first..).all(joins) {
             self.recent.remove(first);
         }
+    }
+
+    /// Drops the entries whose value, or rules, later ones have too, where only that counts.
+    ///
+    /// These leave last. But one that is later in time than what stands behind it has that wait, so it stays.
+    fn thin(&mut self, condition: &Condition) {
+        let (mut values, mut bases) = (HashSet::new(), 0);
+        let mut next = i64::MIN;
+        let mut kept = VecDeque::new();
+        for entry in std::mem::take(&mut self.recent).into_iter().rev() {
+            let is_last = match condition {
+                Condition::Rules(_) => entry.bases & !bases != 0,
+                _ => values.insert(entry.value),
+            };
+            if is_last || entry.ts > next {
+                bases |= entry.bases;
+                next = entry.ts;
+                kept.push_front(entry);
+            } else {
+                self.leave(condition, &entry);
+            }
+        }
+        self.recent = kept;
     }
 
     /// Forgets the entries before a time, of those that stand in front.
