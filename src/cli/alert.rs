@@ -366,8 +366,10 @@ fn check(path: &Path, printer: Printer) -> Result<Exit, Exit> {
     let silences = read_silences(&config).map_err(|error| failed(&error, printer));
     let writable = writable(&config, &sinks?, path, printer);
     let silences = silences?;
+    let mut n_doubts = 0;
     for doubt in doubts(&config) {
         printer.warning(&doubt);
+        n_doubts += 1;
     }
     if let Some(path) = &config.noise.silences {
         for doubt in doubts_of_silences(&silences, &config, &rules.0) {
@@ -377,11 +379,16 @@ fn check(path: &Path, printer: Printer) -> Result<Exit, Exit> {
                 Some(hint) => warning.hint(hint),
                 None => warning,
             });
+            n_doubts += 1;
         }
     }
     writable?;
+    let verdict = match n_doubts {
+        0 => "is fine".to_owned(),
+        n_doubts => format!("can be used, with {}", counted(n_doubts, "warning")),
+    };
     print(&format!(
-        "{} is fine: {}, {}, {}\n",
+        "{} {verdict}: {}, {}, {}\n",
         path.display(),
         counted(config.sources.len() as u64, "source"),
         counted(config.sinks.len() as u64, "sink"),

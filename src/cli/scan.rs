@@ -300,6 +300,15 @@ pub(super) fn missing<'a>(
         ));
         return Exit::Unreadable;
     }
+    if totals.records == 0 && scan.errors.is_empty() {
+        let what = match &scan.summary.files[..] {
+            [] => "nothing was read: there is no file in the folders".to_owned(),
+            [file] => format!("nothing was read: `{}` is empty", file.path),
+            files => format!("nothing was read: all {} files are empty", files.len()),
+        };
+        let hint = "an API server that logs has events each second: see --audit-log-path and --audit-policy-file";
+        printer.print(&Diagnostic::warning(what).hint(hint));
+    }
     let is_partial = !scan.errors.is_empty()
         || totals.oversize > 0
         || max_bad.is_some_and(|limit| totals.bad > limit);

@@ -43,6 +43,11 @@ impl Death {
         self.object.starts_with("pods ")
     }
 
+    /// Returns whether all objects of a kind in a namespace went at once, as they do with the namespace.
+    pub fn is_of_all(&self) -> bool {
+        self.object.ends_with('/')
+    }
+
     /// Names what was deleted, as `ServiceAccount prod/web`.
     pub fn called(&self) -> String {
         self.called_in("")
@@ -89,7 +94,8 @@ impl Deaths {
             return;
         }
         let verb = vocabulary.text(request.verb());
-        let made = verb == "create";
+        // An apply or an update makes what is not there, and says so.
+        let made = verb == "create" || (matches!(verb, "patch" | "update") && request.code == 201);
         if !made && !matches!(verb, "delete" | "deletecollection") {
             return;
         }

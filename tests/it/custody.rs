@@ -114,6 +114,27 @@ fn watches_that_a_laptop_leaves_behind_prove_nothing() {
 }
 
 #[test]
+fn a_watch_that_ends_by_its_timeout_proves_nothing_unless_it_is_opened_again() {
+    let story = |again_at: Option<u64>| {
+        let mut story = Story::default();
+        let home = person("dev", "10.9.0.1");
+        watch(&mut story, &home, 0..480_000);
+        let (_, event) = story.events.last_mut().unwrap();
+        event["requestURI"] = json!(format!("{PODS}?timeoutSeconds=480&watch=true"));
+        story.request(60_000, &person("dev", "192.0.2.7"), "list", SECRETS, 200);
+        if let Some(at) = again_at {
+            watch(&mut story, &home, at..at + 400_000);
+        }
+        story
+    };
+    let rule = "impossible-concurrency";
+    story(None).says_nothing_of(rule);
+    // A laptop that comes back an hour later.
+    story(Some(4_000_000)).says_nothing_of(rule);
+    story(Some(481_000)).raises(rule, Severity::High);
+}
+
+#[test]
 fn a_gateway_with_two_addresses_is_one_place() {
     let mut story = Story::default();
     watch(&mut story, &person("dev", "10.9.0.1"), 0..600_000);

@@ -12,7 +12,7 @@ use crate::support::{options, run};
 /// A log in the making: events in the order of their time.
 #[derive(Default)]
 pub(crate) struct Story {
-    events: Vec<(u64, Value)>,
+    pub(crate) events: Vec<(u64, Value)>,
 }
 
 /// Who asks: user, its groups and `extra`, address, agent.
@@ -278,6 +278,50 @@ fn a_bootstrap_token_made_again_is_another() {
         story.request(second * 1000, &node, "get", REQUESTS, 200);
     }
     story.stays_calm();
+}
+
+#[test]
+fn a_secret_that_an_apply_brings_back_is_another() {
+    let secret = "/api/v1/namespaces/prod/secrets/web-token";
+    let story = |code: u16| {
+        let mut story = Story::default();
+        let key = "authentication.k8s.io/legacy-token-manual-secret";
+        let mut old = |second: u64, code: u16| {
+            let user = json!({"username": "system:serviceaccount:prod:web", "uid": "uid-web"});
+            let web = Client {
+                user,
+                ..pod("web", "web", "10.1.0.7")
+            };
+            let event = story.request(second * 1000, &web, "list", PODS, code);
+            event["annotations"]["authentication.k8s.io/legacy-token"] =
+                json!("system:serviceaccount:prod:web");
+            event["annotations"][key] = json!("web-token");
+        };
+        (0..10).for_each(|second| old(second, 200));
+        (300..310).for_each(|second| old(second, 200));
+        let apply = format!("{secret}?fieldManager=argocd-controller&force=true");
+        story.request(10_500, &person("dev", "10.9.0.1"), "delete", secret, 200);
+        story.request(20_000, &person("ops", "10.9.0.2"), "patch", &apply, code);
+        story
+    };
+    story(200).raises("token-reuse-after-deletion", Severity::Critical);
+    story(201).says_nothing_of("token-reuse-after-deletion");
+}
+
+#[test]
+fn a_container_whose_pod_was_deleted_by_force_has_a_last_breath() {
+    let story = |last: u64, ip| {
+        let mut story = Story::of_a_pod(59, SECRETS);
+        let web = format!("{PODS}/web-1?gracePeriodSeconds=0");
+        story.request(50_500, &person("dev", "10.9.0.1"), "delete", &web, 200);
+        story.refuse(60..last);
+        story.request(58_500, &pod("web", "web-1", ip), "list", SECRETS, 200);
+        story
+    };
+    story(80, "10.1.0.7").raises("token-reuse-after-deletion", Severity::Low);
+    // Too long for that, and somebody else than the container.
+    story(200, "10.1.0.7").raises("token-reuse-after-deletion", Severity::Medium);
+    story(80, "192.0.2.7").raises("token-reuse-after-deletion", Severity::Medium);
 }
 
 #[test]

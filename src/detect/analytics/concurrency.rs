@@ -2,9 +2,10 @@
 //!
 //! A watch, an exec or a log that is followed stays open. While it is, its client is where it came from; so another
 //! address that acts with the same credential meanwhile is another holder. What looks alike: a laptop that
-//! moves leaves open requests behind that the server notices dead within minutes. So the open one has to outlast
-//! the other by longer than that; or its client has to come back and overlap again and again; or, less
-//! surely, to act itself after the other did.
+//! moves leaves open requests behind that the server notices dead within minutes, or not before a watch ends by the timeout
+//! that it was asked for. So the open one has to outlast the other by longer than that, and a watch that ended by its timeout
+//! to be opened again at once; or its client has to come back and overlap again and again; or, less surely, to act itself
+//! after the other did.
 
 use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,9 @@ use super::{Context, Draft, counted, lasting};
 use crate::credential::Ledger;
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
+use crate::detect::view;
 use crate::finding::{Confidence, Finding, Severity};
+use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
 use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
@@ -47,10 +50,34 @@ struct Overlaps {
     /// How often a request was opened after the other had acted, and overlapped with it again.
     count: usize,
     last_other: i64,
+    /// Of watches that ended by their timeout, so that their client may have been gone before: when the one did that
+    /// outlasted the other for longest, and by how much.
+    timed_out: Option<(i64, i64)>,
     /// Whether the open one's client sent something after the other did.
     alive: bool,
     agent: u32,
 }
+
+impl Overlaps {
+    /// Notes that the open one's client sent a request: if it does so as soon as a watch has timed out, it was there.
+    fn confirm(&mut self, received: i64) {
+        if let Some((ended, outlasted)) = self.timed_out
+            && (ended - SLACK_US..=ended + REOPENED_US).contains(&received)
+        {
+            self.longest = self.longest.max(outlasted);
+            self.timed_out = None;
+        }
+    }
+}
+
+/// A client whose watch has timed out opens it again within this, in microseconds.
+const REOPENED_US: i64 = 60_000_000;
+
+/// How much earlier than its timeout a watch may end by it, and clocks may differ, in microseconds.
+const SLACK_US: i64 = 1_000_000;
+
+/// The least that the API server gives a watch without a timeout (kubernetes/apiserver, `--min-request-timeout`), in seconds.
+const LEAST_TIMEOUT: i64 = 1_800;
 
 /// How many pairs are remembered.
 const PAIRS: usize = 4096;
@@ -113,16 +140,20 @@ impl Concurrency {
             .map(|used| used.last_received)
             .max()
             .unwrap_or(received);
+        let has_timed_out = has_timed_out(request);
         for used in entry
             .uses
             .iter()
             .filter(|used| used.peer != peer && used.peer != NULL)
         {
+            let pair = (request.credential(), peer, used.peer);
+            if let Some(overlaps) = self.overlaps.get_mut(&pair) {
+                overlaps.confirm(received);
+            }
             // It sent a request after this one was opened, and before it was over.
             if used.last_received <= received || used.last_received >= request.ts {
                 continue;
             }
-            let pair = (request.credential(), peer, used.peer);
             if self.overlaps.len() >= PAIRS && !self.overlaps.contains_key(&pair) {
                 continue;
             }
@@ -131,6 +162,7 @@ impl Concurrency {
                 longest: 0,
                 count: 0,
                 last_other: i64::MIN,
+                timed_out: None,
                 alive: false,
                 agent: used.agent,
             });
@@ -138,14 +170,22 @@ impl Concurrency {
                 overlaps.count += 1;
                 overlaps.last_other = used.last_received;
             }
-            overlaps.alive |= last_here > used.last_received;
+            let is_alive = last_here > used.last_received;
+            overlaps.alive |= is_alive;
             // What it did before this was opened says nothing of when it came.
             let outlasted = if used.first >= received {
                 request.ts - used.first
             } else {
                 request.ts - used.last_received
             };
-            overlaps.longest = overlaps.longest.max(outlasted);
+            if is_alive || !has_timed_out {
+                overlaps.longest = overlaps.longest.max(outlasted);
+            } else if overlaps
+                .timed_out
+                .is_none_or(|(_, known)| known < outlasted)
+            {
+                overlaps.timed_out = Some((request.ts, outlasted));
+            }
             overlaps.open.add(request, context);
         }
     }
@@ -174,13 +214,18 @@ impl Concurrency {
         pairs.sort_by(|a, b| texts(a.0).cmp(&texts(b.0)));
         let mut findings = Vec::new();
         let mut said: HashSet<u32> = HashSet::new();
-        for (pair, overlaps) in pairs {
+        for (pair, mut overlaps) in pairs {
             let [key, open, other] = texts(pair);
+            let entry = ledger.entry(pair.0);
+            // A watch that is open at the end of the log.
+            let uses = entry.into_iter().flat_map(|entry| &entry.uses);
+            for used in uses.filter(|used| used.peer == pair.1) {
+                overlaps.confirm(used.last_received);
+            }
             let is_long = overlaps.longest > self.linger_us;
             let is_gateway = |peer: u32| ledger.is_shared_peer(peer, self.shared_peer_users);
             let is_sure = is_long || overlaps.count >= self.least_overlaps;
             let is_likely = overlaps.alive && overlaps.longest >= self.alive_us;
-            let entry = ledger.entry(pair.0);
             let is_explained = is_gateway(pair.1)
                 || is_gateway(pair.2)
                 || are_neighbours([open, other])
@@ -237,4 +282,12 @@ impl Concurrency {
         }
         findings
     }
+}
+
+/// Returns whether a request is a watch that ended by its timeout: the server ends it then, be there a client or not.
+fn has_timed_out(request: &Request<'_>) -> bool {
+    let timeout = view::parameter(request.request_uri(), "timeoutSeconds");
+    let seconds = timeout.and_then(|seconds| seconds.parse().ok());
+    let least = seconds.unwrap_or(LEAST_TIMEOUT).saturating_mul(1_000_000);
+    request.verb() == known::WATCH && request.ts - request.received >= least - SLACK_US
 }

@@ -7,7 +7,8 @@
 //! the credential was used with before, and the more surely if the path is one it asked for.
 //!
 //! One refused request or two, and clients that come back with a new token of the same user, are the
-//! noise of rollouts and do not count.
+//! noise of rollouts and do not count. What a Pod does until its container ends, after it was deleted by force or with its
+//! namespace, is no more than a trace.
 
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,7 @@ pub struct TokenReuse {
     least_served: u64,
     shared_peer_users: usize,
     recovery_us: i64,
+    last_breath_us: i64,
     after: HashMap<Key, Box<After>>,
     /// Clients that were refused, and what they are tied to.
     waiting: HashMap<Client, Vec<Key>>,
@@ -39,7 +41,7 @@ pub struct TokenReuse {
 
 remembers!(
     TokenReuse: [after, waiting],
-    anew [meta, grace_us, tie_us, least_refused, least_served, shared_peer_users, recovery_us]
+    anew [meta, grace_us, tie_us, least_refused, least_served, shared_peer_users, recovery_us, last_breath_us]
 );
 
 /// How much there is after a death.
@@ -89,6 +91,7 @@ impl TokenReuse {
             least_served: parameters.count("least_served")?.into(),
             shared_peer_users: parameters.count("shared_peer_users")? as usize,
             recovery_us: parameters.duration_us("recovery")?,
+            last_breath_us: parameters.duration_us("last_breath")?,
             after: HashMap::new(),
             waiting: HashMap::new(),
         })
@@ -233,10 +236,10 @@ impl TokenReuse {
     }
 
     /// Returns how many refusals of each address the findings to come explain.
-    pub fn tied(&self, deaths: &Deaths) -> HashMap<u32, u64> {
+    pub fn tied(&self, ledger: &Ledger, deaths: &Deaths) -> HashMap<u32, u64> {
         let mut tied: HashMap<u32, u64> = HashMap::new();
         for (key, after) in &self.after {
-            if self.weight(*key, after, deaths) != Weight::Noise {
+            if self.weight(*key, after, ledger, deaths) != Weight::Noise {
                 for &(peer, count) in &after.by_peer {
                     *tied.entry(peer).or_default() += count;
                 }
@@ -246,7 +249,7 @@ impl TokenReuse {
     }
 
     /// Weighs what came after a death.
-    fn weight(&self, key: Key, after: &After, deaths: &Deaths) -> Weight {
+    fn weight(&self, key: Key, after: &After, ledger: &Ledger, deaths: &Deaths) -> Weight {
         let death = deaths.get(key.1);
         let served = after.served.as_ref().map_or(0, |tally| tally.count);
         let refused = after.refused.as_ref().map_or(0, |tally| tally.count);
@@ -270,6 +273,8 @@ impl TokenReuse {
             Weight::Proved
         } else if recovered {
             Weight::Noise
+        } else if refused > 0 && self.is_last_breath(key.0, after, ledger, death) {
+            Weight::Trace
         } else if refused >= self.least_refused {
             Weight::Reuse
         } else if served >= self.least_served && death.is_gone {
@@ -284,11 +289,30 @@ impl TokenReuse {
         }
     }
 
+    /// Returns whether what came after the death of a Pod, or with its namespace, is what its own container does until the
+    /// kubelet has ended it.
+    fn is_last_breath(
+        &self,
+        credential: u32,
+        after: &After,
+        ledger: &Ledger,
+        death: &Death,
+    ) -> bool {
+        let mut tallies = [&after.served, &after.refused].into_iter().flatten();
+        let mut uses = ledger
+            .entry(credential)
+            .into_iter()
+            .flat_map(|entry| &entry.uses);
+        (death.is_of_pod() || death.is_of_all())
+            && tallies.all(|tally| tally.last <= death.ts + self.last_breath_us)
+            && uses.all(|used| used.first <= death.ts)
+    }
+
     /// Draws the findings.
     pub fn finish(self, context: &Context<'_>, ledger: &Ledger, deaths: &Deaths) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (&(credential, index), after) in &self.after {
-            let weight = self.weight((credential, index), after, deaths);
+            let weight = self.weight((credential, index), after, ledger, deaths);
             if weight == Weight::Noise {
                 continue;
             }
