@@ -452,7 +452,16 @@ impl Terms {
 mod tests {
     use super::*;
     use crate::detect::request::RequestColumns;
+    use crate::frame::EventFrame;
     use crate::frame::reading::Reading;
+
+    /// Reads `lines`, and returns the frame with its dictionary, the rules of a text, and where the one is that is named.
+    fn set_up(lines: &[String], rules: &str, name: &str) -> (EventFrame, RuleSet, usize) {
+        let frame = Reading::new(&Vocabulary::new()).chunk(lines, false);
+        let rules = RuleSet::from_files([("correlations/c.yml", rules)]).unwrap();
+        let index = position(&rules, &rules.rules[0].meta, name).unwrap();
+        (frame, rules, index)
+    }
 
     const RULES: &str = "title: R\nname: reads\nlevel: low\nlogsource: {product: kubernetes}\n\
         detection: {s: {verb: get}, condition: s}\n---\n\
@@ -474,12 +483,9 @@ mod tests {
             )
         };
         let lines: Vec<String> = (0..1000).map(line).collect();
-        let vocabulary = Vocabulary::new();
-        let frame = Reading::new(&vocabulary).chunk(&lines, false);
-        let rules = RuleSet::from_files([("correlations/c.yml", RULES)]).unwrap();
-        let index = position(&rules, &rules.rules[0].meta, "many").unwrap();
+        let (frame, rules, index) = set_up(&lines, RULES, "many");
         let context = Context {
-            vocabulary: &vocabulary,
+            vocabulary: frame.vocabulary(),
             evidence_limit: 1,
         };
         let findings = |crowd: usize| {
@@ -494,7 +500,7 @@ mod tests {
                 most = most.max(correlation.windows[0].len());
             }
             let mut findings = Vec::new();
-            correlation.findings(&rule.meta, &vocabulary, &mut findings);
+            correlation.findings(&rule.meta, context.vocabulary, &mut findings);
             let said = findings
                 .iter()
                 .map(|finding| (finding.count, finding.last_seen));
@@ -525,12 +531,9 @@ mod tests {
             )
         };
         let lines: Vec<String> = (0..=2000).map(line).collect();
-        let vocabulary = Vocabulary::new();
-        let frame = Reading::new(&vocabulary).chunk(&lines, false);
-        let rules = RuleSet::from_files([("correlations/c.yml", USERS)]).unwrap();
-        let index = position(&rules, &rules.rules[0].meta, "users").unwrap();
+        let (frame, rules, index) = set_up(&lines, USERS, "users");
         let context = Context {
-            vocabulary: &vocabulary,
+            vocabulary: frame.vocabulary(),
             evidence_limit: 3,
         };
         let rule = &rules.rules[index];
@@ -545,7 +548,7 @@ mod tests {
         }
         assert!(most <= 2 * 64 + 2 + 8, "{most} pieces");
         let mut findings = Vec::new();
-        correlation.findings(&rule.meta, &vocabulary, &mut findings);
+        correlation.findings(&rule.meta, context.vocabulary, &mut findings);
         let [finding] = &findings[..] else {
             panic!("{} findings", findings.len())
         };
@@ -585,12 +588,9 @@ mod tests {
                 )
             });
             let lines: Vec<String> = lines.collect();
-            let vocabulary = Vocabulary::new();
-            let frame = Reading::new(&vocabulary).chunk(&lines, false);
-            let rules = RuleSet::from_files([("correlations/c.yml", CHAINS)]).unwrap();
-            let context = Context { vocabulary: &vocabulary, evidence_limit: 100 };
             for name in ["ordered", "expression", "values", "temporal"] {
-                let index = position(&rules, &rules.rules[0].meta, name).unwrap();
+                let (frame, rules, index) = set_up(&lines, CHAINS, name);
+                let context = Context { vocabulary: frame.vocabulary(), evidence_limit: 100 };
                 let rule = &rules.rules[index];
                 let said = |few: usize, forgets: usize| {
                     let mut correlation = Correlation::new(index, rule, &rules).unwrap();
@@ -611,7 +611,7 @@ mod tests {
                     }
                     correlation.end(&context);
                     let mut findings = Vec::new();
-                    correlation.findings(&rule.meta, &vocabulary, &mut findings);
+                    correlation.findings(&rule.meta, context.vocabulary, &mut findings);
                     let mut said: Vec<String> =
                         findings.iter().map(|finding| format!("{finding:?}")).collect();
                     said.sort_unstable();

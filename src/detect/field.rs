@@ -324,6 +324,10 @@ fn unknown(name: &str) -> FieldError {
             "webhook.foreign",
             "csr.common_name",
             "csr.organizations",
+            "csr.dns_names",
+            "csr.ip_addresses",
+            "csr.service_names",
+            "csr.foreign_names",
         ];
         let derived = Derived::NAMES.iter().map(|(name, _)| *name);
         let aliases = ALIASES.iter().map(|(alias, _)| *alias);

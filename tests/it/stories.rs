@@ -1180,3 +1180,47 @@ fn a_nodes_second_certificate_vouches_for_no_place() {
         );
     }
 }
+
+#[test]
+fn a_network_that_guesses_slowly_is_told() {
+    const ADDRESSES: [&str; 10] = [
+        "198.51.100.10",
+        "198.51.100.11",
+        "198.51.100.12",
+        "198.51.100.13",
+        "198.51.100.14",
+        "198.51.100.15",
+        "198.51.100.16",
+        "198.51.100.17",
+        "198.51.100.18",
+        "198.51.100.19",
+    ];
+    const MINUTE: u64 = 60_000;
+    const SPRAY: &str = "unauthorized-spray";
+    let guess = |n: usize| {
+        let mut story = Story::default();
+        let home = person("ann", "10.9.0.1");
+        story.request(0, &home, "list", PODS, 200);
+        for (at, ip) in (1..).zip(ADDRESSES.into_iter().cycle().take(n)) {
+            let stranger = nobody(ip, "kubectl/v1.28.2 (linux/amd64) kubernetes/89a4ea3");
+            story.request(at * 4 * MINUTE, &stranger, "get", "/api", 401);
+        }
+        story
+    };
+    guess(28).raises(SPRAY, Severity::Medium);
+    guess(12).says_nothing_of(SPRAY);
+    // Somebody who is new gets in from there: no excuse. Somebody who is known elsewhere may live there.
+    let let_in = |name: &str, millis: u64| {
+        let mut story = guess(28);
+        story.request(millis, &person(name, "198.51.100.30"), "list", PODS, 200);
+        story
+    };
+    let found = let_in("eve", 130 * MINUTE).raises(SPRAY, Severity::Medium);
+    assert!(
+        found.why.iter().any(|why| why.ends_with("eve")),
+        "{:?}",
+        found.why
+    );
+    let_in("ann", 130 * MINUTE).raises(SPRAY, Severity::Low);
+    let_in("ann", MINUTE).says_nothing_of(SPRAY);
+}

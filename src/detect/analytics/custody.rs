@@ -8,6 +8,7 @@ use hashbrown::{HashMap, HashSet};
 use super::certificate::Certificate;
 use super::component_twice::ComponentTwice;
 use super::concurrency::Concurrency;
+use super::deputy::Deputy;
 use super::foreign_group::ForeignGroup;
 use super::idle_node::IdleNode;
 use super::masquerade::Masquerade;
@@ -15,6 +16,8 @@ use super::method::Method;
 use super::minted_token::MintedToken;
 use super::mixed_use::MixedUse;
 use super::node_abroad::NodeAbroad;
+use super::node_account::NodeAccount;
+use super::node_renewal::NodeRenewal;
 use super::node_twice::NodeTwice;
 use super::old_uid::OldUid;
 use super::pod_token_taken::PodTokenTaken;
@@ -30,6 +33,7 @@ use crate::detect::fold::Folded;
 use crate::detect::request::Sighting;
 use crate::detect::tally::Tally;
 use crate::finding::{Finding, Origin, Timestamp};
+use crate::frame::derived::service_account;
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
 use crate::memory::remembers;
@@ -45,11 +49,14 @@ pub struct Custody {
     secret_token_taken: SecretTokenTaken,
     certificate: Certificate,
     component_twice: ComponentTwice,
+    deputy: Deputy,
     foreign_group: ForeignGroup,
     idle_node: IdleNode,
     method: Method,
     mixed_use: MixedUse,
     node_abroad: NodeAbroad,
+    node_account: NodeAccount,
+    node_renewal: NodeRenewal,
     node_twice: NodeTwice,
     pod_token_taken: PodTokenTaken,
     proxied_names: ProxiedNames,
@@ -60,8 +67,8 @@ pub struct Custody {
 
 remembers!(
     Custody: [],
-    parts [minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program],
-    anew [method, mixed_use, node_abroad, node_twice]
+    parts [deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program],
+    anew [method, mixed_use, node_abroad, node_account, node_twice]
 );
 
 /// The rules that say that a credential is in several hands.
@@ -128,6 +135,10 @@ impl Custody {
             secret_token_taken: SecretTokenTaken::new(analytic("secret-token-taken")?)?,
             certificate: Certificate::new(analytic("certificate-lifecycle")?)?,
             component_twice: ComponentTwice::new(analytic("component-in-two-places")?)?,
+            deputy: Deputy::new(
+                analytic("deputy-grant-used")?,
+                analytic("deputy-secret-copied")?,
+            )?,
             foreign_group: ForeignGroup::new(analytic("certificate-in-foreign-group")?)?,
             idle_node: IdleNode::new(analytic("node-without-kubelet")?)?,
             proxied_names: ProxiedNames::new(analytic("proxied-names-elsewhere")?)?,
@@ -136,6 +147,8 @@ impl Custody {
             method: Method::new(analytic("authentication-methods")?)?,
             mixed_use: MixedUse::new(analytic("mixed-use")?)?,
             node_abroad: NodeAbroad::new(meta("node-from-internet")?),
+            node_account: NodeAccount::new(analytic("cloud-node-account-from-pod")?)?,
+            node_renewal: NodeRenewal::new(analytic("node-certificate-asked-elsewhere")?)?,
             node_twice: NodeTwice::new(analytic("node-in-two-places")?)?,
             pod_token_taken: PodTokenTaken::new(analytic("pod-token-taken")?)?,
             superuser_pod: SuperuserPod::new(analytic("pod-runs-as-superuser")?)?,
@@ -144,7 +157,9 @@ impl Custody {
 
     /// Forgets what ended before a time and cannot go on, and machines and Pods that were not seen since `gone`.
     pub fn forget(&mut self, before: i64, gone: i64) {
+        self.deputy.forget(before, gone);
         self.foreign_group.forget(before);
+        self.node_renewal.forget(before);
         self.idle_node.forget(before, gone);
         self.proxied_names.forget(before, gone);
         self.reviews_begun.forget(before, gone);
@@ -185,6 +200,7 @@ impl Custody {
                 self.minted.observe_mint(request, body, context);
             }
             known::CERTIFICATE_SIGNING_REQUESTS => {
+                self.node_renewal.observe(request, context);
                 let bodies = || folded.bodies();
                 self.certificate
                     .observe(request, bodies, context.vocabulary);
@@ -201,6 +217,7 @@ impl Custody {
             self.concurrency.observe(request, context, ledger);
             self.old_uid.observe(request, context, deaths);
             self.component_twice.observe(request, context);
+            self.deputy.observe(request, context);
             self.idle_node.observe(request, context);
             self.proxied_names.observe(request, context);
             self.reviews_begun.observe(request, context);
@@ -244,8 +261,11 @@ impl Custody {
         findings.extend(self.method.finish(context, ledger));
         findings.extend(self.mixed_use.finish(context, ledger));
         findings.extend(self.node_abroad.finish(context, ledger));
+        findings.extend(self.node_account.finish(context, ledger));
+        findings.extend(self.node_renewal.finish(context, ledger));
         findings.extend(self.node_twice.finish(context, ledger));
         findings.extend(self.pod_token_taken.finish(context, ledger));
+        findings.extend(self.deputy.finish(context));
         findings.extend(self.foreign_group.finish(context));
         findings.extend(self.idle_node.finish(context));
         findings.extend(self.proxied_names.finish(context));
@@ -264,6 +284,14 @@ pub(super) fn distinct(
     texts.sort_unstable();
     texts.dedup();
     texts
+}
+
+/// Returns whether an address is one of Pods, as far as the log shows: besides `user`, `ServiceAccounts` come from it and nobody else.
+pub(super) fn is_of_pods(peer: u32, user: u32, ledger: &Ledger, vocabulary: &Vocabulary) -> bool {
+    let others = ledger.usernames_of(peer).iter();
+    let mut others = others.filter(|&&other| other != user).peekable();
+    let is_account = |&other: &u32| service_account(vocabulary.text(other)).is_some();
+    peer != NULL && others.peek().is_some() && others.all(is_account)
 }
 
 /// A sum over uses and single requests: the facts of an inventory.

@@ -31,7 +31,7 @@ pub struct ForeignGroup {
     /// By name of a group that may do everything: the first of its members who logged in by other means than a certificate.
     members: HashMap<Box<str>, Member>,
     /// By group and name of a certificate's user.
-    certificates: BTreeMap<(Box<str>, Box<str>), Certificate>,
+    certificates: Certificates,
     /// The group that a reason names, if that may do everything.
     reasons: HashMap<u32, Option<Box<str>>>,
 }
@@ -45,6 +45,8 @@ struct Member {
     ts: i64,
 }
 
+type Certificates = BTreeMap<(Box<str>, Box<str>), Certificate>;
+
 /// What is known of a certificate in a group.
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Certificate {
@@ -52,7 +54,15 @@ struct Certificate {
     used: Option<Tally>,
 }
 
-/// Certificates that are remembered.
+impl Certificate {
+    /// Returns when it was last seen.
+    fn last(&self) -> Option<i64> {
+        let tallies = [&self.asked, &self.used].into_iter().flatten();
+        tallies.map(|tally| tally.last).max()
+    }
+}
+
+/// Certificates that are remembered at once.
 const KEPT: usize = 1024;
 
 impl ForeignGroup {
@@ -72,11 +82,8 @@ impl ForeignGroup {
 
     /// Forgets what ended before a time.
     pub fn forget(&mut self, before: i64) {
-        self.certificates.retain(|_, certificate| {
-            let tallies = [&certificate.asked, &certificate.used];
-            let last = tallies.into_iter().flatten().map(|tally| tally.last).max();
-            last >= Some(before)
-        });
+        self.certificates
+            .retain(|_, certificate| certificate.last() >= Some(before));
     }
 
     /// Takes in a request whose credential was accepted.
@@ -104,10 +111,9 @@ impl ForeignGroup {
         if kind == known::X509 {
             let user = vocabulary.text(request.username());
             let key = (group.clone(), user.into());
-            if let Some(certificate) = kept(&mut self.certificates, key) {
-                let tally = certificate.used.get_or_insert_with(Tally::empty);
-                tally.add(request, context);
-            }
+            let certificate = kept(&mut self.certificates, key);
+            let tally = certificate.used.get_or_insert_with(Tally::empty);
+            tally.add(request, context);
         } else if self
             .methods
             .iter()
@@ -143,10 +149,9 @@ impl ForeignGroup {
             if is_of_kubernetes(&group) {
                 continue;
             }
-            if let Some(certificate) = kept(&mut self.certificates, (group, name.clone())) {
-                let tally = certificate.asked.get_or_insert_with(Tally::empty);
-                tally.add(request, context);
-            }
+            let certificate = kept(&mut self.certificates, (group, name.clone()));
+            let tally = certificate.asked.get_or_insert_with(Tally::empty);
+            tally.add(request, context);
         }
     }
 
@@ -209,15 +214,14 @@ impl ForeignGroup {
     }
 }
 
-/// Returns a certificate that is known, or is from now on if there is room.
-fn kept(
-    certificates: &mut BTreeMap<(Box<str>, Box<str>), Certificate>,
-    key: (Box<str>, Box<str>),
-) -> Option<&mut Certificate> {
+/// Returns a certificate that is known, or is from now on: where there is no room, the one goes that was seen least lately.
+fn kept(certificates: &mut Certificates, key: (Box<str>, Box<str>)) -> &mut Certificate {
     if certificates.len() >= KEPT && !certificates.contains_key(&key) {
-        return None;
+        let oldest = certificates.iter().min_by_key(|(_, it)| it.last());
+        let oldest = oldest.map(|(key, _)| key.clone());
+        oldest.map(|key| certificates.remove(&key));
     }
-    Some(certificates.entry(key).or_default())
+    certificates.entry(key).or_default()
 }
 
 /// Returns the group that a reason names, if it may do everything and is none that Kubernetes or its installer made.
@@ -230,4 +234,26 @@ fn superuser_group(reason: &str) -> Option<Box<str>> {
 /// Returns whether a group is one of Kubernetes itself, or of certificates by design.
 fn is_of_kubernetes(group: &str) -> bool {
     group.starts_with("system:") || group.starts_with("kubeadm:")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_certificate_that_was_seen_least_lately_makes_room() {
+        let mut certificates = Certificates::new();
+        let key = |at: usize| (Box::from("group"), Box::from(format!("user-{at}")));
+        let seen = |certificates: &mut Certificates, at: usize, ts: i64| {
+            kept(certificates, key(at)).used = Some(Tally::spanning(ts, ts));
+        };
+        for at in 0..KEPT {
+            seen(&mut certificates, at, 1000 + i64::try_from(at).unwrap());
+        }
+        seen(&mut certificates, 0, 9000);
+        seen(&mut certificates, KEPT, 9001);
+        assert_eq!(certificates.len(), KEPT);
+        let is_known = |at| certificates.contains_key(&key(at));
+        assert!(is_known(0) && is_known(KEPT) && !is_known(1) && is_known(2));
+    }
 }

@@ -175,19 +175,22 @@ impl Masters {
             carriers
         };
         let carriers = in_order(&self.carriers);
+        let users_of = |(_, carrier): &(String, Carrier)| carrier.all.usernames(vocabulary);
+        let users: Vec<Vec<String>> = carriers.iter().map(users_of).collect();
         let n_servers = carriers
             .iter()
-            .filter(|(_, carrier)| self.is_local(carrier, vocabulary))
+            .zip(&users)
+            .filter(|((_, carrier), users)| self.is_local(users, carrier, vocabulary))
             .count();
         let mut findings = Vec::new();
         let mut before: Vec<&(String, Carrier)> = Vec::new();
-        for carrier in &carriers {
-            let users = carrier.1.all.usernames(vocabulary);
-            let managed = self.is_managed(&users, &carrier.1, vocabulary);
+        for (carrier, users) in carriers.iter().zip(&users) {
+            let managed = self.is_managed(users, &carrier.1, vocabulary);
             let known = if managed { &[][..] } else { &before[..] };
-            let finding = self.carrier_finding(carrier, managed, known, vocabulary, ledger);
+            let carrier_of = (carrier, &users[..]);
+            let finding = self.carrier_finding(carrier_of, managed, known, vocabulary, ledger);
             findings.push(Self::of_servers(
-                finding, carrier, known, n_servers, vocabulary,
+                finding, carrier_of, known, n_servers, vocabulary,
             ));
             if !managed {
                 findings.extend(self.source_findings(carrier, Rank::Masters, context, ledger));
@@ -202,12 +205,12 @@ impl Masters {
 
     /// Returns whether a credential is the control plane's own: by name, or by name at home.
     fn is_managed(&self, users: &[String], carrier: &Carrier, vocabulary: &Vocabulary) -> bool {
-        users.iter().all(|user| self.managed.contains(user)) || self.is_local(carrier, vocabulary)
+        users.iter().all(|user| self.managed.contains(user))
+            || self.is_local(users, carrier, vocabulary)
     }
 
     /// Returns whether a credential is that of a server that talks to itself.
-    fn is_local(&self, carrier: &Carrier, vocabulary: &Vocabulary) -> bool {
-        let users = carrier.all.usernames(vocabulary);
+    fn is_local(&self, users: &[String], carrier: &Carrier, vocabulary: &Vocabulary) -> bool {
         users.iter().all(|user| self.local.contains(user)) && carrier.is_at_loopback(vocabulary)
     }
 
@@ -215,12 +218,11 @@ impl Masters {
     /// administrator's certificate, and as many servers as talk to themselves have one.
     fn of_servers(
         mut finding: Finding,
-        (_, carrier): &(String, Carrier),
+        ((_, carrier), users): (&(String, Carrier), &[String]),
         before: &[&(String, Carrier)],
         n_servers: usize,
         vocabulary: &Vocabulary,
     ) -> Finding {
-        let users = carrier.all.usernames(vocabulary);
         let same: Vec<&Carrier> = before
             .iter()
             .map(|(_, known)| known)
@@ -244,14 +246,13 @@ impl Masters {
     /// Says that a credential carries the group; worse if others were known `before`.
     fn carrier_finding(
         &self,
-        (credential, carrier): &(String, Carrier),
+        ((credential, carrier), users): (&(String, Carrier), &[String]),
         managed: bool,
         before: &[&(String, Carrier)],
         vocabulary: &Vocabulary,
         ledger: &Ledger,
     ) -> Finding {
         let all = &carrier.all;
-        let users = all.usernames(vocabulary);
         let meta = if before.is_empty() {
             &self.inventory
         } else {
@@ -265,7 +266,7 @@ impl Masters {
         };
         draft.summary = format!(
             "`{}` carries system:masters{how}: {}, {} of them changes, from {}",
-            listed(&users),
+            listed(users),
             counted(all.count, "request"),
             all.writes,
             listed(&all.peers(vocabulary)),

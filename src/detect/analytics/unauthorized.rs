@@ -5,7 +5,8 @@
 //! The 401s of one address without a long pause are a session. A session is a **brute force** if many
 //! fall into one window; unless it is a **retry loop**: one program asking the same one or two paths at
 //! a steady pace, or paths that it was served before. Several quiet sessions that share a network, or
-//! program and path, are a **spray**; sessions of clients that were served before or are again after are
+//! program and path, are a **spray**, and so are those of a network of the internet where nobody
+//! was ever let in, however far apart; sessions of clients that were served before or are again after are
 //! a **rotation**, or an **outage** of the authenticator if most clients are among them. What is left is
 //! one low finding per address.
 
@@ -77,6 +78,9 @@ struct Settings {
     spray_window_us: i64,
     spray_peers: usize,
     spray_requests: u64,
+    slow_pause_us: i64,
+    slow_peers: usize,
+    slow_requests: u64,
     success_window_us: i64,
     success_refused: u64,
     storm_peers: usize,
@@ -132,6 +136,9 @@ impl Unauthorized {
                 spray_window_us: spray.duration_us("window")?,
                 spray_peers: spray.count("least_addresses")? as usize,
                 spray_requests: spray.count("least_refused")?.into(),
+                slow_pause_us: spray.duration_us("slow_pause")?,
+                slow_peers: spray.count("slow_addresses")? as usize,
+                slow_requests: spray.count("slow_refused")?.into(),
                 success_window_us: success.duration_us("window")?,
                 success_refused: success.count("least_refused")?.into(),
                 storm_peers: storm.count("least_addresses")? as usize,
@@ -318,6 +325,7 @@ impl Unauthorized {
         }
         let quiet = self.storms(quiet, context, ledger, &mut findings);
         let quiet = self.sprays(quiet, context, &mut findings);
+        let quiet = self.slow_sprays(quiet, context, ledger, &mut findings);
         self.left_over(quiet, context, ledger, tied, &mut findings);
         self.rate(context.vocabulary, &mut findings);
         findings

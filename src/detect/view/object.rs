@@ -1,12 +1,15 @@
 //! What a request wrote, and what is read out of it.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use x509_cert::der::Decode;
-use x509_cert::der::oid::ObjectIdentifier;
-use x509_cert::request::CertReq;
+use x509_cert::der::oid::{AssociatedOid, ObjectIdentifier};
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::request::{CertReq, ExtensionReq};
 
 use super::patch::patched;
 use crate::detect::json::{Json, Keys, Members};
@@ -138,8 +141,8 @@ pub(in crate::detect) fn foreign_webhooks<'a>(object: &Json<'_>, actor: &str) ->
     Json::List(foreign)
 }
 
-/// Returns common name and organizations that a certificate signing request asks for; null if its request is
-/// no PKCS #10 (RFC 2986) in PEM.
+/// Returns what a certificate signing request asks for: common name, organizations, and DNS names and addresses, and which of
+/// the names are not those of the node that it is for; null if its request is no PKCS #10 (RFC 2986) in PEM.
 pub(in crate::detect) fn csr<'a>(object: &Json<'_>) -> Json<'a> {
     const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
     const ORGANIZATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
@@ -156,17 +159,101 @@ pub(in crate::detect) fn csr<'a>(object: &Json<'_>) -> Json<'a> {
     let Some(request) = read() else {
         return Json::Null;
     };
-    let named = |kind: ObjectIdentifier| {
+    let named = |kind: ObjectIdentifier| -> Vec<String> {
         let parts = request.info.subject.iter();
-        let names = parts
-            .filter(|attribute| attribute.oid == kind)
-            .map(|attribute| String::from_utf8_lossy(attribute.value.value()).into_owned());
-        Json::List(names.map(|name| Json::Text(Cow::Owned(name))).collect())
+        let names = parts.filter(|attribute| attribute.oid == kind);
+        let texts =
+            names.map(|attribute| String::from_utf8_lossy(attribute.value.value()).into_owned());
+        texts.collect()
     };
-    let mut subject = Members::default();
-    *subject.entry("common_name".into()) = named(COMMON_NAME);
-    *subject.entry("organizations".into()) = named(ORGANIZATION);
-    Json::Object(subject)
+    let common_names = named(COMMON_NAME);
+    let node = common_names
+        .first()
+        .and_then(|name| name.strip_prefix("system:node:"));
+    let [dns_names, addresses] = alternative_names(&request);
+    let chosen = |which: fn(&str, Option<&str>, &[String]) -> bool| {
+        let all = dns_names.iter();
+        let chosen = all.filter(|name| which(name, node, &addresses));
+        chosen.cloned().collect()
+    };
+    let lists = [
+        ("service_names", chosen(|name, _, _| is_of_service(name))),
+        (
+            "foreign_names",
+            chosen(|name, node, addresses| {
+                node.is_some_and(|node| !is_of_node(name, node, addresses))
+            }),
+        ),
+        ("common_name", common_names.clone()),
+        ("organizations", named(ORGANIZATION)),
+        ("dns_names", dns_names.clone()),
+        ("ip_addresses", addresses.clone()),
+    ];
+    let mut asked = Members::default();
+    for (key, texts) in lists {
+        let texts: Vec<String> = texts;
+        if !texts.is_empty() {
+            let texts = texts.into_iter();
+            *asked.entry(key.into()) =
+                Json::List(texts.map(|text| Json::Text(Cow::Owned(text))).collect());
+        }
+    }
+    Json::Object(asked)
+}
+
+/// Returns the DNS names and the addresses that a certificate is to be good for besides its common name (RFC 5280, 4.2.1.6).
+fn alternative_names(request: &CertReq) -> [Vec<String>; 2] {
+    let mut names = [Vec::new(), Vec::new()];
+    let attributes = request.info.attributes.iter();
+    let extensions = attributes
+        .filter(|attribute| attribute.oid == ExtensionReq::OID)
+        .flat_map(|attribute| attribute.values.iter())
+        .filter_map(|value| value.decode_as::<ExtensionReq>().ok())
+        .flat_map(|extensions| extensions.0);
+    for extension in extensions.filter(|extension| extension.extn_id == SubjectAltName::OID) {
+        let Ok(alternative) = SubjectAltName::from_der(extension.extn_value.as_bytes()) else {
+            continue;
+        };
+        for name in alternative.0 {
+            match name {
+                GeneralName::DnsName(name) => names[0].push(name.as_str().to_owned()),
+                GeneralName::IpAddress(address) => {
+                    let bytes = address.as_bytes();
+                    let of_v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+                    let address = of_v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from));
+                    names[1].extend(address.map(|address| address.to_string()));
+                }
+                _ => {}
+            }
+        }
+    }
+    names
+}
+
+/// Returns whether a DNS name is one of a Service of a cluster, that of the API server among them, or of many hosts.
+fn is_of_service(name: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    let is_of_api = name == "kubernetes" || name.starts_with("kubernetes.default");
+    is_of_api
+        || name.split('.').skip(1).any(|label| label == "svc")
+        || name.ends_with(".cluster.local")
+        || name.contains('*')
+}
+
+/// Returns whether a DNS name is one of a node: it has its first label, or an address of the node, as names from clouds
+/// do (`ip-10-0-0-7.ec2.internal`). A node that is called by its address may have any name.
+fn is_of_node(name: &str, node: &str, addresses: &[String]) -> bool {
+    let label = |name: &str| {
+        let label = name.split('.').next().unwrap_or_default();
+        label.to_ascii_lowercase()
+    };
+    let has_address = |text: &str| {
+        let mut addresses = addresses.iter();
+        addresses.any(|address| {
+            text.contains(&**address) || text.contains(&address.replace(['.', ':'], "-"))
+        })
+    };
+    !is_of_service(name) && (label(name) == label(node) || has_address(name) || has_address(node))
 }
 
 #[cfg(test)]
@@ -298,5 +385,55 @@ pub(super) mod tests {
             let object = json!({"spec": {"request": STANDARD.encode(pem)}});
             check_view(csr, &object, &expected);
         }
+    }
+
+    /// `openssl req -new -newkey ed25519 -nodes -subj /O=system:nodes/CN=system:node:w-3 -addext
+    /// subjectAltName=DNS:w-3,DNS:kubernetes.default.svc,IP:10.20.0.23,IP:10.96.0.1 | base64 -w0`
+    const FOREIGN: &str = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlIMk1JR3BBZ0VBTURFeEZUQVRCZ05WQkFvTURITjVjM1JsYlRwdWIyUmxjekVZTUJZR0ExVUVBd3dQYzNsegpkR1Z0T201dlpHVTZkeTB6TUNvd0JRWURLMlZ3QXlFQTM4NXJDdmxNOFNHbFlrWlVObU02aWJyMEp2S1IvU2IzCnBGbDJoRkxJOCtLZ1JUQkRCZ2txaGtpRzl3MEJDUTR4TmpBME1ESUdBMVVkRVFRck1DbUNBM2N0TTRJV2EzVmkKWlhKdVpYUmxjeTVrWldaaGRXeDBMbk4yWTRjRUNoUUFGNGNFQ21BQUFUQUZCZ01yWlhBRFFRQW1BZkhLc1p4UQpJQUcrVEtJL1JqUXNMc0xTSDMzZ0VzYjNxczFTNno3TTBsT0hnMW9zeVF4MzNYUW15VkRxUWJkSGxydXlNM3dTCkZpYktFZ29pRmJVRAotLS0tLUVORCBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0K";
+
+    #[test]
+    fn names_of_others_in_the_request_of_a_node_are_told() {
+        let check = |request: &str, expected: &Value| {
+            check_view(csr, &json!({"spec": {"request": request}}), expected);
+        };
+        check(
+            FOREIGN,
+            &json!({
+                "common_name": ["system:node:w-3"],
+                "organizations": ["system:nodes"],
+                "dns_names": ["w-3", "kubernetes.default.svc"],
+                "ip_addresses": ["10.20.0.23", "10.96.0.1"],
+                "service_names": ["kubernetes.default.svc"],
+                "foreign_names": ["kubernetes.default.svc"],
+            }),
+        );
+    }
+
+    #[test]
+    fn a_node_has_names_of_its_own() {
+        let check = |name: &str, node: &str, expected: bool| {
+            let addresses = ["10.0.0.7".to_owned(), "2001:db8::7".to_owned()];
+            assert_eq!(is_of_node(name, node, &addresses), expected, "{name}");
+        };
+        check("w-3", "w-3", true);
+        check("W-3.corp.example", "w-3", true);
+        check("w-3", "w-3.corp.example", true);
+        check("ip-10-0-0-7.ec2.internal", "i-0abc.ec2.internal", true);
+        check("host-12", "eu.10.0.0.7", true);
+        check("w-4", "w-3", false);
+        check("localhost", "w-3", false);
+        for service in [
+            "kubernetes",
+            "kubernetes.default",
+            "web.prod.svc",
+            "web.prod.svc.cluster.local",
+            "*.corp.example",
+            "w-3.prod.svc.",
+        ] {
+            check(service, "w-3", false);
+            check(service, "eu.10.0.0.7", false);
+            assert!(is_of_service(service), "{service}");
+        }
+        assert!(!is_of_service("w-3.svc-west.example"));
     }
 }

@@ -1,6 +1,6 @@
 //! What refused logins come to: bursts, patience, successes, storms, sprays, and what is left over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 
@@ -255,6 +255,84 @@ impl Unauthorized {
         left
     }
 
+    /// Takes out sessions of strangers from one network of the internet, however far apart they are: many addresses, each
+    /// refused seldom. A network where somebody was let in before is that of clients whose credentials ended.
+    pub(super) fn slow_sprays<'s>(
+        &self,
+        sessions: Vec<&'s Session>,
+        context: &Context<'_>,
+        ledger: &Ledger,
+        findings: &mut Vec<Finding>,
+    ) -> Vec<&'s Session> {
+        let vocabulary = context.vocabulary;
+        let mut groups: BTreeMap<String, Vec<&Session>> = BTreeMap::new();
+        let mut left = Vec::new();
+        for session in sessions {
+            let address = vocabulary.text(session.peer);
+            let is_stranger = is_public(address)
+                && session.hint.is_none()
+                && !session.is_mostly_tied()
+                && ledger.usernames_of(session.peer).is_empty();
+            match network(address).filter(|_| is_stranger) {
+                Some(network) => groups.entry(network).or_default().push(session),
+                None => left.push(session),
+            }
+        }
+        let mut guests: Option<BTreeMap<String, Vec<(i64, u32)>>> = None;
+        for (network, group) in groups {
+            for group in overlapping(group, self.settings.slow_pause_us) {
+                let addresses: BTreeSet<&str> =
+                    (group.iter().map(|session| vocabulary.text(session.peer))).collect();
+                let total: u64 = group.iter().map(|session| session.tally.count).sum();
+                let is_much = addresses.len() >= self.settings.slow_peers
+                    && total >= self.settings.slow_requests;
+                let guests = guests.get_or_insert_with(|| guests_by_network(ledger, vocabulary));
+                let guests = guests.get(&network).map_or(&[][..], Vec::as_slice);
+                let first = group.iter().map(|session| session.tally.began).min();
+                if !is_much || guests.iter().any(|&(since, _)| Some(since) < first) {
+                    left.extend(group);
+                    continue;
+                }
+                let tally = merged(&group, context);
+                let key = vec!["slow".to_owned(), network.clone()];
+                let mut draft = Draft::new(&self.spray, key, &tally);
+                draft.summary = format!(
+                    "{} addresses of {network} were refused {total} times in {}, and nobody had been let in from there",
+                    addresses.len(),
+                    lasting(tally.last - tally.first),
+                );
+                draft.why = vec![
+                    format!("addresses = {} (at least {})", addresses.len(), self.settings.slow_peers),
+                    format!("401 = {total} (at least {})", self.settings.slow_requests),
+                    "class = spray, slow: a network of the internet, and none of the addresses was ever served".to_owned(),
+                ];
+                if !guests.is_empty() {
+                    let users = guests
+                        .iter()
+                        .map(|&(_, user)| vocabulary.text(user).to_owned());
+                    let users: BTreeSet<String> = users.collect();
+                    let users: Vec<String> = users.into_iter().collect();
+                    draft
+                        .why
+                        .push(format!("let in from there afterwards: {}", listed(&users)));
+                    let was_elsewhere = |&(since, user): &(i64, u32)| {
+                        let mut entries = ledger.of_username(user);
+                        entries.any(|entry| entry.first < since)
+                    };
+                    if guests.iter().any(was_elsewhere) {
+                        draft.severity = Severity::Low;
+                        draft
+                            .why
+                            .push("somebody who was known before is at home there".to_owned());
+                    }
+                }
+                findings.push(draft.finish(vocabulary));
+            }
+        }
+        left.sort_by_key(|session| session.tally.first);
+        left
+    }
+
     /// One low finding per address for whatever has no better name.
     pub(super) fn left_over(
         &self,
@@ -326,6 +404,24 @@ impl Unauthorized {
             findings.push(finding);
         }
     }
+}
+
+/// Returns who was let in from which network of the internet, and since when.
+fn guests_by_network(
+    ledger: &Ledger,
+    vocabulary: &Vocabulary,
+) -> BTreeMap<String, Vec<(i64, u32)>> {
+    let mut guests: BTreeMap<String, Vec<(i64, u32)>> = BTreeMap::new();
+    for entry in ledger.entries() {
+        for used in &entry.uses {
+            let address = vocabulary.text(used.peer);
+            if let Some(network) = network(address).filter(|_| is_public(address)) {
+                let guest = (used.first, entry.username);
+                guests.entry(network).or_default().push(guest);
+            }
+        }
+    }
+    guests
 }
 
 /// Returns the most refusals of a day in sessions, which are in order; those of a longer one are spread evenly over it.
