@@ -13,9 +13,9 @@
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Draft, counted, lasting, listed};
+use super::{Context, Draft, begins, counted, lasting, listed};
 use crate::credential::death::CACHE_US;
-use crate::credential::{Death, Deaths, Ledger};
+use crate::credential::{Death, Deaths, Entry, Ledger};
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::{Confidence, Finding, Severity};
@@ -34,6 +34,8 @@ pub struct TokenReuse {
     shared_peer_users: usize,
     recovery_us: i64,
     last_breath_us: i64,
+    settled_us: i64,
+    by_hand: Vec<String>,
     after: HashMap<Key, Box<After>>,
     /// Clients that were refused, and what they are tied to.
     waiting: HashMap<Client, Vec<Key>>,
@@ -41,7 +43,7 @@ pub struct TokenReuse {
 
 remembers!(
     TokenReuse: [after, waiting],
-    anew [meta, grace_us, tie_us, least_refused, least_served, shared_peer_users, recovery_us, last_breath_us]
+    anew [meta, grace_us, tie_us, least_refused, least_served, shared_peer_users, recovery_us, last_breath_us, settled_us, by_hand]
 );
 
 /// How much there is after a death.
@@ -92,6 +94,8 @@ impl TokenReuse {
             shared_peer_users: parameters.count("shared_peer_users")? as usize,
             recovery_us: parameters.duration_us("recovery")?,
             last_breath_us: parameters.duration_us("last_breath")?,
+            settled_us: parameters.duration_us("settled")?,
+            by_hand: parameters.strings("by_hand")?,
             after: HashMap::new(),
             waiting: HashMap::new(),
         })
@@ -236,10 +240,15 @@ impl TokenReuse {
     }
 
     /// Returns how many refusals of each address the findings to come explain.
-    pub fn tied(&self, ledger: &Ledger, deaths: &Deaths) -> HashMap<u32, u64> {
+    pub fn tied(
+        &self,
+        ledger: &Ledger,
+        deaths: &Deaths,
+        vocabulary: &Vocabulary,
+    ) -> HashMap<u32, u64> {
         let mut tied: HashMap<u32, u64> = HashMap::new();
         for (key, after) in &self.after {
-            if self.weight(*key, after, ledger, deaths) != Weight::Noise {
+            if self.weight(*key, after, ledger, deaths, vocabulary) != Weight::Noise {
                 for &(peer, count) in &after.by_peer {
                     *tied.entry(peer).or_default() += count;
                 }
@@ -249,7 +258,14 @@ impl TokenReuse {
     }
 
     /// Weighs what came after a death.
-    fn weight(&self, key: Key, after: &After, ledger: &Ledger, deaths: &Deaths) -> Weight {
+    fn weight(
+        &self,
+        key: Key,
+        after: &After,
+        ledger: &Ledger,
+        deaths: &Deaths,
+        vocabulary: &Vocabulary,
+    ) -> Weight {
         let death = deaths.get(key.1);
         let served = after.served.as_ref().map_or(0, |tally| tally.count);
         let refused = after.refused.as_ref().map_or(0, |tally| tally.count);
@@ -273,7 +289,10 @@ impl TokenReuse {
             Weight::Proved
         } else if recovered {
             Weight::Noise
-        } else if refused > 0 && self.is_last_breath(key.0, after, ledger, death) {
+        } else if refused > 0
+            && self.is_last_breath(after, death)
+            && self.is_settled(ledger.entry(key.0), death, vocabulary)
+        {
             Weight::Trace
         } else if refused >= self.least_refused {
             Weight::Reuse
@@ -289,30 +308,35 @@ impl TokenReuse {
         }
     }
 
-    /// Returns whether what came after the death of a Pod, or with its namespace, is what its own container does until the
-    /// kubelet has ended it.
-    fn is_last_breath(
-        &self,
-        credential: u32,
-        after: &After,
-        ledger: &Ledger,
-        death: &Death,
-    ) -> bool {
+    /// Returns whether what came after the death of a Pod, or with its namespace, is over by the time at which the kubelet has
+    /// ended its container.
+    fn is_last_breath(&self, after: &After, death: &Death) -> bool {
         let mut tallies = [&after.served, &after.refused].into_iter().flatten();
-        let mut uses = ledger
-            .entry(credential)
-            .into_iter()
-            .flat_map(|entry| &entry.uses);
         (death.is_of_pod() || death.is_of_all())
             && tallies.all(|tally| tally.last <= death.ts + self.last_breath_us)
-            && uses.all(|used| used.first <= death.ts)
+    }
+
+    /// Returns whether a credential was used for a while before its death already, only by the same programs, at the same
+    /// addresses, and not by hand: as a Pod does.
+    fn is_settled(&self, entry: Option<&Entry>, death: &Death, vocabulary: &Vocabulary) -> bool {
+        let mut uses = entry.into_iter().flat_map(|entry| &entry.uses);
+        uses.all(|used| {
+            used.first <= death.ts - self.settled_us
+                && !begins(vocabulary.text(used.agent), &self.by_hand)
+        })
     }
 
     /// Draws the findings.
     pub fn finish(self, context: &Context<'_>, ledger: &Ledger, deaths: &Deaths) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (&(credential, index), after) in &self.after {
-            let weight = self.weight((credential, index), after, ledger, deaths);
+            let weight = self.weight(
+                (credential, index),
+                after,
+                ledger,
+                deaths,
+                context.vocabulary,
+            );
             if weight == Weight::Noise {
                 continue;
             }
@@ -340,7 +364,7 @@ fn add(tally: &mut Option<Tally>, request: &Request<'_>, context: &Context<'_>) 
 
 fn finding(
     meta: &RuleMeta,
-    entry: &crate::credential::Entry,
+    entry: &Entry,
     death: &Death,
     after: &After,
     grace_us: i64,
@@ -428,7 +452,7 @@ fn deletion(death: &Death) -> String {
     format!("{} was deleted", death.called_in("`"))
 }
 
-fn proof(entry: &crate::credential::Entry, vocabulary: &Vocabulary) -> &'static str {
+fn proof(entry: &Entry, vocabulary: &Vocabulary) -> &'static str {
     let key = vocabulary.text(entry.credential);
     if key.starts_with("JTI=") {
         "the token's id"

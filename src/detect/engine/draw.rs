@@ -67,7 +67,9 @@ impl Engine<'_> {
             let most_first = b.requests.cmp(&a.requests);
             most_first.then_with(|| (&a.rule, &a.list).cmp(&(&b.rule, &b.list)))
         });
-        let tied = self.token_reuse.tied(&self.ledger, &self.deaths);
+        let tied = self
+            .token_reuse
+            .tied(&self.ledger, &self.deaths, self.vocabulary);
         findings.extend(self.anonymous_grant.finish(&context));
         findings.extend(self.forwarded_address.finish(&context));
         findings.extend(self.token_by_hand.finish(&context));
