@@ -404,7 +404,7 @@ impl Terms {
             return false;
         };
         let mut tally = window.trail.take(context);
-        for at in chain.unwrap_or_default() {
+        for at in chain {
             if let Some(trace) = window.recent[at].trace.take() {
                 tally.add_trace(*trace, context);
             }
@@ -424,12 +424,8 @@ impl Terms {
         }
     }
 
-    /// Returns whether the condition holds now, and which entries alone make it so.
-    #[expect(
-        clippy::option_option,
-        reason = "all entries, or some, or it does not hold"
-    )]
-    fn holds(&self, measure: i128, window: &mut Window) -> Option<Option<Vec<usize>>> {
+    /// Returns, if the condition holds now, the entries that alone make it so; none where all of the window do.
+    fn holds(&self, measure: i128, window: &mut Window) -> Option<Vec<usize>> {
         let (predicates, scale) = match &self.condition {
             Condition::Requests(predicates)
             | Condition::Values(predicates)
@@ -438,13 +434,13 @@ impl Terms {
                 (predicates, 1_000_000 * window.recent.len() as i128)
             }
             Condition::Measure(_, predicates) => (predicates, 1_000_000),
-            Condition::Sequence => return window.chain(self.bases.len(), self.few).map(Some),
+            Condition::Sequence => return window.chain(self.bases.len(), self.few),
             Condition::Expression(_) => return None,
         };
         predicates
             .iter()
             .all(|&(operator, limit)| holds(measure, operator, i128::from(limit) * scale))
-            .then_some(None)
+            .then(Vec::new)
     }
 }
 

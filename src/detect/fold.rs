@@ -5,7 +5,7 @@
 //! log. Records that were seen before are left out: within a window of records, since their number has
 //! no bound. So are stages that come behind the final one, as in a log that was sorted by another time.
 
-use std::ops::Deref;
+use std::borrow::Borrow;
 
 use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
@@ -238,7 +238,7 @@ impl Fold {
     }
 
     /// Takes the requests that have waited too long, if there are many that wait.
-    pub fn overdue(&mut self) -> Vec<Box<Waiting>> {
+    pub fn overdue(&mut self) -> Vec<Waiting> {
         if self.waiting.len() < self.sweep_at {
             return Vec::new();
         }
@@ -251,19 +251,20 @@ impl Fold {
     }
 
     /// Takes the requests that have waited too long, in order of time.
-    pub fn sweep(&mut self) -> Vec<Box<Waiting>> {
+    pub fn sweep(&mut self) -> Vec<Waiting> {
         let before = self.latest.saturating_sub(LONGEST_WAIT_US);
         let overdue = self
             .waiting
             .extract_if(|_, waiting| waiting.request.ts < before);
-        let overdue = in_order(overdue.map(|(_, waiting)| waiting));
+        let overdue = in_order(overdue.map(|(_, waiting)| *waiting));
         self.sweep_at = WAITING.max(self.waiting.len() * 2);
         overdue
     }
 
     /// Takes the requests whose final stage is not in the log, in order of time.
-    pub fn unfinished(&mut self) -> Vec<Box<Waiting>> {
-        in_order(std::mem::take(&mut self.waiting).into_values())
+    pub fn unfinished(&mut self) -> Vec<Waiting> {
+        let waiting = std::mem::take(&mut self.waiting).into_values();
+        in_order(waiting.map(|waiting| *waiting))
     }
 
     /// Returns the requests whose final stage has not come yet, in order of time; not those that have no answer at all and
@@ -278,12 +279,14 @@ impl Fold {
     }
 }
 
-fn in_order<W: Deref<Target = Waiting>>(waiting: impl Iterator<Item = W>) -> Vec<W> {
+fn in_order<W: Borrow<Waiting>>(waiting: impl Iterator<Item = W>) -> Vec<W> {
     let mut waiting: Vec<W> = waiting.collect();
     waiting.sort_by(|a, b| {
-        let key = |waiting: &W| (waiting.request.ts, waiting.request.place());
-        let id = |waiting: &W| waiting.request.audit_id().to_owned();
-        key(a).cmp(&key(b)).then_with(|| id(a).cmp(&id(b)))
+        let [a, b] = [a, b].map(|waiting| &waiting.borrow().request);
+        let key = |request: &Request<'_>| (request.ts, request.place());
+        key(a)
+            .cmp(&key(b))
+            .then_with(|| a.audit_id().cmp(b.audit_id()))
     });
     waiting
 }

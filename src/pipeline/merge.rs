@@ -260,16 +260,16 @@ impl<'r> Merge<'r> {
     }
 
     /// Takes in requests without a final stage.
-    fn observe_unfinished(&mut self, unfinished: Vec<Box<Waiting>>) {
+    fn observe_unfinished(&mut self, unfinished: Vec<Waiting>) {
         let account = &mut self.account;
         count_unfinished(
             &mut account.counters,
             &account.files,
             account.vocabulary,
-            unfinished.iter().map(|waiting| waiting.file()),
+            unfinished.iter().map(Waiting::file),
         );
         for waiting in unfinished {
-            self.engine.observe(&(*waiting).into());
+            self.engine.observe(&waiting.into());
         }
     }
 

@@ -175,9 +175,12 @@ fn session(
     let group = vec![username.to_owned(), impersonated.to_owned()];
     let mut draft = Draft::new(meta, group, tally);
     let name = called(username, impersonated);
+    let spell = match tally.last - tally.first {
+        0 => "once".to_owned(),
+        spell => format!("for {}", lasting(spell)),
+    };
     draft.summary = format!(
-        "{name} was used for {} from {} with {}: {}, {} of them changes",
-        lasting(tally.last - tally.first),
+        "{name} was used {spell} from {} with {}: {}, {} of them changes",
         listed(&tally.peers(vocabulary)),
         listed(&tally.agents(vocabulary)),
         counted(tally.count, "request"),
