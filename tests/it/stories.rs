@@ -260,6 +260,26 @@ fn a_deleted_account_that_is_served_for_minutes_is_critical() {
 }
 
 #[test]
+fn an_account_that_a_restore_brings_back_is_no_proof_of_theft() {
+    let story = |refused: std::ops::Range<u64>| {
+        let mut story = Story::of_a_pod(50, SECRETS);
+        story.delete_account(50_500);
+        story.refuse(refused);
+        let web = pod("web", "web-1", "10.1.0.7");
+        for second in 300..400 {
+            story.request(second * 1000, &web, "list", SECRETS, 200);
+        }
+        story
+    };
+    let rule = "token-reuse-after-deletion";
+    let found = story(61..200).raises(rule, Severity::Medium);
+    let said = found.why.join("\n");
+    assert!(said.contains("refused until 2 min after"), "{said}");
+    // Served by some servers and refused by others.
+    story(61..320).raises(rule, Severity::Critical);
+}
+
+#[test]
 fn a_bootstrap_token_made_again_is_another() {
     // What a joining node does: see whether its certificate is there.
     const REQUESTS: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests/node-csr-1";

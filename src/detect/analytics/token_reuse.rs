@@ -70,6 +70,8 @@ type Client = (u32, u32);
 struct After {
     served: Option<Tally>,
     late: u64,
+    /// When the first of the late ones was received.
+    first_late: Option<i64>,
     refused: Option<Tally>,
     same_path: u64,
     ambiguous: bool,
@@ -77,6 +79,15 @@ struct After {
     clients: Vec<Client>,
     by_peer: Vec<(u32, u64)>,
     recovered: Vec<Client>,
+}
+
+impl After {
+    /// Returns until when the credential was refused, if it was served again after that only: what it hung on is back as it
+    /// was then, with its uid, and nothing but a restore of etcd does that.
+    fn refused_until(&self) -> Option<i64> {
+        let last = self.refused.as_ref()?.last;
+        self.first_late.filter(|&first| last < first).map(|_| last)
+    }
 }
 
 impl TokenReuse {
@@ -167,7 +178,10 @@ impl TokenReuse {
             return;
         }
         let after = self.after.entry((request.credential(), index)).or_default();
-        after.late += u64::from(late && death.is_gone);
+        if late && death.is_gone {
+            after.late += 1;
+            after.first_late = after.first_late.or(Some(request.received));
+        }
         add(&mut after.served, request, context);
     }
 
@@ -396,7 +410,12 @@ fn finding(
             counted(served.count, "request"),
             proof(entry, vocabulary),
         ));
-        if after.late > 0 {
+        if let Some(until) = after.refused_until() {
+            why.push(format!(
+                "refused until {} after the deletion, and only then served again: the object is back as it was, as after a restore of etcd",
+                lasting(until - death.ts)
+            ));
+        } else if after.late > 0 {
             draft.severity = Severity::Critical;
             why.push(format!(
                 "{} of them later than the grace of {}",
