@@ -94,9 +94,8 @@ impl Deaths {
             return;
         }
         let verb = vocabulary.text(request.verb());
-        // An apply or an update makes what is not there, and says so.
-        let made = verb == "create" || (matches!(verb, "patch" | "update") && request.code == 201);
-        if !made && !matches!(verb, "delete" | "deletecollection") {
+        let is_deletion = matches!(verb, "delete" | "deletecollection");
+        if !is_deletion && !request.made() {
             return;
         }
         let subject = Subject {
@@ -104,10 +103,10 @@ impl Deaths {
             namespace: vocabulary.text(request.namespace()),
             name: request.name(),
         };
-        if made {
-            self.note_creation(&subject, vocabulary);
-        } else {
+        if is_deletion {
             self.note_deletion(&subject, request, ledger, vocabulary);
+        } else {
+            self.note_creation(&subject, vocabulary);
         }
     }
 

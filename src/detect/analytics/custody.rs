@@ -286,11 +286,16 @@ pub(super) fn distinct(
     texts
 }
 
+/// Returns who comes from an address besides `user`.
+pub(super) fn others_at(peer: u32, user: u32, ledger: &Ledger) -> impl Iterator<Item = u32> {
+    let users = ledger.usernames_of(peer).iter().copied();
+    users.filter(move |&other| other != user)
+}
+
 /// Returns whether an address is one of Pods, as far as the log shows: besides `user`, `ServiceAccounts` come from it and nobody else.
 pub(super) fn is_of_pods(peer: u32, user: u32, ledger: &Ledger, vocabulary: &Vocabulary) -> bool {
-    let others = ledger.usernames_of(peer).iter();
-    let mut others = others.filter(|&&other| other != user).peekable();
-    let is_account = |&other: &u32| service_account(vocabulary.text(other)).is_some();
+    let mut others = others_at(peer, user, ledger).peekable();
+    let is_account = |other: u32| service_account(vocabulary.text(other)).is_some();
     peer != NULL && others.peek().is_some() && others.all(is_account)
 }
 

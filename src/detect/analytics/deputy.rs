@@ -182,7 +182,7 @@ impl Deputy {
         }
         let may_do_all = request.is_masters
             || matches!(
-                self.reason(request, vocabulary),
+                Reason::known(&mut self.reasons, request, vocabulary),
                 Reason::Everywhere(_, true)
             );
         if may_do_all || request.is_dry_run(vocabulary) {
@@ -249,13 +249,9 @@ impl Deputy {
 
     /// Takes in a request that may have been allowed by a binding made for the purpose.
     fn observe_gain(&mut self, request: &Request<'_>, context: &Context<'_>) {
-        let reason = request.authz_reason();
-        let reason = self.reasons.entry(reason);
-        let reason =
-            reason.or_insert_with(|| Reason::of(context.vocabulary.text(request.authz_reason())));
-        let bindings = &mut self.bindings;
+        let reason = Reason::known(&mut self.reasons, request, context.vocabulary);
         if let Reason::Everywhere(binding, _) = reason
-            && let Some(made) = bindings.get_mut(binding)
+            && let Some(made) = self.bindings.get_mut(binding)
         {
             made.gain(request, context);
         }
@@ -272,7 +268,8 @@ impl Deputy {
         let maker = request.username();
         let is_read = matches!(verb, "get" | "list");
         if is_read && !self.copies.is_empty() && self.is_hand(request, vocabulary) {
-            if !matches!(self.reason(request, vocabulary), Reason::Namespace) {
+            let reason = Reason::known(&mut self.reasons, request, vocabulary);
+            if !matches!(reason, Reason::Namespace) {
                 return;
             }
             let here = self
@@ -344,12 +341,6 @@ impl Deputy {
                 self.copies.insert((maker, to), made);
             }
         }
-    }
-
-    fn reason(&mut self, request: &Request<'_>, vocabulary: &Vocabulary) -> &Reason {
-        let reason = request.authz_reason();
-        let reasons = self.reasons.entry(reason);
-        reasons.or_insert_with(|| Reason::of(vocabulary.text(reason)))
     }
 
     /// Draws the findings: one for each writer and binding, and one for each writer and namespace.
@@ -492,6 +483,17 @@ impl Made {
 }
 
 impl Reason {
+    /// Returns what the reason of a request says; it is read once.
+    fn known<'r>(
+        reasons: &'r mut HashMap<u32, Self>,
+        request: &Request<'_>,
+        vocabulary: &Vocabulary,
+    ) -> &'r Self {
+        let reason = request.authz_reason();
+        let known = reasons.entry(reason);
+        known.or_insert_with(|| Self::of(vocabulary.text(reason)))
+    }
+
     fn of(reason: &str) -> Self {
         match Grant::parse(reason) {
             None => Self::Other,

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::address::is_public;
-use super::custody::{Sum, distinct, is_of_pods};
+use super::custody::{Sum, distinct, is_of_pods, others_at};
 use super::{Context, Draft, counted, listed};
 use crate::credential::{Ledger, Use};
 use crate::finding::Finding;
@@ -88,8 +88,7 @@ impl NodeAccount {
                 counted(count(&in_pods), "request"),
             );
             let peers = in_pods.iter().map(|used| used.peer);
-            let neighbours = peers.flat_map(|peer| ledger.usernames_of(peer));
-            let neighbours = neighbours.copied().filter(|&other| other != user);
+            let neighbours = peers.flat_map(|peer| others_at(peer, user, ledger));
             draft.why = vec![format!(
                 "at the same address: {}",
                 listed(&distinct(neighbours, vocabulary))

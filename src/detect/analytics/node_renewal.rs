@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::address::is_public;
-use super::custody::{distinct, is_of_pods};
+use super::custody::{distinct, is_of_pods, others_at};
 use super::{Context, Draft, counted, listed};
 use crate::credential::{Ledger, Use};
 use crate::detect::request::Request;
@@ -129,8 +129,7 @@ impl NodeRenewal {
         let whose = if let Some(another) = another {
             format!("{address} is where {} is", vocabulary.text(another))
         } else if is_of_pods(peer, node, ledger, vocabulary) {
-            let accounts = ledger.usernames_of(peer).iter().copied();
-            let accounts = distinct(accounts.filter(|&it| it != node), vocabulary);
+            let accounts = distinct(others_at(peer, node, ledger), vocabulary);
             format!("{address} is where a Pod of {} is", listed(&accounts))
         } else if is_public(address) && !at_home.iter().any(|home| is_public(home)) {
             format!("{address} is an address of the internet")

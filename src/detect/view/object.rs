@@ -171,27 +171,21 @@ pub(in crate::detect) fn csr<'a>(object: &Json<'_>) -> Json<'a> {
         .first()
         .and_then(|name| name.strip_prefix("system:node:"));
     let [dns_names, addresses] = alternative_names(&request);
-    let chosen = |which: fn(&str, Option<&str>, &[String]) -> bool| {
-        let all = dns_names.iter();
-        let chosen = all.filter(|name| which(name, node, &addresses));
+    let chosen = |is_chosen: &dyn Fn(&str) -> bool| -> Vec<String> {
+        let chosen = dns_names.iter().filter(|name| is_chosen(name));
         chosen.cloned().collect()
     };
+    let is_foreign = |name: &str| node.is_some_and(|node| !is_of_node(name, node, &addresses));
     let lists = [
-        ("service_names", chosen(|name, _, _| is_of_service(name))),
-        (
-            "foreign_names",
-            chosen(|name, node, addresses| {
-                node.is_some_and(|node| !is_of_node(name, node, addresses))
-            }),
-        ),
-        ("common_name", common_names.clone()),
+        ("service_names", chosen(&is_of_service)),
+        ("foreign_names", chosen(&is_foreign)),
+        ("common_name", common_names),
         ("organizations", named(ORGANIZATION)),
-        ("dns_names", dns_names.clone()),
-        ("ip_addresses", addresses.clone()),
+        ("dns_names", dns_names),
+        ("ip_addresses", addresses),
     ];
     let mut asked = Members::default();
     for (key, texts) in lists {
-        let texts: Vec<String> = texts;
         if !texts.is_empty() {
             let texts = texts.into_iter();
             *asked.entry(key.into()) =

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hashbrown::HashMap;
 
 use super::super::address::{is_public, network};
+use super::super::custody::distinct;
 use super::super::{Context, DAY_US, Draft, counted, lasting, listed, times};
 use super::cause::Cause;
 use super::session::{Session, merged, overlapping};
@@ -286,10 +287,14 @@ impl Unauthorized {
                 let total: u64 = group.iter().map(|session| session.tally.count).sum();
                 let is_much = addresses.len() >= self.settings.slow_peers
                     && total >= self.settings.slow_requests;
+                if !is_much {
+                    left.extend(group);
+                    continue;
+                }
                 let guests = guests.get_or_insert_with(|| guests_by_network(ledger, vocabulary));
                 let guests = guests.get(&network).map_or(&[][..], Vec::as_slice);
                 let first = group.iter().map(|session| session.tally.began).min();
-                if !is_much || guests.iter().any(|&(since, _)| Some(since) < first) {
+                if guests.iter().any(|&(since, _)| Some(since) < first) {
                     left.extend(group);
                     continue;
                 }
@@ -307,11 +312,7 @@ impl Unauthorized {
                     "class = spray, slow: a network of the internet, and none of the addresses was ever served".to_owned(),
                 ];
                 if !guests.is_empty() {
-                    let users = guests
-                        .iter()
-                        .map(|&(_, user)| vocabulary.text(user).to_owned());
-                    let users: BTreeSet<String> = users.collect();
-                    let users: Vec<String> = users.into_iter().collect();
+                    let users = distinct(guests.iter().map(|&(_, user)| user), vocabulary);
                     draft
                         .why
                         .push(format!("let in from there afterwards: {}", listed(&users)));
