@@ -177,8 +177,8 @@ impl Store {
         }
     }
 
-    /// Writes no further file, and removes the folder of the system's if there is one: what is in it cannot be read
-    /// any more. For the end of a program whose threads may still have the store.
+    /// Keeps and writes nothing further, and removes the folder of the system's if there is one: what is in it cannot
+    /// be read any more. For the end of a program whose threads may still have the store.
     pub fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
         // A thread that panicked leaves the list of files as it was.
@@ -211,6 +211,10 @@ impl Store {
             .pushing
             .lock()
             .expect("a thread that panics ends the program");
+        // A folder that is made now would stay.
+        if self.is_closed.load(Ordering::Relaxed) {
+            return;
+        }
         let mut inner = self.lock();
         let Ok(first) = Row::try_from(inner.height) else {
             inner.error.get_or_insert(StoreError::TooMany);

@@ -56,12 +56,17 @@ struct Logs {
 }
 
 fn read(name: &str, limits: Limits) -> (Store, Counters) {
+    let store = Store::new(&Vocabulary::new(), limits);
+    let counters = read_into(&store, name);
+    (store, counters)
+}
+
+fn read_into(store: &Store, name: &str) -> Counters {
     static RULES: LazyLock<(RuleSet, CompiledRules)> = LazyLock::new(|| {
         let rules = RuleSet::embedded().unwrap();
         let compiled = CompiledRules::compile(&rules).unwrap_or_else(|_| panic!("rules compile"));
         (rules, compiled)
     });
-    let store = Store::new(&Vocabulary::new(), limits);
     let mut options = pipeline::Options {
         paths: vec![PathBuf::from(name)],
         store: Some(store.clone()),
@@ -71,17 +76,20 @@ fn read(name: &str, limits: Limits) -> (Store, Counters) {
     options.read.chunk_bytes = 200 << 10;
     let scan = pipeline::scan(&options, &RULES.0, &RULES.1).unwrap();
     assert!(store.take_error().is_none());
-    (store, scan.summary.totals)
+    scan.summary.totals
+}
+
+fn tiny() -> Limits {
+    Limits {
+        memory_bytes: 100 << 10,
+        folder: None,
+    }
 }
 
 impl Logs {
     fn read(name: &str) -> Self {
         let (memory, counters) = read(name, Limits::default());
-        let tiny = Limits {
-            memory_bytes: 100 << 10,
-            folder: None,
-        };
-        let (spilled, _) = read(name, tiny);
+        let (spilled, _) = read(name, tiny());
         let folder = tempfile::tempdir().unwrap();
         memory.save(folder.path()).unwrap();
         let opened = Store::open(folder.path(), Limits::default()).unwrap();

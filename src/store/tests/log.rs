@@ -153,3 +153,13 @@ fn a_log_that_was_spilled_into_its_folder_is_saved_there() {
         );
     }
 }
+
+#[test]
+fn a_closed_store_takes_nothing() {
+    let store = Store::new(&Vocabulary::new(), tiny());
+    store.close();
+    read_into(&store, LOGS[0]);
+    assert_eq!(store.usage().rows, 0);
+    // The program ends without looking for a folder again.
+    assert!(store.lock().folder.is_none());
+}
