@@ -90,8 +90,9 @@ impl ChunkReader {
             .framing
             .unwrap_or_else(|| Framing::detect(content.head(), content.is_all_head()));
         let (mut header, mut offset, mut line) = (None, 0, 1);
-        if framing == Framing::Csv {
-            let (names, length, lines) = header_of(content.head());
+        if framing == Framing::Csv
+            && let Some((names, length, lines)) = header_of(content.head())
+        {
             header = Some(names);
             content.skip(length);
             (offset, line) = (length as u64, 1 + lines);
@@ -434,18 +435,18 @@ fn index(length: u64) -> usize {
     usize::try_from(length).expect("a place within a buffer")
 }
 
-/// Returns the names of columns, and the bytes and line ends up to the first row.
-pub(super) fn header_of(head: &[u8]) -> (Arc<str>, usize, u64) {
+/// Returns the names of columns, and the bytes and line ends up to the first row; `None` if that comes first.
+pub(super) fn header_of(head: &[u8]) -> Option<(Arc<str>, usize, u64)> {
     let mut start = 0;
     for (lines, end) in (1..).zip(memchr_iter(b'\n', head).chain([head.len()])) {
         let text = String::from_utf8_lossy(&head[start..end]);
         let text = super::trim_record(&text);
         start = head.len().min(end + 1);
         if !text.is_empty() || start == head.len() {
-            return (text.into(), start, lines);
+            return (!text.contains('{')).then(|| (text.into(), start, lines));
         }
     }
-    ("".into(), 0, 0)
+    None
 }
 
 #[cfg(test)]

@@ -309,7 +309,8 @@ impl Log {
         let (head, is_all) = (content.head(), content.is_all_head());
         let framing = options.framing;
         let framing = framing.unwrap_or_else(|| Framing::detect(head, is_all));
-        let header = (framing == Framing::Csv).then(|| header_of(head).0);
+        let header = (framing == Framing::Csv).then(|| header_of(head)).flatten();
+        let header = header.map(|(names, ..)| names);
         Ok(Self {
             path,
             name: name.clone(),

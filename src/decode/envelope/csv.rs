@@ -85,13 +85,15 @@ pub(super) fn open(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
         return false;
     }
     let Some(header) = &walk.state.header else {
-        if is_header(text) || walk.state.only == Some(Format::Csv) {
+        let is_told = walk.state.only == Some(Format::Csv);
+        if is_header(text) || is_told && !text.contains('{') {
             walk.state.header = names(text);
             walk.other("a CSV header");
             return true;
         }
         // A run that starts behind the header still shows the doubled quotes.
-        return text.contains("{\"\"") && tolerant(walk, text, &context.enter("CSV"));
+        let is_row = is_told || text.contains("{\"\"");
+        return is_row && tolerant(walk, text, &context.enter("CSV"));
     };
     if names(text).is_some_and(|names| names == *header) {
         walk.other("a CSV header");

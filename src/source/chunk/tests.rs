@@ -455,6 +455,9 @@ fn header_goes_with_every_chunk() {
     assert!(chunks.next(Vec::new()).unwrap().is_none());
     assert!(texts("AuditId", Framing::Csv, 4, 100).is_empty());
     assert!(texts("", Framing::Csv, 4, 100).is_empty());
+    // A row with an object names no columns.
+    let rows = "1,\"{}\"\n2,\"{}\"\n";
+    assert_eq!(texts(rows, Framing::Csv, 100, 100), [rows]);
 }
 
 #[test]

@@ -299,6 +299,15 @@ fn format_restricts_the_outermost_envelope() {
         unwrap(Some(Format::Csv), &["x,body", r#"1,"{""auditID"":""a""}""#])[1],
         r#"event CSV > body {"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a"}"#
     );
+    // Without a header, and with quotes as they are.
+    let event = format!("event CSV {EVENT}");
+    assert_eq!(
+        unwrap(
+            Some(Format::Csv),
+            &[&format!("1,\"{EVENT}\""), &format!("2,{EVENT}")]
+        ),
+        [&*event, &*event]
+    );
     // Exports of stores are tables, too.
     let row = format!("1,\"{}\"", EVENT.replace('"', "\"\""));
     assert_eq!(
