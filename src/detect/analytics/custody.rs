@@ -5,6 +5,7 @@
 
 use hashbrown::{HashMap, HashSet};
 
+use super::account_remade::AccountRemade;
 use super::certificate::Certificate;
 use super::component_twice::ComponentTwice;
 use super::concurrency::Concurrency;
@@ -42,6 +43,7 @@ use crate::rules::{Parameters, RuleError, RuleMeta};
 /// State of the analytics.
 #[derive(Clone)]
 pub struct Custody {
+    account_remade: AccountRemade,
     minted: MintedToken,
     concurrency: Concurrency,
     old_uid: OldUid,
@@ -67,7 +69,7 @@ pub struct Custody {
 
 remembers!(
     Custody: [],
-    parts [deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program],
+    parts [deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program, account_remade],
     anew [method, mixed_use, node_abroad, node_account, node_twice]
 );
 
@@ -121,6 +123,7 @@ impl Custody {
     pub fn new(analytic: Find<'_, '_>) -> Result<Self, RuleError> {
         let meta = |name: &str| analytic(name).map(|(meta, _)| meta);
         Ok(Self {
+            account_remade: AccountRemade::new(analytic("account-remade")?)?,
             minted: MintedToken::new(
                 meta("minted-tokens")?,
                 analytic("token-lineage-break")?,
@@ -157,6 +160,7 @@ impl Custody {
 
     /// Forgets what ended before a time and cannot go on, and machines and Pods that were not seen since `gone`.
     pub fn forget(&mut self, before: i64, gone: i64) {
+        self.account_remade.forget(before);
         self.deputy.forget(before, gone);
         self.foreign_group.forget(before);
         self.node_renewal.forget(before);
@@ -223,6 +227,7 @@ impl Custody {
             self.reviews_begun.observe(request, context);
             self.second_program.observe(request, context);
             self.foreign_group.observe(folded, context);
+            self.account_remade.observe(request, context, ledger);
         }
     }
 
@@ -267,6 +272,7 @@ impl Custody {
         findings.extend(self.pod_token_taken.finish(context, ledger));
         findings.extend(self.deputy.finish(context));
         findings.extend(self.foreign_group.finish(context));
+        findings.extend(self.account_remade.finish(context, ledger));
         findings.extend(self.idle_node.finish(context));
         findings.extend(self.proxied_names.finish(context));
         findings.extend(self.reviews_begun.finish(context));

@@ -3,6 +3,7 @@
 //! Each comes with a file of parameters and words in `queries/analytics`, sees every request once, in
 //! log order, and draws its findings at the end. Memory follows identities and hits.
 
+pub mod account_remade;
 pub mod address;
 pub mod anonymous_grant;
 pub mod audit_gap;
