@@ -27,6 +27,7 @@ use super::reviews_begun::ReviewsBegun;
 use super::second_program::SecondProgram;
 use super::secret_token::SecretToken;
 use super::secret_token_taken::SecretTokenTaken;
+use super::service_swapped::ServiceSwapped;
 use super::superuser_pod::SuperuserPod;
 use super::{Context, Draft};
 use crate::credential::{Deaths, Ledger, Use};
@@ -64,12 +65,13 @@ pub struct Custody {
     proxied_names: ProxiedNames,
     reviews_begun: ReviewsBegun,
     second_program: SecondProgram,
+    service_swapped: ServiceSwapped,
     superuser_pod: SuperuserPod,
 }
 
 remembers!(
     Custody: [],
-    parts [deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program, account_remade],
+    parts [deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program, account_remade, service_swapped],
     anew [method, mixed_use, node_abroad, node_account, node_twice]
 );
 
@@ -120,7 +122,7 @@ impl Custody {
     ///
     /// # Errors
     /// When an analytic or a parameter is missing, or of a wrong type.
-    pub fn new(analytic: Find<'_, '_>) -> Result<Self, RuleError> {
+    pub fn new(analytic: Find<'_, '_>, vocabulary: &Vocabulary) -> Result<Self, RuleError> {
         let meta = |name: &str| analytic(name).map(|(meta, _)| meta);
         Ok(Self {
             account_remade: AccountRemade::new(analytic("account-remade")?)?,
@@ -154,6 +156,10 @@ impl Custody {
             node_renewal: NodeRenewal::new(analytic("node-certificate-asked-elsewhere")?)?,
             node_twice: NodeTwice::new(analytic("node-in-two-places")?)?,
             pod_token_taken: PodTokenTaken::new(analytic("pod-token-taken")?)?,
+            service_swapped: ServiceSwapped::new(
+                analytic("service-selector-swapped")?,
+                vocabulary,
+            )?,
             superuser_pod: SuperuserPod::new(analytic("pod-runs-as-superuser")?)?,
         })
     }
@@ -161,6 +167,7 @@ impl Custody {
     /// Forgets what ended before a time and cannot go on, and machines and Pods that were not seen since `gone`.
     pub fn forget(&mut self, before: i64, gone: i64) {
         self.account_remade.forget(before);
+        self.service_swapped.forget(before);
         self.deputy.forget(before, gone);
         self.foreign_group.forget(before);
         self.node_renewal.forget(before);
@@ -193,6 +200,7 @@ impl Custody {
         deaths: &Deaths,
     ) {
         let request = &folded.request;
+        self.service_swapped.observe(folded, context);
         match request.resource() {
             known::SECRETS => {
                 let body = || folded.bodies()[0];
@@ -273,6 +281,7 @@ impl Custody {
         findings.extend(self.deputy.finish(context));
         findings.extend(self.foreign_group.finish(context));
         findings.extend(self.account_remade.finish(context, ledger));
+        findings.extend(self.service_swapped.finish(context));
         findings.extend(self.idle_node.finish(context));
         findings.extend(self.proxied_names.finish(context));
         findings.extend(self.reviews_begun.finish(context));

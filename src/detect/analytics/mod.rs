@@ -40,6 +40,7 @@ pub mod role_grant;
 pub mod second_program;
 pub mod secret_token;
 pub mod secret_token_taken;
+pub mod service_swapped;
 pub mod shared_credential;
 pub mod superuser_pod;
 pub mod token_by_hand;
