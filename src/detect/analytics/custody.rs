@@ -11,6 +11,7 @@ use super::component_twice::ComponentTwice;
 use super::concurrency::Concurrency;
 use super::deputy::Deputy;
 use super::foreign_group::ForeignGroup;
+use super::group_gained::GroupGained;
 use super::idle_node::IdleNode;
 use super::masquerade::Masquerade;
 use super::method::Method;
@@ -54,6 +55,7 @@ pub struct Custody {
     component_twice: ComponentTwice,
     deputy: Deputy,
     foreign_group: ForeignGroup,
+    group_gained: GroupGained,
     idle_node: IdleNode,
     method: Method,
     mixed_use: MixedUse,
@@ -71,7 +73,7 @@ pub struct Custody {
 
 remembers!(
     Custody: [],
-    parts [deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program, account_remade, service_swapped],
+    parts [deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program, account_remade, group_gained, service_swapped],
     anew [method, mixed_use, node_abroad, node_account, node_twice]
 );
 
@@ -145,6 +147,7 @@ impl Custody {
                 analytic("deputy-secret-copied")?,
             )?,
             foreign_group: ForeignGroup::new(analytic("certificate-in-foreign-group")?)?,
+            group_gained: GroupGained::new(analytic("superuser-group-gained")?, vocabulary)?,
             idle_node: IdleNode::new(analytic("node-without-kubelet")?)?,
             proxied_names: ProxiedNames::new(analytic("proxied-names-elsewhere")?)?,
             reviews_begun: ReviewsBegun::new(analytic("reviews-begun")?)?,
@@ -167,6 +170,7 @@ impl Custody {
     /// Forgets what ended before a time and cannot go on, and machines and Pods that were not seen since `gone`.
     pub fn forget(&mut self, before: i64, gone: i64) {
         self.account_remade.forget(before);
+        self.group_gained.forget(before);
         self.service_swapped.forget(before);
         self.deputy.forget(before, gone);
         self.foreign_group.forget(before);
@@ -235,6 +239,7 @@ impl Custody {
             self.reviews_begun.observe(request, context);
             self.second_program.observe(request, context);
             self.foreign_group.observe(folded, context);
+            self.group_gained.observe(request, context);
             self.account_remade.observe(request, context, ledger);
         }
     }
@@ -280,6 +285,7 @@ impl Custody {
         findings.extend(self.pod_token_taken.finish(context, ledger));
         findings.extend(self.deputy.finish(context));
         findings.extend(self.foreign_group.finish(context));
+        findings.extend(self.group_gained.finish(context));
         findings.extend(self.account_remade.finish(context, ledger));
         findings.extend(self.service_swapped.finish(context));
         findings.extend(self.idle_node.finish(context));

@@ -16,6 +16,7 @@ pub mod deputy;
 pub mod escalation;
 pub mod foreign_group;
 pub mod forwarded_address;
+pub mod group_gained;
 pub mod idle_node;
 pub mod lives;
 pub mod machinery;
