@@ -19,6 +19,7 @@ use super::minted_token::MintedToken;
 use super::mixed_use::MixedUse;
 use super::node_abroad::NodeAbroad;
 use super::node_account::NodeAccount;
+use super::node_outside::NodeOutside;
 use super::node_renewal::NodeRenewal;
 use super::node_twice::NodeTwice;
 use super::old_uid::OldUid;
@@ -61,6 +62,7 @@ pub struct Custody {
     mixed_use: MixedUse,
     node_abroad: NodeAbroad,
     node_account: NodeAccount,
+    node_outside: NodeOutside,
     node_renewal: NodeRenewal,
     node_twice: NodeTwice,
     pod_token_taken: PodTokenTaken,
@@ -74,7 +76,7 @@ pub struct Custody {
 remembers!(
     Custody: [],
     parts [deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program, account_remade, group_gained, service_swapped],
-    anew [method, mixed_use, node_abroad, node_account, node_twice]
+    anew [method, mixed_use, node_abroad, node_account, node_outside, node_twice]
 );
 
 /// The rules that say that a credential is in several hands.
@@ -156,6 +158,7 @@ impl Custody {
             mixed_use: MixedUse::new(analytic("mixed-use")?)?,
             node_abroad: NodeAbroad::new(meta("node-from-internet")?),
             node_account: NodeAccount::new(analytic("cloud-node-account-from-pod")?)?,
+            node_outside: NodeOutside::new(analytic("node-outside-nodes")?)?,
             node_renewal: NodeRenewal::new(analytic("node-certificate-asked-elsewhere")?)?,
             node_twice: NodeTwice::new(analytic("node-in-two-places")?)?,
             pod_token_taken: PodTokenTaken::new(analytic("pod-token-taken")?)?,
@@ -280,6 +283,7 @@ impl Custody {
         findings.extend(self.mixed_use.finish(context, ledger));
         findings.extend(self.node_abroad.finish(context, ledger));
         findings.extend(self.node_account.finish(context, ledger));
+        findings.extend(self.node_outside.finish(context, ledger, &shared));
         findings.extend(self.node_renewal.finish(context, ledger));
         findings.extend(self.node_twice.finish(context, ledger));
         findings.extend(self.pod_token_taken.finish(context, ledger));

@@ -29,6 +29,7 @@ pub mod mixed_use;
 pub mod new_behaviour;
 pub mod node_abroad;
 pub mod node_account;
+pub mod node_outside;
 pub mod node_renewal;
 pub mod node_twice;
 pub mod old_uid;
