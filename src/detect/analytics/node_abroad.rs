@@ -88,7 +88,7 @@ impl NodeAbroad {
     }
 }
 
-/// Returns the networks of the internet that are the cluster's: most nodes come from there, and nobody else from their addresses.
+/// Returns the networks of global IPv6 addresses that are the cluster's: most nodes come from there, each from its own address.
 ///
 /// One stolen credential is not most of them, and a thief of several has no reason to give each an address of its own.
 fn own_networks(
@@ -100,8 +100,9 @@ fn own_networks(
     for (&name, uses) in nodes {
         for used in uses {
             let address = vocabulary.text(used.peer);
-            let is_its_own =
-                is_public(address) && ledger.nodes_at(used.peer, vocabulary).count() == 1;
+            let is_its_own = address.contains(':')
+                && is_public(address)
+                && ledger.nodes_at(used.peer, vocabulary).count() == 1;
             if let Some(network) = network(address).filter(|_| is_its_own) {
                 by_network.entry(network).or_default().insert(name);
             }
