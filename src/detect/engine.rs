@@ -267,7 +267,7 @@ impl<'r> Engine<'r> {
             anonymous_grant: AnonymousGrant::new(grant_meta, grant_parameters)?,
             forwarded_address: ForwardedAddress::new(analytic("forwarded-address-forged")?)?,
             audit_gap: AuditGap::new(analytic("audit-gap")?)?,
-            custody: Custody::new(&analytic)?,
+            custody: Custody::new(&analytic, vocabulary)?,
             break_glass: BreakGlass::new(analytic("break-glass-session")?)?,
             escalation: Escalation::new(analytic("escalation-attempts")?, vocabulary)?,
             lives: Lives::default(),

@@ -5,11 +5,13 @@
 
 use hashbrown::{HashMap, HashSet};
 
+use super::account_remade::AccountRemade;
 use super::certificate::Certificate;
 use super::component_twice::ComponentTwice;
 use super::concurrency::Concurrency;
 use super::deputy::Deputy;
 use super::foreign_group::ForeignGroup;
+use super::group_gained::GroupGained;
 use super::idle_node::IdleNode;
 use super::masquerade::Masquerade;
 use super::method::Method;
@@ -17,6 +19,7 @@ use super::minted_token::MintedToken;
 use super::mixed_use::MixedUse;
 use super::node_abroad::NodeAbroad;
 use super::node_account::NodeAccount;
+use super::node_outside::NodeOutside;
 use super::node_renewal::NodeRenewal;
 use super::node_twice::NodeTwice;
 use super::old_uid::OldUid;
@@ -26,6 +29,7 @@ use super::reviews_begun::ReviewsBegun;
 use super::second_program::SecondProgram;
 use super::secret_token::SecretToken;
 use super::secret_token_taken::SecretTokenTaken;
+use super::service_swapped::ServiceSwapped;
 use super::superuser_pod::SuperuserPod;
 use super::{Context, Draft};
 use crate::credential::{Deaths, Ledger, Use};
@@ -42,6 +46,7 @@ use crate::rules::{Parameters, RuleError, RuleMeta};
 /// State of the analytics.
 #[derive(Clone)]
 pub struct Custody {
+    account_remade: AccountRemade,
     minted: MintedToken,
     concurrency: Concurrency,
     old_uid: OldUid,
@@ -51,24 +56,27 @@ pub struct Custody {
     component_twice: ComponentTwice,
     deputy: Deputy,
     foreign_group: ForeignGroup,
+    group_gained: GroupGained,
     idle_node: IdleNode,
     method: Method,
     mixed_use: MixedUse,
     node_abroad: NodeAbroad,
     node_account: NodeAccount,
+    node_outside: NodeOutside,
     node_renewal: NodeRenewal,
     node_twice: NodeTwice,
     pod_token_taken: PodTokenTaken,
     proxied_names: ProxiedNames,
     reviews_begun: ReviewsBegun,
     second_program: SecondProgram,
+    service_swapped: ServiceSwapped,
     superuser_pod: SuperuserPod,
 }
 
 remembers!(
     Custody: [],
-    parts [deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program],
-    anew [method, mixed_use, node_abroad, node_account, node_twice]
+    parts [deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program, account_remade, group_gained, service_swapped],
+    anew [method, mixed_use, node_abroad, node_account, node_outside, node_twice]
 );
 
 /// The rules that say that a credential is in several hands.
@@ -118,9 +126,10 @@ impl Custody {
     ///
     /// # Errors
     /// When an analytic or a parameter is missing, or of a wrong type.
-    pub fn new(analytic: Find<'_, '_>) -> Result<Self, RuleError> {
+    pub fn new(analytic: Find<'_, '_>, vocabulary: &Vocabulary) -> Result<Self, RuleError> {
         let meta = |name: &str| analytic(name).map(|(meta, _)| meta);
         Ok(Self {
+            account_remade: AccountRemade::new(analytic("account-remade")?)?,
             minted: MintedToken::new(
                 meta("minted-tokens")?,
                 analytic("token-lineage-break")?,
@@ -140,6 +149,7 @@ impl Custody {
                 analytic("deputy-secret-copied")?,
             )?,
             foreign_group: ForeignGroup::new(analytic("certificate-in-foreign-group")?)?,
+            group_gained: GroupGained::new(analytic("superuser-group-gained")?, vocabulary)?,
             idle_node: IdleNode::new(analytic("node-without-kubelet")?)?,
             proxied_names: ProxiedNames::new(analytic("proxied-names-elsewhere")?)?,
             reviews_begun: ReviewsBegun::new(analytic("reviews-begun")?)?,
@@ -148,15 +158,23 @@ impl Custody {
             mixed_use: MixedUse::new(analytic("mixed-use")?)?,
             node_abroad: NodeAbroad::new(meta("node-from-internet")?),
             node_account: NodeAccount::new(analytic("cloud-node-account-from-pod")?)?,
+            node_outside: NodeOutside::new(analytic("node-outside-nodes")?)?,
             node_renewal: NodeRenewal::new(analytic("node-certificate-asked-elsewhere")?)?,
             node_twice: NodeTwice::new(analytic("node-in-two-places")?)?,
             pod_token_taken: PodTokenTaken::new(analytic("pod-token-taken")?)?,
+            service_swapped: ServiceSwapped::new(
+                analytic("service-selector-swapped")?,
+                vocabulary,
+            )?,
             superuser_pod: SuperuserPod::new(analytic("pod-runs-as-superuser")?)?,
         })
     }
 
     /// Forgets what ended before a time and cannot go on, and machines and Pods that were not seen since `gone`.
     pub fn forget(&mut self, before: i64, gone: i64) {
+        self.account_remade.forget(before);
+        self.group_gained.forget(before);
+        self.service_swapped.forget(before);
         self.deputy.forget(before, gone);
         self.foreign_group.forget(before);
         self.node_renewal.forget(before);
@@ -189,6 +207,7 @@ impl Custody {
         deaths: &Deaths,
     ) {
         let request = &folded.request;
+        self.service_swapped.observe(folded, context);
         match request.resource() {
             known::SECRETS => {
                 let body = || folded.bodies()[0];
@@ -223,6 +242,8 @@ impl Custody {
             self.reviews_begun.observe(request, context);
             self.second_program.observe(request, context);
             self.foreign_group.observe(folded, context);
+            self.group_gained.observe(request, context);
+            self.account_remade.observe(request, context, ledger);
         }
     }
 
@@ -262,11 +283,15 @@ impl Custody {
         findings.extend(self.mixed_use.finish(context, ledger));
         findings.extend(self.node_abroad.finish(context, ledger));
         findings.extend(self.node_account.finish(context, ledger));
+        findings.extend(self.node_outside.finish(context, ledger, &shared));
         findings.extend(self.node_renewal.finish(context, ledger));
         findings.extend(self.node_twice.finish(context, ledger));
         findings.extend(self.pod_token_taken.finish(context, ledger));
         findings.extend(self.deputy.finish(context));
         findings.extend(self.foreign_group.finish(context));
+        findings.extend(self.group_gained.finish(context));
+        findings.extend(self.account_remade.finish(context, ledger));
+        findings.extend(self.service_swapped.finish(context));
         findings.extend(self.idle_node.finish(context));
         findings.extend(self.proxied_names.finish(context));
         findings.extend(self.reviews_begun.finish(context));

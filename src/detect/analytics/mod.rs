@@ -3,6 +3,7 @@
 //! Each comes with a file of parameters and words in `queries/analytics`, sees every request once, in
 //! log order, and draws its findings at the end. Memory follows identities and hits.
 
+pub mod account_remade;
 pub mod address;
 pub mod anonymous_grant;
 pub mod audit_gap;
@@ -15,6 +16,7 @@ pub mod deputy;
 pub mod escalation;
 pub mod foreign_group;
 pub mod forwarded_address;
+pub mod group_gained;
 pub mod idle_node;
 pub mod lives;
 pub mod machinery;
@@ -27,6 +29,7 @@ pub mod mixed_use;
 pub mod new_behaviour;
 pub mod node_abroad;
 pub mod node_account;
+pub mod node_outside;
 pub mod node_renewal;
 pub mod node_twice;
 pub mod old_uid;
@@ -39,6 +42,7 @@ pub mod role_grant;
 pub mod second_program;
 pub mod secret_token;
 pub mod secret_token_taken;
+pub mod service_swapped;
 pub mod shared_credential;
 pub mod superuser_pod;
 pub mod token_by_hand;

@@ -10,7 +10,7 @@
 //!
 //! One look-up decides for nearly all requests: the same identity did exactly this from there already.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
@@ -80,6 +80,7 @@ struct Settings {
     medium_bits_together: f64,
     roaming: u32,
     dormant_us: i64,
+    sweep: usize,
 }
 
 #[derive(Clone)]
@@ -146,6 +147,8 @@ struct Day {
     /// The most bits of one request, for what it did and whence.
     together: f64,
     is_privileged: bool,
+    /// Where Secrets were read, if that was news; null is everywhere at once.
+    secrets: BTreeSet<u32>,
 }
 
 /// Requests that were seen before, but for object and time. Two generations; the older one goes when the
@@ -217,6 +220,7 @@ impl NewBehaviour {
                 medium_bits_together: parameters.number("medium_bits_together")?,
                 roaming: parameters.count("roaming")?,
                 dormant_us: parameters.duration_us("dormant")?,
+                sweep: parameters.count("sweep")? as usize,
             },
             codes: Codes {
                 writes: ["create", "update", "patch", "delete", "deletecollection"].map(code),
@@ -309,10 +313,16 @@ impl NewBehaviour {
             news: Vec::new(),
             together: 0.0,
             is_privileged: false,
+            secrets: BTreeSet::new(),
         });
         day.together = day.together.max(together);
         (day.tally).add(request, context);
         day.is_privileged |= rank == Some(true);
+        let reads_secrets =
+            request.resource() == known::SECRETS && !self.codes.writes.contains(&request.verb());
+        if reads_secrets && (news.iter()).any(|(thing, _)| !thing.is_whence()) {
+            day.secrets.insert(request.namespace());
+        }
         for (thing, history) in news {
             if !day.news.iter().any(|(known, _)| *known == thing) {
                 day.news.push((thing, history));
@@ -552,9 +562,11 @@ impl NewBehaviour {
         let kind = of_day.tally.actor(vocabulary).kind;
         let is_person = kind.as_deref() == Some("user");
         let settings = &self.settings;
+        // Who never read a Secret of these places and reads them everywhere is a person at work on one thing no more.
+        let sweeps = of_day.secrets.contains(&NULL) || of_day.secrets.len() >= settings.sweep;
         let is_surprising =
             bits >= settings.medium_bits || of_day.together >= settings.medium_bits_together;
-        if of_day.is_privileged && is_surprising && (!is_person || said.len() > 1) {
+        if sweeps || of_day.is_privileged && is_surprising && (!is_person || said.len() > 1) {
             draft.severity = Severity::Medium;
         }
         if said.len() > 2 {

@@ -1,15 +1,17 @@
 //! `node-from-internet`: a node that is at home in the cluster's network, and at once on the internet.
 //!
 //! Where nodes reach the API server over the internet, each comes from there from the first; so what counts is a node that
-//! has a private address as well. All is read from the ledger at the end.
+//! has a private address as well. Where nodes have addresses of both families, those of IPv6 are mostly global: a network
+//! from which most nodes come, each from an address that is its own, is the cluster's. All is read from the ledger at the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::address::is_public;
+use super::address::{is_public, network};
 use super::custody::{Sum, distinct};
 use super::{Context, Draft, counted, listed};
 use crate::credential::{Ledger, Use};
 use crate::finding::{Finding, Severity};
+use crate::frame::Vocabulary;
 use crate::rules::RuleMeta;
 
 /// The analytic.
@@ -35,9 +37,13 @@ impl NodeAbroad {
             }
         }
         let n_nodes = nodes.len();
+        let own = own_networks(&nodes, ledger, vocabulary);
         let mut findings = Vec::new();
         for (name, uses) in nodes {
-            let is_abroad = |used: &&&Use| is_public(vocabulary.text(used.peer));
+            let is_abroad = |used: &&&Use| {
+                let address = vocabulary.text(used.peer);
+                is_public(address) && network(address).is_none_or(|it| !own.contains(&it))
+            };
             let (abroad, at_home): (Vec<&Use>, Vec<&Use>) = uses.iter().partition(is_abroad);
             let first = |uses: &[&Use]| uses.iter().map(|used| used.first).min();
             let count = |uses: &[&Use]| uses.iter().map(|used| used.count).sum::<u64>();
@@ -80,4 +86,30 @@ impl NodeAbroad {
         }
         findings
     }
+}
+
+/// Returns the networks of global IPv6 addresses that are the cluster's: most nodes come from there, each from its own address.
+///
+/// One stolen credential is not most of them, and a thief of several has no reason to give each an address of its own.
+fn own_networks(
+    nodes: &BTreeMap<&str, Vec<&Use>>,
+    ledger: &Ledger,
+    vocabulary: &Vocabulary,
+) -> BTreeSet<String> {
+    let mut by_network: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for (&name, uses) in nodes {
+        for used in uses {
+            let address = vocabulary.text(used.peer);
+            let is_its_own = address.contains(':')
+                && is_public(address)
+                && ledger.nodes_at(used.peer, vocabulary).count() == 1;
+            if let Some(network) = network(address).filter(|_| is_its_own) {
+                by_network.entry(network).or_default().insert(name);
+            }
+        }
+    }
+    let is_own =
+        |(_, of_it): &(String, BTreeSet<&str>)| of_it.len() > 1 && of_it.len() * 2 > nodes.len();
+    let own = by_network.into_iter().filter(is_own);
+    own.map(|(network, _)| network).collect()
 }
