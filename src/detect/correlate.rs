@@ -12,6 +12,7 @@ mod trail;
 mod window;
 
 use hashbrown::HashMap;
+use rsigma_parser::CorrelationCondition;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::analytics::{Context, Draft, counted, lasting};
@@ -64,6 +65,8 @@ struct Terms {
     values: Vec<Vec<Source>>,
     timespan_us: i64,
     condition: Condition,
+    /// The condition as it was written, if it is one on rules.
+    written: String,
     /// [`FEW`].
     few: usize,
     /// Of entries alike in a row, a chain takes the latest, at most as many as there are rules.
@@ -86,6 +89,10 @@ impl Correlation {
         };
         let bases = correlation.rules.iter().map(base);
         let (condition, fields) = condition(correlation, meta)?;
+        let written = match &correlation.condition {
+            CorrelationCondition::Extended(expression) => expression.to_string(),
+            CorrelationCondition::Threshold { .. } => String::new(),
+        };
         // A field of the correlation is one of the events, or an alias that says which one of each rule.
         let field_of = |name: &String, base: &String| {
             let alias = correlation
@@ -121,6 +128,7 @@ impl Correlation {
                 .clamp(0, i64::MAX / 2_000_000)
                 * 1_000_000,
             condition,
+            written,
             few: FEW,
             longest_run: correlation.rules.len(),
         };
@@ -324,7 +332,7 @@ impl Correlation {
                         format!("its rules hit one after the other within {within}")
                     }
                     Condition::Expression(_) => {
-                        format!("its condition on rules holds within {within}")
+                        format!("rules within {within}: {}", self.terms.written)
                     }
                 });
                 findings.push(draft.finish(vocabulary));

@@ -38,7 +38,10 @@ const WORDS: [&str; 13] = [
 const PLAIN: &str = "{who} made {requests} from {peers}, {served} served: {verbs} on {resources}";
 
 /// What stands for the values of fields that no event has.
-const NONE: &str = "none in the log";
+const NONE: &str = "(not in this log)";
+
+/// Who made requests without a name.
+const NOBODY: &str = "somebody without a name";
 
 /// How many characters of one value are quoted.
 const QUOTED_CHARS: usize = 120;
@@ -195,7 +198,14 @@ pub(super) fn in_a_sentence(text: &str) -> String {
 pub(super) fn summary(meta: &RuleMeta, tally: &Tally, vocabulary: &Vocabulary) -> String {
     let mut text = String::new();
     let mut quote = 0;
-    for part in parts(meta.summary.as_deref().unwrap_or(PLAIN)) {
+    let template = meta.summary.as_deref().unwrap_or(PLAIN);
+    // Where a rule is about acting as others, its sentence says so itself.
+    let acting = if template.contains("{impersonated}") {
+        Vec::new()
+    } else {
+        tally.always_impersonated(vocabulary)
+    };
+    for part in parts(template) {
         let name = match part {
             Part::Text(part) => {
                 text.push_str(part);
@@ -204,7 +214,11 @@ pub(super) fn summary(meta: &RuleMeta, tally: &Tally, vocabulary: &Vocabulary) -
             Part::Name(name) => name,
         };
         if let Some(value) = word(name, tally, vocabulary) {
+            let quote = if text.ends_with('`') { "`" } else { "" };
             text.push_str(&value);
+            if name == "who" && !acting.is_empty() {
+                text.push_str(&format!("{quote} as {quote}{}", listed(&acting)));
+            }
             continue;
         }
         match &tally.quoted(quote)[..] {
@@ -223,7 +237,7 @@ fn word(name: &str, tally: &Tally, vocabulary: &Vocabulary) -> Option<String> {
         texts => listed(texts),
     };
     Some(match name {
-        "who" => or(&tally.usernames(vocabulary), "somebody without a name"),
+        "who" => or(&tally.usernames(vocabulary), NOBODY),
         "impersonated" => listed(&tally.impersonated(vocabulary)),
         "requests" => counted(tally.count, "request"),
         "served" => tally.succeeded.to_string(),

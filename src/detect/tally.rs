@@ -396,6 +396,15 @@ impl Tally {
         self.of(Of::Impersonated).texts(vocabulary)
     }
 
+    /// Returns the impersonated names, sorted, if there was one in each of the requests.
+    pub fn always_impersonated(&self, vocabulary: &Vocabulary) -> Vec<String> {
+        let names = self.of(Of::Impersonated);
+        if names.0.contains(&NULL) {
+            return Vec::new();
+        }
+        names.texts(vocabulary)
+    }
+
     /// Returns the authorizer's reasons, sorted.
     pub fn authz_reasons(&self, vocabulary: &Vocabulary) -> Vec<String> {
         self.of(Of::Reason).texts(vocabulary)

@@ -418,18 +418,25 @@ impl Question {
     /// When a parameter is unknown, told twice, missing or not of its kind.
     pub fn bind(&self, given: &[(String, String)], span: Span) -> Result<String, QuestionError> {
         self.check(given, span)?;
-        let mut values = Vec::new();
+        let (mut values, mut untold) = (Vec::new(), Vec::new());
         for parameter in &self.parameters {
             let given = given.iter().rfind(|(name, _)| *name == parameter.name);
             let text = given.map(|(_, value)| value).or(parameter.default.as_ref());
-            let text = text.ok_or_else(|| QuestionError {
-                what: format!("`{}` must be told `{}`", self.name, parameter.name),
-                hint: Some(format!(
-                    "-p {}=VALUE: {}",
-                    parameter.name, parameter.meaning
-                )),
-            })?;
-            values.push((&*parameter.name, parameter.value(text, span)?));
+            match text {
+                Some(text) => values.push((&*parameter.name, parameter.value(text, span)?)),
+                None => untold.push(parameter),
+            }
+        }
+        if !untold.is_empty() {
+            let names = untold.iter().map(|it| format!("`{}`", it.name));
+            let names = names.collect::<Vec<_>>().join(", ");
+            let hints = untold
+                .iter()
+                .map(|it| format!("-p {}=VALUE: {}", it.name, it.meaning));
+            return Err(QuestionError {
+                what: format!("`{}` must be told {names}", self.name),
+                hint: Some(hints.collect::<Vec<_>>().join("; ")),
+            });
         }
         let value = |name: &str| {
             let found = values.iter().find(|(known, _)| *known == name);

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::iter;
 
 use super::page::{Page, VALUES, WIDTH_MIN};
 use super::rules;
@@ -446,28 +447,41 @@ fn tally(all: impl Iterator<Item = Severity>, min_severity: Severity) -> String 
     }
 }
 
-/// Returns the findings of an incident in order of time, a line each: when, how bad, what, and who if there are several.
+/// Returns the findings of an incident in order of time, a line for those of one rule and actor: when, how bad, what, how
+/// often, and who if there are several.
 fn steps(incident: &Incident, findings: &[Told<'_>]) -> Vec<String> {
-    let mut steps: Vec<&Told<'_>> = findings
-        .iter()
-        .filter(|told| told.finding.is_step())
+    let all = findings.iter().filter(|told| told.finding.is_step());
+    let mut all: Vec<&Finding> = all
+        .flat_map(|told| iter::once(told.finding).chain(told.again.iter().copied()))
         .collect();
-    steps.sort_by_key(|told| (told.finding.first_seen, &told.finding.finding_id));
-    let step = |told: &&Told<'_>| {
-        let finding = told.finding;
+    all.sort_by_key(|finding| (finding.first_seen, &finding.finding_id));
+    // With how often it comes again, and when last.
+    let mut steps: Vec<(&Finding, usize, Timestamp)> = Vec::new();
+    for finding in all {
+        let is_same = |first: &Finding| {
+            first.severity == finding.severity
+                && first.rule.id == finding.rule.id
+                && first.actor.username == finding.actor.username
+        };
+        match steps.iter_mut().find(|(first, ..)| is_same(first)) {
+            Some((_, n_more, last)) => (*n_more, *last) = (*n_more + 1, finding.first_seen),
+            None => steps.push((finding, 0, finding.first_seen)),
+        }
+    }
+    let line = |(finding, n_more, last): &(&Finding, usize, Timestamp)| {
         let time = clock(finding.first_seen);
         let time = time.split(' ').nth(1).unwrap_or(&time);
-        let again = told.again.last().map_or(String::new(), |last| {
-            let times = times(told.again.len() as u64);
-            format!(", {times} more until {}", clock(last.first_seen))
-        });
+        let again = match n_more {
+            0 => String::new(),
+            n_more => format!(", {} more until {}", times(*n_more as u64), clock(*last)),
+        };
         let what = format!("{time} {}: {}{again}", finding.severity, finding.rule.title);
         match &finding.actor.username {
             Some(name) if incident.actors.len() > 1 => format!("{what} ({})", quoted(name)),
             _ => what,
         }
     };
-    steps.iter().map(step).collect()
+    steps.iter().map(line).collect()
 }
 
 /// A finding, and those that say the same of later times.

@@ -1138,3 +1138,40 @@ fn threads_change_nothing_about_behaviour() {
     assert_eq!(with(1), with(2));
     assert_eq!(with(1), with(7));
 }
+
+#[test]
+fn who_acts_for_another_is_told_with_both_names() {
+    let list = |others: &[Option<&'static str>]| {
+        let mut log = Log::default();
+        for (&imp_username, at) in others.iter().zip(0..) {
+            let dev = Client {
+                imp_username,
+                ..person("dev")
+            };
+            log.ask(at * SECOND, &dev, "list", "secrets", 200);
+        }
+        log.findings("secrets-listed-cluster-wide")
+            .remove(0)
+            .summary
+    };
+    let both = "`dev` as `boss` read all Secrets";
+    assert!(list(&[Some("boss"); 2]).starts_with(both));
+    // Of those that were not, it would not be true.
+    assert!(list(&[Some("boss"), None]).starts_with("`dev` read all"));
+}
+
+#[test]
+fn who_made_the_pod_of_a_token_is_named() {
+    let mut log = Log::default();
+    let carol = person("carol");
+    let web = Client {
+        pod: Some("web-1".to_owned()),
+        ..account("prod", "web", "curl/8.5.0")
+    };
+    log.ask(0, &carol, "create", "pods prod web-1", 201);
+    log.ask(MINUTE, &web, "list", "secrets", 200);
+    let found = log.findings("secrets-listed-cluster-wide").remove(0);
+    let named = "`carol` made or entered Pod prod/web-1, which the credential is of, from 10.9.0.1";
+    let is_named = |why: &String| why.starts_with(named);
+    assert!(found.why.iter().any(is_named), "{:#?}", found.why);
+}

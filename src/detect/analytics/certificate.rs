@@ -164,8 +164,14 @@ impl Certificate {
             .values()
             .filter(|signing| signing.approved.is_some())
             .count();
+        let is_unnamed = self.requests.values().all(|signing| signing.name.is_none());
+        let used = if is_unnamed && used == 0 {
+            "not known to be used".to_owned()
+        } else {
+            format!("{used} seen in use")
+        };
         draft.summary = format!(
-            "{} asked for, {approved} approved, {used} seen in use",
+            "{} asked for, {approved} approved, {used}",
             counted(self.requests.len() as u64 + self.more, "client certificate"),
         );
         draft.why = lines;
@@ -186,7 +192,7 @@ impl Certificate {
                 lasting(self.long_lived_us)
             ));
         }
-        if self.requests.values().all(|signing| signing.name.is_none()) {
+        if is_unnamed {
             draft.blind_spots.push(
                 "whom the certificates are for, and how long: the log has no bodies of signing requests"
                     .to_owned(),

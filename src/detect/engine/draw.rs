@@ -1,5 +1,7 @@
 //! The end of a log: what was taken in becomes findings and incidents.
 
+use std::collections::BTreeMap;
+
 use hashbrown::HashSet;
 
 use super::super::analytics::audit_gap::Pulse;
@@ -12,7 +14,7 @@ use super::super::summary::summary;
 use super::{Engine, HitGroup, Outcome, gap};
 use crate::credential::{Fates, Ledger};
 use crate::finding::incident::{self, Maker, SHARED_PEER_USERS, Surroundings};
-use crate::finding::{Excluded, Finding};
+use crate::finding::{Excluded, Finding, Severity};
 use crate::frame::Vocabulary;
 use crate::frame::derived::identity_kind;
 
@@ -191,6 +193,41 @@ impl Engine<'_> {
     }
 }
 
+/// How long before a finding somebody may have had to do with what its credential is of.
+const BEFORE_US: i64 = 86_400_000_000;
+
+/// How many of them are named.
+const WHENCE: usize = 3;
+
+/// Says who else lately made, or got into, what the credential of a finding is of.
+fn whence(finding: &Finding, makers: &BTreeMap<String, Vec<Maker>>) -> Vec<String> {
+    let is_near = |maker: &&Maker| {
+        maker.first <= finding.last_seen
+            && finding.first_seen.0.saturating_sub(maker.last.0) <= BEFORE_US
+            && finding.actor.username.as_ref() != Some(&maker.username)
+    };
+    let objects = finding.ties.rests_on.iter();
+    let whence = objects.filter_map(|object| {
+        let did = match object.split_once(' ')?.0 {
+            "Pod" => "made or entered",
+            "Secret" => "wrote",
+            "token" => "asked for",
+            _ => return None,
+        };
+        let maker = makers.get(object)?.iter().rfind(is_near)?;
+        let Maker {
+            username,
+            peer,
+            first,
+            ..
+        } = maker;
+        Some(format!(
+            "`{username}` {did} {object}, which the credential is of, from {peer} at {first}"
+        ))
+    });
+    whence.take(WHENCE).collect()
+}
+
 /// Says of each finding what its identities rest on; returns who made that, and which addresses stand for nobody.
 fn surroundings(
     findings: &mut [Finding],
@@ -232,6 +269,10 @@ fn surroundings(
             if !makers.is_empty() {
                 surroundings.makers.insert(object.clone(), makers);
             }
+        }
+        if finding.is_step() && finding.severity >= Severity::Medium {
+            let whence = whence(finding, &surroundings.makers);
+            finding.why.extend(whence);
         }
         let is_common = |address: &&String| {
             let code = vocabulary.find(address);

@@ -134,6 +134,24 @@ fn story(tactics: &[&str], text: &str) -> Vec<Finding> {
 }
 
 #[test]
+fn steps_that_come_again_are_one_line() {
+    let mut findings = story(&["discovery", "persistence"].repeat(3), "eve");
+    for finding in &mut findings {
+        let at = finding.rule.id.parse::<usize>().unwrap() % 2;
+        finding.rule.id = at.to_string();
+        finding.rule.title = format!("Step {at}");
+    }
+    let report = table(&findings, &summary("x"), &Options::default());
+    let steps = report.split_once("  steps     ").unwrap().1;
+    let steps = steps.split_once("\n  id ").unwrap().0;
+    assert_eq!(
+        steps,
+        "05:01:02 high: Step 0, 2 times more until 2026-11-22 05:05:02
+            05:02:02 high: Step 1, 2 times more until 2026-11-22 05:06:02"
+    );
+}
+
+#[test]
 fn findings_stand_under_their_incident() {
     let mut findings = story(&["discovery", "credential-access", "persistence"], "eve");
     findings[2].severity = Severity::Low;
