@@ -11,19 +11,22 @@ mod index;
 mod trail;
 mod window;
 
+use std::collections::BTreeMap;
+
 use hashbrown::HashMap;
 use rsigma_parser::CorrelationCondition;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::analytics::{Context, Draft, counted, lasting};
 use super::engine::{key, position};
+use super::habit;
 use super::request::Request;
 use super::summary::summary;
 use super::tally::{Tally, Trace};
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 use crate::frame::{Column, NULL, Vocabulary};
 use crate::memory::remembers;
-use crate::rules::{Rule, RuleBody, RuleError, RuleMeta, RuleSet};
+use crate::rules::{Habit, Rule, RuleBody, RuleError, RuleMeta, RuleSet};
 use condition::{Condition, Measure, Source, condition, holds, source};
 use window::{Entry, Episode, Window};
 
@@ -207,7 +210,7 @@ impl Correlation {
         };
         let part = |column: &Column| {
             let at = columns.iter().position(|other| other == column)?;
-            Some(key[at])
+            key.get(at).copied()
         };
         let group: Option<Box<[u32]>> = self.terms.group_by[position].iter().map(part).collect();
         let holds = |Episode { tally, .. }: &Episode| {
@@ -279,9 +282,11 @@ impl Correlation {
     pub(super) fn findings(
         self,
         meta: &RuleMeta,
-        vocabulary: &Vocabulary,
+        began: i64,
+        context: &Context<'_>,
         findings: &mut Vec<Finding>,
     ) {
+        let vocabulary = context.vocabulary;
         let what = match self
             .terms
             .values
@@ -294,12 +299,25 @@ impl Correlation {
         };
         let within = lasting(self.terms.timespan_us);
         for (key, window) in self.windows.into_iter().flatten() {
-            for Episode { tally, most } in &window.episodes {
+            let episodes = match meta.habit {
+                Some(habit) => habits(window.episodes, habit, began, context),
+                None => window.episodes.into_iter().map(Told::from).collect(),
+            };
+            for told in &episodes {
+                let Episode { tally, most } = &told.episode;
                 let texts: Vec<String> = key
                     .iter()
                     .map(|&code| vocabulary.text(code).to_owned())
                     .collect();
                 let mut draft = Draft::new(meta, texts.clone(), tally);
+                if let Some(habit) = meta.habit.filter(|_| told.is_as_old) {
+                    draft
+                        .group
+                        .extend(tally.likeness(habit, vocabulary).concat());
+                    draft.window_start = 0;
+                    draft.severity = meta.severity.min(Severity::Low);
+                    draft.is_inventory = true;
+                }
                 draft.summary = summary(meta, tally, vocabulary);
                 draft.why = self.terms.group_by[0]
                     .iter()
@@ -335,10 +353,91 @@ impl Correlation {
                         format!("rules within {within}: {}", self.terms.written)
                     }
                 });
+                draft.why.extend(told.because.clone());
                 findings.push(draft.finish(vocabulary));
             }
         }
     }
+}
+
+/// An episode as it is told.
+struct Told {
+    episode: Episode,
+    /// Why it stands for several, if it is a habit.
+    because: Option<String>,
+    /// Whether that is as old as the log.
+    is_as_old: bool,
+}
+
+impl From<Episode> for Told {
+    fn from(episode: Episode) -> Self {
+        Self {
+            episode,
+            because: None,
+            is_as_old: false,
+        }
+    }
+}
+
+/// Joins the episodes of a group that are a habit.
+///
+/// What is done again and again from an address that is new each time, as the jobs of a pipeline do, is told once too, but has
+/// no less weight: it may come from anywhere.
+fn habits(episodes: Vec<Episode>, habit: Habit, began: i64, context: &Context<'_>) -> Vec<Told> {
+    let likeness = |episode: &Episode| episode.tally.likeness(habit, context.vocabulary);
+    let anywhere = |episode: &Episode| likeness(episode).split_off(1);
+    let (from_here, others) = join(episodes, likeness, context);
+    let (from_anywhere, others) = join(others, anywhere, context);
+    let told = |(n, episode): (usize, Episode), is_from_here: bool| {
+        let is_as_old = is_from_here && habit::is_as_old(episode.tally.began, began);
+        let because = habit::because(n, &episode.tally, is_from_here, is_as_old);
+        Told {
+            episode,
+            because: Some(because),
+            is_as_old,
+        }
+    };
+    let from_here = from_here.into_iter().map(|it| told(it, true));
+    let from_anywhere = from_anywhere.into_iter().map(|it| told(it, false));
+    let habits = from_here.chain(from_anywhere);
+    habits.chain(others.into_iter().map(Told::from)).collect()
+}
+
+/// Joins the episodes that are a habit among those alike, with how many they were; returns the others too.
+fn join<K: Ord>(
+    episodes: Vec<Episode>,
+    likeness: impl Fn(&Episode) -> K,
+    context: &Context<'_>,
+) -> (Vec<(usize, Episode)>, Vec<Episode>) {
+    let mut alike: BTreeMap<K, Vec<Episode>> = BTreeMap::new();
+    for episode in episodes {
+        alike.entry(likeness(&episode)).or_default().push(episode);
+    }
+    let (mut joined, mut others) = (Vec::new(), Vec::new());
+    for mut episodes in alike.into_values() {
+        episodes.sort_by_key(|episode| episode.tally.began);
+        let tallies: Vec<&Tally> = episodes.iter().map(|episode| &episode.tally).collect();
+        // One that never ends may hold what is new.
+        let runs = habit::runs(&tallies).into_iter();
+        let runs: Vec<_> = runs
+            .map(|run| (run.len(), habit::is_habit(&tallies[run], false)))
+            .collect();
+        let mut episodes = episodes.into_iter();
+        for (n, is_habit) in runs {
+            let run = episodes.by_ref().take(n);
+            if !is_habit {
+                others.extend(run);
+                continue;
+            }
+            let (mut tally, mut most) = (Tally::empty(), 0);
+            for episode in run {
+                most = most.max(episode.most);
+                tally.merge(episode.tally, context);
+            }
+            joined.push((n, Episode { tally, most }));
+        }
+    }
+    (joined, others)
 }
 
 impl Terms {
@@ -504,7 +603,7 @@ mod tests {
                 most = most.max(correlation.windows[0].len());
             }
             let mut findings = Vec::new();
-            correlation.findings(&rule.meta, context.vocabulary, &mut findings);
+            correlation.findings(&rule.meta, 0, &context, &mut findings);
             let said = findings
                 .iter()
                 .map(|finding| (finding.count, finding.last_seen));
@@ -552,7 +651,7 @@ mod tests {
         }
         assert!(most <= 2 * 64 + 2 + 8, "{most} pieces");
         let mut findings = Vec::new();
-        correlation.findings(&rule.meta, context.vocabulary, &mut findings);
+        correlation.findings(&rule.meta, 0, &context, &mut findings);
         let [finding] = &findings[..] else {
             panic!("{} findings", findings.len())
         };
@@ -615,7 +714,7 @@ mod tests {
                     }
                     correlation.end(&context);
                     let mut findings = Vec::new();
-                    correlation.findings(&rule.meta, context.vocabulary, &mut findings);
+                    correlation.findings(&rule.meta, 0, &context, &mut findings);
                     let mut said: Vec<String> =
                         findings.iter().map(|finding| format!("{finding:?}")).collect();
                     said.sort_unstable();

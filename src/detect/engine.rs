@@ -36,6 +36,7 @@ use super::coverage::Coverage;
 use super::evaluate::Hit;
 use super::feed::{Fed, Judge};
 use super::fold::{Folded, Hits, KeptHit, LONGEST_WAIT_US};
+use super::habit;
 use super::makers::Makers;
 use super::request::Request;
 use super::supply::Portion;
@@ -97,6 +98,8 @@ pub struct Engine<'r> {
     token_reuse: TokenReuse,
     unauthorized: Unauthorized,
     requests: u64,
+    /// When the log begins, or what of it is still remembered.
+    began: i64,
 }
 
 /// How long what has come to findings is remembered by who goes on and on, in microseconds of log time: what begins
@@ -161,7 +164,7 @@ impl Equivalent<(u32, Box<[u32]>)> for HitKey<'_> {
 
 remembers!(
     each Engine<'_>: [
-        hits, withheld, excluded, ledger, deaths, fates, makers, lives, requests
+        hits, withheld, excluded, ledger, deaths, fates, makers, lives, requests, began
     ],
     parts [
         correlations, coverage, anonymous_grant, break_glass, escalation, forwarded_address, custody,
@@ -216,8 +219,12 @@ impl<'r> Engine<'r> {
         let groups = rules
             .rules
             .iter()
-            .map(|rule| columns(&rule.meta, &rule.meta.group_by))
-            .collect::<Result<_, _>>()?;
+            .map(|rule| {
+                let mut columns = columns(&rule.meta, &rule.meta.group_by)?;
+                columns.extend(habit::columns(rule.meta.habit));
+                Ok(columns)
+            })
+            .collect::<Result<_, RuleError>>()?;
         let indices = rules.correlations_in_order();
         let correlations: Vec<Correlation> = indices
             .into_iter()
@@ -302,6 +309,7 @@ impl<'r> Engine<'r> {
                 rate: analytic("unauthorized-rate")?,
             })?,
             requests: 0,
+            began: i64::MAX,
         })
     }
 
@@ -333,6 +341,7 @@ impl<'r> Engine<'r> {
     pub fn forget(&mut self, before: i64, found: &[Finding]) {
         let unfinished_before = before.saturating_sub(LONGEST_WAIT_US);
         let over_before = before.saturating_sub(KEPT_US);
+        self.began = self.began.max(over_before);
         for correlation in &mut self.correlations {
             correlation.forget_episodes(over_before);
             correlation.forget(before, unfinished_before);
@@ -393,6 +402,9 @@ impl<'r> Engine<'r> {
         self.requests += 1;
         // What never got its final stage comes last, with a time long past: no clue to an order.
         let in_order = matches!(folded.hits, Hits::Row(..));
+        if in_order {
+            self.began = self.began.min(request.ts);
+        }
         self.coverage.observe(request, in_order);
         // Before the ledger knows of the request: the question is whether the client is new.
         if in_order {
@@ -477,6 +489,12 @@ impl<'r> Engine<'r> {
         let codes = codes(request, &self.groups[rule as usize], vocabulary);
         self.group.clear();
         self.group.extend(codes);
+        // Another image, role or command is another doing.
+        let has_habits = self.rules.rules[rule as usize].meta.habit.is_some();
+        if has_habits && compiled.n_quotes(rule as usize) > 0 {
+            let said = habit::digest(&ground.quotes(compiled, rule));
+            self.group.push(vocabulary.code(&said));
+        }
         let group = if held_by == 0 {
             if let Some(group) = self.hits.get_mut(&HitKey(rule, &self.group)) {
                 group
@@ -539,7 +557,7 @@ impl<'r> Engine<'r> {
         };
         if is_told {
             kept.quotes = ground.quotes(self.compiled, rule);
-            if !self.is_known(hit, request) {
+            if !self.is_known(hit, request, &kept.quotes) {
                 kept.why = ground.why(self.compiled, rule);
             }
         }
@@ -547,9 +565,12 @@ impl<'r> Engine<'r> {
     }
 
     /// Returns whether a hit is in a group that will stay known as long as the request may wait for its end.
-    fn is_known(&self, hit: Hit, request: &Request<'_>) -> bool {
+    fn is_known(&self, hit: Hit, request: &Request<'_>, quotes: &[Vec<Quoted>]) -> bool {
         let columns = &self.groups[hit.rule as usize];
-        let group = key(request, columns, self.vocabulary);
+        let mut group = key(request, columns, self.vocabulary).into_vec();
+        if self.rules.rules[hit.rule as usize].meta.habit.is_some() && !quotes.is_empty() {
+            group.push(self.vocabulary.code(&habit::digest(quotes)));
+        }
         let group = self.hits.get(&HitKey(hit.rule, &group));
         let is_recent = |group: &HitGroup| {
             group.sessions.last() >= Some(request.ts.saturating_sub(LONGEST_WAIT_US))

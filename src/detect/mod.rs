@@ -32,6 +32,7 @@ pub mod explain;
 pub mod feed;
 pub mod field;
 pub mod fold;
+mod habit;
 pub mod json;
 mod leaf;
 pub mod makers;

@@ -17,6 +17,7 @@ use crate::finding::{Actor, Origin, Target, Timestamp};
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
 use crate::redact::redact_command;
+use crate::rules::Habit;
 
 /// How many distinct addresses, agents and objects a session names; it counts all.
 const NAMED: usize = 64;
@@ -431,6 +432,27 @@ impl Tally {
         self.of(Of::Namespace).texts(vocabulary)
     }
 
+    /// Returns what must be the same of requests that are a habit: from where, who, with what, what; the objects by name or by
+    /// kind, and the commands.
+    pub fn likeness(&self, habit: Habit, vocabulary: &Vocabulary) -> Vec<Vec<String>> {
+        let alike = [
+            Of::Peer,
+            Of::Username,
+            Of::Impersonated,
+            Of::Agent,
+            Of::Verb,
+            Of::Resource,
+            Of::Subresource,
+            Of::Namespace,
+        ];
+        let mut likeness: Vec<_> = alike.map(|what| self.of(what).texts(vocabulary)).into();
+        likeness.push(self.commands());
+        if habit == Habit::Names {
+            likeness.push(self.names());
+        }
+        likeness
+    }
+
     /// Returns whether a request was for no namespace.
     pub fn is_cluster_wide(&self) -> bool {
         self.of(Of::Namespace).0.contains(&NULL)
@@ -567,6 +589,25 @@ impl Sessions {
     /// Returns the requests of all sessions.
     pub fn count(&self) -> u64 {
         self.0.iter().map(|session| session.count).sum()
+    }
+
+    /// Returns when the first session began.
+    pub fn began(&self) -> Option<i64> {
+        self.0.first().map(|session| session.began)
+    }
+
+    /// Takes sessions in order of time.
+    pub fn from_tallies(sessions: Vec<Tally>) -> Self {
+        Self(sessions)
+    }
+
+    /// Returns all sessions as one.
+    pub fn into_one(self, context: &Context<'_>) -> Tally {
+        let mut one = Tally::empty();
+        for session in self.0 {
+            one.merge(session, context);
+        }
+        one
     }
 
     /// Returns the sessions in order of time.

@@ -80,6 +80,7 @@ known! {
     REQUEST_RECEIVED "RequestReceived";
     METADATA "Metadata";
     API_SERVER "system:apiserver";
+    POD_CERTIFICATE_REQUESTS "podcertificaterequests";
     X509 "x509";
     USER "user";
 }

@@ -70,6 +70,10 @@ pub struct RuleMeta {
     pub summary: Option<String>,
     /// One finding per group over the whole log, however long the silences.
     pub once: bool,
+    /// What has to be the same, besides who does what with which program from where, for requests to be a habit; none if the
+    /// rule knows no habits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub habit: Option<Habit>,
     /// Columns that must not be null all over the log, or the rule stays silent.
     pub requires: Vec<String>,
     /// Events that the rule must and must not match.
@@ -106,6 +110,16 @@ pub enum Expect {
     Hit,
     /// Not match it.
     Miss,
+}
+
+/// What has to be the same of the objects of a habit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Habit {
+    /// Which ones they are.
+    Names,
+    /// Of what kind they are and in which namespace: each has a name of its own.
+    Kinds,
 }
 
 /// How much an audit policy lets an event hold (`audit.k8s.io/v1` `Level`).
@@ -148,6 +162,7 @@ struct Extension {
     summary: Option<String>,
     requires: Vec<String>,
     once: bool,
+    habit: Option<Habit>,
     tests: Vec<TestEvent>,
 }
 
@@ -247,6 +262,7 @@ impl RuleMeta {
             session_gap_us,
             summary: extension.summary,
             once: extension.once,
+            habit: extension.habit,
             requires: extension.requires,
             tests: extension.tests,
             is_built_in: false,

@@ -33,7 +33,7 @@ pub use analytic::Parameters;
 pub use choose::Choice;
 pub use list::List;
 pub use load::Loaded;
-pub use meta::{AuditLevel, Expect, RuleMeta, SESSION_GAP_US, TestEvent};
+pub use meta::{AuditLevel, Expect, Habit, RuleMeta, SESSION_GAP_US, TestEvent};
 
 /// The families of findings: the five headline ones, the ATT&CK tactics, and what is about the log.
 pub const FAMILIES: &[&str] = &[

@@ -1247,3 +1247,50 @@ fn a_network_that_guesses_slowly_is_told() {
     let_in("ann", 130 * MINUTE).raises(SPRAY, Severity::Low);
     let_in("ann", MINUTE).says_nothing_of(SPRAY);
 }
+
+const MINTED: &str = "/api/v1/namespaces/prod/serviceaccounts/db/token";
+const MINT: &str = "token-requested-by-service-account";
+const HOUR: u64 = 3_600_000;
+
+/// A program that mints a token every six hours for three days, from `from` hours on.
+fn broker(from: u64) -> Story {
+    let mut story = Story::of_a_pod(1, PODS);
+    let broker = pod("broker", "broker-1", "10.1.0.9");
+    for at in 0..12 {
+        story.request((from + 6 * at) * HOUR, &broker, "create", MINTED, 201);
+    }
+    story
+}
+
+/// Returns how bad each of the findings on tokens is, and how many requests it is about.
+fn mints(story: Story) -> Vec<(Severity, u64)> {
+    let findings = story.findings().into_iter();
+    let mints = findings.filter(|finding| finding.rule.name == MINT);
+    let mut said: Vec<_> = mints.map(|it| (it.severity, it.count)).collect();
+    said.sort_unstable();
+    said
+}
+
+#[test]
+fn a_habit_as_old_as_the_log_is_one_low_finding() {
+    assert_eq!(mints(broker(1)), [(Severity::Low, 12)]);
+}
+
+#[test]
+fn a_habit_that_begins_later_is_one_finding_of_full_weight() {
+    assert_eq!(mints(broker(30)), [(Severity::Medium, 12)]);
+}
+
+#[test]
+fn what_is_new_is_no_part_of_a_habit() {
+    let thief = pod("broker", "broker-1", "10.1.0.66");
+    let mut program = pod("broker", "broker-1", "10.1.0.9");
+    program.agent = "kubectl/v1.36.2";
+    let other = "/api/v1/namespaces/prod/serviceaccounts/admin/token";
+    let broker_itself = pod("broker", "broker-1", "10.1.0.9");
+    for (client, uri) in [(thief, MINTED), (program, MINTED), (broker_itself, other)] {
+        let mut story = broker(1);
+        story.request(50 * HOUR, &client, "create", uri, 201);
+        assert_eq!(mints(story), [(Severity::Low, 12), (Severity::Medium, 1)]);
+    }
+}

@@ -23,6 +23,7 @@ use super::node_outside::NodeOutside;
 use super::node_renewal::NodeRenewal;
 use super::node_twice::NodeTwice;
 use super::old_uid::OldUid;
+use super::pod_certificate::PodCertificate;
 use super::pod_token_taken::PodTokenTaken;
 use super::proxied_names::ProxiedNames;
 use super::reviews_begun::ReviewsBegun;
@@ -65,6 +66,7 @@ pub struct Custody {
     node_outside: NodeOutside,
     node_renewal: NodeRenewal,
     node_twice: NodeTwice,
+    pod_certificate: PodCertificate,
     pod_token_taken: PodTokenTaken,
     proxied_names: ProxiedNames,
     reviews_begun: ReviewsBegun,
@@ -75,7 +77,7 @@ pub struct Custody {
 
 remembers!(
     Custody: [],
-    parts [deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program, account_remade, group_gained, service_swapped],
+    parts [pod_certificate, deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program, account_remade, group_gained, service_swapped],
     anew [method, mixed_use, node_abroad, node_account, node_outside, node_twice]
 );
 
@@ -129,6 +131,7 @@ impl Custody {
     pub fn new(analytic: Find<'_, '_>, vocabulary: &Vocabulary) -> Result<Self, RuleError> {
         let meta = |name: &str| analytic(name).map(|(meta, _)| meta);
         Ok(Self {
+            pod_certificate: PodCertificate::new(analytic("pod-certificate-unasked")?)?,
             account_remade: AccountRemade::new(analytic("account-remade")?)?,
             minted: MintedToken::new(
                 meta("minted-tokens")?,
@@ -172,6 +175,7 @@ impl Custody {
 
     /// Forgets what ended before a time and cannot go on, and machines and Pods that were not seen since `gone`.
     pub fn forget(&mut self, before: i64, gone: i64) {
+        self.pod_certificate.forget(before);
         self.account_remade.forget(before);
         self.group_gained.forget(before);
         self.service_swapped.forget(before);
@@ -243,6 +247,7 @@ impl Custody {
             self.second_program.observe(request, context);
             self.foreign_group.observe(folded, context);
             self.group_gained.observe(request, context);
+            self.pod_certificate.observe(request, context);
             self.account_remade.observe(request, context, ledger);
         }
     }
@@ -290,6 +295,7 @@ impl Custody {
         findings.extend(self.deputy.finish(context));
         findings.extend(self.foreign_group.finish(context));
         findings.extend(self.group_gained.finish(context));
+        findings.extend(self.pod_certificate.finish(context));
         findings.extend(self.account_remade.finish(context, ledger));
         findings.extend(self.service_swapped.finish(context));
         findings.extend(self.idle_node.finish(context));

@@ -26,9 +26,12 @@ pub struct TokenByHand {
     drivers: HashMap<u32, Driver>,
     /// By credential.
     tokens: HashMap<u32, Token>,
+    /// Where the programs of a `ServiceAccount` come from, and when they last did: a token is renewed every hour or so, and a new
+    /// one may be used for a person first.
+    homes: HashMap<(u32, u32), i64>,
 }
 
-remembers!(TokenByHand: [tokens], anew [meta, window_us, by_hand, by_either, drivers]);
+remembers!(TokenByHand: [tokens, homes], anew [meta, window_us, by_hand, by_either, drivers]);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Driver {
@@ -40,8 +43,6 @@ enum Driver {
 #[derive(Clone, Serialize, Deserialize)]
 struct Token {
     program: u32,
-    /// Where the program last came from.
-    program_peer: u32,
     last_by_program: i64,
     by_hand: Option<Box<Tally>>,
     /// Whether uses by hand and by the program lie near each other.
@@ -61,12 +62,14 @@ impl TokenByHand {
             by_either: parameters.strings("by_either")?,
             drivers: HashMap::new(),
             tokens: HashMap::new(),
+            homes: HashMap::new(),
         })
     }
 
     /// Forgets the tokens that were not used since `before`, and those of programs alone that were not used since `replaced`.
     pub fn forget(&mut self, before: i64, replaced: i64) {
         let of_program = replaced.saturating_sub(self.window_us);
+        self.homes.retain(|_, last| *last >= of_program);
         self.tokens.retain(|_, token| match &token.by_hand {
             Some(tally) => token.last_by_program.max(tally.last) >= before,
             None => token.last_by_program >= of_program,
@@ -83,9 +86,9 @@ impl TokenByHand {
         if driver == Driver::Unknown {
             return;
         }
+        let home = (request.username(), request.peer_ip());
         let new = || Token {
             program: NULL,
-            program_peer: NULL,
             last_by_program: i64::MIN / 2,
             by_hand: None,
             is_mixed: false,
@@ -94,7 +97,7 @@ impl TokenByHand {
         // A proxy that people log on to acts as them, and passes on what they call their tool.
         if driver == Driver::Person
             && request.imp_username() != NULL
-            && request.peer_ip() == token.program_peer
+            && self.homes.contains_key(&home)
         {
             return;
         }
@@ -106,7 +109,8 @@ impl TokenByHand {
             if token.program == NULL {
                 token.program = request.user_agent();
             }
-            token.program_peer = request.peer_ip();
+            let last = self.homes.entry(home).or_insert(request.ts);
+            *last = request.ts.max(*last);
             token.last_by_program = token.last_by_program.max(request.ts);
         } else {
             token.is_mixed |= (request.ts - token.last_by_program).abs() <= self.window_us;

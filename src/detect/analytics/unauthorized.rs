@@ -273,7 +273,8 @@ impl Unauthorized {
             // refused: an attacker may well hold a credential of his own.
             session.recovered |= session.tally.count < self.settings.success_refused
                 || session.known_users.contains(&username)
-                || session.repeats_itself();
+                || session.repeats_itself()
+                || session.looks_on(vocabulary);
             return;
         }
         if !newcomer {

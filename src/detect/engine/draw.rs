@@ -9,8 +9,10 @@ use super::super::analytics::masquerade::Masquerade;
 use super::super::analytics::shared_credential::gateway_note;
 use super::super::analytics::{Context, Draft};
 use super::super::correlate::Correlation;
+use super::super::habit;
 use super::super::makers::{self, Makers};
 use super::super::summary::summary;
+use super::super::tally::{Sessions, Tally};
 use super::{Engine, HitGroup, Outcome, gap};
 use crate::credential::{Fates, Ledger};
 use crate::finding::incident::{self, Maker, SHARED_PEER_USERS, Surroundings};
@@ -48,11 +50,11 @@ impl Engine<'_> {
             .chain(ungrouped)
             .chain(self.fates.as_ref().and_then(Fates::note))
             .collect();
-        self.hit_findings(&mut findings);
+        self.hit_findings(&context, &mut findings);
         for correlation in self.correlations {
             let meta = &self.rules.rules[correlation.rule].meta;
             if !self.silent[correlation.rule] && self.coverage.can_judge(correlation.rule) {
-                correlation.findings(meta, vocabulary, &mut findings);
+                correlation.findings(meta, self.began, &context, &mut findings);
             }
         }
         let excluded = self
@@ -159,17 +161,20 @@ impl Engine<'_> {
         }
     }
 
-    fn hit_findings(&mut self, findings: &mut Vec<Finding>) {
-        let vocabulary = self.vocabulary;
-        let granted = self.role_grant.told(vocabulary);
-        for ((rule, key), group) in std::mem::take(&mut self.hits) {
+    fn hit_findings(&mut self, context: &Context<'_>, findings: &mut Vec<Finding>) {
+        let granted = self.role_grant.told(self.vocabulary);
+        let hits = std::mem::take(&mut self.hits).into_iter();
+        let hits = hits.filter(|((rule, _), _)| {
+            !self.silent[*rule as usize] && self.coverage.can_judge(*rule as usize)
+        });
+        let (habitual, plain): (Vec<_>, Vec<_>) =
+            hits.partition(|((rule, _), _)| self.rules.rules[*rule as usize].meta.habit.is_some());
+        let others = self.habits(habitual, context, findings);
+        for ((rule, key), group) in plain.into_iter().chain(others) {
             let meta = &self.rules.rules[rule as usize].meta;
-            if self.silent[rule as usize] || !self.coverage.can_judge(rule as usize) {
-                continue;
-            }
             let is_bound = meta.name == BOUND_UNREAD;
             for tally in group.sessions.into_tallies() {
-                if is_bound && tally.is_all_among(&granted, vocabulary) {
+                if is_bound && tally.is_all_among(&granted, self.vocabulary) {
                     continue; // With what the role allows.
                 }
                 let said = |correlation: &Correlation| {
@@ -180,16 +185,87 @@ impl Engine<'_> {
                 if self.correlations.iter().any(said) {
                     continue;
                 }
-                let texts = key
-                    .iter()
-                    .map(|&code| vocabulary.text(code).to_owned())
-                    .collect();
-                let mut draft = Draft::new(meta, texts, &tally);
+                let mut draft = Draft::new(meta, self.texts(&key), &tally);
+                draft.summary = summary(meta, &tally, self.vocabulary);
+                draft.why.clone_from(&group.why);
+                findings.push(draft.finish(self.vocabulary));
+            }
+        }
+    }
+
+    fn texts(&self, key: &[u32]) -> Vec<String> {
+        let text = |&code: &u32| self.vocabulary.text(code).to_owned();
+        key.iter().map(text).collect()
+    }
+
+    /// Draws the findings on habits; returns the other hits, in the groups of their rules.
+    ///
+    /// Habits as old as the log are one finding for each identity and namespace, under an id that stays when the log is
+    /// forgotten from behind. Others are one each.
+    fn habits(
+        &self,
+        mut hits: Vec<((u32, Box<[u32]>), HitGroup)>,
+        context: &Context<'_>,
+        findings: &mut Vec<Finding>,
+    ) -> Vec<((u32, Box<[u32]>), HitGroup)> {
+        let vocabulary = self.vocabulary;
+        // The order of a map and of codes differs from run to run.
+        hits.sort_by_cached_key(|((rule, key), group)| {
+            (*rule, group.sessions.began(), self.texts(key))
+        });
+        let mut old: BTreeMap<(u32, Vec<String>), (Vec<String>, usize, Tally)> = BTreeMap::new();
+        let mut others: BTreeMap<(u32, Vec<String>), ((u32, Box<[u32]>), HitGroup)> =
+            BTreeMap::new();
+        for ((rule, key), group) in hits {
+            let meta = &self.rules.rules[rule as usize].meta;
+            let tallies = group.sessions.into_tallies();
+            let sessions: Vec<&Tally> = tallies.iter().collect();
+            for run in habit::runs(&sessions) {
+                let n_sessions = run.len();
+                let is_habit = habit::is_habit(&sessions[run.clone()], true);
+                let run = Sessions::from_tallies(tallies[run].to_vec());
+                if !is_habit {
+                    let own: Box<[u32]> = key[..meta.group_by.len()].into();
+                    let (_, other) = others
+                        .entry((rule, self.texts(&own)))
+                        .or_insert_with(|| ((rule, own), HitGroup::new(group.why.clone())));
+                    other.sessions.join(run, gap(meta), context);
+                    continue;
+                }
+                let tally = run.into_one(context);
+                if habit::is_as_old(tally.began, self.began) {
+                    let usernames = tally.usernames(vocabulary);
+                    let whose = [usernames, tally.namespaces(vocabulary)].concat();
+                    let (_, n, habit) = old
+                        .entry((rule, whose))
+                        .or_insert_with(|| (group.why.clone(), 0, Tally::empty()));
+                    *n += n_sessions;
+                    habit.merge(tally, context);
+                    continue;
+                }
+                let mut draft = Draft::new(meta, self.texts(&key), &tally);
                 draft.summary = summary(meta, &tally, vocabulary);
                 draft.why.clone_from(&group.why);
+                draft
+                    .why
+                    .push(habit::because(n_sessions, &tally, true, false));
                 findings.push(draft.finish(vocabulary));
             }
         }
+        for ((rule, whose), (why, n_sessions, tally)) in old {
+            let meta = &self.rules.rules[rule as usize].meta;
+            let mut draft = Draft::new(meta, whose, &tally);
+            draft.window_start = 0;
+            draft.severity = meta.severity.min(Severity::Low);
+            draft.is_inventory = true;
+            draft.summary = summary(meta, &tally, vocabulary);
+            draft.why = why;
+            draft
+                .why
+                .push(habit::because(n_sessions, &tally, true, true));
+            findings.push(draft.finish(vocabulary));
+        }
+        others.into_values().collect()
     }
 }
 

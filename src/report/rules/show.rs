@@ -143,11 +143,16 @@ fn grouping(meta: &RuleMeta) -> String {
         [] => "all matches".to_owned(),
         columns => format!("one for each {}", columns.join(", ")),
     };
+    let habit = if meta.habit.is_some() {
+        "; what is a habit is one"
+    } else {
+        ""
+    };
     if meta.once {
         format!("{by}, over the whole log")
     } else {
         let minutes = meta.session_gap_us / 60_000_000;
-        format!("{by}; a new one after {minutes} minutes of silence")
+        format!("{by}; a new one after {minutes} minutes of silence{habit}")
     }
 }
 

@@ -8,6 +8,7 @@ use super::super::Context;
 use super::PATHS;
 use super::cause::Hint;
 use crate::detect::tally::Tally;
+use crate::frame::Vocabulary;
 
 /// The 401s of one address without a long pause.
 #[derive(Clone, Serialize, Deserialize)]
@@ -72,6 +73,18 @@ impl Session {
     pub(super) fn goes_round(&self) -> bool {
         let n_paths = self.paths.len();
         self.agents.len() == 1 && n_paths < PATHS && self.tally.count >= 10 * n_paths as u64
+    }
+
+    /// One program watches or lists a few collections, as one does that shows them to a person: who guesses asks for what is worth
+    /// it, or for what costs nothing.
+    pub(super) fn looks_on(&self, vocabulary: &Vocabulary) -> bool {
+        let verbs = self.tally.verbs(vocabulary);
+        let looks = |verb: &String| matches!(&**verb, "list" | "watch");
+        let is_secret = |path: &str| path.contains("secret");
+        self.goes_round()
+            && !verbs.is_empty()
+            && verbs.iter().all(looks)
+            && !self.paths.iter().any(|path| is_secret(path))
     }
 
     pub(super) fn is_mostly_tied(&self) -> bool {
