@@ -892,6 +892,40 @@ fn somebody_wakes_up_and_writes() {
 }
 
 #[test]
+fn what_goes_on_at_home_is_no_part_of_what_is_new_elsewhere() {
+    let mut log = Log::default();
+    let dev = days_of_a_person(&mut log, 3);
+    let there = Client {
+        ip: "203.0.113.9".to_owned(),
+        ..dev.clone()
+    };
+    log.ask(3 * DAY, &there, "patch", "configmaps prod x", 200);
+    for minute in 1..5 {
+        log.ask(
+            3 * DAY + minute * MINUTE,
+            &dev,
+            "patch",
+            "configmaps prod x",
+            200,
+        );
+    }
+    log.ask(
+        3 * DAY + 5 * MINUTE,
+        &there,
+        "patch",
+        "configmaps prod x",
+        200,
+    );
+    let found = log.findings(NEW).remove(0);
+    assert_eq!(
+        (found.count, &found.source.ips[..]),
+        (2, &[there.ip][..]),
+        "{}",
+        found.summary
+    );
+}
+
+#[test]
 fn a_new_target_of_impersonation() {
     let mut log = Log::default();
     let dev = days_of_a_person(&mut log, 3);

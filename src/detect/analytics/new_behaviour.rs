@@ -60,7 +60,7 @@ pub struct NewBehaviour {
     awake: HashMap<Who, (i64, i64)>,
     days: HashMap<(Who, i64), Day>,
     /// What goes on after it was news, until when, and the day that it is news of.
-    going_on: HashMap<(Who, Deed), (i64, i64)>,
+    going_on: HashMap<(Who, Act), (i64, i64)>,
     going_on_until: i64,
 }
 
@@ -92,6 +92,9 @@ struct Codes {
 
 /// Verb, resource and subresource.
 type Deed = (u32, u32, u32);
+
+/// A deed, and the address and program that it was done from: what is done elsewhere does not go on with it.
+type Act = (Deed, u32, u32);
 
 /// Something about a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -306,7 +309,7 @@ impl NewBehaviour {
         self.going_on
             .retain(|_, &mut (until, _)| until >= request.ts);
         self.going_on
-            .insert((past.who, deed(request)), (until, date));
+            .insert((past.who, act(request)), (until, date));
         self.going_on_until = self.going_on_until.max(until);
         let day = self.days.entry((past.who, date)).or_insert_with(|| Day {
             tally: Tally::empty(),
@@ -330,12 +333,12 @@ impl NewBehaviour {
         }
     }
 
-    /// Returns the day that the request's deed is news of, while it goes on.
+    /// Returns the day that the request's act is news of, while it goes on.
     fn going_on(&self, request: &Request<'_>, past: &Past) -> Option<i64> {
         if request.ts > self.going_on_until {
             return None;
         }
-        let &(until, date) = self.going_on.get(&(past.who, deed(request)))?;
+        let &(until, date) = self.going_on.get(&(past.who, act(request)))?;
         (request.ts <= until).then_some(date)
     }
 
@@ -633,6 +636,10 @@ fn together(news: &[(Thing, History)]) -> f64 {
 
 fn deed(request: &Request<'_>) -> Deed {
     (request.verb(), request.resource(), request.subresource())
+}
+
+fn act(request: &Request<'_>) -> Act {
+    (deed(request), request.peer_ip(), request.user_agent())
 }
 
 impl Thing {
