@@ -23,6 +23,12 @@ use crate::frame::derived::identity_kind;
 /// The rule on bindings of which only the name of the role is looked at.
 const BOUND_UNREAD: &str = "cluster-role-bound";
 
+/// The hits of one rule in one group, by the codes of that.
+type Grouped = ((u32, Box<[u32]>), HitGroup);
+
+/// A rule, and a group in texts, which have an order.
+type Named = (u32, Vec<String>);
+
 impl Engine<'_> {
     /// Draws the findings; `profile` is the distribution that the log is of, if it is known, `servers` are the
     /// names and pulses of the API servers that wrote it.
@@ -204,18 +210,17 @@ impl Engine<'_> {
     /// forgotten from behind. Others are one each.
     fn habits(
         &self,
-        mut hits: Vec<((u32, Box<[u32]>), HitGroup)>,
+        mut hits: Vec<Grouped>,
         context: &Context<'_>,
         findings: &mut Vec<Finding>,
-    ) -> Vec<((u32, Box<[u32]>), HitGroup)> {
+    ) -> Vec<Grouped> {
         let vocabulary = self.vocabulary;
         // The order of a map and of codes differs from run to run.
         hits.sort_by_cached_key(|((rule, key), group)| {
             (*rule, group.sessions.began(), self.texts(key))
         });
-        let mut old: BTreeMap<(u32, Vec<String>), (Vec<String>, usize, Tally)> = BTreeMap::new();
-        let mut others: BTreeMap<(u32, Vec<String>), ((u32, Box<[u32]>), HitGroup)> =
-            BTreeMap::new();
+        let mut old: BTreeMap<Named, (Vec<String>, usize, Tally)> = BTreeMap::new();
+        let mut others: BTreeMap<Named, Grouped> = BTreeMap::new();
         for ((rule, key), group) in hits {
             let meta = &self.rules.rules[rule as usize].meta;
             let tallies = group.sessions.into_tallies();
