@@ -39,6 +39,7 @@ pub mod proxied_names;
 pub mod rates;
 pub mod reviews_begun;
 pub mod role_grant;
+pub mod role_widened;
 pub mod second_program;
 pub mod secret_token;
 pub mod secret_token_taken;

@@ -76,6 +76,7 @@ impl Engine<'_> {
         findings.extend(self.break_glass.finish(&context));
         findings.extend(self.proven_grant.finish(&context));
         findings.extend(self.role_grant.finish(&context));
+        findings.extend(self.role_widened.finish(&context));
         findings.extend(self.escalation.finish(&context));
         findings.extend(self.mass_deletion.finish(&context));
         findings.extend(self.rates.finish(&context, &self.lives));
