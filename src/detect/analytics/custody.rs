@@ -7,6 +7,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::account_remade::AccountRemade;
 use super::certificate::Certificate;
+use super::component_elsewhere::ComponentElsewhere;
 use super::component_twice::ComponentTwice;
 use super::concurrency::Concurrency;
 use super::deputy::Deputy;
@@ -53,6 +54,7 @@ pub struct Custody {
     secret_token: SecretToken,
     secret_token_taken: SecretTokenTaken,
     certificate: Certificate,
+    component_elsewhere: ComponentElsewhere,
     component_twice: ComponentTwice,
     deputy: Deputy,
     foreign_group: ForeignGroup,
@@ -76,7 +78,7 @@ pub struct Custody {
 remembers!(
     Custody: [],
     parts [deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program, account_remade, group_gained, service_swapped],
-    anew [method, mixed_use, node_abroad, node_account, node_outside, node_twice]
+    anew [component_elsewhere, method, mixed_use, node_abroad, node_account, node_outside, node_twice]
 );
 
 /// The rules that say that a credential is in several hands.
@@ -143,6 +145,7 @@ impl Custody {
             ),
             secret_token_taken: SecretTokenTaken::new(analytic("secret-token-taken")?)?,
             certificate: Certificate::new(analytic("certificate-lifecycle")?)?,
+            component_elsewhere: ComponentElsewhere::new(analytic("component-elsewhere")?)?,
             component_twice: ComponentTwice::new(analytic("component-in-two-places")?)?,
             deputy: Deputy::new(
                 analytic("deputy-grant-used")?,
@@ -278,7 +281,9 @@ impl Custody {
         findings.extend(self.secret_token.finish(context, ledger, &superusers));
         findings.extend(self.secret_token_taken.finish(context, ledger));
         findings.extend(self.certificate.finish(context, ledger));
-        findings.extend(self.component_twice.finish(context, ledger));
+        let twice = self.component_twice.finish(context, ledger);
+        findings.extend(self.component_elsewhere.finish(context, ledger, &twice));
+        findings.extend(twice);
         findings.extend(self.method.finish(context, ledger));
         findings.extend(self.mixed_use.finish(context, ledger));
         findings.extend(self.node_abroad.finish(context, ledger));

@@ -9,6 +9,7 @@ pub mod anonymous_grant;
 pub mod audit_gap;
 pub mod break_glass;
 pub mod certificate;
+pub mod component_elsewhere;
 pub mod component_twice;
 pub mod concurrency;
 pub mod custody;
