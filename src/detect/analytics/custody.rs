@@ -18,6 +18,7 @@ use super::masquerade::Masquerade;
 use super::method::Method;
 use super::minted_token::MintedToken;
 use super::mixed_use::MixedUse;
+use super::newcomer::Newcomer;
 use super::node_abroad::NodeAbroad;
 use super::node_account::NodeAccount;
 use super::node_outside::NodeOutside;
@@ -62,6 +63,7 @@ pub struct Custody {
     idle_node: IdleNode,
     method: Method,
     mixed_use: MixedUse,
+    newcomer: Newcomer,
     node_abroad: NodeAbroad,
     node_account: NodeAccount,
     node_outside: NodeOutside,
@@ -77,7 +79,7 @@ pub struct Custody {
 
 remembers!(
     Custody: [],
-    parts [deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program, account_remade, group_gained, service_swapped],
+    parts [deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program, account_remade, group_gained, newcomer, service_swapped],
     anew [component_elsewhere, method, mixed_use, node_abroad, node_account, node_outside, node_twice]
 );
 
@@ -159,6 +161,7 @@ impl Custody {
             second_program: SecondProgram::new(analytic("pod-second-program")?)?,
             method: Method::new(analytic("authentication-methods")?)?,
             mixed_use: MixedUse::new(analytic("mixed-use")?)?,
+            newcomer: Newcomer::new(analytic("machine-group-newcomer")?)?,
             node_abroad: NodeAbroad::new(meta("node-from-internet")?),
             node_account: NodeAccount::new(analytic("cloud-node-account-from-pod")?)?,
             node_outside: NodeOutside::new(analytic("node-outside-nodes")?)?,
@@ -177,6 +180,7 @@ impl Custody {
     pub fn forget(&mut self, before: i64, gone: i64) {
         self.account_remade.forget(before);
         self.group_gained.forget(before);
+        self.newcomer.forget(before);
         self.service_swapped.forget(before);
         self.deputy.forget(before, gone);
         self.foreign_group.forget(before);
@@ -246,6 +250,7 @@ impl Custody {
             self.second_program.observe(request, context);
             self.foreign_group.observe(folded, context);
             self.group_gained.observe(request, context);
+            self.newcomer.observe(request, context);
             self.account_remade.observe(request, context, ledger);
         }
     }
@@ -295,6 +300,7 @@ impl Custody {
         findings.extend(self.deputy.finish(context));
         findings.extend(self.foreign_group.finish(context));
         findings.extend(self.group_gained.finish(context));
+        findings.extend(self.newcomer.finish(context));
         findings.extend(self.account_remade.finish(context, ledger));
         findings.extend(self.service_swapped.finish(context));
         findings.extend(self.idle_node.finish(context));

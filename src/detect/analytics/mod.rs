@@ -28,6 +28,7 @@ pub mod method;
 pub mod minted_token;
 pub mod mixed_use;
 pub mod new_behaviour;
+pub mod newcomer;
 pub mod node_abroad;
 pub mod node_account;
 pub mod node_outside;
