@@ -26,6 +26,7 @@ use super::analytics::new_behaviour::NewBehaviour;
 use super::analytics::proven_grant::ProvenGrant;
 use super::analytics::rates::Rates;
 use super::analytics::role_grant::RoleGrant;
+use super::analytics::role_widened::RoleWidened;
 use super::analytics::shared_credential::SharedCredential;
 use super::analytics::token_by_hand::TokenByHand;
 use super::analytics::token_reuse::TokenReuse;
@@ -92,6 +93,7 @@ pub struct Engine<'r> {
     rates: Rates,
     proven_grant: ProvenGrant,
     role_grant: RoleGrant,
+    role_widened: RoleWidened,
     masters: Masters,
     shared_credential: SharedCredential,
     token_by_hand: TokenByHand,
@@ -168,7 +170,7 @@ remembers!(
     ],
     parts [
         correlations, coverage, anonymous_grant, break_glass, escalation, forwarded_address, custody,
-        mass_deletion, new_behaviour, rates, proven_grant, role_grant, masters, shared_credential, token_by_hand,
+        mass_deletion, new_behaviour, rates, proven_grant, role_grant, role_widened, masters, shared_credential, token_by_hand,
         token_reuse, unauthorized
     ],
     anew [
@@ -288,6 +290,7 @@ impl<'r> Engine<'r> {
             )?,
             proven_grant: ProvenGrant::new(analytic("cluster-admin-proven")?)?,
             role_grant: RoleGrant::new(analytic("powerful-role-bound")?, vocabulary)?,
+            role_widened: RoleWidened::new(meta("builtin-role-widened")?, vocabulary),
             masters: Masters::new(
                 meta("masters-credential")?,
                 meta("masters-second-credential")?,
@@ -357,6 +360,7 @@ impl<'r> Engine<'r> {
         self.custody.forget(over_before, replaced);
         self.proven_grant.forget(over_before);
         self.role_grant.forget(over_before);
+        self.role_widened.forget(over_before);
         let needed = self.spoken_of(found);
         // A request may have been open for a day before it shows in a finding.
         let over = over_before.saturating_sub(LONGEST_WAIT_US);
@@ -437,6 +441,8 @@ impl<'r> Engine<'r> {
                 .observe(request, &self.machinery, &context);
             self.proven_grant.observe(folded, &context);
             self.role_grant.observe(folded, &self.machinery, &context);
+            self.role_widened
+                .observe(request, &self.machinery, &context);
             let past = self.lives.live(request);
             self.rates
                 .observe(request, &past, &self.machinery, &context);

@@ -217,7 +217,8 @@ pub(super) fn summary(meta: &RuleMeta, tally: &Tally, vocabulary: &Vocabulary) -
             let quote = if text.ends_with('`') { "`" } else { "" };
             text.push_str(&value);
             if name == "who" && !acting.is_empty() {
-                text.push_str(&format!("{quote} as {quote}{}", listed(&acting)));
+                let acting = listed(&acting);
+                text.extend([quote, " as ", quote, &acting]);
             }
             continue;
         }

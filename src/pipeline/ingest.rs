@@ -8,7 +8,7 @@ use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::Found;
-use crate::detect::analytics::audit_gap::{Beat, Pulse};
+use crate::detect::analytics::audit_gap::{Beat, Class, Pulse};
 use crate::detect::request::{RequestColumns, row_ts};
 use crate::detect::supply::{Kind, Portion};
 use crate::finding::Timestamp;
@@ -230,7 +230,13 @@ impl Gathering {
     }
 
     /// Takes in one event in the order of time, no duplicate.
-    pub(super) fn event(&mut self, lane: u32, file: u32, frame: &EventFrame, row_idx: usize) {
+    pub(super) fn event(
+        &mut self,
+        (lane, file): (u32, u32),
+        frame: &EventFrame,
+        row_idx: usize,
+        vocabulary: &Vocabulary,
+    ) {
         let origin = [Column::Cluster, Column::LogNode, Column::LogStream];
         let key = (lane, origin.map(|column| frame.code(column, row_idx)));
         let ts = row_ts(frame, row_idx);
@@ -275,6 +281,12 @@ impl Gathering {
             stage: frame.code(Column::Stage, row_idx),
             level: frame.code(Column::Level, row_idx),
             file,
+            user: frame.code(Column::Username, row_idx),
+            class: Class::of(
+                frame.code(Column::Resource, row_idx),
+                frame.code(Column::Subresource, row_idx),
+                vocabulary,
+            ),
         };
         let sighting = || RequestColumns::new(frame).request(row_idx).sighting();
         source.pulse.note(&beat, self.gap_us, sighting);

@@ -345,12 +345,13 @@ impl<'r> Merge<'r> {
                 .count();
             let hits = &hits[..of_row];
             let turn = self.fold.row(&batch.frame, &columns, hits, *row, open);
+            let vocabulary = self.account.vocabulary;
             let gathering = &mut self.account.gathering;
             if matches!(turn, Turn::Duplicate) {
                 gathering.duplicate(&batch.frame, *row);
                 counters.duplicates += 1;
             } else {
-                gathering.event(lane, batch.file, &batch.frame, *row);
+                gathering.event((lane, batch.file), &batch.frame, *row, vocabulary);
                 counters.events += 1;
                 span(counters, ts);
             }

@@ -797,6 +797,36 @@ fn who_asks_seldom_is_news_by_what_and_whence_together() {
 }
 
 #[test]
+fn secrets_read_at_night_from_a_network_of_the_internet() {
+    let with = |home: &str, ip: &str, at: u64| {
+        let mut log = Log::default();
+        let dev = Client {
+            ip: home.to_owned(),
+            ..person("dev")
+        };
+        for day in 0..3 {
+            for index in 0..24 {
+                let at = day * DAY + index * 20 * MINUTE;
+                log.ask(at, &dev, "list", "pods prod", 200);
+            }
+        }
+        let away = Client {
+            ip: ip.to_owned(),
+            ..dev
+        };
+        log.ask(3 * DAY + at, &away, "get", "secrets prod db", 200);
+        log
+    };
+    let night = 16 * HOUR;
+    with("10.9.0.1", "203.0.113.9", night).raises(NEW, Severity::Medium);
+    with("198.51.100.7", "203.0.113.9", night).raises(NEW, Severity::Medium);
+    // One of the three alone, or two of them.
+    with("10.9.0.1", "203.0.113.9", 4 * HOUR).raises(NEW, Severity::Low);
+    with("10.9.0.1", "10.8.0.9", night).raises(NEW, Severity::Low);
+    with("203.0.113.7", "203.0.113.9", night).raises(NEW, Severity::Low);
+}
+
+#[test]
 fn a_kubelet_is_new_only_elsewhere() {
     let with = |ip: &str| {
         let mut log = Log::default();

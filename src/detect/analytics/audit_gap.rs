@@ -6,6 +6,9 @@
 //! tells: requests that were received within a silence and end after it prove that the server was serving; a
 //! new uid of the server's own client (kubernetes/apiserver `pkg/server/config.go`, one per process) says that
 //! it was started anew. The ends of a log, and the seams of rotated files, are no gaps.
+//!
+//! A policy can leave out one class of requests alone, as those for Secrets. Such a class is rarer than stages and levels are,
+//! so it is judged by its own pauses, and by whether those who sent such requests are there still.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +31,10 @@ pub struct AuditGap {
     least_expected: u64,
     collapse_percent: u64,
     least_rate: u64,
+    class_history_us: i64,
+    class_silence_us: i64,
+    class_pauses: i64,
+    class_expected: u64,
 }
 
 /// What the events of one API server show over time.
@@ -52,7 +59,78 @@ pub struct Pulse {
     backward: u64,
     /// Date of the last event if it is one of those: the next tells which of the two was wrong.
     stray: Option<i64>,
+    /// By [`Class`].
+    classes: [Course; CLASSES.len()],
 }
+
+/// Requests that a policy may leave out by what they are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// For Secrets.
+    Secrets,
+    /// For tokens of `ServiceAccounts`.
+    Tokens,
+    /// For a way into a Pod.
+    Shells,
+}
+
+impl Class {
+    /// Returns the class of a request, by the codes of what it is for; one comparison or two for most.
+    pub fn of(resource: u32, subresource: u32, vocabulary: &Vocabulary) -> Option<Self> {
+        match (resource, subresource) {
+            (known::SECRETS, NULL) => Some(Self::Secrets),
+            (_, NULL) => None,
+            (known::SERVICE_ACCOUNTS, known::TOKEN) => Some(Self::Tokens),
+            (known::PODS, known::EXEC) => Some(Self::Shells),
+            (known::PODS, other) => {
+                let is_shell = matches!(vocabulary.text(other), "attach" | "portforward");
+                is_shell.then_some(Self::Shells)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What the classes are called.
+const CLASSES: [&str; 3] = [
+    "requests for Secrets",
+    "requests for tokens of ServiceAccounts",
+    "ways into Pods (exec, attach, port-forward)",
+];
+
+/// How the requests of one class came.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Course {
+    count: u64,
+    first: i64,
+    last: i64,
+    longest_pause: i64,
+    /// Events of the server up to the last one.
+    until: u64,
+    /// Who sent them, with the number of requests.
+    users: Vec<(u32, u64)>,
+}
+
+impl Course {
+    fn note(&mut self, ts: i64, user: u32, events: u64) {
+        if self.count == 0 {
+            self.first = ts;
+        } else {
+            self.longest_pause = self.longest_pause.max(ts - self.last);
+        }
+        self.count += 1;
+        self.last = self.last.max(ts);
+        self.until = events;
+        if let Some((_, count)) = self.users.iter_mut().find(|(known, _)| *known == user) {
+            *count += 1;
+        } else if self.users.len() < USERS {
+            self.users.push((user, 1));
+        }
+    }
+}
+
+/// How many users of one class are known.
+const USERS: usize = 64;
 
 /// Events of a stretch of time.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
@@ -120,6 +198,7 @@ impl Default for Pulse {
             uids: Vec::new(),
             backward: 0,
             stray: None,
+            classes: <[Course; CLASSES.len()]>::default(),
         }
     }
 }
@@ -137,6 +216,10 @@ pub struct Beat {
     pub level: u32,
     /// Code of its file.
     pub file: u32,
+    /// Code of its user.
+    pub user: u32,
+    /// What it is for, if that is a class of its own.
+    pub class: Option<Class>,
 }
 
 impl Pulse {
@@ -180,6 +263,12 @@ impl Pulse {
         for ((code, _), count) in KINDS.iter().zip(&mut bucket.by_kind) {
             *count += u64::from(*code == beat.stage || *code == beat.level);
         }
+        // A request counts once.
+        if let Some(class) = beat.class
+            && beat.stage == known::RESPONSE_COMPLETE
+        {
+            self.classes[class as usize].note(ts, beat.user, self.events);
+        }
     }
 
     /// Takes in a uid of the server's own client.
@@ -200,6 +289,9 @@ impl Pulse {
     fn step_back(&mut self, ts: i64) {
         self.silences.retain(|silence| silence.to <= ts);
         self.buckets.retain(|bucket| bucket.start <= ts);
+        for course in &mut self.classes {
+            course.last = course.last.min(ts);
+        }
         self.last = ts;
     }
 
@@ -311,11 +403,21 @@ impl AuditGap {
             least_expected: parameters.count("least_expected")?.into(),
             collapse_percent: parameters.count("collapse_percent")?.into(),
             least_rate: parameters.count("least_rate")?.into(),
+            class_history_us: parameters.duration_us("class_history")?,
+            class_silence_us: parameters.duration_us("class_silence")?,
+            class_pauses: parameters.count("class_pauses")?.into(),
+            class_expected: parameters.count("class_expected")?.into(),
         })
     }
 
-    /// Draws the findings; of each server there is its name, as far as the log tells it, and its pulse.
-    pub fn findings(&self, servers: &[(String, &Pulse)], vocabulary: &Vocabulary) -> Vec<Finding> {
+    /// Draws the findings; of each server there is its name, as far as the log tells it, and its pulse. `is_there` says
+    /// whether a user sent anything at a time or after it.
+    pub fn findings(
+        &self,
+        servers: &[(String, &Pulse)],
+        is_there: &dyn Fn(u32, i64) -> bool,
+        vocabulary: &Vocabulary,
+    ) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (at, (name, pulse)) in servers.iter().enumerate() {
             // The order of such a log says nothing.
@@ -331,8 +433,88 @@ impl AuditGap {
             self.silences(name, pulse, &others, vocabulary, &mut findings);
             self.vanished(name, pulse, vocabulary, &mut findings);
             self.collapse(name, pulse, &others, vocabulary, &mut findings);
+            for class in 0..CLASSES.len() {
+                // Who asks another server now was led there.
+                let course = |pulse: &Pulse| pulse.classes[class].last;
+                let is_elsewhere = servers.iter().enumerate().any(|(other, (_, it))| {
+                    other != at && course(it) > course(pulse) + self.class_silence_us
+                });
+                if !is_elsewhere {
+                    findings.extend(self.left_out(name, pulse, class, is_there, vocabulary));
+                }
+            }
         }
         findings
+    }
+
+    /// Says that a class of requests is gone, while those go on who sent them.
+    fn left_out(
+        &self,
+        name: &str,
+        pulse: &Pulse,
+        class: usize,
+        is_there: &dyn Fn(u32, i64) -> bool,
+        vocabulary: &Vocabulary,
+    ) -> Option<Finding> {
+        let (course, what) = (&pulse.classes[class], CLASSES[class]);
+        let lasted = course.last - course.first;
+        let silence = pulse.last - course.last;
+        let least_silence = course.longest_pause.saturating_mul(self.class_pauses);
+        if lasted < self.class_history_us
+            || silence < self.class_silence_us
+            || silence < least_silence
+        {
+            return None;
+        }
+        // As many as before, by time and by events: a night is long, and nothing happens in it.
+        let rest = pulse.events - course.until;
+        let share = |part: u64, of: u64| {
+            let expected = u128::from(course.count) * u128::from(part);
+            expected.checked_div(of.into()).unwrap_or(0)
+        };
+        let by_time = share(silence.unsigned_abs(), lasted.unsigned_abs());
+        let expected = by_time.min(share(rest, course.until));
+        if expected < u128::from(self.class_expected) {
+            return None;
+        }
+        // In the second half of the silence those must be there who sent half of the requests.
+        let half = course.last + silence / 2;
+        let there = course
+            .users
+            .iter()
+            .filter(|&&(user, _)| is_there(user, half));
+        let (n_there, sent) = there.fold((0, 0), |(n, sum), (_, count)| (n + 1, sum + count));
+        if sent * 2 < course.count {
+            return None;
+        }
+        let mut tally = Tally::spanning(course.last, pulse.last);
+        tally.count = rest;
+        let mut draft = self.draft(what, name, &tally);
+        draft.severity = Severity::Medium;
+        draft.summary = format!(
+            "{} logs no more {what} from {} on, where it logged {} in {} before",
+            server(name),
+            Timestamp(course.last),
+            course.count,
+            lasting(lasted),
+        );
+        draft.why = vec![
+            format!(
+                "silence = {} (at least {}; the longest pause before was {})",
+                lasting(silence),
+                lasting(self.class_silence_us.max(least_silence)),
+                lasting(course.longest_pause),
+            ),
+            format!("as many as before would be {expected}"),
+            format!(
+                "of {} who sent them, {n_there} go on, who sent {sent}",
+                counted(course.users.len() as u64, "user"),
+            ),
+            "the audit policy was changed, or the log is thinned out on its way".to_owned(),
+        ];
+        let mut finding = draft.finish(vocabulary);
+        finding.evidence_total = 0;
+        Some(finding)
     }
 
     fn silences(

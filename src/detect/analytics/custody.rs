@@ -7,6 +7,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::account_remade::AccountRemade;
 use super::certificate::Certificate;
+use super::component_elsewhere::ComponentElsewhere;
 use super::component_twice::ComponentTwice;
 use super::concurrency::Concurrency;
 use super::deputy::Deputy;
@@ -17,6 +18,7 @@ use super::masquerade::Masquerade;
 use super::method::Method;
 use super::minted_token::MintedToken;
 use super::mixed_use::MixedUse;
+use super::newcomer::Newcomer;
 use super::node_abroad::NodeAbroad;
 use super::node_account::NodeAccount;
 use super::node_outside::NodeOutside;
@@ -54,6 +56,7 @@ pub struct Custody {
     secret_token: SecretToken,
     secret_token_taken: SecretTokenTaken,
     certificate: Certificate,
+    component_elsewhere: ComponentElsewhere,
     component_twice: ComponentTwice,
     deputy: Deputy,
     foreign_group: ForeignGroup,
@@ -61,6 +64,7 @@ pub struct Custody {
     idle_node: IdleNode,
     method: Method,
     mixed_use: MixedUse,
+    newcomer: Newcomer,
     node_abroad: NodeAbroad,
     node_account: NodeAccount,
     node_outside: NodeOutside,
@@ -77,8 +81,8 @@ pub struct Custody {
 
 remembers!(
     Custody: [],
-    parts [pod_certificate, deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program, account_remade, group_gained, service_swapped],
-    anew [method, mixed_use, node_abroad, node_account, node_outside, node_twice]
+    parts [pod_certificate, deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program, account_remade, group_gained, newcomer, service_swapped],
+    anew [component_elsewhere, method, mixed_use, node_abroad, node_account, node_outside, node_twice]
 );
 
 /// The rules that say that a credential is in several hands.
@@ -146,6 +150,7 @@ impl Custody {
             ),
             secret_token_taken: SecretTokenTaken::new(analytic("secret-token-taken")?)?,
             certificate: Certificate::new(analytic("certificate-lifecycle")?)?,
+            component_elsewhere: ComponentElsewhere::new(analytic("component-elsewhere")?)?,
             component_twice: ComponentTwice::new(analytic("component-in-two-places")?)?,
             deputy: Deputy::new(
                 analytic("deputy-grant-used")?,
@@ -159,6 +164,7 @@ impl Custody {
             second_program: SecondProgram::new(analytic("pod-second-program")?)?,
             method: Method::new(analytic("authentication-methods")?)?,
             mixed_use: MixedUse::new(analytic("mixed-use")?)?,
+            newcomer: Newcomer::new(analytic("machine-group-newcomer")?)?,
             node_abroad: NodeAbroad::new(meta("node-from-internet")?),
             node_account: NodeAccount::new(analytic("cloud-node-account-from-pod")?)?,
             node_outside: NodeOutside::new(analytic("node-outside-nodes")?)?,
@@ -178,6 +184,7 @@ impl Custody {
         self.pod_certificate.forget(before);
         self.account_remade.forget(before);
         self.group_gained.forget(before);
+        self.newcomer.forget(before);
         self.service_swapped.forget(before);
         self.deputy.forget(before, gone);
         self.foreign_group.forget(before);
@@ -248,6 +255,7 @@ impl Custody {
             self.foreign_group.observe(folded, context);
             self.group_gained.observe(request, context);
             self.pod_certificate.observe(request, context);
+            self.newcomer.observe(request, context);
             self.account_remade.observe(request, context, ledger);
         }
     }
@@ -283,7 +291,9 @@ impl Custody {
         findings.extend(self.secret_token.finish(context, ledger, &superusers));
         findings.extend(self.secret_token_taken.finish(context, ledger));
         findings.extend(self.certificate.finish(context, ledger));
-        findings.extend(self.component_twice.finish(context, ledger));
+        let twice = self.component_twice.finish(context, ledger);
+        findings.extend(self.component_elsewhere.finish(context, ledger, &twice));
+        findings.extend(twice);
         findings.extend(self.method.finish(context, ledger));
         findings.extend(self.mixed_use.finish(context, ledger));
         findings.extend(self.node_abroad.finish(context, ledger));
@@ -296,6 +306,7 @@ impl Custody {
         findings.extend(self.foreign_group.finish(context));
         findings.extend(self.group_gained.finish(context));
         findings.extend(self.pod_certificate.finish(context));
+        findings.extend(self.newcomer.finish(context));
         findings.extend(self.account_remade.finish(context, ledger));
         findings.extend(self.service_swapped.finish(context));
         findings.extend(self.idle_node.finish(context));

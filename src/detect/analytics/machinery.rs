@@ -98,12 +98,14 @@ impl Machinery {
     }
 }
 
+/// Returns whether it is the name of a controller of kube-controller-manager.
+pub(super) fn is_controller(username: &str) -> bool {
+    let account = username.strip_prefix("system:serviceaccount:kube-system:");
+    account.is_some_and(|name| CONTROLLERS.contains(&name))
+}
+
 fn is_machinery(username: &str, agent: &str) -> bool {
-    let controller = username.strip_prefix("system:serviceaccount:kube-system:");
-    let known = match controller {
-        Some(name) => CONTROLLERS.contains(&name),
-        None => COMPONENTS.contains(&username),
-    };
+    let known = is_controller(username) || COMPONENTS.contains(&username);
     known && PROGRAMS.iter().any(|program| agent.starts_with(program))
 }
 

@@ -16,6 +16,7 @@ use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::address::{is_public, network};
 use super::lives::{Lives, Past, Who, called};
 use super::machinery::Machinery;
 use super::{Context, DAY_US, Draft, counted, lasting};
@@ -35,6 +36,9 @@ const KNOWN: u32 = 4096;
 
 /// How many workload changes are kept before the old ones are looked for.
 const CHANGES: usize = 1 << 14;
+
+/// How many addresses are known of a person; who has more has no place of their own.
+const PLACES: usize = 8;
 
 /// How many new things a finding names.
 const NAMED: usize = 12;
@@ -62,10 +66,12 @@ pub struct NewBehaviour {
     /// What goes on after it was news, until when, and the day that it is news of.
     going_on: HashMap<(Who, Act), (i64, i64)>,
     going_on_until: i64,
+    /// From where a person came first, and since when.
+    places: HashMap<Who, Vec<(u32, i64)>>,
 }
 
 remembers!(
-    NewBehaviour: [whole, known, spread, changes, changes_limit, awake, days, going_on, going_on_until],
+    NewBehaviour: [whole, known, spread, changes, changes_limit, awake, days, going_on, going_on_until, places],
     anew [meta, settings, codes, deeds, families]
 );
 
@@ -152,6 +158,8 @@ struct Day {
     is_privileged: bool,
     /// Where Secrets were read, if that was news; null is everywhere at once.
     secrets: BTreeSet<u32>,
+    /// Whether a person read such Secrets from the internet, where they never were, and outside their hours.
+    is_abroad: bool,
 }
 
 /// Requests that were seen before, but for object and time. Two generations; the older one goes when the
@@ -249,6 +257,7 @@ impl NewBehaviour {
             days: HashMap::new(),
             going_on: HashMap::new(),
             going_on_until: i64::MIN,
+            places: HashMap::new(),
         })
     }
 
@@ -304,6 +313,12 @@ impl NewBehaviour {
         if woke.is_some() {
             self.awake.remove(&past.who);
         }
+        let reads_secrets = request.resource() == known::SECRETS
+            && !self.codes.writes.contains(&request.verb())
+            && news.iter().any(|(thing, _)| !thing.is_whence());
+        let is_abroad = reads_secrets
+            && past.life.is_out_of_hours(request.ts)
+            && self.is_abroad(request, past, context.vocabulary);
         let date = request.ts.div_euclid(DAY_US);
         let until = request.ts + self.settings.fresh_us;
         self.going_on
@@ -317,13 +332,13 @@ impl NewBehaviour {
             together: 0.0,
             is_privileged: false,
             secrets: BTreeSet::new(),
+            is_abroad: false,
         });
         day.together = day.together.max(together);
         (day.tally).add(request, context);
         day.is_privileged |= rank == Some(true);
-        let reads_secrets =
-            request.resource() == known::SECRETS && !self.codes.writes.contains(&request.verb());
-        if reads_secrets && (news.iter()).any(|(thing, _)| !thing.is_whence()) {
+        day.is_abroad |= is_abroad;
+        if reads_secrets {
             day.secrets.insert(request.namespace());
         }
         for (thing, history) in news {
@@ -331,6 +346,22 @@ impl NewBehaviour {
                 day.news.push((thing, history));
             }
         }
+    }
+
+    /// Returns whether a person comes from the internet, and from a network where they were not before this hour. Who
+    /// came from several networks of it already is on the way.
+    fn is_abroad(&self, request: &Request<'_>, past: &Past, vocabulary: &Vocabulary) -> bool {
+        let address = vocabulary.text(request.peer_ip());
+        let places = self.places.get(&past.who).map_or(&[][..], Vec::as_slice);
+        if places.len() >= PLACES || !is_public(address) {
+            return false;
+        }
+        let known_until = request.ts - self.settings.fresh_us;
+        let earlier = places.iter().filter(|(_, since)| *since < known_until);
+        let earlier: Vec<&str> = earlier.map(|&(peer, _)| vocabulary.text(peer)).collect();
+        let of_internet = earlier.iter().filter(|address| is_public(address));
+        let of_internet: BTreeSet<_> = of_internet.map(|address| network(address)).collect();
+        !earlier.is_empty() && of_internet.len() <= 1 && !of_internet.contains(&network(address))
     }
 
     /// Returns the day that the request's act is news of, while it goes on.
@@ -412,6 +443,13 @@ impl NewBehaviour {
         }
         if request.token_pod() == NULL && request.peer_ip() != NULL {
             things.push(Thing::Address(request.peer_ip()));
+            if request.identity_kind() == known::USER {
+                let places = self.places.entry(past.who).or_default();
+                let is_known = places.iter().any(|&(peer, _)| peer == request.peer_ip());
+                if !is_known && places.len() < PLACES {
+                    places.push((request.peer_ip(), request.ts));
+                }
+            }
         }
         things.push(Thing::Program(
             self.family(request.user_agent(), vocabulary),
@@ -569,7 +607,10 @@ impl NewBehaviour {
         let sweeps = of_day.secrets.contains(&NULL) || of_day.secrets.len() >= settings.sweep;
         let is_surprising =
             bits >= settings.medium_bits || of_day.together >= settings.medium_bits_together;
-        if sweeps || of_day.is_privileged && is_surprising && (!is_person || said.len() > 1) {
+        if sweeps
+            || of_day.is_abroad
+            || of_day.is_privileged && is_surprising && (!is_person || said.len() > 1)
+        {
             draft.severity = Severity::Medium;
         }
         if said.len() > 2 {
@@ -608,6 +649,10 @@ impl NewBehaviour {
             settings.least_bits_together,
             settings.medium_bits_together
         ));
+        if of_day.is_abroad {
+            let why = "Secrets never read before, from a network of the internet that is new, outside the hours of earlier days";
+            draft.why.push(why.to_owned());
+        }
         draft.why.push(format!(
             "history = {} and {}",
             lasting(lasted_us),

@@ -86,6 +86,7 @@ impl Engine<'_> {
         findings.extend(self.break_glass.finish(&context));
         findings.extend(self.proven_grant.finish(&context));
         findings.extend(self.role_grant.finish(&context));
+        findings.extend(self.role_widened.finish(&context));
         findings.extend(self.escalation.finish(&context));
         findings.extend(self.mass_deletion.finish(&context));
         findings.extend(self.rates.finish(&context, &self.lives));
@@ -101,7 +102,11 @@ impl Engine<'_> {
         findings.extend(self.unauthorized.finish(&context, &self.ledger, &tied));
         let (ledger, deaths) = (&self.ledger, &self.deaths);
         (self.custody).finish(&context, ledger, deaths, &masquerade, &mut findings);
-        findings.extend(self.audit_gap.findings(servers, vocabulary));
+        let is_there = |user: u32, since: i64| {
+            let mut entries = self.ledger.of_username(user);
+            entries.any(|entry| entry.last >= since)
+        };
+        findings.extend(self.audit_gap.findings(servers, &is_there, vocabulary));
         // A log may tell the same twice, at the same time.
         let place = |finding: &Finding| {
             let first = finding.evidence.first()?;

@@ -9,6 +9,8 @@ fn beat(second: i64) -> Beat {
         stage: known::RESPONSE_COMPLETE,
         level: known::METADATA,
         file: 0,
+        user: NULL,
+        class: None,
     }
 }
 
@@ -21,6 +23,10 @@ fn pulse(seconds: impl Iterator<Item = i64>) -> Pulse {
 }
 
 fn findings(pulses: Vec<Pulse>) -> Vec<Finding> {
+    findings_while(pulses, &|_, _| true)
+}
+
+fn findings_while(pulses: Vec<Pulse>, is_there: &dyn Fn(u32, i64) -> bool) -> Vec<Finding> {
     let rules = crate::rules::RuleSet::embedded().unwrap();
     let rule = &rules.rules[rules.find("audit-gap").unwrap()];
     let crate::rules::RuleBody::Analytic(parameters) = &rule.body else {
@@ -31,7 +37,7 @@ fn findings(pulses: Vec<Pulse>) -> Vec<Finding> {
     let servers = servers.iter().map(|(name, pulse)| (name.clone(), pulse));
     let servers: Vec<(String, &Pulse)> = servers.collect();
     let gap = AuditGap::new((&rule.meta, parameters)).unwrap();
-    gap.findings(&servers, &Vocabulary::new())
+    gap.findings(&servers, is_there, &Vocabulary::new())
 }
 
 #[track_caller]
@@ -197,4 +203,33 @@ fn usual_pauses_are_those_of_the_log() {
     assert!((SECOND..3 * SECOND).contains(&usual), "{usual}");
     assert!(pulse.goes_on(100 * SECOND, 4000 * SECOND));
     assert!(!pulse.goes_on(5100 * SECOND, 8900 * SECOND));
+}
+
+/// One event in ten seconds for 24 hours, of which one in ten minutes is for a Secret until an hour.
+fn secrets_until(hour: i64) -> Pulse {
+    let mut pulse = Pulse::default();
+    for second in (0..86_400).step_by(10) {
+        let is_secret = second % 600 == 0 && second < hour * 3600;
+        let beat = Beat {
+            class: is_secret.then_some(Class::Secrets),
+            user: 7,
+            ..beat(second)
+        };
+        pulse.note(&beat, 900 * SECOND, Sighting::default);
+    }
+    pulse
+}
+
+#[test]
+fn a_class_of_requests_that_was_steady_is_missed() {
+    let gone = &[(Severity::Medium, "logs no more requests for Secrets")];
+    check(vec![secrets_until(15)], gone);
+    check(vec![secrets_until(24)], &[]);
+    // Too short a silence, and too short a history.
+    check(vec![secrets_until(22)], &[]);
+    check(vec![secrets_until(11)], &[]);
+    // They ask another server now, or are gone themselves.
+    check(vec![secrets_until(15), secrets_until(24)], &[]);
+    let findings = findings_while(vec![secrets_until(15)], &|_, _| false);
+    assert!(findings.is_empty(), "{findings:#?}");
 }
