@@ -173,43 +173,44 @@ impl Codes {
     /// Returns whether a request is beyond the default rules of a role, and how far.
     fn beyond(&self, role: Role, request: &Request<'_>, vocabulary: &Vocabulary) -> Option<Beyond> {
         let (group, resource) = (request.api_group(), request.resource());
-        if group != NULL && !self.groups.contains(&group) {
-            return None;
-        }
         let (is_core, subresource) = (group == NULL, request.subresource());
-        let writes = is_write(vocabulary.text(request.verb()));
         let is_secret = is_core && resource == known::SECRETS;
         let is_token = resource == known::SERVICE_ACCOUNTS && subresource == known::TOKEN;
         let is_shell = is_core && self.shells.contains(&subresource);
         let is_proxy = is_core && subresource == self.proxy;
         let is_node = is_core && resource == self.nodes;
         let is_rbac = group == self.rbac;
-        let of_namespace = resource == known::ROLE_BINDINGS || vocabulary.text(resource) == "roles";
-        let is_grave = match role {
-            Role::View => is_secret || is_token || is_shell || is_proxy || is_rbac && writes,
-            Role::Edit => is_rbac && writes || is_proxy && is_node,
-            Role::Admin => is_rbac && writes && !of_namespace || is_proxy && is_node,
-            Role::Paths => is_secret || is_token || is_shell || is_proxy || is_rbac,
-            Role::Component => is_secret || is_token || is_shell || is_rbac && writes,
-            Role::Controller => is_shell,
-        };
+        let of_namespace = || matches!(vocabulary.text(resource), "rolebindings" | "roles");
+        // Most requests are of components, by roles of theirs: words are looked up last.
+        let writes = || is_write(vocabulary.text(request.verb()));
         let shapes = || {
             self.of_cluster.contains(&group)
                 || is_node
                 || is_core && resource == self.volumes
                 || subresource == self.approval
         };
-        let is_other = match role {
-            Role::View => writes,
-            Role::Edit | Role::Admin => writes && shapes(),
+        let is_grave = match role {
+            Role::View => is_secret || is_token || is_shell || is_proxy || is_rbac && writes(),
+            Role::Edit => is_proxy && is_node || is_rbac && writes(),
+            Role::Admin => is_proxy && is_node || is_rbac && writes() && !of_namespace(),
+            Role::Paths => is_secret || is_token || is_shell || is_proxy || is_rbac,
+            Role::Component => is_secret || is_token || is_shell || is_rbac && writes(),
+            Role::Controller => is_shell,
+        };
+        let is_other = || match role {
+            Role::View => writes(),
+            Role::Edit | Role::Admin => shapes() && writes(),
             Role::Paths => true,
             Role::Component | Role::Controller => false,
         };
-        match (is_grave, is_other) {
-            (true, _) => Some(Beyond::Grave),
-            (false, true) => Some(Beyond::Other),
-            (false, false) => None,
-        }
+        let beyond = if is_grave {
+            Beyond::Grave
+        } else if is_other() {
+            Beyond::Other
+        } else {
+            return None;
+        };
+        (is_core || self.groups.contains(&group)).then_some(beyond)
     }
 }
 
