@@ -925,6 +925,9 @@ fn somebody_wakes_up_and_writes() {
 fn what_goes_on_at_home_is_no_part_of_what_is_new_elsewhere() {
     let mut log = Log::default();
     let dev = days_of_a_person(&mut log, 3);
+    for day in 0..3 {
+        log.ask(day * DAY + HOUR, &dev, "patch", "configmaps prod x", 200);
+    }
     let there = Client {
         ip: "203.0.113.9".to_owned(),
         ..dev.clone()

@@ -207,7 +207,7 @@ fn every_view_can_be_reached_and_left() {
         .see("Tied by");
     tty.press("/^from").press(ENTER).press(ENTER);
     tty.see("> incident > 127.0.66.50")
-        .see("Findings about it (2)")
+        .see("Findings about it (3)")
         .press(ESC)
         .see("Steps (2)");
     tty.press("/did more").press(ENTER).press(ENTER);
@@ -394,7 +394,7 @@ fn findings_are_counted_and_filtered() {
     let mut tty = browse(&[REUSE]);
     tty.done()
         .press("2")
-        .see("31 findings by severity")
+        .see("32 findings by severity")
         .see("F facet ");
     tty.press("F")
         .see("Findings > facets")
@@ -410,8 +410,8 @@ fn findings_are_counted_and_filtered() {
     tty.press("/state").press(ENTER).see("value (2 distinct)");
     tty.press("l+").see("[state = new]");
     tty.press(BACKSPACE).miss("[state").press(BACKSPACE);
-    tty.miss("[severity").see("31 findings");
-    tty.press("2").see("31 findings by severity");
+    tty.miss("[severity").see("32 findings");
+    tty.press("2").see("32 findings by severity");
     tty.press("1").see("What was read").press("q");
     tty.see("There is no case folder").press("y").leaves();
 }
@@ -812,7 +812,7 @@ fn a_case_keeps_everything() {
     std::fs::write(&moved, &recorded).unwrap();
     let mut tty = open(&moved);
     tty.press("0").see("bytes are new since");
-    tty.press("2").see(" findings ").done().see("31 findings");
+    tty.press("2").see(" findings ").done().see("32 findings");
     tty.press("9")
         .see("first look")
         .see("benign")
@@ -840,7 +840,7 @@ fn a_case_keeps_everything() {
     let mut tty = open(&moved);
     tty.press("0").see("cannot be used").done();
     tty.press("2")
-        .see("31 findings")
+        .see("32 findings")
         .press("9")
         .see("first look");
     tty.press("q").see("What was read").press("q").leaves();
@@ -850,7 +850,7 @@ fn a_case_keeps_everything() {
     let mut tty = open(&moved);
     tty.done().press("9").see("is damaged").miss("first look");
     tty.press("2")
-        .see("31 findings")
+        .see("32 findings")
         .press("1")
         .see("What was read")
         .press("q")

@@ -315,6 +315,7 @@ impl NewBehaviour {
         }
         let reads_secrets = request.resource() == known::SECRETS
             && !self.codes.writes.contains(&request.verb())
+            && !is_of_helm(request)
             && news.iter().any(|(thing, _)| !thing.is_whence());
         let is_abroad = reads_secrets
             && past.life.is_out_of_hours(request.ts)
@@ -681,6 +682,16 @@ fn together(news: &[(Thing, History)]) -> f64 {
 
 fn deed(request: &Request<'_>) -> Deed {
     (request.verb(), request.resource(), request.subresource())
+}
+
+/// Returns whether a request is for the Secrets that helm keeps its releases in, of which it looks for those of one release
+/// in each namespace that it works in.
+fn is_of_helm(request: &Request<'_>) -> bool {
+    let uri = request.request_uri();
+    request.name().starts_with("sh.helm.release.v1.")
+        || ["owner%3Dhelm", "owner=helm"]
+            .iter()
+            .any(|label| uri.contains(label))
 }
 
 fn act(request: &Request<'_>) -> Act {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::machinery::Machinery;
 use super::{Context, Draft, counted, listed};
 use crate::detect::rbac::Grant;
-use crate::detect::request::Request;
+use crate::detect::request::{Request, Sighting};
 use crate::detect::tally::{Tally, is_write};
 use crate::finding::{Finding, Severity, Timestamp};
 use crate::frame::vocabulary::known;
@@ -48,7 +48,7 @@ struct Widened {
 struct Written {
     name: Box<str>,
     by: u32,
-    ts: i64,
+    at: Sighting,
 }
 
 /// What a built-in role is for, as far as that limits it.
@@ -229,18 +229,19 @@ impl RoleWidened {
     /// Forgets what ended before a time.
     pub fn forget(&mut self, before: i64) {
         self.widened.retain(|_, it| it.tally.last >= before);
-        self.written.retain(|written| written.ts >= before);
+        self.written.retain(|written| written.at.ts >= before);
     }
 
     /// Takes in one request, in order of time.
     pub fn observe(&mut self, request: &Request<'_>, machinery: &Machinery, context: &Context<'_>) {
         let (reason, resource) = (request.authz_reason(), request.resource());
-        if reason == NULL || resource == NULL {
-            return;
-        }
         let vocabulary = context.vocabulary;
         if resource == self.codes.cluster_roles {
             self.note_write(request, machinery, vocabulary);
+        }
+        // Nobody is asked about system:masters, so there is none for what they do.
+        if reason == NULL || resource == NULL {
+            return;
         }
         let role = *self.reasons.entry(reason).or_insert_with(|| {
             let grant = Grant::parse(vocabulary.text(reason))?;
@@ -277,7 +278,7 @@ impl RoleWidened {
             self.written.push_back(Written {
                 name: request.name().into(),
                 by: request.username(),
-                ts: request.ts,
+                at: request.sighting(),
             });
             if self.written.len() > WRITES {
                 self.written.pop_front();
@@ -289,11 +290,12 @@ impl RoleWidened {
     pub fn finish(self, context: &Context<'_>) -> Vec<Finding> {
         let widened = self.widened.iter();
         widened
-            .map(|(&reason, widened)| self.finding(reason, widened, context.vocabulary))
+            .map(|(&reason, widened)| self.finding(reason, widened, context))
             .collect()
     }
 
-    fn finding(&self, reason: u32, widened: &Widened, vocabulary: &Vocabulary) -> Finding {
+    fn finding(&self, reason: u32, widened: &Widened, context: &Context<'_>) -> Finding {
+        let vocabulary = context.vocabulary;
         let reason = vocabulary.text(reason);
         let grant = Grant::parse(reason).expect("it was read before");
         let tally = &widened.tally;
@@ -302,7 +304,13 @@ impl RoleWidened {
             grant.binding.to_owned(),
             grant.subject.clone(),
         ];
-        let mut draft = Draft::new(&self.meta, group, tally);
+        let name = grant.role.trim_start_matches("ClusterRole ");
+        let widening = self.widening(name, tally.first);
+        // What it comes of stands in the log, too.
+        let mut with_widening = tally.clone();
+        with_widening.add_sightings(widening.iter().map(|written| &written.at), context);
+        let mut draft = Draft::new(&self.meta, group, &with_widening);
+        draft.window_start = tally.first;
         draft.summary = format!(
             "{} let {} through by {} `{}`, and cannot by its default rules: {} ({} of {})",
             grant.role,
@@ -317,8 +325,7 @@ impl RoleWidened {
             format!("reason = {reason}"),
             "no default rule of that role allows it".to_owned(),
         ];
-        let name = grant.role.trim_start_matches("ClusterRole ");
-        if let Some(written) = self.widening(name, tally.first) {
+        if let Some(written) = widening {
             draft.summary = format!(
                 "{}; `{}` wrote ClusterRole `{}` before",
                 draft.summary,
@@ -329,7 +336,7 @@ impl RoleWidened {
                 "last change of a ClusterRole before = {} by {} at {}",
                 written.name,
                 vocabulary.text(written.by),
-                Timestamp(written.ts),
+                Timestamp(written.at.ts),
             ));
         }
         if !widened.is_grave {
@@ -340,8 +347,57 @@ impl RoleWidened {
 
     /// Returns what may have widened a role before a time: the last change of itself, else of any.
     fn widening(&self, role: &str, before: i64) -> Option<&Written> {
-        let mut earlier = self.written.iter().rev().filter(|it| it.ts <= before);
+        let mut earlier = self.written.iter().rev().filter(|it| it.at.ts <= before);
         let mut of_role = earlier.clone().filter(|it| &*it.name == role);
         of_role.next().or_else(|| earlier.next())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::request::RequestColumns;
+    use crate::detect::sample::frame_of;
+    use crate::rules::RuleSet;
+
+    #[test]
+    fn who_widened_a_role_is_named_though_no_authorizer_was_asked() {
+        let event = |second: u32, username: &str, verb: &str, object: &str, reason: &str| {
+            format!(
+                r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"{second}","stage":"ResponseComplete","requestURI":"/","verb":"{verb}","user":{{"username":"{username}"}},"sourceIPs":["10.0.0.1"],"objectRef":{object},"responseStatus":{{"code":200}},"requestReceivedTimestamp":"2026-11-22T05:00:{second:02}.000000Z","stageTimestamp":"2026-11-22T05:00:{second:02}.000000Z","annotations":{{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"{reason}"}}}}"#
+            )
+        };
+        let role = r#"{"resource":"clusterroles","name":"view","apiGroup":"rbac.authorization.k8s.io","apiVersion":"v1"}"#;
+        let secrets = r#"{"resource":"secrets","namespace":"prod","apiVersion":"v1"}"#;
+        let reason =
+            r#"RBAC: allowed by RoleBinding \"dev/prod\" of ClusterRole \"view\" to Group \"dev\""#;
+        let log = [
+            event(1, "root", "patch", role, ""),
+            event(2, "alice", "list", secrets, reason),
+        ];
+        let frame = frame_of("log", &log.join("\n")).unwrap();
+        let context = Context {
+            vocabulary: frame.vocabulary(),
+            evidence_limit: 10,
+        };
+        let rules = RuleSet::embedded().unwrap();
+        let rule = rules.find("builtin-role-widened").unwrap();
+        let mut analytic = RoleWidened::new(&rules.rules[rule].meta, context.vocabulary);
+        for row_idx in 0..log.len() {
+            let request = RequestColumns::new(&frame).request(row_idx);
+            analytic.observe(&request, &Machinery::default(), &context);
+        }
+        let [finding] = &analytic.finish(&context)[..] else {
+            panic!("one finding");
+        };
+        assert!(
+            finding
+                .summary
+                .ends_with("1 request (list of secrets); `root` wrote ClusterRole `view` before"),
+            "{}",
+            finding.summary
+        );
+        let shown = finding.evidence.iter().map(|event| &*event.audit_id);
+        assert_eq!(shown.collect::<Vec<_>>(), ["1", "2"]);
     }
 }
