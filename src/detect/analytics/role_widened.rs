@@ -367,12 +367,12 @@ mod tests {
                 r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"{second}","stage":"ResponseComplete","requestURI":"/","verb":"{verb}","user":{{"username":"{username}"}},"sourceIPs":["10.0.0.1"],"objectRef":{object},"responseStatus":{{"code":200}},"requestReceivedTimestamp":"2026-11-22T05:00:{second:02}.000000Z","stageTimestamp":"2026-11-22T05:00:{second:02}.000000Z","annotations":{{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"{reason}"}}}}"#
             )
         };
-        let role = r#"{"resource":"clusterroles","name":"view","apiGroup":"rbac.authorization.k8s.io","apiVersion":"v1"}"#;
+        let view = r#"{"resource":"clusterroles","name":"view","apiGroup":"rbac.authorization.k8s.io","apiVersion":"v1"}"#;
         let secrets = r#"{"resource":"secrets","namespace":"prod","apiVersion":"v1"}"#;
         let reason =
             r#"RBAC: allowed by RoleBinding \"dev/prod\" of ClusterRole \"view\" to Group \"dev\""#;
         let log = [
-            event(1, "root", "patch", role, ""),
+            event(1, "root", "patch", view, ""),
             event(2, "alice", "list", secrets, reason),
         ];
         let frame = frame_of("log", &log.join("\n")).unwrap();
