@@ -209,12 +209,12 @@ fn every_view_can_be_reached_and_left() {
     tty.see("> incident > 127.0.66.50")
         .see("Findings about it (3)")
         .press(ESC)
-        .see("Steps (2)");
+        .see("Steps (3)");
     tty.press("/did more").press(ENTER).press(ENTER);
     tty.see("> incident > bootstrap-token-misused")
         .see("Evidence (4)");
     tty.press(ESC)
-        .see("Steps (2)")
+        .see("Steps (3)")
         .press(ESC)
         .see("Incidents (3)");
     // From a finding to its identity and a credential of that, and back step by step.
