@@ -23,7 +23,7 @@ use super::habit;
 use super::request::Request;
 use super::summary::summary;
 use super::tally::{Tally, Trace};
-use crate::finding::{Finding, Severity};
+use crate::finding::Finding;
 use crate::frame::{Column, NULL, Vocabulary};
 use crate::memory::remembers;
 use crate::rules::{Habit, Rule, RuleBody, RuleError, RuleMeta, RuleSet};
@@ -314,9 +314,7 @@ impl Correlation {
                     draft
                         .group
                         .extend(tally.likeness(habit, vocabulary).concat());
-                    draft.window_start = 0;
-                    draft.severity = meta.severity.min(Severity::Low);
-                    draft.is_inventory = true;
+                    habit::sink(&mut draft);
                 }
                 draft.summary = summary(meta, tally, vocabulary);
                 draft.why = self.terms.group_by[0]

@@ -495,12 +495,10 @@ impl<'r> Engine<'r> {
         let codes = codes(request, &self.groups[rule as usize], vocabulary);
         self.group.clear();
         self.group.extend(codes);
-        // Another image, role or command is another doing.
-        let has_habits = self.rules.rules[rule as usize].meta.habit.is_some();
-        if has_habits && compiled.n_quotes(rule as usize) > 0 {
-            let said = habit::digest(&ground.quotes(compiled, rule));
-            self.group.push(vocabulary.code(&said));
-        }
+        let quotes = self.has_habits(rule).then(|| ground.quotes(compiled, rule));
+        let said = quotes.as_deref();
+        let said = said.and_then(|quotes| habit::said(quotes, vocabulary));
+        self.group.extend(said);
         let group = if held_by == 0 {
             if let Some(group) = self.hits.get_mut(&HitKey(rule, &self.group)) {
                 group
@@ -515,7 +513,7 @@ impl<'r> Engine<'r> {
         let gap = gap(&self.rules.rules[rule as usize].meta);
         let tally = group.sessions.add(request, gap, context);
         if tally.has_room_for_quotes(compiled.n_quotes(rule as usize)) {
-            tally.quote(ground.quotes(compiled, rule));
+            tally.quote(quotes.unwrap_or_else(|| ground.quotes(compiled, rule)));
         }
     }
 
@@ -574,14 +572,18 @@ impl<'r> Engine<'r> {
     fn is_known(&self, hit: Hit, request: &Request<'_>, quotes: &[Vec<Quoted>]) -> bool {
         let columns = &self.groups[hit.rule as usize];
         let mut group = key(request, columns, self.vocabulary).into_vec();
-        if self.rules.rules[hit.rule as usize].meta.habit.is_some() && !quotes.is_empty() {
-            group.push(self.vocabulary.code(&habit::digest(quotes)));
+        if self.has_habits(hit.rule) {
+            group.extend(habit::said(quotes, self.vocabulary));
         }
         let group = self.hits.get(&HitKey(hit.rule, &group));
         let is_recent = |group: &HitGroup| {
             group.sessions.last() >= Some(request.ts.saturating_sub(LONGEST_WAIT_US))
         };
         hit.held_by == 0 && group.is_some_and(is_recent)
+    }
+
+    fn has_habits(&self, rule: u32) -> bool {
+        self.rules.rules[rule as usize].meta.habit.is_some()
     }
 
     /// Returns how many findings single events gave so far.

@@ -8,12 +8,12 @@ use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
+use super::analytics::{DAY_US, Draft};
 use super::tally::{Quoted, Tally};
+use crate::finding::Severity;
 use crate::finding::words::{lasting, times};
-use crate::frame::Column;
+use crate::frame::{Column, Vocabulary};
 use crate::rules::Habit;
-
-const DAY_US: i64 = 86_400_000_000;
 
 /// A habit lasts longer than this, and one that is as old as the log begins within it: people do not work at night.
 const LONG_US: i64 = DAY_US;
@@ -43,8 +43,13 @@ pub(super) fn columns(habit: Option<Habit>) -> impl Iterator<Item = Column> {
     alike.iter().copied().chain(names)
 }
 
-/// Returns a short text for what the summary of a rule quotes: what differs in it has another one.
-pub(super) fn digest(quotes: &[Vec<Quoted>]) -> String {
+/// Returns the code of a short text for what the summary of a rule quotes, if it quotes anything: another image, role or
+/// command is another doing.
+pub(super) fn said(quotes: &[Vec<Quoted>], vocabulary: &Vocabulary) -> Option<u32> {
+    (!quotes.is_empty()).then(|| vocabulary.code(&digest(quotes)))
+}
+
+fn digest(quotes: &[Vec<Quoted>]) -> String {
     let mut hash = Sha256::new();
     for quote in quotes {
         hash.update((quote.len() as u64).to_le_bytes());
@@ -89,6 +94,14 @@ pub(super) fn is_habit(run: &[&Tally], may_be_one: bool) -> bool {
 /// Returns whether what began at `first` is as old as the log, which began at `began`.
 pub(super) fn is_as_old(first: i64, began: i64) -> bool {
     first <= began.saturating_add(LONG_US)
+}
+
+/// Makes a finding on a habit that is as old as the log one of less weight, under an id that stays when the log is forgotten
+/// from behind.
+pub(super) fn sink(draft: &mut Draft<'_>) {
+    draft.window_start = 0;
+    draft.severity = draft.severity.min(Severity::Low);
+    draft.is_inventory = true;
 }
 
 /// Says what makes a finding a habit, and one that is as old as the log of less weight.

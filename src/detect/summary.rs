@@ -40,9 +40,6 @@ const PLAIN: &str = "{who} made {requests} from {peers}, {served} served: {verbs
 /// What stands for the values of fields that no event has.
 const NONE: &str = "(not in this log)";
 
-/// Who made requests without a name.
-const NOBODY: &str = "somebody without a name";
-
 /// How many characters of one value are quoted.
 const QUOTED_CHARS: usize = 120;
 
@@ -238,7 +235,7 @@ fn word(name: &str, tally: &Tally, vocabulary: &Vocabulary) -> Option<String> {
         texts => listed(texts),
     };
     Some(match name {
-        "who" => or(&tally.usernames(vocabulary), NOBODY),
+        "who" => or(&tally.usernames(vocabulary), "somebody without a name"),
         "impersonated" => listed(&tally.impersonated(vocabulary)),
         "requests" => counted(tally.count, "request"),
         "served" => tally.succeeded.to_string(),

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Draft, begins, counted, listed};
+use super::{Context, Draft, begins, counted, listed, program_name};
 use crate::credential::Ledger;
 use crate::detect::rbac::Grant;
 use crate::detect::request::Request;
@@ -222,10 +222,12 @@ impl AccountRemade {
             let former = former.filter(|entry| remade.former.contains(&entry.user_uid));
             let uses = former.flat_map(|entry| &entry.uses);
             let programs: BTreeSet<&str> = uses
-                .map(|used| program(vocabulary.text(used.agent)))
+                .map(|used| program_name(vocabulary.text(used.agent)))
                 .collect();
             let agents = remade.uses.agents(vocabulary);
-            agents.iter().all(|agent| programs.contains(program(agent)))
+            agents
+                .iter()
+                .all(|agent| programs.contains(program_name(agent)))
         };
         let mut all = remade.made.clone();
         all.merge(remade.uses.clone(), context);
@@ -270,9 +272,4 @@ impl AccountRemade {
         finding.actor.username = Some(maker.to_owned());
         Some(finding)
     }
-}
-
-/// Returns what a program is called, without its version.
-fn program(agent: &str) -> &str {
-    agent.split(['/', ' ', '(']).next().unwrap_or(agent)
 }

@@ -29,7 +29,7 @@ use crate::rules::{Parameters, RuleError, RuleMeta};
 const MADE: usize = 1 << 16;
 
 /// Helm keeps its releases as Secrets and deletes the oldest with every upgrade.
-const HELM_RELEASE: &str = "sh.helm.release.v1.";
+pub(super) const HELM_RELEASE: &str = "sh.helm.release.v1.";
 
 /// State of the analytic.
 #[derive(Clone)]

@@ -64,7 +64,12 @@ use crate::rules::RuleMeta;
 
 const MINUTE_US: i64 = 60_000_000;
 const HOUR_US: i64 = 60 * MINUTE_US;
-const DAY_US: i64 = 24 * HOUR_US;
+pub(super) const DAY_US: i64 = 24 * HOUR_US;
+
+/// Returns what a program is called by its user agent, without its version.
+fn program_name(agent: &str) -> &str {
+    agent.split(['/', ' ', '(']).next().unwrap_or(agent)
+}
 
 /// Families that say how things stand, and of no attack.
 const INVENTORIES: [&str; 2] = ["hygiene", "coverage"];

@@ -19,6 +19,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::address::{is_public, network};
 use super::lives::{Lives, Past, Who, called};
 use super::machinery::Machinery;
+use super::mass_deletion::HELM_RELEASE;
 use super::{Context, DAY_US, Draft, counted, lasting};
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
@@ -688,7 +689,7 @@ fn deed(request: &Request<'_>) -> Deed {
 /// in each namespace that it works in.
 fn is_of_helm(request: &Request<'_>) -> bool {
     let uri = request.request_uri();
-    request.name().starts_with("sh.helm.release.v1.")
+    request.name().starts_with(HELM_RELEASE)
         || ["owner%3Dhelm", "owner=helm"]
             .iter()
             .any(|label| uri.contains(label))

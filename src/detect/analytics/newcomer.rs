@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Draft, begins, counted, listed};
+use super::{Context, Draft, begins, counted, listed, program_name};
 use crate::detect::rbac::Grant;
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
@@ -125,8 +125,8 @@ impl Newcomer {
         let program = self.programs.entry(request.user_agent());
         let (program, is_by_hand) = *program.or_insert_with_key(|&agent| {
             let agent = vocabulary.text(agent);
-            let end = agent.find(['/', ' ', '(']).unwrap_or(agent.len());
-            (vocabulary.code(&agent[..end]), begins(agent, by_hand))
+            let name = vocabulary.code(program_name(agent));
+            (name, begins(agent, by_hand))
         });
         let (user, ts) = (request.username(), request.ts);
         let group = self.groups.entry(reason).or_insert_with(|| Group {

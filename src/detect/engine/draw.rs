@@ -7,7 +7,7 @@ use hashbrown::HashSet;
 use super::super::analytics::audit_gap::Pulse;
 use super::super::analytics::masquerade::Masquerade;
 use super::super::analytics::shared_credential::gateway_note;
-use super::super::analytics::{Context, Draft};
+use super::super::analytics::{Context, DAY_US, Draft};
 use super::super::correlate::Correlation;
 use super::super::habit;
 use super::super::makers::{self, Makers};
@@ -265,9 +265,7 @@ impl Engine<'_> {
         for ((rule, whose), (why, n_sessions, tally)) in old {
             let meta = &self.rules.rules[rule as usize].meta;
             let mut draft = Draft::new(meta, whose, &tally);
-            draft.window_start = 0;
-            draft.severity = meta.severity.min(Severity::Low);
-            draft.is_inventory = true;
+            habit::sink(&mut draft);
             draft.summary = summary(meta, &tally, vocabulary);
             draft.why = why;
             draft
@@ -280,7 +278,7 @@ impl Engine<'_> {
 }
 
 /// How long before a finding somebody may have had to do with what its credential is of.
-const BEFORE_US: i64 = 86_400_000_000;
+const BEFORE_US: i64 = DAY_US;
 
 /// How many of them are named.
 const WHENCE: usize = 3;
