@@ -261,11 +261,16 @@ impl Round {
     /// Returns the report of a run that only says what it would do.
     pub(super) fn preview(mut self, sinks: &mut Sinks) -> Report {
         let alerts: Vec<&Alert> = self.told().collect();
+        let is_nothing = alerts.is_empty();
         let preview = sinks
             .entries_mut()
             .map(|sink| sink.preview(&alerts))
             .collect();
         self.report.preview = preview;
+        if is_nothing {
+            let nothing = "a dry run: there is nothing new, so no alert would be sent";
+            self.report.notes.push(nothing.to_owned());
+        }
         self.report.notes.append(&mut self.report.held_back);
         self.report
     }

@@ -213,6 +213,7 @@ fn load(config: &Config, printer: Printer) -> Result<Arc<(RuleSet, CompiledRules
     let args = RuleArgs {
         queries: config.rules.paths.clone(),
         skip_bad_rules: false,
+        no_exclusions: false,
     };
     let (rules, compiled) = args.load(printer)?;
     super::rules::find(&rules, &config.rules.disable, printer)?;

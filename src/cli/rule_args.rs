@@ -19,6 +19,9 @@ pub struct RuleArgs {
     /// Go on without rules and questions that cannot be used, and say how many
     #[arg(long)]
     pub skip_bad_rules: bool,
+    /// Hold nothing back by lists of exclusions, to see what they hold back
+    #[arg(long)]
+    pub no_exclusions: bool,
 }
 
 impl RuleArgs {
@@ -43,6 +46,9 @@ impl RuleArgs {
         } else if !skipped.is_empty() || !conflicts.is_empty() {
             skipped.extend(conflicts);
             return Err(fail(skipped));
+        }
+        if self.no_exclusions {
+            rules.exclude_nothing();
         }
         let compiled = loop {
             match CompiledRules::compile(&rules) {

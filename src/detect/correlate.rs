@@ -314,7 +314,7 @@ impl Correlation {
                     draft
                         .group
                         .extend(tally.likeness(habit, vocabulary).concat());
-                    habit::sink(&mut draft);
+                    draft.sink();
                 }
                 draft.summary = summary(meta, tally, vocabulary);
                 draft.why = self.terms.group_by[0]

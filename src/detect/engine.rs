@@ -63,6 +63,8 @@ pub struct Engine<'r> {
     hits: HashMap<(u32, Box<[u32]>), HitGroup>,
     /// Hits that a list holds back if the log is of a distribution that it is for.
     withheld: HashMap<(u32, Box<[u32]>, u64), HitGroup>,
+    /// Hits in namespaces of one's own, by rule and user.
+    at_home: HashMap<(u32, u32), HitGroup>,
     /// Requests that a list held back, by rule and list.
     excluded: HashMap<(u32, u32), u64>,
     /// Rules that hit the request at hand.
@@ -166,7 +168,7 @@ impl Equivalent<(u32, Box<[u32]>)> for HitKey<'_> {
 
 remembers!(
     each Engine<'_>: [
-        hits, withheld, excluded, ledger, deaths, fates, makers, lives, requests, began
+        hits, withheld, at_home, excluded, ledger, deaths, fates, makers, lives, requests, began
     ],
     parts [
         correlations, coverage, anonymous_grant, break_glass, escalation, forwarded_address, custody,
@@ -179,10 +181,13 @@ remembers!(
     ]
 );
 
+/// The silence of what is one finding however long that is, in microseconds.
+const ALWAYS_US: i64 = i64::MAX / 4;
+
 /// Returns the silence after which a new finding of a rule starts, in microseconds.
 fn gap(meta: &RuleMeta) -> i64 {
     if meta.once {
-        i64::MAX / 4
+        ALWAYS_US
     } else {
         meta.session_gap_us
     }
@@ -262,6 +267,7 @@ impl<'r> Engine<'r> {
             silent,
             hits: HashMap::new(),
             withheld: HashMap::new(),
+            at_home: HashMap::new(),
             excluded: HashMap::new(),
             matched: Vec::new(),
             correlations,
@@ -352,6 +358,8 @@ impl<'r> Engine<'r> {
         self.hits
             .retain(|_, group| group.sessions.forget(over_before));
         self.withheld
+            .retain(|_, group| group.sessions.forget(over_before));
+        self.at_home
             .retain(|_, group| group.sessions.forget(over_before));
         self.unauthorized.forget(over_before);
         self.token_reuse.forget(over_before);
@@ -486,11 +494,14 @@ impl<'r> Engine<'r> {
             *self.excluded.entry((rule, list)).or_default() += 1;
             return;
         }
-        if held_by == 0 {
+        let meta = &self.rules.rules[rule as usize].meta;
+        let is_at_home =
+            held_by == 0 && meta.own_namespace && self.makers.made_namespace(request, vocabulary);
+        if held_by == 0 && !is_at_home {
             self.matched.push(rule);
-            if self.silent[rule as usize] {
-                return; // Others say what it comes to.
-            }
+        }
+        if held_by == 0 && self.silent[rule as usize] {
+            return; // Others say what it comes to.
         }
         let codes = codes(request, &self.groups[rule as usize], vocabulary);
         self.group.clear();
@@ -499,7 +510,10 @@ impl<'r> Engine<'r> {
         let said = quotes.as_deref();
         let said = said.and_then(|quotes| habit::said(quotes, vocabulary));
         self.group.extend(said);
-        let group = if held_by == 0 {
+        let group = if is_at_home {
+            let group = self.at_home.entry((rule, request.username()));
+            group.or_insert_with(|| HitGroup::new(ground.why(compiled, rule)))
+        } else if held_by == 0 {
             if let Some(group) = self.hits.get_mut(&HitKey(rule, &self.group)) {
                 group
             } else {
@@ -510,7 +524,7 @@ impl<'r> Engine<'r> {
             let group = self.withheld.entry((rule, (*self.group).into(), held_by));
             group.or_insert_with(|| HitGroup::new(ground.why(compiled, rule)))
         };
-        let gap = gap(&self.rules.rules[rule as usize].meta);
+        let gap = if is_at_home { ALWAYS_US } else { gap(meta) };
         let tally = group.sessions.add(request, gap, context);
         if tally.has_room_for_quotes(compiled.n_quotes(rule as usize)) {
             tally.quote(quotes.unwrap_or_else(|| ground.quotes(compiled, rule)));

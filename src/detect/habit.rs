@@ -8,9 +8,8 @@ use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
-use super::analytics::{DAY_US, Draft};
+use super::analytics::DAY_US;
 use super::tally::{Quoted, Tally};
-use crate::finding::Severity;
 use crate::finding::words::{lasting, times};
 use crate::frame::{Column, Vocabulary};
 use crate::rules::Habit;
@@ -94,14 +93,6 @@ pub(super) fn is_habit(run: &[&Tally], may_be_one: bool) -> bool {
 /// Returns whether what began at `first` is as old as the log, which began at `began`.
 pub(super) fn is_as_old(first: i64, began: i64) -> bool {
     first <= began.saturating_add(LONG_US)
-}
-
-/// Makes a finding on a habit that is as old as the log one of less weight, under an id that stays when the log is forgotten
-/// from behind.
-pub(super) fn sink(draft: &mut Draft<'_>) {
-    draft.window_start = 0;
-    draft.severity = draft.severity.min(Severity::Low);
-    draft.is_inventory = true;
 }
 
 /// Says what makes a finding a habit, and one that is as old as the log of less weight.

@@ -7,6 +7,7 @@
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
+use super::analytics::DAY_US;
 use super::rbac::Grant;
 use super::request::Request;
 use crate::credential::Ledger;
@@ -26,11 +27,17 @@ const MAKERS: usize = 8;
 /// who uses it. Intruders make few, and those by the dozen are told apart by other ties.
 const PROLIFIC: usize = 32;
 
+/// What the name of a namespace starts with here.
+const NAMESPACE: &str = "Namespace";
+
+/// How long a namespace is new, in microseconds.
+const OWN_NAMESPACE_US: i64 = DAY_US;
+
 /// Who made what.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Makers {
     by_object: HashMap<String, Vec<Made>>,
-    /// By credential: how many objects it made.
+    /// By credential: how many objects it made, without namespaces, which nobody's credential rests on.
     counts: HashMap<u32, usize>,
 }
 
@@ -54,6 +61,8 @@ impl Makers {
                 | known::ROLE_BINDINGS
                 | known::CLUSTER_ROLE_BINDINGS
                 | known::CERTIFICATE_SIGNING_REQUESTS
+                | known::NAMESPACES
+                | known::PROJECT_REQUESTS
         );
         if !is_watched || !request.succeeded() {
             return;
@@ -64,7 +73,7 @@ impl Makers {
         let known = self.by_object.len();
         let made = match self.by_object.get_mut(&object) {
             Some(made) => made,
-            None if known < OBJECTS => self.by_object.entry(object).or_default(),
+            None if known < OBJECTS => self.by_object.entry(object.clone()).or_default(),
             None => return,
         };
         let is_same = |made: &Made| {
@@ -77,7 +86,9 @@ impl Makers {
                 made[at].last = made[at].last.max(request.ts);
             }
             None if made.len() < MAKERS => {
-                *self.counts.entry(request.credential()).or_default() += 1;
+                if !object.starts_with(NAMESPACE) {
+                    *self.counts.entry(request.credential()).or_default() += 1;
+                }
                 made.push(Made {
                     username: request.username(),
                     credential: request.credential(),
@@ -88,6 +99,16 @@ impl Makers {
             }
             None => {}
         }
+    }
+
+    /// Returns whether the namespace of a request was made by its user, and not long before: what stands in it came after.
+    pub fn made_namespace(&self, request: &Request<'_>, vocabulary: &Vocabulary) -> bool {
+        let namespace = vocabulary.text(request.namespace());
+        let made = self.by_object.get(&of_namespace(namespace));
+        let latest = made.and_then(|made| made.iter().max_by_key(|made| made.last));
+        latest.is_some_and(|made| {
+            made.username == request.username() && request.ts - made.last <= OWN_NAMESPACE_US
+        })
     }
 
     /// Returns who made `object`, in the order of time; those who make much are left out.
@@ -142,6 +163,7 @@ fn made(request: &Request<'_>, vocabulary: &Vocabulary) -> Option<String> {
         }
         (known::ROLE_BINDINGS, "") if writes => Some(format!("RoleBinding {name}/{namespace}")),
         (known::CERTIFICATE_SIGNING_REQUESTS, "") if creates => Some(certificate_request(name)),
+        (known::NAMESPACES | known::PROJECT_REQUESTS, "") if creates => Some(of_namespace(name)),
         (known::CLUSTER_ROLE_BINDINGS, "") if writes => Some(format!("ClusterRoleBinding {name}")),
         _ => None,
     }
@@ -164,6 +186,10 @@ pub fn grants(reasons: &[String]) -> Vec<String> {
 
 fn certificate_request(name: &str) -> String {
     format!("CertificateSigningRequest {name}")
+}
+
+fn of_namespace(name: &str) -> String {
+    format!("{NAMESPACE} {name}")
 }
 
 /// Names what a finding rests on, besides grants: accounts, tokens, Secrets, the Pods that tokens are bound to, and the

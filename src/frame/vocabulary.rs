@@ -83,6 +83,8 @@ known! {
     POD_CERTIFICATE_REQUESTS "podcertificaterequests";
     X509 "x509";
     USER "user";
+    NAMESPACES "namespaces";
+    PROJECT_REQUESTS "projectrequests";
 }
 
 /// A dictionary of texts that threads share. Cloning it is cheap and gives the same dictionary.

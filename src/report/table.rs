@@ -99,12 +99,16 @@ pub(super) fn write(
     page.findings(&others, others.len(), options)?;
     page.rejects(summary)?;
     page.blank()?;
-    page.text(
-        "",
-        "More: --format jsonl prints every field, --evidence all every reference, \
-         --min-severity LEVEL only what is at least as bad.",
-        2,
-    )
+    let held_back = if summary.excluded.is_empty() {
+        ""
+    } else {
+        ", --no-exclusions also what is held back"
+    };
+    let more = format!(
+        "More: --format jsonl prints every field, --evidence all every reference{held_back}, \
+         --min-severity LEVEL only what is at least as bad."
+    );
+    page.text("", &more, 2)
 }
 
 impl Page<'_> {

@@ -74,6 +74,8 @@ pub struct RuleMeta {
     /// rule knows no habits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub habit: Option<Habit>,
+    /// Whether it says less of what somebody does in a namespace of his own, made shortly before.
+    pub own_namespace: bool,
     /// Columns that must not be null all over the log, or the rule stays silent.
     pub requires: Vec<String>,
     /// Events that the rule must and must not match.
@@ -163,6 +165,7 @@ struct Extension {
     requires: Vec<String>,
     once: bool,
     habit: Option<Habit>,
+    own_namespace: bool,
     tests: Vec<TestEvent>,
 }
 
@@ -263,6 +266,7 @@ impl RuleMeta {
             summary: extension.summary,
             once: extension.once,
             habit: extension.habit,
+            own_namespace: extension.own_namespace,
             requires: extension.requires,
             tests: extension.tests,
             is_built_in: false,

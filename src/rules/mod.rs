@@ -206,6 +206,13 @@ impl RuleSet {
         Ok(told)
     }
 
+    /// Has no list hold anything back.
+    pub fn exclude_nothing(&mut self) {
+        for rule in &mut self.rules {
+            rule.meta.exclude.clear();
+        }
+    }
+
     /// Takes out the rules, lists and filters of these names, and what refers to them.
     pub fn remove(&mut self, names: &[String]) {
         let is_named = |name: &String| names.contains(name);

@@ -363,3 +363,45 @@ fn a_binding_whose_name_the_server_made_up_is_known_by_it() {
     });
     story.raises("grant-revoked", Severity::High);
 }
+
+#[test]
+fn what_is_granted_in_a_namespace_of_ones_own_weighs_less() {
+    const RULE: &str = "default-account-granted";
+    const HOUR: u64 = 3600;
+    let tester = pod("ci", "runner", "10.1.0.7");
+    let grant = |story: &mut Story, second: u64, namespace: &str| {
+        let account = json!({"kind": "ServiceAccount", "name": "default", "namespace": namespace});
+        let body = binding("ClusterRole admin", &[account]);
+        let name = format!("RoleBinding {namespace}/e2e");
+        write(story, second, &tester, "create", &name, body);
+    };
+    let make = |story: &mut Story, second: u64, client: &Client, namespace: &str| {
+        let event = story.request(second * 1000, client, "create", "/api/v1/namespaces", 201);
+        event["objectRef"] =
+            json!({"resource": "namespaces", "namespace": namespace, "name": namespace});
+    };
+    let mut own = Story::default();
+    for (hour, namespace) in (0..).zip(["e2e-1", "e2e-2", "e2e-3"]) {
+        make(&mut own, hour * HOUR, &tester, namespace);
+        grant(&mut own, hour * HOUR + 5, namespace);
+    }
+    let found = own.raises(RULE, Severity::Low);
+    assert_eq!(found.count, 3);
+    let why = "in 3 namespaces that the same user had made within a day: nothing there is older";
+    assert!(found.why.iter().any(|it| it == why), "{:?}", found.why);
+
+    // Made long ago, made by somebody else, made anew by somebody else since, and not seen made.
+    for makers in [
+        &[(&tester, 0)][..],
+        &[(&master(), 25)],
+        &[(&tester, 24), (&master(), 25)],
+        &[],
+    ] {
+        let mut story = Story::default();
+        for &(maker, hour) in makers {
+            make(&mut story, hour * HOUR, maker, "shop");
+        }
+        grant(&mut story, 26 * HOUR, "shop");
+        story.raises(RULE, Severity::High);
+    }
+}

@@ -124,6 +124,13 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Makes it one of less weight, under an id that stays when the log is forgotten from behind.
+    pub fn sink(&mut self) {
+        self.window_start = 0;
+        self.severity = self.severity.min(Severity::Low);
+        self.is_inventory = true;
+    }
+
     /// Returns the finding.
     pub fn finish(self, vocabulary: &Vocabulary) -> Finding {
         let group: Vec<&str> = self.group.iter().map(String::as_str).collect();

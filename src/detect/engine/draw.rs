@@ -7,7 +7,7 @@ use hashbrown::HashSet;
 use super::super::analytics::audit_gap::Pulse;
 use super::super::analytics::masquerade::Masquerade;
 use super::super::analytics::shared_credential::gateway_note;
-use super::super::analytics::{Context, DAY_US, Draft};
+use super::super::analytics::{Context, DAY_US, Draft, counted};
 use super::super::correlate::Correlation;
 use super::super::habit;
 use super::super::makers::{self, Makers};
@@ -57,6 +57,7 @@ impl Engine<'_> {
             .chain(self.fates.as_ref().and_then(Fates::note))
             .collect();
         self.hit_findings(&context, &mut findings);
+        self.at_home_findings(&context, &mut findings);
         for correlation in self.correlations {
             let meta = &self.rules.rules[correlation.rule].meta;
             if !self.silent[correlation.rule] && self.coverage.can_judge(correlation.rule) {
@@ -204,6 +205,28 @@ impl Engine<'_> {
         }
     }
 
+    /// Draws the findings on what users do in namespaces of their own.
+    fn at_home_findings(&mut self, context: &Context<'_>, findings: &mut Vec<Finding>) {
+        for ((rule, username), group) in std::mem::take(&mut self.at_home) {
+            if !self.coverage.can_judge(rule as usize) {
+                continue;
+            }
+            let meta = &self.rules.rules[rule as usize].meta;
+            let tally = group.sessions.into_one(context);
+            let mut draft = Draft::new(meta, self.texts(&[username]), &tally);
+            draft.group.push("own namespaces".to_owned());
+            draft.sink();
+            draft.summary = summary(meta, &tally, self.vocabulary);
+            draft.why = group.why;
+            let namespaces = tally.namespaces(self.vocabulary).len() as u64;
+            draft.why.push(format!(
+                "in {} that the same user had made within a day: nothing there is older",
+                counted(namespaces, "namespace")
+            ));
+            findings.push(draft.finish(self.vocabulary));
+        }
+    }
+
     fn texts(&self, key: &[u32]) -> Vec<String> {
         let text = |&code: &u32| self.vocabulary.text(code).to_owned();
         key.iter().map(text).collect()
@@ -265,7 +288,7 @@ impl Engine<'_> {
         for ((rule, whose), (why, n_sessions, tally)) in old {
             let meta = &self.rules.rules[rule as usize].meta;
             let mut draft = Draft::new(meta, whose, &tally);
-            habit::sink(&mut draft);
+            draft.sink();
             draft.summary = summary(meta, &tally, vocabulary);
             draft.why = why;
             draft

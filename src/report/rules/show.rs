@@ -148,11 +148,16 @@ fn grouping(meta: &RuleMeta) -> String {
     } else {
         ""
     };
+    let own = if meta.own_namespace {
+        "; a low one for each user in namespaces that he just made"
+    } else {
+        ""
+    };
     if meta.once {
-        format!("{by}, over the whole log")
+        format!("{by}, over the whole log{own}")
     } else {
         let minutes = meta.session_gap_us / 60_000_000;
-        format!("{by}; a new one after {minutes} minutes of silence{habit}")
+        format!("{by}; a new one after {minutes} minutes of silence{habit}{own}")
     }
 }
 
