@@ -51,6 +51,11 @@ impl Span {
         }
     }
 
+    /// Returns where it ends.
+    pub(crate) fn end(self) -> u32 {
+        self.start + self.length
+    }
+
     /// Returns whether the event lacks it.
     pub fn is_empty(self) -> bool {
         self.length == 0
@@ -58,7 +63,7 @@ impl Span {
 
     /// Returns its text within `line`.
     pub fn slice(self, line: &str) -> &str {
-        &line[self.start as usize..(self.start + self.length) as usize]
+        &line[self.start as usize..self.end() as usize]
     }
 }
 

@@ -72,6 +72,43 @@ fn fast_path_takes_what_the_api_server_writes() {
 }
 
 #[test]
+fn objects_that_differ_in_their_version_are_one_piece() {
+    let line = |object: &str| {
+        EVENTS[1].replace(
+            r#""name":"a","apiVersion":"v1","resourceVersion":"7""#,
+            object,
+        )
+    };
+    let usual = |version: &str| {
+        format!(
+            r#""name":"a","uid":"u","apiVersion":"v1","resourceVersion":"{version}","subresource":"s""#
+        )
+    };
+    let turned = |version: &str| format!(r#""resourceVersion":"{version}","name":"a","uid":"u""#);
+    let odd = r#""name":"a","resourceVersion":"x1""#;
+    let objects = ["7", "8", "915410", "", "8"].map(|version| [usual(version), turned(version)]);
+    let objects = objects.concat().into_iter().chain([odd.to_owned()]);
+    let mut coder = coder();
+    let mut numbers = Vec::new();
+    for object in objects {
+        let line = line(&object);
+        let mut event = CodedEvent::default();
+        fast::decode(&line, &mut coder, &mut event).unwrap();
+        numbers.push(event.object);
+        let version = event.object_version.slice(&line);
+        assert!(object.contains(&format!(r#""resourceVersion":"{version}""#)));
+        assert_eq!(
+            fast(&line, &mut coder),
+            general(&line, &mut self::coder()),
+            "{line}"
+        );
+    }
+    // Whatever their versions are, but for the empty one, which is none.
+    let usual: Vec<u32> = numbers.into_iter().step_by(2).take(5).collect();
+    assert!([usual[1], usual[2], usual[4]] == [usual[0]; 3], "{usual:?}");
+}
+
+#[test]
 fn fast_path_agrees_with_the_general_one_on_every_cut_and_flip() {
     let mut coder = coder();
     for line in EVENTS {

@@ -5,6 +5,7 @@
 //! or the last address, is worked out with it.
 
 mod repeats;
+mod version;
 
 use std::borrow::Cow;
 
@@ -20,6 +21,7 @@ use crate::decode::bodies::Bodies;
 use crate::decode::event::{Annotations, Event, ObjectRef, Span, Text, User};
 use crate::decode::time::Clock;
 use repeats::{Pieces, Pin, Spans};
+use version::Unversioned;
 
 /// The group that RBAC never judges.
 pub const MASTERS: &str = "system:masters";
@@ -123,6 +125,7 @@ pub struct Coder {
     addresses: Pieces<{ ADDRESSES.len() }>,
     users: Pieces<{ USER.len() }>,
     objects: Pieces<{ OBJECT.len() }>,
+    unversioned: Unversioned,
     annotations: Pieces<ANNOTATION_CODES>,
     legacy_keys: HashMap<[u32; 4], u32>,
     templates: Templates,
@@ -191,6 +194,7 @@ impl Coder {
             addresses: Pieces::new(),
             users: Pieces::new(),
             objects: Pieces::new(),
+            unversioned: Unversioned::new(),
             annotations: Pieces::new(),
             legacy_keys: HashMap::new(),
             templates: Templates::new(),
@@ -396,7 +400,11 @@ impl Coder {
     /// Returns the number of an `objectRef` by its JSON text, and where `name`, `uid` and `resourceVersion` stand, if it is
     /// known.
     pub(crate) fn known_object(&mut self, json: &str) -> Option<(u32, Spans)> {
-        self.objects.find(json, self.chunk)
+        let Some((text, version)) = self.unversioned.of(json) else {
+            return self.objects.find(json, self.chunk);
+        };
+        let (number, [name, uid, _]) = self.objects.find(text, self.chunk)?;
+        Some((number, [name, uid, version]))
     }
 
     /// Codes the `objectRef` that `json` spells, and remembers it unless one of these texts has escapes.
@@ -406,7 +414,14 @@ impl Coder {
         match texts {
             [Some(name), Some(uid), Some(version)] => {
                 let spans = [name, uid, version].map(|text| Span::within(text, json));
-                self.objects.learn(json, codes, spans, self.chunk)
+                // Nothing that is looked for may move with the length of the version.
+                let is_before =
+                    |version: Span| spans[..2].iter().all(|it| it.end() <= version.start);
+                let text = match self.unversioned.of(json) {
+                    Some((text, version)) if is_before(version) => text,
+                    _ => json,
+                };
+                self.objects.learn(text, codes, spans, self.chunk)
             }
             _ => self.objects.add(codes),
         }

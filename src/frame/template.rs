@@ -77,10 +77,7 @@ impl Holes {
             && audit_id.length as usize == ID
             && received_at > HEAD
             && is_uuid(&line[id_at..id_at + ID]);
-        let (at, end) = (
-            version.start as usize,
-            (version.start + version.length) as usize,
-        );
+        let (at, end) = (version.start as usize, version.end() as usize);
         let has_version = (HEAD..received_at).contains(&at)
             && (at + 1..=at + VERSION_MAX).contains(&end)
             && line[at..end].iter().all(u8::is_ascii_digit);

@@ -5,7 +5,6 @@
 #![expect(clippy::print_stdout, reason = "figures are what a benchmark prints")]
 #![expect(clippy::cast_precision_loss, reason = "figures are rounded anyway")]
 
-#[expect(dead_code, reason = "the yardsticks are for other benchmarks")]
 mod support;
 
 use std::fs::{self, OpenOptions};

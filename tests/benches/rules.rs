@@ -10,7 +10,7 @@
 mod support;
 
 use std::fmt::Write as _;
-use std::time::Instant;
+use std::time::Duration;
 
 use foldhash::quality::SeedableRandomState;
 use kubescry::decode::record::records;
@@ -22,43 +22,46 @@ use kubescry::source::{Chunk, ReadOptions};
 use rsigma_eval::Engine;
 use rsigma_eval::event::JsonEvent;
 use serde_json::Value;
-use support::{History, LEVELS, bare, data, median_time, megabytes_per_second, target_bytes};
+use support::{History, LEVELS, bare, data, in_turns, megabytes_per_second, target_bytes, timed};
 
 /// Bytes that `rsigma-eval` reads: it needs as long for them as we for all.
 const THEIR_BYTES: usize = 4 << 20;
 
 fn main() {
     println!(
-        "rules: one thread, median of 5; ratio to no rules, and to rsigma-eval with the same rules, the last run's in brackets"
+        "rules: one thread, median of 5 rounds; ratio to no rules, and to rsigma-eval with the same rules, the last run's in brackets"
     );
     let mut history = History::open("rules");
     for level in LEVELS {
         let data = data(level, target_bytes());
         let text = std::str::from_utf8(&data).expect("recorded logs are UTF-8");
+        let part = &text[..whole_lines(text, THEIR_BYTES)];
+        let times_more = text.len() as f64 / part.len() as f64;
         let no_rules = compiled(0);
         let events = bare(&data, 1);
-        let none = median_time(|| assert_eq!(ours(text, &no_rules).0, events, "every event"));
         for count in [0, 10, 100, 1000] {
             let rules = compiled(count);
-            let mut hits = 0;
-            let time = median_time(|| (_, hits) = ours(text, &rules));
+            let (mut hits, mut their_hits) = (0, None);
+            let [none, ours, theirs] = in_turns([
+                &mut || timed(|| assert_eq!(read(text, &no_rules).0, events, "every event")),
+                &mut || timed(|| (_, hits) = read(text, &rules)),
+                &mut || {
+                    if count != 10 && count != 100 {
+                        return Duration::ZERO;
+                    }
+                    timed(|| their_hits = Some(theirs(part, count))).mul_f64(times_more)
+                },
+            ]);
             println!(
                 "{level}, {count} rules: {:.0} MB/s, {:.0} events/s, {hits} hits",
-                megabytes_per_second(data.len(), time),
-                events as f64 / time.as_secs_f64(),
+                megabytes_per_second(data.len(), ours.median()),
+                events as f64 / ours.median().as_secs_f64(),
             );
-            history.ratio(&format!("{level}, {count} rules to none"), none, time);
-            if count == 10 || count == 100 {
-                let part = &text[..whole_lines(text, THEIR_BYTES)];
-                let start = Instant::now();
-                let their_hits = theirs(part, count);
-                let their_time = start
-                    .elapsed()
-                    .mul_f64(text.len() as f64 / part.len() as f64);
-                let (_, our_hits) = ours(part, &rules);
-                assert_eq!(our_hits, their_hits, "the same matches");
+            history.keep(&format!("{level}, {count} rules to none"), none.to(&ours));
+            if let Some(their_hits) = their_hits {
+                assert_eq!(read(part, &rules).1, their_hits, "the same matches");
                 let name = format!("{level}, {count} rules to rsigma-eval");
-                history.ratio(&name, their_time, time);
+                history.keep(&name, theirs.to(&ours));
             }
         }
     }
@@ -114,7 +117,7 @@ fn whole_lines(text: &str, bytes: usize) -> usize {
 }
 
 /// Decodes and evaluates; returns events and hits.
-fn ours(text: &str, rules: &CompiledRules) -> (usize, usize) {
+fn read(text: &str, rules: &CompiledRules) -> (usize, usize) {
     let (mut events, mut hits) = (0, 0);
     let mut coder = Some(Coder::new(&Vocabulary::new()));
     let hasher = SeedableRandomState::default();

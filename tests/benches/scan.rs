@@ -11,6 +11,7 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,64 +20,76 @@ use std::time::Duration;
 use kubescry::detect::CompiledRules;
 use kubescry::pipeline::Options;
 use kubescry::rules::{RuleBody, RuleSet};
-use support::{History, LEVELS, bare, data, median_time, megabytes_per_second, target_bytes};
+use support::{
+    History, LEVELS, Times, bare, data, in_turns, megabytes_per_second, target_bytes, timed,
+};
 
 fn main() {
-    println!("scan: all rules, median of 5; higher ratios are better, the last run's in brackets");
+    println!(
+        "scan: all rules, median of 5 rounds; higher ratios are better, the last run's in brackets"
+    );
     let mut history = History::open("scan");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("audit.log");
-    let mut peak = 0;
+    let peak = Cell::new(0);
     for level in LEVELS {
         let data = data(level, target_bytes());
         std::fs::write(&path, &data).expect("room for the data");
-        let speed = |time: Duration| megabytes_per_second(data.len(), time);
-        let (mut times, mut yardsticks) = (Vec::new(), Vec::new());
-        for threads in [1, 2] {
-            let ours = median_time(|| peak = scan(&path, threads).max(peak));
-            let yardstick = median_time(|| assert!(bare(&data, threads) > 0));
+        let size = data.len();
+        let speed = |times: &Times| megabytes_per_second(size, times.median());
+        let scanned = |threads| timed(|| scan(&path, threads, &peak));
+        let decoded = |threads| timed(|| assert!(bare(&data, threads) > 0));
+        let asked = |threads| duckdb(&path, threads).unwrap_or_default();
+        let [one, bare_one, duckdb_one, two, bare_two, duckdb_two] = in_turns([
+            &mut || scanned(1),
+            &mut || decoded(1),
+            &mut || asked(1),
+            &mut || scanned(2),
+            &mut || decoded(2),
+            &mut || asked(2),
+        ]);
+        for (threads, ours, bare, duckdb) in [
+            (1, &one, &bare_one, &duckdb_one),
+            (2, &two, &bare_two, &duckdb_two),
+        ] {
             println!(
                 "{level}, {:.0} MB, {threads} threads: {:.0} MB/s; bare serde_json {:.0} MB/s",
-                data.len() as f64 / 1e6,
+                size as f64 / 1e6,
                 speed(ours),
-                speed(yardstick)
+                speed(bare)
             );
-            history.ratio(
+            history.keep(
                 &format!("{level}, {threads} threads, to bare serde_json"),
-                yardstick,
-                ours,
+                bare.to(ours),
             );
-            if let Some(theirs) = duckdb(&path, threads) {
-                println!("  DuckDB, one question: {:.0} MB/s", speed(theirs));
-                history.ratio(
+            if !duckdb.median().is_zero() {
+                println!("  DuckDB, one question: {:.0} MB/s", speed(duckdb));
+                history.keep(
                     &format!("{level}, {threads} threads, to DuckDB"),
-                    theirs,
-                    ours,
+                    duckdb.to(ours),
                 );
             }
-            times.push(ours);
-            yardsticks.push(yardstick);
         }
-        history.ratio(&format!("{level}, 2 threads to 1"), times[0], times[1]);
+        history.keep(&format!("{level}, 2 threads to 1"), one.to(&two));
         // It shares nothing between threads: what it gains is what the machine gives.
-        let gain = yardsticks[0].as_secs_f64() / yardsticks[1].as_secs_f64();
-        println!("  bare serde_json, 2 threads to 1: {gain:.2}");
-        let (with, without) = rules(&path);
-        history.ratio(
+        println!(
+            "  bare serde_json, 2 threads to 1: {:.2}",
+            bare_one.to(&bare_two)
+        );
+        history.keep(
             &format!("{level}, all rules to no detection rules"),
-            without,
-            with,
+            rules(&path),
         );
         if level == "metadata" {
-            compressed(folder.path(), &data, &mut history, &mut peak);
+            compressed(folder.path(), &data, &mut history, &peak);
         }
     }
-    println!("peak memory of all runs: {:.0} MB", peak as f64 / 1e3);
+    println!("peak memory of all runs: {:.0} MB", peak.get() as f64 / 1e3);
     history.save();
 }
 
 /// One large .gz, and the same in four.
-fn compressed(folder: &Path, data: &[u8], history: &mut History, peak: &mut u64) {
+fn compressed(folder: &Path, data: &[u8], history: &mut History, peak: &Cell<u64>) {
     let gzip = |path: &Path, data: &[u8]| {
         let file = std::fs::File::create(path).expect("room for the data");
         let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::new(4));
@@ -98,44 +111,49 @@ fn compressed(folder: &Path, data: &[u8], history: &mut History, peak: &mut u64)
         );
         rest = behind;
     }
-    let pure = median_time(|| {
+    let decompress = || {
         let file = std::fs::File::open(&one).expect("just written");
         let mut decoder = flate2::read::MultiGzDecoder::new(file);
         let size = std::io::copy(&mut decoder, &mut std::io::sink()).expect("whole");
         assert_eq!(size, data.len() as u64);
-    });
-    let ours = median_time(|| *peak = scan(&one, 2).max(*peak));
-    history.ratio("one .gz, 2 threads, to the pure decompressor", pure, ours);
-    let set_time = median_time(|| *peak = scan(&set, 2).max(*peak));
-    history.ratio(
-        "four .gz, 2 threads, to the pure decompressor",
-        pure,
-        set_time,
-    );
+    };
+    let [pure, ours_one, ours_four] = in_turns([
+        &mut || timed(decompress),
+        &mut || timed(|| scan(&one, 2, peak)),
+        &mut || timed(|| scan(&set, 2, peak)),
+    ]);
+    for (what, ours) in [("one", ours_one), ("four", ours_four)] {
+        let name = format!("{what} .gz, 2 threads, to the pure decompressor");
+        history.keep(&name, pure.to(&ours));
+    }
 }
 
-/// Times all rules and the analytics alone, on one thread in this process.
-fn rules(path: &Path) -> (Duration, Duration) {
+/// Returns how fast all rules are to the analytics alone, on one thread in this process.
+fn rules(path: &Path) -> f64 {
     let all = RuleSet::embedded().expect("the embedded rules are good");
     let mut none = RuleSet::embedded().expect("the embedded rules are good");
     none.rules
         .retain(|rule| matches!(rule.body, RuleBody::Analytic(_)));
-    let time = |rules: &RuleSet| {
-        let compiled = CompiledRules::compile(rules).expect("the embedded rules compile");
-        let options = Options {
-            paths: vec![path.to_owned()],
-            evidence_limit: 20,
-            ..Options::default()
-        };
-        median_time(|| {
-            let scan = kubescry::pipeline::scan(&options, rules, &compiled).expect("the scan runs");
+    let [all, none] = [all, none].map(|rules| {
+        let compiled = CompiledRules::compile(&rules).expect("the embedded rules compile");
+        (rules, compiled)
+    });
+    let options = Options {
+        paths: vec![path.to_owned()],
+        evidence_limit: 20,
+        ..Options::default()
+    };
+    let time = |(rules, compiled): &(RuleSet, CompiledRules)| {
+        timed(|| {
+            let scan = kubescry::pipeline::scan(&options, rules, compiled).expect("the scan runs");
             assert!(scan.summary.totals.events > 0);
         })
     };
-    (time(&all), time(&none))
+    let [with, without] = in_turns([&mut || time(&all), &mut || time(&none)]);
+    without.to(&with)
 }
 
-/// Times `DuckDB` at counting anonymous requests, if Python has it; the import is not counted.
+/// Times `DuckDB` at counting anonymous requests once, if Python has it; the import is not counted.
 fn duckdb(path: &Path, threads: usize) -> Option<Duration> {
     const PROGRAM: &str = "
 import sys, time, duckdb
@@ -150,15 +168,12 @@ columns = {
     'responseStatus': 'STRUCT(code INTEGER)',
     'requestReceivedTimestamp': text, 'stageTimestamp': text,
 }
-times = []
-for _ in range(5):
-    start = time.perf_counter()
-    con.execute(
-        'SELECT count(*) FROM read_json(?, format = ?, columns = ?, maximum_object_size = 67108864)'
-        \" WHERE user.username = 'system:anonymous'\",
-        [sys.argv[1], 'newline_delimited', columns]).fetchall()
-    times.append(time.perf_counter() - start)
-print(sorted(times)[2])
+start = time.perf_counter()
+con.execute(
+    'SELECT count(*) FROM read_json(?, format = ?, columns = ?, maximum_object_size = 67108864)'
+    \" WHERE user.username = 'system:anonymous'\",
+    [sys.argv[1], 'newline_delimited', columns]).fetchall()
+print(time.perf_counter() - start)
 ";
     let output = Command::new("python3")
         .args(["-c", PROGRAM])
@@ -171,8 +186,8 @@ print(sorted(times)[2])
     seconds.ok().map(Duration::from_secs_f64)
 }
 
-/// Runs the program; returns its peak resident memory in kB, as Linux tells it while it runs.
-fn scan(path: &Path, threads: usize) -> u64 {
+/// Runs the program; raises `peak` to its peak resident memory in kB, as Linux tells it while it runs.
+fn scan(path: &Path, threads: usize, peak: &Cell<u64>) {
     let mut child = Command::new(PathBuf::from(env!("CARGO_BIN_EXE_kubescry")))
         .arg("scan")
         .arg(path)
@@ -181,15 +196,14 @@ fn scan(path: &Path, threads: usize) -> u64 {
         .spawn()
         .expect("the program runs");
     let proc_status = format!("/proc/{}/status", child.id());
-    let mut peak = 0;
     loop {
         let text = std::fs::read_to_string(&proc_status).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let value = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        peak = peak.max(value.unwrap_or(0));
+        peak.set(peak.get().max(value.unwrap_or(0)));
         if let Some(exit) = child.try_wait().expect("the program can be waited for") {
             assert!(exit.success(), "{exit}");
-            return peak;
+            return;
         }
         // The mark only rises; looking often would disturb what is measured.
         std::thread::sleep(Duration::from_millis(5));

@@ -1,4 +1,6 @@
-//! What both benchmarks need: data, a yardstick, and the memory of this process.
+//! What the benchmarks need: data, a yardstick, times and their ratios.
+
+#![allow(dead_code, reason = "each of them needs a part")]
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -61,7 +63,6 @@ pub(crate) fn data(level: &str, bytes: usize) -> Vec<u8> {
 /// The yardstick: an event as `serde_json` decodes it with borrowed, typed fields, bodies skipped.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "decoding is what is measured")]
 pub(crate) struct BareEvent<'a> {
     #[serde(borrow)]
     level: Cow<'a, str>,
@@ -94,7 +95,6 @@ pub(crate) struct BareEvent<'a> {
 }
 
 #[derive(Deserialize)]
-#[expect(dead_code, reason = "decoding is what is measured")]
 struct BareUser<'a> {
     #[serde(borrow, default)]
     username: Cow<'a, str>,
@@ -108,7 +108,6 @@ struct BareUser<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "decoding is what is measured")]
 struct BareObject<'a> {
     #[serde(borrow, default)]
     resource: Cow<'a, str>,
@@ -123,7 +122,6 @@ struct BareObject<'a> {
 }
 
 #[derive(Deserialize)]
-#[expect(dead_code, reason = "decoding is what is measured")]
 struct BareStatus<'a> {
     #[serde(default)]
     code: u16,
@@ -145,17 +143,53 @@ pub(crate) fn bare(data: &[u8], threads: usize) -> usize {
     pool.install(|| text.par_lines().filter(decode).count())
 }
 
+/// How often a piece of work is timed.
+const ROUNDS: usize = 5;
+
 /// Runs `work` some times and returns the median time.
 pub(crate) fn median_time(mut work: impl FnMut()) -> Duration {
-    let mut times: Vec<Duration> = (0..5)
-        .map(|_| {
-            let start = Instant::now();
-            work();
-            start.elapsed()
-        })
-        .collect();
-    times.sort_unstable();
-    times[times.len() / 2]
+    let times = (0..ROUNDS).map(|_| timed(&mut work)).collect();
+    Times(times).median()
+}
+
+/// Returns how long `work` takes.
+pub(crate) fn timed(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
+
+/// How long the runs of a piece of work took, round by round.
+pub(crate) struct Times(Vec<Duration>);
+
+impl Times {
+    pub(crate) fn median(&self) -> Duration {
+        let mut times = self.0.clone();
+        times.sort_unstable();
+        times[times.len() / 2]
+    }
+
+    /// Returns how many times as fast as these others were: the median of the rounds, for what else a machine has to do changes
+    /// from second to second, and those of a round have most of it in common.
+    pub(crate) fn to(&self, others: &Self) -> f64 {
+        let pairs = self.0.iter().zip(&others.0);
+        let mut ratios: Vec<f64> = pairs
+            .map(|(one, other)| one.as_secs_f64() / other.as_secs_f64())
+            .collect();
+        ratios.sort_unstable_by(f64::total_cmp);
+        ratios[ratios.len() / 2]
+    }
+}
+
+/// Does pieces of work in turns, some rounds; each returns how long it took.
+pub(crate) fn in_turns<const N: usize>(mut works: [&mut dyn FnMut() -> Duration; N]) -> [Times; N] {
+    let mut all = [(); N].map(|()| Times(Vec::new()));
+    for _ in 0..ROUNDS {
+        for (work, times) in works.iter_mut().zip(&mut all) {
+            times.0.push(work());
+        }
+    }
+    all
 }
 
 /// Returns megabytes (10^6 bytes) a second.
@@ -184,7 +218,11 @@ impl History {
 
     /// Prints how many times as fast `ours` is as `theirs`.
     pub(crate) fn ratio(&mut self, name: &str, theirs: Duration, ours: Duration) {
-        let ratio = theirs.as_secs_f64() / ours.as_secs_f64();
+        self.keep(name, theirs.as_secs_f64() / ours.as_secs_f64());
+    }
+
+    /// Prints a ratio, and keeps it.
+    pub(crate) fn keep(&mut self, name: &str, ratio: f64) {
         let last = self.last.get(name);
         let last = last.map_or("new".to_owned(), |last| format!("{last:.2}"));
         println!("  {ratio:5.2} ({last:>5})  {name}");

@@ -80,7 +80,7 @@ impl Walk<'_> {
             let mut sound = 0;
             let read = json::each_element(text, |element| {
                 let span = Span::of(element, text);
-                sound = (span.start + span.length) as usize;
+                sound = span.end() as usize;
                 self.element(element, &inner);
             });
             let Err(cause) = read else { return true };
