@@ -205,6 +205,8 @@ struct Done {
 struct Batch {
     file: u32,
     frame: EventFrame,
+    /// Whether its events stood in no order of time.
+    was_unordered: bool,
     hits: Hits,
     offers: Portion,
     found: Found,
@@ -479,7 +481,8 @@ impl<'a> Worker<'a> {
             opener.finish(&mut |opened| desk.take(&record, &opened));
         }
         let bytes = text.len() as u64;
-        let (frame, coder) = desk.columns.finish(text);
+        let (mut frame, coder) = desk.columns.finish(text);
+        let was_unordered = frame.put_in_order();
         lock(&self.recycled.coders).push(coder);
         let hits = if self.detects {
             self.compiled.evaluate(&frame)
@@ -501,6 +504,7 @@ impl<'a> Worker<'a> {
             file: chunk.file,
             gists,
             frame,
+            was_unordered,
             hits,
             offers,
             found: desk.found,

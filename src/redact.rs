@@ -290,7 +290,7 @@ const SECRETS: &[(Kind, &str)] = &[
     ),
     (
         Kind::Plain,
-        r"(?P<keep>(?-u:\b)(?:(?:mysql|mariadb|sshpass)[a-z]*\s(?:[^&]*?\s)?-p|(?:mongo[a-z]*|cqlsh|useradd|usermod)\s(?:[^&|;]*?\s)?-p\s|(?:sqlcmd|bcp)\s(?:[^&|;]*?\s)?-P\s?|ldap[a-z]+\s(?:[^&|;]*?\s)?-w))\s?\S+",
+        r"(?P<keep>(?-u:\b)(?:(?:mysql|mariadb|sshpass)[a-z]*\s(?:[^&]*?\s)?-p|(?:zip|unzip)\s(?:[^&|;]*?\s)?-P\s|7z[ar]?\s(?:[^&|;]*?\s)?-p|openssl\s(?:[^&|;]*?\s)?-k\s|kadmin[a-z.]*\s(?:[^&|;]*?\s)?-w\s|smbclient\s(?:[^&|;]*?\s)?(?:-U|--user)[\s=]?[^\s%&|;]+%|sqlplus\s+(?:-\S+\s+)*[^\s/@&|;]+/|mysqladmin\s(?:[^&|;]*?\s)?password\s|npm\s(?:[^&|;]*?\s)?[^\s]*_authToken\s|curl\s(?:[^&|;]*?\s)?--oauth2-bearer\s|(?:mongo[a-z]*|cqlsh|useradd|usermod)\s(?:[^&|;]*?\s)?-p\s|(?:sqlcmd|bcp)\s(?:[^&|;]*?\s)?-P\s?|ldap[a-z]+\s(?:[^&|;]*?\s)?-w))\s?\S+",
     ),
     (
         Kind::Plain,
@@ -342,7 +342,7 @@ const SECRETS: &[(Kind, &str)] = &[
     ),
     (
         Kind::Plain,
-        r#"(?P<keep>(?-u:\B)(?:-u|--(?:proxy-)?user)[=\s]\s*["']?[A-Za-z0-9_.@-]+:)[^\s"'&;|]+"#,
+        r#"(?P<keep>(?-u:\B)(?:-u|--(?:proxy-)?user|--(?:src-|dest-)?creds)[=\s]\s*["']?[A-Za-z0-9_.@-]+:)[^\s"'&;|]+"#,
     ),
     (
         Kind::Plain,
@@ -462,31 +462,34 @@ fn redact_commands<'a>(command: &Regex, text: &'a str) -> Cow<'a, str> {
         pattern(concat!(
             r"(?i)^(?:--?(?:[a-z0-9]+-)*",
             telling!(),
-            "|--(?:[a-z0-9]+-)*(?:pass|pwd))$"
+            "|--(?:[a-z0-9]+-)*(?:pass|pwd)|--oauth2-bearer",
+            "|aws_(?:secret_access_key|session_token)|.*_authtoken)$"
         ))
     });
-    /// Words behind which the argument of a flag is a password: `sshpass -p`, `redis-cli -a`, `az login -p`.
-    static CLIENT: LazyLock<[Regex; 2]> = LazyLock::new(|| {
+    /// Words behind which the argument of a flag is a password, and those flags: `sshpass -p`, `redis-cli -a`, `az login -p`.
+    static CLIENT: LazyLock<[Regex; 4]> = LazyLock::new(|| {
         [
             pattern(
-                "^(?:(?:.*(?:/|%2F))?(?:sshpass|redis-cli|mongo[a-z]*|cqlsh|useradd|usermod|sqlcmd|bcp|ldap[a-z]+)|login)$",
+                "^(?:(?:.*(?:/|%2F))?(?:sshpass|redis-cli|mysql[a-z]*|mariadb[a-z-]*|mongo[a-z]*|cqlsh|useradd|usermod|sqlcmd|bcp|ldap[a-z]+|kadmin[a-z.]*)|login)$",
             ),
             pattern("^-[pawP]$"),
+            pattern("^(?:.*(?:/|%2F))?(?:zip|unzip|openssl)$"),
+            pattern("^-[kP]$"),
         ]
     });
     /// The flags of curl and its like that take `user:password`, that value, and both in one.
     static USER: LazyLock<[Regex; 3]> = LazyLock::new(|| {
         [
-            pattern("^(?:-u|--(?:proxy-)?user)$"),
+            pattern("^(?:-u|--(?:proxy-)?user|--(?:src-|dest-)?creds)$"),
             pattern("^(?P<keep>[A-Za-z0-9_.@-]+(?::|%3A)).+$"),
             pattern("^(?P<keep>-u[A-Za-z0-9_.@-]+(?::|%3A)).+$"),
         ]
     });
-    /// What makes a Secret of a name and a value.
+    /// What makes a Secret, or a cookie, of a name and a value.
     static LITERAL: LazyLock<Regex> = LazyLock::new(|| pattern("^(?P<keep>[^=%]+(?:=|%3D)).+$"));
     let [user_flag, user_password, joined] = &*USER;
-    let [client, password_flag] = &*CLIENT;
-    let (mut user_follows, mut is_of_client) = (false, false);
+    let clients = CLIENT.as_chunks::<2>().0;
+    let (mut user_follows, mut password_flag) = (false, None::<&Regex>);
     let (mut value_follows, mut literal_follows, mut end) = (false, false, 0);
     let mut placed: Option<Placed> = None;
     command.replace_all(text, |found: &Captures<'_>| {
@@ -498,11 +501,15 @@ fn redact_commands<'a>(command: &Regex, text: &'a str) -> Cow<'a, str> {
         placed = placed.filter(|_| place.start == end);
         let is_placed = placed.as_mut().is_some_and(|placed| placed.take(value));
         placed = Placed::of(value).or(placed);
-        is_of_client = is_of_client && place.start == end || client.is_match(value);
-        let is_flag = FLAG.is_match(value) || is_of_client && password_flag.is_match(value);
+        let client = clients.iter().find(|[client, _]| client.is_match(value));
+        password_flag = client
+            .map(|[_, flag]| flag)
+            .or(password_flag.filter(|_| place.start == end));
+        let is_flag =
+            FLAG.is_match(value) || password_flag.is_some_and(|flag| flag.is_match(value));
         (value_follows, end) = (is_flag, place.end);
         user_follows = user_flag.is_match(value);
-        literal_follows = value == "--from-literal";
+        literal_follows = matches!(value, "--from-literal" | "-b" | "--cookie");
         if is_value || is_placed {
             format!("{keep}{REDACTED}")
         } else if let Some(user) = joined.captures(value) {

@@ -23,9 +23,9 @@ pub struct CompletionsArgs {
 /// Options of `kubescry man`.
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// The command that the page is on [default: the program as a whole]
+    /// The command that the page is on, as in `man alert check` [default: the program as a whole]
     #[arg(value_name = "COMMAND")]
-    pub command: Option<String>,
+    pub command: Vec<String>,
     /// Write the pages of all commands to this folder
     #[arg(long, value_name = "DIR", conflicts_with = "command")]
     pub to: Option<PathBuf>,
@@ -56,17 +56,21 @@ pub(super) fn man(args: &ManArgs, printer: Printer) -> Exit {
         };
     }
     cli.build();
-    let page = if let Some(name) = &args.command {
-        let Some(command) = cli.find_subcommand(name) else {
-            let names: Vec<&str> = cli.get_subcommands().map(Command::get_name).collect();
-            let error = Diagnostic::error(format_args!("there is no command `{name}`"));
-            printer.print(&error.hint(format_args!("there are {}", names.join(", "))));
+    let mut page = &cli;
+    for name in &args.command {
+        let Some(command) = page.find_subcommand(name) else {
+            let names: Vec<&str> = page.get_subcommands().map(Command::get_name).collect();
+            let error = format_args!("there is no command `{}`", args.command.join(" "));
+            let hint = match &names[..] {
+                [] => format!("`{}` has no commands of its own", page.get_name()),
+                names => format!("there are {}", names.join(", ")),
+            };
+            printer.print(&Diagnostic::error(error).hint(hint));
             return Exit::Usage;
         };
-        command.clone()
-    } else {
-        cli
-    };
+        page = command;
+    }
+    let page = page.clone().version(env!("CARGO_PKG_VERSION"));
     let mut text = Vec::new();
     let rendered = Man::new(page).render(&mut text);
     printed(

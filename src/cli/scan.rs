@@ -248,6 +248,9 @@ pub(super) fn missing<'a>(
             totals.bad, totals.records
         ));
     }
+    if let Some(disorder) = &scan.summary.disorder {
+        printer.warning(disorder);
+    }
     if totals.events > 0 {
         warn_of_foreign_files(scan.summary, printer);
     }

@@ -25,10 +25,6 @@ pub struct Coverage {
     last: i64,
     /// Requests that stand far behind later ones.
     late: u64,
-    /// When the one before was.
-    before: i64,
-    /// Requests that are earlier than the one before.
-    descents: u64,
     /// Requests without a time.
     timeless: u64,
     /// Long-running requests that began and ended within the log.
@@ -40,7 +36,7 @@ pub struct Coverage {
 
 remembers!(
     Coverage: [
-        supply, refused, first, last, late, before, descents, timeless, long_running, requests, authenticated, secrets
+        supply, refused, first, last, late, timeless, long_running, requests, authenticated, secrets
     ],
     anew [blind_meta, required]
 );
@@ -78,8 +74,6 @@ impl Coverage {
             first: i64::MAX,
             last: i64::MIN,
             late: 0,
-            before: i64::MIN,
-            descents: 0,
             timeless: 0,
             long_running: 0,
             requests: 0,
@@ -108,8 +102,6 @@ impl Coverage {
             if in_order {
                 let late = request.ts < self.last.saturating_sub(DISORDER_US);
                 self.late += u64::from(late);
-                self.descents += u64::from(request.ts < self.before);
-                self.before = request.ts;
             }
             self.last = self.last.max(request.ts);
         }
@@ -153,14 +145,6 @@ impl Coverage {
 
     /// Returns how much of the log is out of order, in words, if it matters.
     pub fn disorder(&self) -> Option<String> {
-        // Stages of a request are logged within milliseconds, so that even a short log tells.
-        if self.descents * 2 > self.requests && self.requests > 1 {
-            return Some(
-                "the log stands newest first, so that findings which rest on the order of events are missing or wrong: \
-                 turn it round (`tac FILE | kubescry scan -`, or the order of the export)"
-                    .to_owned(),
-            );
-        }
         (self.late * 100 > self.requests).then(|| {
             format!(
                 "{} of {} requests stand more than a minute behind later ones: sort the log by stageTimestamp, or findings that rest on the order of events may be missing or wrong",

@@ -203,6 +203,8 @@ pub struct Outcome {
     pub blind: Vec<String>,
     /// What a reader should know of this log.
     pub notes: Vec<String>,
+    /// How much of the log is out of order, if it matters.
+    pub disorder: Option<String>,
     /// What lists held back.
     pub excluded: Vec<Excluded>,
     /// The credentials of the log, in the order of first use, if they were asked for.

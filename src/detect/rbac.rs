@@ -1,12 +1,13 @@
-//! What the RBAC authorizer says when it lets a request through.
+//! What authorizers say when they let a request through: RBAC, access policies of EKS, and Azure RBAC of AKS.
 //!
 //! The reason names binding, role and subject (kubernetes/kubernetes
-//! `plugin/pkg/auth/authorizer/rbac/rbac.go`), which is more than the bodies of a log at level Metadata do.
+//! `plugin/pkg/auth/authorizer/rbac/rbac.go`), which is more than the bodies of a log at level Metadata do. EKS writes its own
+//! in the same words; Azure names an assignment, a role and a user by their ids (kubeguard/guard `authz/providers/azure`).
 
-/// What a reason of the RBAC authorizer says.
+/// What a reason says.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Grant<'a> {
-    /// `ClusterRoleBinding` or `RoleBinding`
+    /// `ClusterRoleBinding`, `RoleBinding` or `Azure role assignment`
     pub kind: &'a str,
     /// `NAME`, or `NAME/NAMESPACE` of a `RoleBinding`.
     pub binding: &'a str,
@@ -16,10 +17,25 @@ pub struct Grant<'a> {
     pub subject: String,
 }
 
+/// What the reasons of RBAC and of EKS begin with.
+const AUTHORIZERS: [&str; 2] = ["RBAC: allowed by ", "EKS Access Policy: allowed by "];
+
+const AZURE: &str = "Access allowed by Azure RBAC Role Assignment ";
+
+/// The end of the ARN of EKS's policy that allows everything; no name in RBAC holds a slash.
+const EKS_SUPERUSER: &str = ":cluster-access-policy/AmazonEKSClusterAdminPolicy";
+
+/// Azure's role `Azure Kubernetes Service RBAC Cluster Admin`, in the form in which the reason has it.
+const AZURE_SUPERUSER: &str = "Azure role b1ff04bb8a4e4dc48eb58693973ce19b";
+
 impl<'a> Grant<'a> {
-    /// Reads a reason; `None` if RBAC did not write it.
+    /// Reads a reason; `None` if none of these wrote it.
     pub fn parse(reason: &'a str) -> Option<Self> {
-        let rest = reason.strip_prefix("RBAC: allowed by ")?;
+        if let Some(rest) = reason.strip_prefix(AZURE) {
+            return Self::of_azure(rest);
+        }
+        let mut rests = AUTHORIZERS.iter();
+        let rest = rests.find_map(|prefix| reason.strip_prefix(prefix))?;
         let (kind, rest) = rest.split_once(" \"")?;
         // A name may hold quotes, which Go escapes.
         let mut ends = rest.match_indices("\" of ").map(|(at, _)| at);
@@ -35,9 +51,21 @@ impl<'a> Grant<'a> {
         })
     }
 
+    fn of_azure(rest: &'a str) -> Option<Self> {
+        let (binding, rest) = rest.split_once(" of Role ")?;
+        let (role, user) = rest.split_once(" to user ")?;
+        Some(Self {
+            kind: "Azure role assignment",
+            binding,
+            role: format!("Azure role {}", role.replace('-', "")),
+            subject: format!("User {user}"),
+        })
+    }
+
     /// Returns whether it allows everything everywhere: a `RoleBinding` to `cluster-admin` holds in its namespace.
     pub fn is_of_superuser(&self) -> bool {
-        self.kind == "ClusterRoleBinding" && self.role == "ClusterRole cluster-admin"
+        let of_all = self.role == "ClusterRole cluster-admin" || self.role.ends_with(EKS_SUPERUSER);
+        self.kind == "ClusterRoleBinding" && of_all || self.role == AZURE_SUPERUSER
     }
 }
 
@@ -64,6 +92,21 @@ mod tests {
         assert!(grant.is_of_superuser());
         let of_namespace = r#"RBAC: allowed by RoleBinding "owner/shop" of ClusterRole "cluster-admin" to User "eve""#;
         assert!(!Grant::parse(of_namespace).unwrap().is_of_superuser());
+        let eks = r#"EKS Access Policy: allowed by ClusterRoleBinding "arn:aws:iam::1:role/ops+arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy" of ClusterRole "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy" to User "AROAX:eve""#;
+        let grant = Grant::parse(eks).unwrap();
+        assert!(grant.is_of_superuser());
+        assert_eq!(grant.subject, "User AROAX:eve");
+        let editor = eks.replace("ClusterAdminPolicy\" to", "EditPolicy\" to");
+        assert!(!Grant::parse(&editor).unwrap().is_of_superuser());
+        let azure = "Access allowed by Azure RBAC Role Assignment 59ae of Role b1ff04bb8a4e4dc48eb58693973ce19b to user 00dc";
+        let grant = Grant::parse(azure).unwrap();
+        assert!(grant.is_of_superuser());
+        assert_eq!((grant.binding, &*grant.subject), ("59ae", "User 00dc"));
+        let reader = azure.replace(
+            "b1ff04bb8a4e4dc48eb58693973ce19b",
+            "7f6c6a51bcf842ba922052d62157d7db",
+        );
+        assert!(!Grant::parse(&reader).unwrap().is_of_superuser());
         assert_eq!(Grant::parse(""), None);
         assert_eq!(Grant::parse("allowed by IAM"), None);
     }

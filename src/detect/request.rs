@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::view;
 use crate::finding::{Evidence, Timestamp};
 use crate::frame::vocabulary::known;
-use crate::frame::{Column, EventFrame, NULL, TEXTS, Vocabulary};
+use crate::frame::{Column, EventFrame, NULL, TEXTS, Vocabulary, place_in_time};
 use crate::redact::redact;
 
 /// How far a request got; later is more final.
@@ -296,21 +296,6 @@ impl<'a> RequestColumns<'a> {
             named: named(frame, row_idx),
             row: Row::At(frame, row_idx),
         }
-    }
-}
-
-/// Returns the time by which row `row_idx` has its place in the log.
-pub fn row_ts(frame: &EventFrame, row_idx: usize) -> i64 {
-    let [stage_times, received] = [Column::StageTs, Column::Ts].map(|column| frame.times(column));
-    place_in_time(stage_times[row_idx], received[row_idx])
-}
-
-/// Prefers the stage's time; 0 is null.
-fn place_in_time(stage_time: i64, received: i64) -> i64 {
-    if stage_time == 0 {
-        received
-    } else {
-        stage_time
     }
 }
 

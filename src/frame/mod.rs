@@ -16,6 +16,7 @@ pub mod derived;
 mod identity;
 mod join;
 mod memo;
+mod order;
 pub mod pieces;
 #[cfg(test)]
 pub(crate) mod reading;
@@ -32,6 +33,7 @@ use coder::Tables;
 pub use columns::{EventColumns, EventText, Origin, Place};
 pub(crate) use count::count;
 use derived::outcome;
+pub(crate) use order::place_in_time;
 use pieces::{Home, OWN, Piece, home};
 pub use schema::{Column, ColumnType};
 pub use vocabulary::{NULL, Vocabulary};

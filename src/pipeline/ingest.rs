@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Found;
 use crate::detect::analytics::audit_gap::{Beat, Class, Pulse};
-use crate::detect::request::{RequestColumns, row_ts};
+use crate::detect::request::RequestColumns;
 use crate::detect::supply::{Kind, Portion};
 use crate::finding::Timestamp;
 use crate::frame::pieces::Piece;
@@ -239,7 +239,7 @@ impl Gathering {
     ) {
         let origin = [Column::Cluster, Column::LogNode, Column::LogStream];
         let key = (lane, origin.map(|column| frame.code(column, row_idx)));
-        let ts = row_ts(frame, row_idx);
+        let ts = frame.place_in_time(row_idx);
         let at = match self.last {
             Some((last, at)) if last == key => at,
             _ => *self.by_key.entry(key).or_insert_with(|| {

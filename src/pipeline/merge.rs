@@ -10,7 +10,7 @@ use super::{Batch, Done, Horizon, Monitor, NAMED_REJECTS, Options, Recycled, Sca
 use crate::detect::engine::{Engine, Outcome};
 use crate::detect::feed::{Fed, Reach};
 use crate::detect::fold::{Fold, Open, Turn, Waiting};
-use crate::detect::request::{Request, RequestColumns, row_ts};
+use crate::detect::request::{Request, RequestColumns};
 use crate::finding::{Finding, Timestamp};
 use crate::frame::Vocabulary;
 use crate::memory::remembers;
@@ -27,11 +27,46 @@ pub(super) struct Merge<'r> {
     preview: Option<(Preview, Due)>,
     store: Option<Store>,
     pub(super) fold: Fold,
-    lanes: BTreeMap<u32, VecDeque<Started>>,
+    lanes: BTreeMap<Place, VecDeque<Started>>,
+    unordered: Unordered,
     /// By the files of this run: which of all runs they are.
     files: Vec<u32>,
     /// By the lanes of this run: which of all runs they are.
     runs_lanes: HashMap<u32, u32>,
+}
+
+/// A lane, or one batch of a lane in which events stand in no order of time.
+type Place = (u32, u32);
+
+/// How much of lanes in no order is held back to be put in order, in bytes of memory.
+const HELD_BYTES: usize = 128 << 20;
+
+/// Lanes in which events stand in no order of time: each batch is in order by itself, and all of them wait for the last.
+#[derive(Default)]
+struct Unordered {
+    lanes: BTreeSet<u32>,
+    n_batches: u32,
+    held_bytes: usize,
+}
+
+impl Unordered {
+    /// Returns where a batch waits.
+    fn place(&mut self, lane: u32, batch: &Batch) -> Place {
+        if batch.was_unordered {
+            self.lanes.insert(lane);
+        }
+        if !self.lanes.contains(&lane) {
+            return (lane, 0);
+        }
+        self.held_bytes += batch.frame.bytes();
+        self.n_batches += 1;
+        (lane, self.n_batches)
+    }
+
+    /// Returns whether what there is has to wait for more.
+    fn is_holding(&self) -> bool {
+        !self.lanes.is_empty() && self.held_bytes < HELD_BYTES
+    }
 }
 
 /// What was read so far.
@@ -50,12 +85,15 @@ pub(super) struct Account<'r> {
     skipped: u64,
     errors: Vec<SourceError>,
     oversize: Vec<Oversize>,
+    /// Events that stood in no order of time, and whether there were too many to put them in order together.
+    unordered: u64,
+    is_in_parts: bool,
 }
 
 remembers!(
     Account<'_>: [files, counters, logs, events, rejects],
     parts [gathering],
-    anew [vocabulary, profile, monitor, skipped, errors, oversize]
+    anew [vocabulary, profile, monitor, skipped, errors, oversize, unordered, is_in_parts]
 );
 
 struct Started {
@@ -91,6 +129,8 @@ impl<'r> Merge<'r> {
                 skipped: 0,
                 errors: Vec::new(),
                 oversize: Vec::new(),
+                unordered: 0,
+                is_in_parts: false,
             },
             preview: options
                 .preview
@@ -99,6 +139,7 @@ impl<'r> Merge<'r> {
             store: options.store.clone(),
             fold: Fold::default(),
             lanes: BTreeMap::new(),
+            unordered: Unordered::default(),
             files: Vec::new(),
             runs_lanes: HashMap::new(),
         }
@@ -156,6 +197,7 @@ impl<'r> Merge<'r> {
     /// Merges what is left of a run.
     pub(super) fn end(&mut self) {
         self.merge_until(Horizon::END);
+        self.unordered = Unordered::default();
     }
 
     /// Takes in what is next in reading order, and merges what nothing later can come before.
@@ -188,6 +230,11 @@ impl<'r> Merge<'r> {
         account.events += batch.frame.height() as u64;
         account.monitor.note(account.events, self.engine.groups());
         self.engine.note_coverage(std::mem::take(&mut batch.offers));
+        let lane = self.runs_lanes[&done.lane];
+        let place = self.unordered.place(lane, &batch);
+        if place != (lane, 0) {
+            account.unordered += batch.frame.height() as u64;
+        }
         let started = Started {
             batch,
             row: 0,
@@ -195,12 +242,18 @@ impl<'r> Merge<'r> {
             open: Open::default(),
             fates: Vec::new(),
         };
-        let lane = self.runs_lanes[&done.lane];
-        self.lanes.entry(lane).or_default().push_back(started);
-        self.merge_until(Horizon {
-            lane: done.horizon.lane.map(|lane| self.runs_lanes[&lane]),
-            ..done.horizon
-        });
+        self.lanes.entry(place).or_default().push_back(started);
+        if self.unordered.lanes.is_empty() {
+            self.merge_until(Horizon {
+                lane: done.horizon.lane.map(|lane| self.runs_lanes[&lane]),
+                ..done.horizon
+            });
+        } else if !self.unordered.is_holding() {
+            self.account.is_in_parts = true;
+            self.merge_until(Horizon::END);
+            self.lanes.clear();
+            self.unordered.held_bytes = 0;
+        }
         let overdue = self.fold.overdue();
         self.observe_unfinished(overdue);
         if let Some((_, due)) = &mut self.preview {
@@ -296,32 +349,33 @@ impl<'r> Merge<'r> {
 
     fn merge_until(&mut self, horizon: Horizon) {
         loop {
-            let mut heads: Vec<(i64, u32)> = self
+            let mut heads: Vec<(i64, Place)> = self
                 .lanes
                 .iter()
-                .filter_map(|(&lane, queue)| Some((queue.front()?.ts(), lane)))
+                .filter_map(|(&place, queue)| Some((queue.front()?.ts(), place)))
                 .collect();
             heads.sort_unstable();
-            let Some(&(ts, lane)) = heads.first() else {
+            let Some(&(ts, place)) = heads.first() else {
                 break;
             };
-            let horizon = horizon.of(lane);
+            let horizon = horizon.of(place.0);
             if ts >= horizon && horizon != i64::MAX {
                 break;
             }
             let limit = heads
                 .get(1)
                 .copied()
-                .unwrap_or((i64::MAX, u32::MAX))
-                .min((horizon, 0));
-            self.run(lane, limit);
+                .unwrap_or((i64::MAX, (u32::MAX, 0)))
+                .min((horizon, (0, 0)));
+            self.run(place, limit);
         }
     }
 
-    /// Takes rows of one lane's first batch as long as they come before `limit`, at least one.
-    fn run(&mut self, lane: u32, limit: (i64, u32)) {
-        let queue = self.lanes.get_mut(&lane).expect("the lane has a head");
-        let started = queue.front_mut().expect("the lane has a head");
+    /// Takes rows of the first batch at a place as long as they come before `limit`, at least one.
+    fn run(&mut self, place: Place, limit: (i64, Place)) {
+        let (lane, _) = place;
+        let queue = self.lanes.get_mut(&place).expect("there is a head");
+        let started = queue.front_mut().expect("there is a head");
         let Started {
             batch,
             row,
@@ -335,7 +389,7 @@ impl<'r> Merge<'r> {
         let first = *row;
         while *row < height {
             let ts = columns.ts(*row);
-            if *row > first && limit != (i64::MAX, 0) && (ts, lane) >= limit {
+            if *row > first && limit != (i64::MAX, (0, 0)) && (ts, place) >= limit {
                 return;
             }
             let hits = &batch.hits[*hit..];
@@ -416,7 +470,7 @@ impl Started {
     /// Returns the time of the next row; a batch without rows counts as the earliest.
     fn ts(&self) -> i64 {
         if self.row < self.batch.frame.height() {
-            row_ts(&self.batch.frame, self.row)
+            self.batch.frame.place_in_time(self.row)
         } else {
             i64::MIN
         }
@@ -430,6 +484,21 @@ impl Account<'_> {
         let guess = guess.as_ref().map(|guess| guess.name.as_str());
         let profile = self.profile.as_deref().or(guess);
         engine.finish(profile, &self.gathering.pulses(self.vocabulary))
+    }
+
+    /// Says that events were put in order of time.
+    fn order(&self, totals: &Counters) -> Option<String> {
+        let part = if self.is_in_parts {
+            ", a part of the log at a time, as there are many: findings that rest on a longer order may be missing or wrong"
+        } else {
+            ""
+        };
+        (self.unordered > 0).then(|| {
+            format!(
+                "{} of {} events stood newest first, or in no order of time: they were put in order{part}",
+                self.unordered, totals.events
+            )
+        })
     }
 
     /// Returns the figures of the files, and of all of them.
@@ -457,7 +526,13 @@ impl Account<'_> {
             rejects: self.rejects.clone(),
             excluded: outcome.excluded.clone(),
             blind: outcome.blind.clone(),
-            notes: outcome.notes.clone(),
+            notes: outcome
+                .disorder
+                .iter()
+                .chain(&outcome.notes)
+                .cloned()
+                .collect(),
+            disorder: outcome.disorder.clone(),
             ..Summary::default()
         }
     }
@@ -486,6 +561,9 @@ impl Account<'_> {
         let problems = self.errors.iter().map(ToString::to_string);
         let n_cut = self.gathering.n_cut(self.vocabulary);
         let notes = notes(&totals, &ingest, n_cut);
+        let disorder = outcome.disorder.iter();
+        let found = disorder.chain(&outcome.notes).cloned();
+        let notes = found.chain(self.order(&totals)).chain(notes);
         let blind = outcome.blind.iter().cloned().chain(blind(&ingest));
         Summary {
             files,
@@ -496,7 +574,8 @@ impl Account<'_> {
             excluded: outcome.excluded.clone(),
             reach: Reach::of(fed),
             blind: blind.collect(),
-            notes: outcome.notes.iter().cloned().chain(notes).collect(),
+            notes: notes.collect(),
+            disorder: outcome.disorder.clone(),
         }
     }
 }

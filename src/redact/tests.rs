@@ -512,6 +512,24 @@ useradd -p % bob
 ansible -e ansible_become_pass=%
 python3 -c|d={'password': '%'}
 python3 -c|connect(password="%")
+zip -P % a.zip b
+sh -c|zip -r -P % a.zip b
+sh -c|7z a -p% a.7z b
+openssl enc -aes256 -k % -in a
+sh -c|openssl enc -aes256 -k % -in a
+kadmin -p admin -w % q
+sh -c|kadmin -p admin -w % q
+crictl pull --creds u:% a
+sh -c|skopeo copy --src-creds=u:% a b
+npm config set //npm.example/:_authToken %
+sh -c|npm config set _authToken %
+aws configure set aws_secret_access_key %
+mysql -u a -p %
+sh -c|mysqladmin -u root password %
+sh -c|sqlplus -s u/%@h
+curl --oauth2-bearer % https://x
+sh -c|curl --oauth2-bearer % https://x
+curl -b sid=% https://x
 "#;
 
 #[test]

@@ -209,6 +209,8 @@ pub struct Summary {
     pub blind: Vec<String>,
     /// What else a reader should know, worded.
     pub notes: Vec<String>,
+    /// That of the notes on events out of order, if there is one: findings may be missing or wrong.
+    pub disorder: Option<String>,
 }
 
 /// Writes `findings`, and the `incidents` they come to, to `out` in `format`.

@@ -26,6 +26,7 @@ fn shells_and_man_know_the_commands() {
     }
     says(&["man"], "kubescry\\-scan");
     says(&["man", "scan"], "fail\\-on");
+    says(&["man", "alert", "check"], "kubescry\\-alert\\-check");
     let folder = tempfile::TempDir::new().unwrap();
     says(&["man", "--to", folder.path().to_str().unwrap()], "");
     assert!(folder.path().join("kubescry-rules-show.1").is_file());

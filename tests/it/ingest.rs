@@ -7,7 +7,7 @@ use kubescry::pipeline::{Monitor, Options};
 use kubescry::report::{Ingest, Summary};
 use tempfile::TempDir;
 
-use crate::support::{options, root, run};
+use crate::support::{options, read, root, run};
 
 /// An event of `user` at a minute of an hour, at stage `ResponseComplete`.
 fn event(user: &str, verb: &str, minute: u32) -> String {
@@ -230,7 +230,7 @@ fn a_stopped_scan_says_so() {
 }
 
 #[test]
-fn a_log_that_is_out_of_order_says_how() {
+fn a_log_that_is_out_of_order_is_put_in_order() {
     let notes = |minutes: &[u32]| {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("audit.log");
@@ -241,10 +241,48 @@ fn a_log_that_is_out_of_order_says_how() {
         std::fs::write(&path, content).unwrap();
         summary(&path).notes.join("\n")
     };
-    assert!(notes(&[9, 8, 7, 6]).contains("newest first"));
-    let mixed = notes(&[0, 1, 2, 9, 3, 10, 4]);
-    assert!(mixed.contains("2 of 7 requests stand more than a minute behind"));
-    assert!(!mixed.contains("newest first"));
-    let sorted = notes(&[0, 1, 2, 3]);
-    assert!(!sorted.contains("newest first") && !sorted.contains("behind later"));
+    assert!(notes(&[9, 8, 7, 6]).starts_with("4 of 4 events stood newest first"));
+    let mixed = notes(&[0, 9, 1, 8, 2, 3, 10, 4]);
+    assert!(mixed.contains("they were put in order"));
+    assert!(!mixed.contains("behind later"));
+    let late = notes(&[0, 1, 2, 9, 10, 11, 12, 4]);
+    assert!(late.contains("1 of 8 requests stand more than a minute behind"));
+    assert_eq!(notes(&[0, 1, 2, 3]).find("order"), None);
+}
+
+/// Exports hand events out newest first, or in no order at all: what is found must not depend on it.
+#[test]
+fn findings_do_not_depend_on_the_order_of_a_log() {
+    let log = read(&root().join("sample-logs/v1.36/token-reuse.log"));
+    let log = String::from_utf8(log).unwrap();
+    let lines: Vec<&str> = log.lines().collect();
+    let found = |lines: &[&str], chunk_bytes: usize| {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("audit.log");
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        let mut options = options(&[&path]);
+        options.read.chunk_bytes = chunk_bytes;
+        let findings = run(&options).outcome.findings;
+        let told = findings
+            .into_iter()
+            .map(|it| (it.rule.name, it.severity, it.count, it.first_seen));
+        told.collect::<Vec<_>>()
+    };
+    let expected = found(&lines, 1 << 18);
+    assert!(expected.len() > 20);
+    let newest_first: Vec<&str> = lines.iter().rev().copied().collect();
+    // Steps that share no factor with their number lead through all of them.
+    let n = (0..)
+        .map(|more| lines.len() - more)
+        .find(|n| n % 7 != 0)
+        .unwrap();
+    let shuffled = (0..n)
+        .map(|at| lines[at * 7 % n])
+        .chain(lines[n..].iter().copied());
+    let shuffled: Vec<&str> = shuffled.collect();
+    for lines in [newest_first, shuffled] {
+        for chunk_bytes in [1 << 18, 20_000] {
+            assert_eq!(found(&lines, chunk_bytes), expected);
+        }
+    }
 }

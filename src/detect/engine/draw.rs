@@ -50,7 +50,6 @@ impl Engine<'_> {
             .filter_map(|correlation| correlation.note(meta_of(correlation)));
         let notes = gateway_note(&self.ledger, vocabulary)
             .into_iter()
-            .chain(self.coverage.disorder())
             .chain(self.coverage.timeless())
             .chain(self.new_behaviour.note(&self.lives))
             .chain(ungrouped)
@@ -127,6 +126,7 @@ impl Engine<'_> {
             .map(|fates| fates.list(&self.ledger, &self.deaths, vocabulary));
         Outcome {
             findings,
+            disorder: self.coverage.disorder(),
             incidents,
             credentials: credentials.unwrap_or_default(),
             blind: self.coverage.blind(vocabulary),
