@@ -519,6 +519,7 @@ pub(crate) mod tests {
             },
             blind: vec![text.to_owned()],
             notes: vec![text.to_owned()],
+            disorder: None,
         }
     }
 
