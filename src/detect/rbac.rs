@@ -20,6 +20,8 @@ pub struct Grant<'a> {
 /// What the reasons of RBAC and of EKS begin with.
 const AUTHORIZERS: [&str; 2] = ["RBAC: allowed by ", "EKS Access Policy: allowed by "];
 
+const AZURE_KIND: &str = "Azure role assignment";
+
 const AZURE: &str = "Access allowed by Azure RBAC Role Assignment ";
 
 /// The end of the ARN of EKS's policy that allows everything; no name in RBAC holds a slash.
@@ -55,7 +57,7 @@ impl<'a> Grant<'a> {
         let (binding, rest) = rest.split_once(" of Role ")?;
         let (role, user) = rest.split_once(" to user ")?;
         Some(Self {
-            kind: "Azure role assignment",
+            kind: AZURE_KIND,
             binding,
             role: format!("Azure role {}", role.replace('-', "")),
             subject: format!("User {user}"),
@@ -66,6 +68,11 @@ impl<'a> Grant<'a> {
     pub fn is_of_superuser(&self) -> bool {
         let of_all = self.role == "ClusterRole cluster-admin" || self.role.ends_with(EKS_SUPERUSER);
         self.kind == "ClusterRoleBinding" && of_all || self.role == AZURE_SUPERUSER
+    }
+
+    /// Returns whether it stands in a cloud account: no object of the cluster says so.
+    pub fn is_outside(&self) -> bool {
+        self.kind == AZURE_KIND || self.role.contains(":cluster-access-policy/")
     }
 }
 

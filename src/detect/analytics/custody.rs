@@ -25,6 +25,7 @@ use super::node_outside::NodeOutside;
 use super::node_renewal::NodeRenewal;
 use super::node_twice::NodeTwice;
 use super::old_uid::OldUid;
+use super::outside_grant::OutsideGrant;
 use super::pod_certificate::PodCertificate;
 use super::pod_token_taken::PodTokenTaken;
 use super::proxied_names::ProxiedNames;
@@ -65,6 +66,7 @@ pub struct Custody {
     method: Method,
     mixed_use: MixedUse,
     newcomer: Newcomer,
+    outside_grant: OutsideGrant,
     node_abroad: NodeAbroad,
     node_account: NodeAccount,
     node_outside: NodeOutside,
@@ -81,7 +83,7 @@ pub struct Custody {
 
 remembers!(
     Custody: [],
-    parts [pod_certificate, deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program, account_remade, group_gained, newcomer, service_swapped],
+    parts [pod_certificate, deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program, account_remade, group_gained, newcomer, outside_grant, service_swapped],
     anew [component_elsewhere, method, mixed_use, node_abroad, node_account, node_outside, node_twice]
 );
 
@@ -165,6 +167,7 @@ impl Custody {
             method: Method::new(analytic("authentication-methods")?)?,
             mixed_use: MixedUse::new(analytic("mixed-use")?)?,
             newcomer: Newcomer::new(analytic("machine-group-newcomer")?)?,
+            outside_grant: OutsideGrant::new(analytic("superuser-granted-outside")?)?,
             node_abroad: NodeAbroad::new(meta("node-from-internet")?),
             node_account: NodeAccount::new(analytic("cloud-node-account-from-pod")?)?,
             node_outside: NodeOutside::new(analytic("node-outside-nodes")?)?,
@@ -185,6 +188,7 @@ impl Custody {
         self.account_remade.forget(before);
         self.group_gained.forget(before);
         self.newcomer.forget(before);
+        self.outside_grant.forget(before);
         self.service_swapped.forget(before);
         self.deputy.forget(before, gone);
         self.foreign_group.forget(before);
@@ -256,6 +260,7 @@ impl Custody {
             self.group_gained.observe(request, context);
             self.pod_certificate.observe(request, context);
             self.newcomer.observe(request, context);
+            self.outside_grant.observe(request, context);
             self.account_remade.observe(request, context, ledger);
         }
     }
@@ -307,6 +312,7 @@ impl Custody {
         findings.extend(self.group_gained.finish(context));
         findings.extend(self.pod_certificate.finish(context));
         findings.extend(self.newcomer.finish(context));
+        findings.extend(self.outside_grant.finish(context));
         findings.extend(self.account_remade.finish(context, ledger));
         findings.extend(self.service_swapped.finish(context));
         findings.extend(self.idle_node.finish(context));

@@ -35,6 +35,7 @@ pub mod node_outside;
 pub mod node_renewal;
 pub mod node_twice;
 pub mod old_uid;
+pub mod outside_grant;
 pub mod pod_certificate;
 pub mod pod_token_taken;
 pub mod proven_grant;
