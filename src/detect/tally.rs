@@ -129,6 +129,11 @@ impl Trace {
     pub fn ts(&self) -> i64 {
         self.at.ts
     }
+
+    /// Returns the credential.
+    pub fn credential(&self) -> u32 {
+        self.codes[Of::Credential as usize]
+    }
 }
 
 /// Returns the command of exec, without secrets.
