@@ -73,7 +73,7 @@ fn controller(name: &str) -> Client {
 }
 
 impl Log {
-    /// Adds one request `millis` after the start; `object` is `resource[/subresource]`, then
+    /// Adds one request `millis` after the start; `object` is `resource[.group][/subresource]`, then
     /// namespace, then name, with `-` for none.
     fn ask(&mut self, millis: u64, client: &Client, verb: &str, object: &str, code: u16) {
         self.say(millis, client, verb, object, code, "");
@@ -97,6 +97,7 @@ impl Log {
         );
         let (name, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (resource, subresource) = what.split_once('/').unwrap_or((what, ""));
+        let (resource, group) = resource.split_once('.').unwrap_or((resource, ""));
         let at = 1_795_323_600_000_000 + i64::try_from(millis).unwrap() * 1000;
         let time = kubescry::finding::Timestamp(at).to_string();
         let mut uri = String::from("/api/v1");
@@ -115,6 +116,7 @@ impl Log {
             ("namespace", namespace),
             ("name", name),
             ("subresource", subresource),
+            ("apiGroup", group),
         ] {
             if !value.is_empty() {
                 object[key] = json!(value);
@@ -1105,6 +1107,8 @@ fn each_use_of_a_break_glass_account_is_said() {
     };
     log.ask(0, &admin, "list", "pods prod", 200);
     log.ask(20 * MINUTE, &admin, "patch", "deployments prod web", 200);
+    let review = "selfsubjectaccessreviews.authorization.k8s.io";
+    log.ask(21 * MINUTE, &admin, "create", review, 201);
     log.ask(25 * MINUTE, &admin, "delete", "secrets prod db", 403);
     log.ask(3 * HOUR, &admin, "get", "nodes - n1", 200);
     log.ask(
@@ -1120,7 +1124,7 @@ fn each_use_of_a_break_glass_account_is_said() {
     assert_eq!(
         findings[0].summary,
         "`kubernetes-super-admin` was used for 25 min from 10.9.0.1 with kubectl/v1.36.2 (linux/amd64) \
-         kubernetes/8e16b12: 3 requests, 2 of them changes"
+         kubernetes/8e16b12: 4 requests, 2 of them changes"
     );
     let changed: Vec<&String> = findings[0]
         .why
