@@ -231,6 +231,35 @@ fn people_after_machines_are_no_mixed_use() {
 }
 
 #[test]
+fn a_tool_that_somebody_runs_at_their_desk_is_no_machine() {
+    let with = |ip: &'static str, every: u64| {
+        let mut story = Story::default();
+        for second in 0..100 {
+            let person = person("dev", "10.9.0.1");
+            story.request(second * 1000, &person, "list", PODS, 200);
+            let tool = Client {
+                agent: "popeye/v0.22 (linux/amd64) kubernetes/$Format",
+                ip,
+                ..person
+            };
+            if second % every == 0 {
+                story.request(second * 1000 + 1, &tool, "list", PODS, 200);
+            }
+        }
+        story
+    };
+    with("10.9.0.1", 4).says_nothing_of("mixed-use");
+    with("10.9.0.2", 4).raises("mixed-use", Severity::Low);
+    let found = with("10.9.0.1", 1).raises("mixed-use", Severity::Low);
+    assert!(
+        found
+            .why
+            .iter()
+            .any(|why| why.contains("address of the people"))
+    );
+}
+
+#[test]
 fn a_refusal_is_explained_by_what_its_program_had() {
     let mut story = Story::default();
     for second in 0..60 {
