@@ -775,6 +775,60 @@ fn a_new_version_may_do_new_things_and_no_other_pod() {
     assert!(elsewhere.summary.ends_with(": namespace billing"));
 }
 
+/// An operator that after days of watching makes Pods, a second after `author` wrote the object that says so.
+fn at_the_word_of(author: &Client, object: &str, elsewhere: bool) -> Log {
+    let mut log = Log::default();
+    let kind = "databases.example.org";
+    let mut operator = account("dbs", "operator", "operator/1.0");
+    log.ask(0, &operator, "watch", kind, 200);
+    for at in (0..4 * DAY / MINUTE).step_by(3) {
+        log.ask(at * MINUTE, &operator, "get", "configmaps dbs", 200);
+    }
+    log.ask(4 * DAY, author, "create", object, 201);
+    if elsewhere {
+        operator.ip = "10.1.0.99".to_owned();
+    }
+    log.ask(4 * DAY + SECOND, &operator, "create", "secrets prod a", 201);
+    log
+}
+
+#[test]
+fn an_operator_acts_on_somebodys_word() {
+    let admin = Client {
+        groups: vec!["system:masters"],
+        ..person("root1")
+    };
+    let dev = person("dev");
+    let object = "databases.example.org prod a";
+    let found = at_the_word_of(&dev, object, false).raises(NEW, Severity::Medium);
+    let word = "on the word of `dev`, who wrote databases prod/a";
+    assert!(found.summary.ends_with(word), "{}", found.summary);
+    assert!(found.next_steps[0].starts_with("See who wrote"));
+    assert!(
+        found.why.iter().all(|why| !why.contains("bits")),
+        "{:?}",
+        found.why
+    );
+    at_the_word_of(&admin, object, false).raises(NEW, Severity::Low);
+    // It does not explain what is done from elsewhere, in another namespace, or upon what the operator never looked at.
+    at_the_word_of(&admin, object, true).raises(NEW, Severity::Medium);
+    for other in ["databases.example.org test a", "queues.example.org prod a"] {
+        let found = at_the_word_of(&admin, other, false).raises(NEW, Severity::Medium);
+        assert!(!found.summary.contains("word"), "{}", found.summary);
+    }
+}
+
+#[test]
+fn the_namespace_of_an_account_is_never_new_for_it() {
+    let mut log = Log::default();
+    let operator = account("dbs", "operator", "operator/1.0");
+    for at in (0..4 * DAY / MINUTE).step_by(3) {
+        log.ask(at * MINUTE, &operator, "create", "pods prod", 201);
+    }
+    log.ask(4 * DAY, &operator, "create", "pods dbs", 201);
+    log.stays_below(NEW, Severity::Informational);
+}
+
 #[test]
 fn who_asks_seldom_is_news_by_what_and_whence_together() {
     let with = |n_requests: u64, ip: &str| {

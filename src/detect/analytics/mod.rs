@@ -21,6 +21,7 @@ pub mod group_gained;
 pub mod idle_node;
 pub mod lives;
 pub mod machinery;
+pub mod mandate;
 pub mod masquerade;
 pub mod mass_deletion;
 pub mod masters;
