@@ -557,6 +557,28 @@ fn a_pods_token_at_the_address_of_its_node_tells_of_the_node() {
     );
 }
 
+/// A person's portal that speaks for others for days, and then for a superuser.
+fn portal(masters_at: &[u64]) -> Story {
+    let mut story = Story::default();
+    for hour in 0..72 {
+        let is_master = masters_at.contains(&hour);
+        let client = person("portal", "10.9.0.1");
+        let event = story.request(hour * 3_600_000, &client, "list", PODS, 200);
+        let groups = if is_master { "system:masters" } else { "dev" };
+        event["impersonatedUser"] = json!({"username": "eve", "groups": [groups]});
+    }
+    story
+}
+
+#[test]
+fn who_speaks_for_others_and_then_for_a_superuser_is_told() {
+    let rule = "superuser-impersonated";
+    let found = portal(&[70, 71]).raises(rule, Severity::Medium);
+    assert_eq!(found.count, 2);
+    portal(&[5, 70]).says_nothing_of(rule);
+    portal(&[40]).says_nothing_of(rule);
+}
+
 #[test]
 fn a_spray_is_known_by_its_path_whatever_its_programs_are_called() {
     let agents: Vec<String> = (0..60).map(|n| format!("Mozilla/5.0 ({n})")).collect();

@@ -33,6 +33,7 @@ use super::second_program::SecondProgram;
 use super::secret_token::SecretToken;
 use super::secret_token_taken::SecretTokenTaken;
 use super::service_swapped::ServiceSwapped;
+use super::superuser_impersonated::SuperuserImpersonated;
 use super::superuser_pod::SuperuserPod;
 use super::{Context, Draft};
 use crate::credential::{Deaths, Ledger, Use};
@@ -76,12 +77,13 @@ pub struct Custody {
     reviews_begun: ReviewsBegun,
     second_program: SecondProgram,
     service_swapped: ServiceSwapped,
+    superuser_impersonated: SuperuserImpersonated,
     superuser_pod: SuperuserPod,
 }
 
 remembers!(
     Custody: [],
-    parts [pod_certificate, deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program, account_remade, group_gained, newcomer, service_swapped],
+    parts [pod_certificate, deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program, account_remade, group_gained, newcomer, service_swapped, superuser_impersonated],
     anew [component_elsewhere, method, mixed_use, node_abroad, node_account, node_outside, node_twice]
 );
 
@@ -175,6 +177,9 @@ impl Custody {
                 analytic("service-selector-swapped")?,
                 vocabulary,
             )?,
+            superuser_impersonated: SuperuserImpersonated::new(analytic(
+                "superuser-impersonated",
+            )?)?,
             superuser_pod: SuperuserPod::new(analytic("pod-runs-as-superuser")?)?,
         })
     }
@@ -198,6 +203,7 @@ impl Custody {
         self.old_uid.forget(before);
         self.component_twice.forget(before);
         self.secret_token_taken.forget(before);
+        self.superuser_impersonated.forget(before);
         self.superuser_pod.forget(before);
         self.pod_token_taken.forget(before);
     }
@@ -254,6 +260,7 @@ impl Custody {
             self.second_program.observe(request, context);
             self.foreign_group.observe(folded, context);
             self.group_gained.observe(request, context);
+            self.superuser_impersonated.observe(request, context);
             self.pod_certificate.observe(request, context);
             self.newcomer.observe(request, context);
             self.account_remade.observe(request, context, ledger);
@@ -305,6 +312,7 @@ impl Custody {
         findings.extend(self.deputy.finish(context));
         findings.extend(self.foreign_group.finish(context));
         findings.extend(self.group_gained.finish(context));
+        findings.extend(self.superuser_impersonated.finish(context));
         findings.extend(self.pod_certificate.finish(context));
         findings.extend(self.newcomer.finish(context));
         findings.extend(self.account_remade.finish(context, ledger));

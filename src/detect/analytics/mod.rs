@@ -49,6 +49,7 @@ pub mod secret_token;
 pub mod secret_token_taken;
 pub mod service_swapped;
 pub mod shared_credential;
+pub mod superuser_impersonated;
 pub mod superuser_pod;
 pub mod token_by_hand;
 pub mod token_reuse;
