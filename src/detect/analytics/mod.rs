@@ -36,6 +36,7 @@ pub mod node_outside;
 pub mod node_renewal;
 pub mod node_twice;
 pub mod old_uid;
+pub mod person_in_pod;
 pub mod pod_certificate;
 pub mod pod_token_taken;
 pub mod proven_grant;
