@@ -129,6 +129,11 @@ impl Trace {
     pub fn ts(&self) -> i64 {
         self.at.ts
     }
+
+    /// Returns the credential.
+    pub fn credential(&self) -> u32 {
+        self.codes[Of::Credential as usize]
+    }
 }
 
 /// Returns the command of exec, without secrets.
@@ -269,7 +274,9 @@ impl Tally {
         for (known, &code) in self.codes.iter_mut().zip(codes) {
             known.add(code);
         }
-        let is_write = is_write(vocabulary.text(codes[Of::Verb as usize]));
+        let [verb, resource] =
+            [Of::Verb, Of::Resource].map(|it| vocabulary.text(codes[it as usize]));
+        let is_write = is_change(verb, resource);
         self.last_codes = Some((*codes, is_write));
         is_write
     }
@@ -517,6 +524,22 @@ impl Tally {
         (Timestamp(self.began), Timestamp(self.last))
     }
 }
+
+/// Returns whether a request with this verb on this resource changes something: reviews are created, and asked a question by that
+/// (`authentication.k8s.io` and `authorization.k8s.io`).
+pub fn is_change(verb: &str, resource: &str) -> bool {
+    is_write(verb) && !REVIEWS.contains(&resource)
+}
+
+/// What is created and never kept.
+const REVIEWS: [&str; 6] = [
+    "tokenreviews",
+    "selfsubjectreviews",
+    "subjectaccessreviews",
+    "localsubjectaccessreviews",
+    "selfsubjectaccessreviews",
+    "selfsubjectrulesreviews",
+];
 
 /// Returns whether the verb changes something.
 pub fn is_write(verb: &str) -> bool {

@@ -73,7 +73,7 @@ fn controller(name: &str) -> Client {
 }
 
 impl Log {
-    /// Adds one request `millis` after the start; `object` is `resource[/subresource]`, then
+    /// Adds one request `millis` after the start; `object` is `resource[.group][/subresource]`, then
     /// namespace, then name, with `-` for none.
     fn ask(&mut self, millis: u64, client: &Client, verb: &str, object: &str, code: u16) {
         self.say(millis, client, verb, object, code, "");
@@ -97,6 +97,7 @@ impl Log {
         );
         let (name, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (resource, subresource) = what.split_once('/').unwrap_or((what, ""));
+        let (resource, group) = resource.split_once('.').unwrap_or((resource, ""));
         let at = 1_795_323_600_000_000 + i64::try_from(millis).unwrap() * 1000;
         let time = kubescry::finding::Timestamp(at).to_string();
         let mut uri = String::from("/api/v1");
@@ -115,6 +116,7 @@ impl Log {
             ("namespace", namespace),
             ("name", name),
             ("subresource", subresource),
+            ("apiGroup", group),
         ] {
             if !value.is_empty() {
                 object[key] = json!(value);
@@ -773,6 +775,60 @@ fn a_new_version_may_do_new_things_and_no_other_pod() {
     assert!(elsewhere.summary.ends_with(": namespace billing"));
 }
 
+/// An operator that after days of watching makes Pods, a second after `author` wrote the object that says so.
+fn at_the_word_of(author: &Client, object: &str, elsewhere: bool) -> Log {
+    let mut log = Log::default();
+    let kind = "databases.example.org";
+    let mut operator = account("dbs", "operator", "operator/1.0");
+    log.ask(0, &operator, "watch", kind, 200);
+    for at in (0..4 * DAY / MINUTE).step_by(3) {
+        log.ask(at * MINUTE, &operator, "get", "configmaps dbs", 200);
+    }
+    log.ask(4 * DAY, author, "create", object, 201);
+    if elsewhere {
+        operator.ip = "10.1.0.99".to_owned();
+    }
+    log.ask(4 * DAY + SECOND, &operator, "create", "secrets prod a", 201);
+    log
+}
+
+#[test]
+fn an_operator_acts_on_somebodys_word() {
+    let admin = Client {
+        groups: vec!["system:masters"],
+        ..person("root1")
+    };
+    let dev = person("dev");
+    let object = "databases.example.org prod a";
+    let found = at_the_word_of(&dev, object, false).raises(NEW, Severity::Medium);
+    let word = "on the word of `dev`, who wrote databases prod/a";
+    assert!(found.summary.ends_with(word), "{}", found.summary);
+    assert!(found.next_steps[0].starts_with("See who wrote"));
+    assert!(
+        found.why.iter().all(|why| !why.contains("bits")),
+        "{:?}",
+        found.why
+    );
+    at_the_word_of(&admin, object, false).raises(NEW, Severity::Low);
+    // It does not explain what is done from elsewhere, in another namespace, or upon what the operator never looked at.
+    at_the_word_of(&admin, object, true).raises(NEW, Severity::Medium);
+    for other in ["databases.example.org test a", "queues.example.org prod a"] {
+        let found = at_the_word_of(&admin, other, false).raises(NEW, Severity::Medium);
+        assert!(!found.summary.contains("word"), "{}", found.summary);
+    }
+}
+
+#[test]
+fn the_namespace_of_an_account_is_never_new_for_it() {
+    let mut log = Log::default();
+    let operator = account("dbs", "operator", "operator/1.0");
+    for at in (0..4 * DAY / MINUTE).step_by(3) {
+        log.ask(at * MINUTE, &operator, "create", "pods prod", 201);
+    }
+    log.ask(4 * DAY, &operator, "create", "pods dbs", 201);
+    log.stays_below(NEW, Severity::Informational);
+}
+
 #[test]
 fn who_asks_seldom_is_news_by_what_and_whence_together() {
     let with = |n_requests: u64, ip: &str| {
@@ -1105,6 +1161,8 @@ fn each_use_of_a_break_glass_account_is_said() {
     };
     log.ask(0, &admin, "list", "pods prod", 200);
     log.ask(20 * MINUTE, &admin, "patch", "deployments prod web", 200);
+    let review = "selfsubjectaccessreviews.authorization.k8s.io";
+    log.ask(21 * MINUTE, &admin, "create", review, 201);
     log.ask(25 * MINUTE, &admin, "delete", "secrets prod db", 403);
     log.ask(3 * HOUR, &admin, "get", "nodes - n1", 200);
     log.ask(
@@ -1120,7 +1178,7 @@ fn each_use_of_a_break_glass_account_is_said() {
     assert_eq!(
         findings[0].summary,
         "`kubernetes-super-admin` was used for 25 min from 10.9.0.1 with kubectl/v1.36.2 (linux/amd64) \
-         kubernetes/8e16b12: 3 requests, 2 of them changes"
+         kubernetes/8e16b12: 4 requests, 2 of them changes"
     );
     let changed: Vec<&String> = findings[0]
         .why

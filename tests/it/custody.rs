@@ -92,6 +92,36 @@ fn a_watch_that_outlasts_another_address_proves_two_holders() {
     let found = story.raises("impossible-concurrency", Severity::High);
     assert_eq!(found.source.ips, ["10.9.0.1", "192.0.2.7"]);
     assert_eq!(found.count, 2);
+    assert!(!found.summary.contains("is new"), "{}", found.summary);
+}
+
+#[test]
+fn of_two_places_the_newcomer_is_named() {
+    let mut story = Story::default();
+    for minute in 0..120 {
+        story.request(
+            minute * 60_000,
+            &person("dev", "10.9.0.1"),
+            "list",
+            PODS,
+            200,
+        );
+    }
+    watch(&mut story, &person("dev", "10.9.0.1"), 7_200_000..7_800_000);
+    story.request(7_260_000, &person("dev", "192.0.2.7"), "list", SECRETS, 200);
+    let found = story.raises("impossible-concurrency", Severity::High);
+    let says = "; 10.9.0.1 is known since 2026-11-22T05:00:00.000000Z, 192.0.2.7 is new";
+    assert!(found.summary.ends_with(says), "{}", found.summary);
+}
+
+#[test]
+fn two_pods_of_one_node_are_no_gateway() {
+    let mut story = Story::default();
+    let [here, there] = ["10.244.1.22", "10.244.1.90"].map(|ip| pod("web", "web-1", ip));
+    watch(&mut story, &here, 0..600_000);
+    story.request(60_000, &there, "list", SECRETS, 200);
+    // `pod-token-away` speaks of it, too.
+    story.raises("impossible-concurrency", Severity::Informational);
 }
 
 #[test]
@@ -198,6 +228,35 @@ fn people_after_machines_are_no_mixed_use() {
         story.request(second * 1000, &client, "list", PODS, 200);
     }
     story.says_nothing_of("mixed-use");
+}
+
+#[test]
+fn a_tool_that_somebody_runs_at_their_desk_is_no_machine() {
+    let with = |ip: &'static str, every: u64| {
+        let mut story = Story::default();
+        for second in 0..100 {
+            let person = person("dev", "10.9.0.1");
+            story.request(second * 1000, &person, "list", PODS, 200);
+            let tool = Client {
+                agent: "popeye/v0.22 (linux/amd64) kubernetes/$Format",
+                ip,
+                ..person
+            };
+            if second % every == 0 {
+                story.request(second * 1000 + 1, &tool, "list", PODS, 200);
+            }
+        }
+        story
+    };
+    with("10.9.0.1", 4).says_nothing_of("mixed-use");
+    with("10.9.0.2", 4).raises("mixed-use", Severity::Low);
+    let found = with("10.9.0.1", 1).raises("mixed-use", Severity::Low);
+    assert!(
+        found
+            .why
+            .iter()
+            .any(|why| why.contains("address of the people"))
+    );
 }
 
 #[test]

@@ -496,6 +496,89 @@ fn a_pods_token_elsewhere_is_stolen() {
     assert_eq!(found.source.ips, ["203.0.113.9"]);
 }
 
+/// A Pod that only watches, ten minutes at a time, and a thief on its node with the same program who asks once.
+fn watcher(thief_at: u64) -> Story {
+    let mut story = Story::default();
+    let home = pod("web", "web-1", "10.244.1.22");
+    for watch in 0..12 {
+        let (from, until) = (watch * 600_000, (watch + 1) * 600_000 - 10);
+        let begins = story.request(from, &nobody("10.9.9.9", "x/1"), "list", PODS, 401);
+        let begins = begins["stageTimestamp"].clone();
+        story.events.pop();
+        let event = story.request(until, &home, "watch", PODS, 200);
+        event["requestReceivedTimestamp"] = begins;
+    }
+    let thief = pod("web", "web-1", "10.244.1.90");
+    story.request(thief_at, &thief, "list", SECRETS, 200);
+    story
+}
+
+#[test]
+fn a_pod_that_only_watches_is_at_home_where_it_watches() {
+    // Also while its first watch is open, which is logged when it ends.
+    for thief_at in [3_000_000, 60_000] {
+        let found = watcher(thief_at).raises("pod-token-away", Severity::High);
+        assert!(
+            found.summary.contains("belongs at 10.244.1.22"),
+            "{}",
+            found.summary
+        );
+        assert_eq!(
+            (found.count, &*found.source.ips),
+            (1, &["10.244.1.90".to_owned()][..])
+        );
+    }
+}
+
+#[test]
+fn a_pods_token_at_the_address_of_its_node_tells_of_the_node() {
+    let mut story = Story::default();
+    let with_node = |ip| {
+        let mut client = pod("web", "web-1", ip);
+        client.user["extra"]["authentication.kubernetes.io/node-name"] = json!(["n1"]);
+        client
+    };
+    story.request(0, &kubelet("n1", "10.0.1.12"), "list", PODS, 200);
+    for second in 1..60 {
+        story.request(second * 1000, &with_node("10.244.1.22"), "list", PODS, 200);
+    }
+    let thief = Client {
+        agent: "curl/8",
+        ..with_node("10.0.1.12")
+    };
+    story.request(30_500, &thief, "list", SECRETS, 200);
+    let found = story.raises("pod-token-away", Severity::High);
+    let why = "10.0.1.12 = the node n1, on which the Pod runs";
+    assert!(found.why.iter().any(|it| it == why), "{:?}", found.why);
+    assert!(
+        found.next_steps[1].contains("tokens of all Pods on it"),
+        "{:?}",
+        found.next_steps
+    );
+}
+
+/// A person's portal that speaks for others for days, and then for a superuser.
+fn portal(masters_at: &[u64]) -> Story {
+    let mut story = Story::default();
+    for hour in 0..72 {
+        let is_master = masters_at.contains(&hour);
+        let client = person("portal", "10.9.0.1");
+        let event = story.request(hour * 3_600_000, &client, "list", PODS, 200);
+        let groups = if is_master { "system:masters" } else { "dev" };
+        event["impersonatedUser"] = json!({"username": "eve", "groups": [groups]});
+    }
+    story
+}
+
+#[test]
+fn who_speaks_for_others_and_then_for_a_superuser_is_told() {
+    let rule = "superuser-impersonated";
+    let found = portal(&[70, 71]).raises(rule, Severity::Medium);
+    assert_eq!(found.count, 2);
+    portal(&[5, 70]).says_nothing_of(rule);
+    portal(&[40]).says_nothing_of(rule);
+}
+
 #[test]
 fn a_spray_is_known_by_its_path_whatever_its_programs_are_called() {
     let agents: Vec<String> = (0..60).map(|n| format!("Mozilla/5.0 ({n})")).collect();

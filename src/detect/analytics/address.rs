@@ -34,6 +34,14 @@ pub(super) fn are_neighbours<'a>(addresses: impl IntoIterator<Item = &'a str>) -
     of_v6 <= 1 && networks.len() - of_v6 <= 1
 }
 
+/// Returns whether one of the addresses is of IPv4 and the other of IPv6.
+pub(super) fn is_other_family(one: &str, other: &str) -> bool {
+    match (one.parse::<IpAddr>(), other.parse::<IpAddr>()) {
+        (Ok(one), Ok(other)) => one.is_ipv4() != other.is_ipv4(),
+        _ => false,
+    }
+}
+
 /// Returns whether the address is one that the internet routes; what is no address is not.
 pub fn is_public(address: &str) -> bool {
     const CARRIER_NAT: [u8; 2] = [100, 64];

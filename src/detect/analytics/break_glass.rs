@@ -9,7 +9,7 @@ use super::lives::{Who, called, who};
 use super::machinery::fits;
 use super::{Context, Draft, counted, lasting, listed};
 use crate::detect::request::Request;
-use crate::detect::tally::{Sessions, Tally, is_write};
+use crate::detect::tally::{Sessions, Tally, is_change};
 use crate::finding::{Finding, Severity};
 use crate::frame::{NULL, Vocabulary};
 use crate::memory::remembers;
@@ -84,7 +84,9 @@ impl BreakGlass {
         let used = self.used.entry(who(request)).or_default();
         used.account = account;
         (used.sessions).add(request, self.pause_us, context);
-        if used.changes.len() < CHANGES && is_write(vocabulary.text(request.verb())) {
+        let [verb, resource] =
+            [request.verb(), request.resource()].map(|code| vocabulary.text(code));
+        if used.changes.len() < CHANGES && is_change(verb, resource) {
             used.changes.push((request.ts, change(request, vocabulary)));
         }
     }

@@ -10,14 +10,14 @@
 use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
-use super::address::are_neighbours;
+use super::address::{are_neighbours, is_other_family};
 use super::masquerade::Masquerade;
-use super::{Context, Draft, counted, lasting};
-use crate::credential::Ledger;
+use super::{Context, Draft, HOUR_US, counted, lasting};
+use crate::credential::{Entry, Ledger};
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::detect::view;
-use crate::finding::{Confidence, Finding, Severity};
+use crate::finding::{Confidence, Finding, Severity, Timestamp};
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
 use crate::memory::remembers;
@@ -78,6 +78,9 @@ const SLACK_US: i64 = 1_000_000;
 
 /// The least that the API server gives a watch without a timeout (kubernetes/apiserver, `--min-request-timeout`), in seconds.
 const LEAST_TIMEOUT: i64 = 1_800;
+
+/// An address is known if it came so much earlier than another one, in microseconds.
+const KNOWN_US: i64 = HOUR_US;
 
 /// How many pairs are remembered.
 const PAIRS: usize = 4096;
@@ -228,7 +231,9 @@ impl Concurrency {
             let is_likely = overlaps.alive && overlaps.longest >= self.alive_us;
             let is_explained = is_gateway(pair.1)
                 || is_gateway(pair.2)
-                || are_neighbours([open, other])
+                || entry.is_none_or(|entry| {
+                    are_one_gateway(entry, pair, ledger, vocabulary, masquerade)
+                })
                 || entry.is_some_and(|entry| masquerade.explains(entry, pair.1, pair.2))
                 || said.contains(&pair.0);
             if is_explained || !(is_sure || is_likely) {
@@ -248,8 +253,11 @@ impl Concurrency {
             }
             let who = vocabulary.text(entry.map_or(NULL, |entry| entry.username));
             draft.summary = format!(
-                "the credential of `{who}` held {} open from {open} while {other} acted with it",
+                "the credential of `{who}` held {} open from {open} while {other} acted with it{}",
                 counted(overlaps.open.count, "long request"),
+                entry
+                    .and_then(|entry| newcomer(entry, pair, ledger, vocabulary))
+                    .unwrap_or_default(),
             );
             draft.why = vec![
                 format!("credential = {key}"),
@@ -257,12 +265,13 @@ impl Concurrency {
                     "the one at {open} outlasted what came from {other} by {}",
                     lasting(overlaps.longest)
                 ),
-                format!(
-                    "came back and overlapped again: {} times",
-                    overlaps.count - 1
-                ),
                 format!("program at {other}: {}", vocabulary.text(overlaps.agent)),
             ];
+            match overlaps.count.saturating_sub(1) {
+                0 => {}
+                1 => (draft.why).push("came back and overlapped once more".to_owned()),
+                n => (draft.why).push(format!("came back and overlapped {n} times more")),
+            }
             if overlaps.alive {
                 draft
                     .why
@@ -282,6 +291,51 @@ impl Concurrency {
         }
         findings
     }
+}
+
+/// Says which of two addresses is the newcomer, if the other one was known for long.
+fn newcomer(
+    entry: &Entry,
+    (_, open, other): (u32, u32, u32),
+    ledger: &Ledger,
+    vocabulary: &Vocabulary,
+) -> Option<String> {
+    let is_same = |it: &&Entry| match entry.token_pod_uid {
+        NULL => it.username == entry.username,
+        uid => it.token_pod_uid == uid,
+    };
+    let first = |peer: u32| {
+        let entries = ledger.of_username(entry.username).filter(is_same);
+        let uses = entries.flat_map(|entry| &entry.uses);
+        let here = uses.filter(|used| used.peer == peer);
+        here.map(|used| used.first).min()
+    };
+    let (one, two) = (first(open)?, first(other)?);
+    let (old, since, new) = if one < two {
+        (open, one, other)
+    } else {
+        (other, two, open)
+    };
+    (one.abs_diff(two) >= KNOWN_US.unsigned_abs()).then(|| {
+        let [old, new] = [old, new].map(|code| vocabulary.text(code));
+        format!("; {old} is known since {}, {new} is new", Timestamp(since))
+    })
+}
+
+/// Returns whether two addresses may be one gateway's. Neighbours are, but for two of one family of a token that is bound to a
+/// Pod, where the network does not rewrite sources: a node hands the addresses of one network to its Pods.
+fn are_one_gateway(
+    entry: &Entry,
+    (_, open, other): (u32, u32, u32),
+    ledger: &Ledger,
+    vocabulary: &Vocabulary,
+    masquerade: &Masquerade,
+) -> bool {
+    let is_of_pod = entry.token_pod_uid != NULL && !masquerade.is_seen();
+    let is_of_node = |peer: u32| ledger.nodes_at(peer, vocabulary).next().is_some();
+    let [one, two] = [open, other].map(|code| vocabulary.text(code));
+    are_neighbours([one, two])
+        && (!is_of_pod || is_other_family(one, two) || is_of_node(open) || is_of_node(other))
 }
 
 /// Returns whether a request is a watch that ended by its timeout: the server ends it then, be there a client or not.

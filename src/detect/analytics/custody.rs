@@ -26,6 +26,7 @@ use super::node_renewal::NodeRenewal;
 use super::node_twice::NodeTwice;
 use super::old_uid::OldUid;
 use super::outside_grant::OutsideGrant;
+use super::person_in_pod::PersonInPod;
 use super::pod_certificate::PodCertificate;
 use super::pod_token_taken::PodTokenTaken;
 use super::proxied_names::ProxiedNames;
@@ -34,6 +35,7 @@ use super::second_program::SecondProgram;
 use super::secret_token::SecretToken;
 use super::secret_token_taken::SecretTokenTaken;
 use super::service_swapped::ServiceSwapped;
+use super::superuser_impersonated::SuperuserImpersonated;
 use super::superuser_pod::SuperuserPod;
 use super::{Context, Draft};
 use crate::credential::{Deaths, Ledger, Use};
@@ -72,18 +74,20 @@ pub struct Custody {
     node_outside: NodeOutside,
     node_renewal: NodeRenewal,
     node_twice: NodeTwice,
+    person_in_pod: PersonInPod,
     pod_certificate: PodCertificate,
     pod_token_taken: PodTokenTaken,
     proxied_names: ProxiedNames,
     reviews_begun: ReviewsBegun,
     second_program: SecondProgram,
     service_swapped: ServiceSwapped,
+    superuser_impersonated: SuperuserImpersonated,
     superuser_pod: SuperuserPod,
 }
 
 remembers!(
     Custody: [],
-    parts [pod_certificate, deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program, account_remade, group_gained, newcomer, outside_grant, service_swapped],
+    parts [pod_certificate, deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program, account_remade, group_gained, newcomer, outside_grant, service_swapped, superuser_impersonated, person_in_pod],
     anew [component_elsewhere, method, mixed_use, node_abroad, node_account, node_outside, node_twice]
 );
 
@@ -137,6 +141,7 @@ impl Custody {
     pub fn new(analytic: Find<'_, '_>, vocabulary: &Vocabulary) -> Result<Self, RuleError> {
         let meta = |name: &str| analytic(name).map(|(meta, _)| meta);
         Ok(Self {
+            person_in_pod: PersonInPod::new(analytic("person-from-pod")?)?,
             pod_certificate: PodCertificate::new(analytic("pod-certificate-unasked")?)?,
             account_remade: AccountRemade::new(analytic("account-remade")?)?,
             minted: MintedToken::new(
@@ -178,12 +183,16 @@ impl Custody {
                 analytic("service-selector-swapped")?,
                 vocabulary,
             )?,
+            superuser_impersonated: SuperuserImpersonated::new(analytic(
+                "superuser-impersonated",
+            )?)?,
             superuser_pod: SuperuserPod::new(analytic("pod-runs-as-superuser")?)?,
         })
     }
 
     /// Forgets what ended before a time and cannot go on, and machines and Pods that were not seen since `gone`.
     pub fn forget(&mut self, before: i64, gone: i64) {
+        self.person_in_pod.forget(before);
         self.pod_certificate.forget(before);
         self.account_remade.forget(before);
         self.group_gained.forget(before);
@@ -202,6 +211,7 @@ impl Custody {
         self.old_uid.forget(before);
         self.component_twice.forget(before);
         self.secret_token_taken.forget(before);
+        self.superuser_impersonated.forget(before);
         self.superuser_pod.forget(before);
         self.pod_token_taken.forget(before);
     }
@@ -258,6 +268,8 @@ impl Custody {
             self.second_program.observe(request, context);
             self.foreign_group.observe(folded, context);
             self.group_gained.observe(request, context);
+            self.superuser_impersonated.observe(request, context);
+            self.person_in_pod.observe(request, context);
             self.pod_certificate.observe(request, context);
             self.newcomer.observe(request, context);
             self.outside_grant.observe(request, context);
@@ -310,6 +322,8 @@ impl Custody {
         findings.extend(self.deputy.finish(context));
         findings.extend(self.foreign_group.finish(context));
         findings.extend(self.group_gained.finish(context));
+        findings.extend(self.superuser_impersonated.finish(context));
+        findings.extend(self.person_in_pod.finish(context, ledger));
         findings.extend(self.pod_certificate.finish(context));
         findings.extend(self.newcomer.finish(context));
         findings.extend(self.outside_grant.finish(context));

@@ -74,6 +74,11 @@ impl Masquerade {
         found
     }
 
+    /// Returns whether the network sends requests of Pods under other addresses than their own.
+    pub(super) fn is_seen(&self) -> bool {
+        self.is_seen
+    }
+
     /// Returns whether two addresses at which a Pod's token was used are that Pod's own and its node's, as far as the rest of
     /// the log shows.
     pub(super) fn explains(&self, entry: &Entry, one: u32, other: u32) -> bool {

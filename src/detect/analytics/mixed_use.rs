@@ -19,6 +19,7 @@ pub struct MixedUse {
     machines: Vec<String>,
     control_planes: Vec<String>,
     least_requests: u64,
+    shared_peer_users: usize,
 }
 
 impl MixedUse {
@@ -33,6 +34,7 @@ impl MixedUse {
             machines: parameters.strings("machines")?,
             control_planes: parameters.strings("managed_control_planes")?,
             least_requests: parameters.count("least_requests")?.into(),
+            shared_peer_users: parameters.count("shared_peer_users")? as usize,
         })
     }
 
@@ -67,6 +69,15 @@ impl MixedUse {
             {
                 continue;
             }
+            let is_of_people = |machine: &&Use| {
+                people.iter().any(|used| used.peer == machine.peer)
+                    && !ledger.is_shared_peer(machine.peer, self.shared_peer_users)
+            };
+            let is_by_people = machines.iter().copied().all(|used| is_of_people(&used));
+            // A tool that somebody runs besides what they do by hand.
+            if is_by_people && count(machines) < count(people) {
+                continue;
+            }
             let mut sum = Sum::default();
             people.iter().chain(machines).for_each(|used| sum.add(used));
             let tally = sum.tally(context);
@@ -82,6 +93,11 @@ impl MixedUse {
                 format!("people: {}", agents(people)),
                 format!("machines: {}", agents(machines)),
             ];
+            if is_by_people {
+                draft
+                    .why
+                    .push("the machines run at the address of the people".to_owned());
+            }
             let mut finding = sum.finish(draft, vocabulary);
             finding.actor.username = Some((*name).to_owned());
             findings.push(finding);

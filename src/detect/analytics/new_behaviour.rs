@@ -19,11 +19,13 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::address::{is_public, network};
 use super::lives::{Lives, Past, Who, called};
 use super::machinery::Machinery;
+use super::mandate::{Word, Words};
 use super::mass_deletion::HELM_RELEASE;
 use super::{Context, DAY_US, Draft, counted, lasting};
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::{Confidence, Finding, Severity};
+use crate::frame::derived::service_account;
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
 use crate::memory::remembers;
@@ -40,6 +42,12 @@ const CHANGES: usize = 1 << 14;
 
 /// How many addresses are known of a person; who has more has no place of their own.
 const PLACES: usize = 8;
+
+/// What to look at first where no person acted.
+const MACHINE_STEP: &str = "See who wrote what it acts on: the objects that it watches, and that were made or changed in the minutes before";
+
+/// How many words of others a finding names.
+const WORDS: usize = 4;
 
 /// How many new things a finding names.
 const NAMED: usize = 12;
@@ -69,10 +77,11 @@ pub struct NewBehaviour {
     going_on_until: i64,
     /// From where a person came first, and since when.
     places: HashMap<Who, Vec<(u32, i64)>>,
+    words: Words,
 }
 
 remembers!(
-    NewBehaviour: [whole, known, spread, changes, changes_limit, awake, days, going_on, going_on_until, places],
+    NewBehaviour: [whole, known, spread, changes, changes_limit, awake, days, going_on, going_on_until, places, words],
     anew [meta, settings, codes, deeds, families]
 );
 
@@ -161,6 +170,10 @@ struct Day {
     secrets: BTreeSet<u32>,
     /// Whether a person read such Secrets from the internet, where they never were, and outside their hours.
     is_abroad: bool,
+    /// What somebody else had written that the identity acted on.
+    words: Vec<Word>,
+    /// Whether something was new that nobody else's word explains, or not one that is trusted.
+    is_own_will: bool,
 }
 
 /// Requests that were seen before, but for object and time. Two generations; the older one goes when the
@@ -259,6 +272,7 @@ impl NewBehaviour {
             going_on: HashMap::new(),
             going_on_until: i64::MIN,
             places: HashMap::new(),
+            words: Words::default(),
         })
     }
 
@@ -275,6 +289,7 @@ impl NewBehaviour {
             return;
         }
         self.note_change(request);
+        self.note_word(request, context.vocabulary);
         let woke = self.wake(request, past);
         let going_on = self.going_on(request, past);
         if !self.whole.insert(request) && woke.is_none() {
@@ -283,9 +298,12 @@ impl NewBehaviour {
         }
         let fresh = self.learn(request, past, lives, context.vocabulary);
         let rank = self.deeds.get(&deed(request)).copied();
+        let own = service_account(context.vocabulary.text(request.username()));
+        let own = own.and_then(|(namespace, _)| context.vocabulary.find(namespace));
         let matters = |thing: Thing| match thing {
             // To be somebody else matters whatever is done.
             Thing::Impersonated(_) => true,
+            Thing::Namespace(namespace) if Some(namespace) == own => false,
             _ => rank.is_some(),
         };
         let mut news: Vec<(Thing, History)> = fresh
@@ -321,6 +339,12 @@ impl NewBehaviour {
         let is_abroad = reads_secrets
             && past.life.is_out_of_hours(request.ts)
             && self.is_abroad(request, past, context.vocabulary);
+        let word = self.words.on_which(request);
+        // Whence it is done is nothing that another one's word explains.
+        let is_own_will = news.iter().any(|(thing, _)| {
+            thing.is_whence() || matches!(thing, Thing::Impersonated(_) | Thing::Awake(_))
+        }) || !word.is_some_and(|word| word.is_trusted);
+        let word = word.cloned();
         let date = request.ts.div_euclid(DAY_US);
         let until = request.ts + self.settings.fresh_us;
         self.going_on
@@ -335,11 +359,16 @@ impl NewBehaviour {
             is_privileged: false,
             secrets: BTreeSet::new(),
             is_abroad: false,
+            words: Vec::new(),
+            is_own_will: false,
         });
         day.together = day.together.max(together);
         (day.tally).add(request, context);
         day.is_privileged |= rank == Some(true);
         day.is_abroad |= is_abroad;
+        day.is_own_will |= is_own_will;
+        day.words
+            .extend(word.filter(|word| day.words.len() < WORDS && !day.words.contains(word)));
         if reads_secrets {
             day.secrets.insert(request.namespace());
         }
@@ -386,6 +415,22 @@ impl NewBehaviour {
         if let Some(day) = date.and_then(|date| self.days.get_mut(&(past.who, date))) {
             (day.tally).add(request, context);
         }
+    }
+
+    /// Notes who wrote an object of a kind that others act on, and who looks at such.
+    fn note_word(&mut self, request: &Request<'_>, vocabulary: &Vocabulary) {
+        if !self.words.concerns(request, vocabulary) {
+            return;
+        }
+        if !self.codes.writes.contains(&request.verb()) {
+            self.words.listen(request);
+            return;
+        }
+        let key = ((request.username(), NULL), Thing::Deed(deed(request)));
+        let since = self.known.get(&key).map(|since| since.ts);
+        let does_always = request.identity_kind() == known::SERVICE_ACCOUNT
+            && since.is_some_and(|since| request.ts - since >= self.settings.least_history_us);
+        self.words.hear(request, does_always, vocabulary);
     }
 
     /// Notes that a workload was made or changed.
@@ -615,6 +660,9 @@ impl NewBehaviour {
         {
             draft.severity = Severity::Medium;
         }
+        if !of_day.is_own_will {
+            draft.severity = Severity::Low;
+        }
         if said.len() > 2 {
             draft.confidence = Confidence::Medium;
         }
@@ -631,26 +679,35 @@ impl NewBehaviour {
         } else {
             String::new()
         };
+        let words: Vec<String> = (of_day.words.iter())
+            .map(|word| word.text(vocabulary))
+            .collect();
+        let on_word = words
+            .first()
+            .map(|word| format!(", on the word of {word}"))
+            .unwrap_or_default();
         draft.summary = format!(
-            "{name} did what it had not in {} and {}: {}{more}",
+            "{name} did what it had not in {} and {}: {}{more}{on_word}",
             lasting(lasted_us),
             counted(requests, "request"),
             named.join("; "),
         );
-        draft.why = lines
-            .iter()
-            .take(NAMED)
-            .map(|(text, bits)| format!("new: {text} ({bits:.1} bits)"))
-            .collect();
+        let named = lines.iter().take(NAMED);
+        draft.why = named.map(|(text, _)| format!("new: {text}")).collect();
         draft.why.push(format!(
-            "most surprise = {bits:.1} bits (at least {}; medium from {} on), {:.1} for what and whence together (at \
-             least {}; medium from {} on)",
-            settings.least_bits,
-            settings.medium_bits,
-            of_day.together,
-            settings.least_bits_together,
-            settings.medium_bits_together
+            "something new is as rare with it as one request in {} (medium from one in {} on)",
+            one_in(bits),
+            one_in(settings.medium_bits),
         ));
+        if of_day.together > 0.0 {
+            draft.why.push(format!(
+                "both what it did and whence are new: as rare as one request in {} (medium from one in {} on)",
+                one_in(of_day.together),
+                one_in(settings.medium_bits_together)
+            ));
+        }
+        let words = words.iter();
+        (draft.why).extend(words.map(|word| format!("on the word of {word}")));
         if of_day.is_abroad {
             let why = "Secrets never read before, from a network of the internet that is new, outside the hours of earlier days";
             draft.why.push(why.to_owned());
@@ -660,8 +717,17 @@ impl NewBehaviour {
             lasting(lasted_us),
             counted(requests, "request")
         ));
-        draft.finish(vocabulary)
+        let mut finding = draft.finish(vocabulary);
+        if !is_person && let Some(step) = finding.next_steps.first_mut() {
+            MACHINE_STEP.clone_into(step);
+        }
+        finding
     }
+}
+
+/// Returns of how many requests one is as rare as that many bits say.
+fn one_in(bits: f64) -> String {
+    format!("{:.0}", bits.exp2())
 }
 
 /// Returns how surprising news are together, in bits: what is done and whence are independent of each other, if both are

@@ -100,6 +100,36 @@ impl Peer {
     }
 }
 
+impl Holders {
+    /// Puts an address first: it is where a token belongs.
+    fn come_home(&mut self, code: u32, received: i64) {
+        let is_home = |peer: &Peer| peer.code == code;
+        if self.peers.first().is_none_or(is_home) {
+            return;
+        }
+        let known = self.peers.iter().position(is_home);
+        let mut home = known.map_or_else(
+            || Peer::new(code, NULL, received),
+            |known| self.peers.remove(known),
+        );
+        home.strayed = None;
+        self.peers.insert(0, home);
+        self.at = match known {
+            Some(known) if known == self.at => 0,
+            Some(known) if known < self.at => self.at,
+            _ => self.at + 1,
+        };
+    }
+
+    /// Notes what a token did at an address that it does not belong at.
+    fn stray(&mut self, code: u32, trace: Trace, context: &Context<'_>) {
+        if let Some(peer) = self.peers.iter_mut().find(|peer| peer.code == code) {
+            let strayed = peer.strayed.get_or_insert_with(|| Box::new(Tally::empty()));
+            strayed.add_trace(trace, context);
+        }
+    }
+}
+
 /// So many addresses that so many users have in common are those of a load balancer. With two of them, the other one may be a
 /// thief's who has the credentials of several users of one gateway.
 const BALANCED: usize = 3;
@@ -179,10 +209,18 @@ impl SharedCredential {
         if peer == NULL || secret_of_all_pods {
             return;
         }
-        // A watch that ends now says where its client was long ago.
-        if request.ts - request.received > settings.longest_request_us {
+        // A watch that ends now says where its client was long ago. That is all there is of many a Pod.
+        let is_long = request.ts - request.received > settings.longest_request_us;
+        let ts = if is_long {
+            request.received
+        } else {
+            request.ts
+        };
+        if is_long && request.token_pod_uid() == NULL {
             return;
         }
+        self.precede(request, context);
+        let settings = &self.settings;
         let holders = self.holders.entry(request.credential()).or_default();
         // Where a node is first served it is; elsewhere its name, maybe by another certificate, may be a thief's.
         if request.identity_kind() == known::NODE
@@ -193,9 +231,10 @@ impl SharedCredential {
         }
         if request.token_pod_uid() != NULL {
             let pod = self.pods.entry(request.token_pod_uid());
-            let pod = pod.or_insert_with(|| Home::new(peer, request.ts));
+            let pod = pod.or_insert_with(|| Home::new(peer, request.received));
             let is_new = holders.peers.is_empty();
-            let home = pod.observe(peer, request.user_agent(), request.ts, is_new);
+            pod.keep(request);
+            let home = pod.observe(peer, request.user_agent(), ts, is_new);
             if is_new && home != peer {
                 holders.peers.push(Peer::new(home, NULL, pod.last));
             }
@@ -217,14 +256,14 @@ impl SharedCredential {
         };
         let new = at.is_none();
         let at = at.unwrap_or_else(|| {
-            holders.peers.push(Peer::new(peer, platform, request.ts));
+            holders.peers.push(Peer::new(peer, platform, ts));
             holders.peers.len() - 1
         });
         if holders.peers[at].platform == NULL {
             holders.peers[at].platform = platform;
         }
         if holders.peers.len() == 1 {
-            holders.peers[0].last = request.ts;
+            holders.peers[0].last = holders.peers[0].last.max(ts);
             holders.at = 0;
             return;
         }
@@ -239,12 +278,17 @@ impl SharedCredential {
                 .get_or_insert_with(|| Box::new(Tally::empty()))
                 .add(request, context);
         }
-        let from = request.ts - settings.window_us;
+        // It began before others came, and tells nothing of who came back.
+        if is_long && holders.peers.iter().any(|peer| peer.last > ts) {
+            holders.peers[at].last = holders.peers[at].last.max(ts);
+            return;
+        }
+        let from = ts - settings.window_us;
         if at != holders.at && !new && holders.peers[at].last >= from {
-            holders.returns.push_back(request.ts);
+            holders.returns.push_back(ts);
         }
         holders.returned_home += u64::from(at == 0 && holders.at != 0);
-        holders.peers[at].last = request.ts;
+        holders.peers[at].last = ts;
         holders.at = at;
         while holders.returns.front().is_some_and(|&ts| ts < from) {
             holders.returns.pop_front();
@@ -271,6 +315,24 @@ impl SharedCredential {
         }
     }
 
+    /// Puts right where a Pod is at home if a request had begun elsewhere before all that is known of it.
+    fn precede(&mut self, request: &Request<'_>, context: &Context<'_>) {
+        let (peer, received) = (request.peer_ip(), request.received);
+        let home = self.pods.get_mut(&request.token_pod_uid());
+        let Some((elsewhere, earliest)) = home.and_then(|home| home.precede(peer, received)) else {
+            return;
+        };
+        if let Some(holders) = self.holders.get_mut(&request.credential()) {
+            holders.come_home(peer, received);
+        }
+        for trace in earliest {
+            if let Some(holders) = self.holders.get_mut(&trace.credential()) {
+                holders.come_home(peer, received);
+                holders.stray(elsewhere, trace, context);
+            }
+        }
+    }
+
     /// Draws the findings.
     pub fn finish(
         mut self,
@@ -293,7 +355,7 @@ impl SharedCredential {
                 strays.extend(self.away(entry, &holders, places, context, ledger));
             }
         }
-        findings.extend(self.strayed(strays, context));
+        findings.extend(self.strayed(strays, context, ledger));
         self.balance(&mut findings);
         findings
     }

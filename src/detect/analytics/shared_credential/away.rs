@@ -1,21 +1,26 @@
 //! `pod-token-away`: where Pods are at home, and what their tokens did elsewhere.
 
-use std::net::IpAddr;
-
 use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
-use super::super::address::is_public;
+use super::super::address::{is_other_family, is_public};
 use super::super::custody::distinct;
 use super::super::masquerade::Masquerade;
-use super::super::{Context, Draft, begins, counted, listed};
+use super::super::{Context, Draft, HOUR_US, begins, counted, listed};
 use super::{Holders, SharedCredential, is_of_several_nodes};
 use crate::credential::{Entry, Ledger};
-use crate::detect::tally::Tally;
+use crate::detect::request::Request;
+use crate::detect::tally::{Tally, Trace};
 use crate::finding::{Confidence, Finding, Severity};
 
 /// How many programs of a Pod are known.
 const PROGRAMS: usize = 8;
+
+/// What to do if a token was used from a node: who is on it has them all.
+const NODE_STEP: &str = "The address is a node's: treat the tokens of all Pods on it and the credential of its kubelet as known; to delete the Pod alone is not enough. Drain the node and replace it";
+
+/// How many of the earliest requests of a Pod are kept.
+const EARLIEST: usize = 4;
 
 /// How many tokens of a Pod are named.
 const KEYS: usize = 8;
@@ -24,8 +29,12 @@ const KEYS: usize = 8;
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Home {
     peer: u32,
+    /// When the first request from there was received.
+    first: i64,
     /// The last request from there.
     pub(super) last: i64,
+    /// The earliest requests from there, for as long as watches last: one that began before them elsewhere may yet end.
+    earliest: Vec<Trace>,
     /// What the Pod runs.
     agents: Vec<u32>,
     /// Where a new token was first used since, and when: if the next one is, too, by a program of the Pod, and nothing came
@@ -34,12 +43,36 @@ pub(super) struct Home {
 }
 
 impl Home {
-    pub(super) fn new(peer: u32, ts: i64) -> Self {
+    pub(super) fn new(peer: u32, received: i64) -> Self {
         Self {
             peer,
-            last: ts,
+            first: received,
+            last: received,
+            earliest: Vec::new(),
             agents: Vec::new(),
             moved: None,
+        }
+    }
+
+    /// Takes in that a request had begun elsewhere before all that is known: a watch is logged when it ends, and what came
+    /// meanwhile was not at home. Returns that address, and what it did.
+    pub(super) fn precede(&mut self, peer: u32, received: i64) -> Option<(u32, Vec<Trace>)> {
+        if peer == self.peer {
+            self.first = self.first.min(received);
+        }
+        if peer == self.peer || received >= self.first {
+            return None;
+        }
+        let found = std::mem::replace(self, Self::new(peer, received));
+        Some((found.peer, found.earliest))
+    }
+
+    /// Keeps a request from home while it may have to be told as one from elsewhere.
+    pub(super) fn keep(&mut self, request: &Request<'_>) {
+        if request.ts > self.first.saturating_add(HOUR_US) {
+            self.earliest = Vec::new();
+        } else if request.peer_ip() == self.peer && self.earliest.len() < EARLIEST {
+            self.earliest.push(Trace::of(request));
         }
     }
 
@@ -151,17 +184,28 @@ impl SharedCredential {
     }
 
     /// Says of each Pod that tokens of it were used elsewhere: those that it got one after the other are one story.
-    pub(super) fn strayed(&self, strays: Vec<Stray<'_>>, context: &Context<'_>) -> Vec<Finding> {
+    pub(super) fn strayed(
+        &self,
+        strays: Vec<Stray<'_>>,
+        context: &Context<'_>,
+        ledger: &Ledger,
+    ) -> Vec<Finding> {
         let mut pods: HashMap<u32, Vec<Stray<'_>>> = HashMap::new();
         for stray in strays {
             let of_pod = pods.entry(stray.entry.token_pod_uid).or_default();
             of_pod.push(stray);
         }
         let pods = pods.into_values();
-        pods.map(|strays| self.of_pod(strays, context)).collect()
+        pods.map(|strays| self.of_pod(strays, context, ledger))
+            .collect()
     }
 
-    fn of_pod(&self, mut strays: Vec<Stray<'_>>, context: &Context<'_>) -> Finding {
+    fn of_pod(
+        &self,
+        mut strays: Vec<Stray<'_>>,
+        context: &Context<'_>,
+        ledger: &Ledger,
+    ) -> Finding {
         let vocabulary = context.vocabulary;
         let key = |stray: &Stray<'_>| vocabulary.text(stray.entry.credential);
         strays.sort_by(|one, other| {
@@ -210,9 +254,45 @@ impl SharedCredential {
             doubts.dedup();
             draft.why.extend(doubts.into_iter().map(str::to_owned));
         }
+        let of_nodes = self.of_nodes(&strays, &all, context, ledger);
+        let is_of_node = !of_nodes.is_empty();
+        draft.why.extend(of_nodes);
         let mut finding = draft.finish(vocabulary);
+        if is_of_node {
+            let at = finding.next_steps.len().min(1);
+            finding.next_steps.insert(at, NODE_STEP.to_owned());
+        }
         finding.ties.credentials = strays.iter().map(|stray| key(stray).to_owned()).collect();
         finding
+    }
+
+    /// Says which of the addresses are those of nodes.
+    fn of_nodes(
+        &self,
+        strays: &[Stray<'_>],
+        all: &Tally,
+        context: &Context<'_>,
+        ledger: &Ledger,
+    ) -> Vec<String> {
+        let vocabulary = context.vocabulary;
+        let own = vocabulary.text(strays[0].entry.token_node);
+        let mut found = Vec::new();
+        for address in all.peers(vocabulary) {
+            let peer = vocabulary.find(&address);
+            let Some(peer) = peer.filter(|peer| self.nodes.contains(peer)) else {
+                continue;
+            };
+            let nodes = ledger.nodes_at(peer, vocabulary);
+            let names = nodes.filter_map(|user| vocabulary.text(user).strip_prefix("system:node:"));
+            let mut names: Vec<String> = names.map(str::to_owned).collect();
+            names.sort_unstable();
+            if !own.is_empty() && names.iter().any(|name| name == own) {
+                found.push(format!("{address} = the node {own}, on which the Pod runs"));
+            } else if !names.is_empty() {
+                found.push(format!("{address} = the node {}", listed(&names)));
+            }
+        }
+        found
     }
 
     /// Returns whether a Pod sent requests from `home` after a token of it had come up elsewhere at `ts`.
@@ -248,11 +328,4 @@ pub(super) fn natives(
         }
     }
     natives
-}
-
-fn is_other_family(one: &str, other: &str) -> bool {
-    match (one.parse::<IpAddr>(), other.parse::<IpAddr>()) {
-        (Ok(one), Ok(other)) => one.is_ipv4() != other.is_ipv4(),
-        _ => false,
-    }
 }
