@@ -38,7 +38,7 @@ use serde::{Deserialize, Serialize};
 
 use follow::{Disk, Files, Links};
 pub use framing::Framing;
-pub use text::{split_holes, trim_record};
+pub use text::{bracketed, split_holes, trim_record};
 
 /// Returns whether two paths lead to one file, as far as the system numbers files; nothing is opened.
 pub fn is_same_file(one: &Path, other: &Path) -> bool {

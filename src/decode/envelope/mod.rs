@@ -41,6 +41,7 @@ pub(super) use fields::listed;
 pub use format::{Format, UnknownFormat};
 pub use restore::key as restored_key;
 
+use crate::source::bracketed;
 use context::Context;
 use walk::Walk;
 
@@ -127,7 +128,9 @@ impl Unwrapper {
         match (walk.state.only, json::Object::parse(text)) {
             (Some(only), _) => walk.bad(format!("no record of the format `{only}`")),
             (None, Some(object)) => walk.other(recognise::unknown_object(&object)),
-            (None, None) if text.starts_with('[') => walk.other("a JSON array of another kind"),
+            (None, None) if text.starts_with('[') && bracketed(text.as_bytes()).is_none() => {
+                walk.other("a JSON array of another kind")
+            }
             (None, None) => walk.bad(list::damage("neither JSON nor a known log line", text)),
         }
     }

@@ -97,14 +97,8 @@ pub(super) fn unknown_object(object: &Object<'_>) -> Cow<'static, str> {
 
 /// Names a line of text that holds no JSON; the names are of logs that travel with audit logs.
 pub(super) fn text_kind(text: &str) -> Option<&'static str> {
-    let mut words = text.split_ascii_whitespace();
-    let (first, second) = (words.next()?, words.next().unwrap_or(""));
-    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if first.len() == 5
-        && first.starts_with(['I', 'W', 'E', 'F'])
-        && is_digits(&first[1..])
-        && second.contains(':')
-    {
+    let first = text.split_ascii_whitespace().next()?;
+    if is_klog(text) {
         return Some("a klog line");
     }
     if text.starts_with("time=") && text.contains(" level=") {
@@ -134,6 +128,30 @@ pub(super) fn text_kind(text: &str) -> Option<&'static str> {
         return Some("a listing of audit log files");
     }
     None
+}
+
+fn is_klog(text: &str) -> bool {
+    let mut words = text.split_ascii_whitespace();
+    let (first, second) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+    first.len() == 5
+        && first.starts_with(['I', 'W', 'E', 'F'])
+        && first[1..].bytes().all(|byte| byte.is_ascii_digit())
+        && second.contains(':')
+}
+
+/// Returns the message of a klog line, whose head is `I1122 04:55:35.000000       1 main.go:12] `.
+pub(super) fn behind_klog(text: &str) -> Option<&str> {
+    let (head, message) = text.split_once("] ").filter(|_| is_klog(text))?;
+    (head.split_ascii_whitespace().count() == 4).then(|| message.trim_start())
+}
+
+/// Returns whether `text` is an audit event or a list of them, whole or cut.
+pub(super) fn is_of_audit(text: &str) -> bool {
+    const LIST_START: &str = r#"{"kind":"EventList","apiVersion":"audit.k8s.io/"#;
+    let has_version = |object: Object<'_>| object.text("apiVersion").starts_with("audit.k8s.io/");
+    text.starts_with(NATIVE_START)
+        || text.starts_with(LIST_START)
+        || text.starts_with('{') && Object::parse(text).is_some_and(has_version)
 }
 
 /// Cuts a name of the log to what a message bears.

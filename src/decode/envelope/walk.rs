@@ -16,6 +16,7 @@ use super::{
     Format, Found, Item, State, azure, cloudwatch, fields, gke, line, packed, queue, recognise,
     restore, shipper, store,
 };
+use crate::source::{bracketed, trim_record};
 
 /// Envelopes within envelopes that are opened.
 pub(super) const MAX_DEPTH: u8 = 6;
@@ -129,11 +130,9 @@ impl<'w> Walk<'w> {
 
     /// Opens text that should hold JSON documents or a line of a log; false if it holds neither.
     pub(super) fn text(&mut self, text: &str, context: &Context) -> bool {
-        let text = text.trim_matches(|char: char| {
-            char.is_ascii_whitespace() || matches!(char, '\0' | '\u{1e}' | '\u{feff}')
-        });
+        let text = trim_record(text);
         match text.as_bytes().first() {
-            Some(b'[') if line::is_bracketed(text) => line::open(self, text, context),
+            Some(b'[') if bracketed(text.as_bytes()).is_some() => line::open(self, text, context),
             Some(b'{' | b'[') => self.documents(text, context),
             // A string that holds a record, as jq prints it without `--raw-output`.
             Some(b'"') if json::string(text).is_some_and(|text| holds_json(&text)) => {

@@ -144,6 +144,16 @@ fn texts_before_an_event() {
     check_chain(&format!("/var/log/audit.log:12:{EVENT}"), "prefix");
     check_chain(&format!("audit.log-12-{EVENT}"), "prefix");
     check_chain(&format!("[pod/kube-apiserver-n1/server] {EVENT}"), "prefix");
+    for brackets in [
+        "[2026-11-22T04:55:35Z] ",
+        "[m0] ",
+        "[m0]",
+        "[12] [m0] ",
+        "[2026-11-22 04:55:35] INFO audit: ",
+    ] {
+        check_chain(&format!("{brackets}{EVENT}"), "prefix");
+    }
+    check("[m0] no event", &["bad neither JSON nor a known log line"]);
     // A line that lacks its beginning may go on with a body.
     for cut in [":", "a\":", "-"] {
         let found = unwrap(None, &[&format!("{cut}{EVENT}")]);
@@ -151,6 +161,45 @@ fn texts_before_an_event() {
     }
     check_chain(&format!("\u{feff}\0{EVENT}\0\r"), "");
     check_chain(&format!("2026-11-22T05:10:25Z stderr F:x {EVENT}"), "CRI");
+}
+
+#[test]
+fn klog_lines_hold_events_as_such_only() {
+    let head = "I1122 04:55:35.000000       1 main.go:12] ";
+    check_chain(&format!("{head}{EVENT}"), "klog");
+    check_chain(&format!("2026-11-22T04:55:35Z {head}{EVENT}"), "klog");
+    let list = format!(
+        r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{{}},"items":[{EVENT}]}}"#
+    );
+    check_chain(&format!("{head}{list}"), "klog > EventList");
+    let cut = unwrap(None, &[&format!("{head}{}", &EVENT[..EVENT.len() - 20])]);
+    assert!(cut[0].starts_with("bad cut or damaged JSON"), "{cut:?}");
+    for message in [
+        format!(r#"{{"message":{}}}"#, quoted(EVENT)),
+        format!(r#""request" body={}"#, quoted(EVENT)),
+        format!("request {EVENT}"),
+        r#"{"kind":"Event","apiVersion":"v1","auditID":"a"}"#.to_owned(),
+        "starting".to_owned(),
+    ] {
+        check(&format!("{head}{message}"), &["other a klog line"]);
+    }
+}
+
+#[test]
+fn parts_keep_the_blanks_they_end_in() {
+    let (start, end) = EVENT.split_at(EVENT.len() - 10);
+    let event = format!("{start}   {end}");
+    let cri = |tag: &str, text: &str| format!("2026-11-22T05:10:25Z stdout {tag} {text}");
+    assert_eq!(
+        unwrap(
+            None,
+            &[
+                &cri("P", &format!("{start}  ")),
+                &cri("F", &format!(" {end}"))
+            ]
+        )[1],
+        format!("event CRI {event}")
+    );
 }
 
 #[test]
