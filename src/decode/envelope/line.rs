@@ -43,7 +43,7 @@ fn other_log(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
         walk.allows(Format::Prefixed, context) && walk.text(event, &context.enter("klog"))
     });
     if !opened {
-        walk.other(kind);
+        walk.other(recognise::unread(kind, text));
     }
     true
 }

@@ -89,10 +89,36 @@ fn is_rancher(object: &Object<'_>) -> bool {
 
 /// Names an object that nothing else names.
 pub(super) fn unknown_object(object: &Object<'_>) -> Cow<'static, str> {
-    match object.text("kind") {
-        kind if kind.is_empty() => "a JSON object of another kind".into(),
-        kind => format!("a JSON object of kind `{}`", short(&kind)).into(),
+    let what = match object.text("kind") {
+        kind if kind.is_empty() => unread("a JSON object of another kind", object.text),
+        kind => unread(
+            &format!("a JSON object of kind `{}`", short(&kind)),
+            object.text,
+        ),
+    };
+    let mut members = object.members();
+    match members.find(|(_, value)| has_words(value)) {
+        Some((key, _)) => format!("{what}, under `{}`", short(key)).into(),
+        None => what,
     }
+}
+
+/// What the name of something ends in that may hold an event in a wrapping that is not known.
+pub const UNREAD: &str = "that holds the words of an audit event";
+
+/// Names `text` as `what`, and says so if there may be an event in it.
+pub(super) fn unread(what: &str, text: &str) -> Cow<'static, str> {
+    if has_words(text) {
+        format!("{what} {UNREAD}").into()
+    } else {
+        what.to_owned().into()
+    }
+}
+
+/// Returns whether the version and the id of an event stand in `text`, in whatever quotes.
+fn has_words(text: &str) -> bool {
+    let has = |word: &[u8]| memchr::memmem::find(text.as_bytes(), word).is_some();
+    has(b"audit.k8s.io/v1") && has(b"auditID")
 }
 
 /// Names a line of text that holds no JSON; the names are of logs that travel with audit logs.

@@ -179,6 +179,13 @@ impl<'w> Walk<'w> {
         let mut rest = text;
         let mut is_first = true;
         while !rest.is_empty() {
+            // What separates records is none, as a comma at the end of each line.
+            if !is_first && !rest.contains(['"', '{', '}', '[', ']', ':']) {
+                if !rest.trim_matches([',', ';', ' ']).is_empty() {
+                    self.other("words behind a JSON document");
+                }
+                return true;
+            }
             let mut stream = serde_json::Deserializer::from_str(rest).into_iter::<&RawValue>();
             let Some(Ok(raw)) = stream.next() else {
                 // What follows a sound document is damage, whatever it looks like; a list may have ended too early by it.
@@ -218,7 +225,7 @@ impl<'w> Walk<'w> {
     pub(super) fn unknown(&mut self, raw: &str) {
         match Object::parse(raw) {
             Some(object) => self.other(recognise::unknown_object(&object)),
-            None => self.other("a JSON value that is no object"),
+            None => self.other(recognise::unread("a JSON value that is no object", raw)),
         }
     }
 
@@ -356,7 +363,7 @@ impl<'w> Walk<'w> {
 }
 
 /// Columns whose cells are JSON where a table has the fields of events, or of entries of Cloud Logging, as they are.
-const JSON_COLUMNS: [&str; 14] = [
+const JSON_COLUMNS: [&str; 15] = [
     "user",
     "impersonatedUser",
     "sourceIPs",
@@ -367,6 +374,7 @@ const JSON_COLUMNS: [&str; 14] = [
     "annotations",
     "protoPayload",
     "protopayload_auditlog",
+    "protoPayload.status",
     "jsonPayload",
     "resource",
     "labels",

@@ -181,8 +181,91 @@ fn klog_lines_hold_events_as_such_only() {
         r#"{"kind":"Event","apiVersion":"v1","auditID":"a"}"#.to_owned(),
         "starting".to_owned(),
     ] {
-        check(&format!("{head}{message}"), &["other a klog line"]);
+        let found = unwrap(None, &[&format!("{head}{message}")]);
+        assert!(
+            found.len() == 1 && found[0].starts_with("other a klog line"),
+            "{found:?}"
+        );
     }
+}
+
+#[test]
+fn unknown_wrappings_are_named() {
+    check(
+        &format!(r#"{{"n":1,"zork":{}}}"#, quoted(EVENT)),
+        &[
+            "other a JSON object of another kind that holds the words of an audit event, under `zork`",
+        ],
+    );
+    check(
+        &format!(
+            r#"I1122 04:55:35.000000       1 main.go:12] "got" body={}"#,
+            quoted(EVENT)
+        ),
+        &["other a klog line that holds the words of an audit event"],
+    );
+    check(
+        r#"{"zork":"audit"}"#,
+        &["other a JSON object of another kind"],
+    );
+}
+
+#[test]
+fn separators_are_no_damage() {
+    for line in [",", "[", "]", " ],"] {
+        check(line, &["other a comma or bracket between records"]);
+    }
+    check(&format!("{EVENT},"), &[&format!("event  {EVENT}")]);
+    check(&format!("{EVENT} , "), &[&format!("event  {EVENT}")]);
+    check(
+        &format!("{EVENT} trailing text"),
+        &[
+            &format!("event  {EVENT}"),
+            "other words behind a JSON document",
+        ],
+    );
+    let cut = unwrap(None, &[&format!("{EVENT} \"x\":1}}")]);
+    assert!(cut[1].starts_with("bad "), "{cut:?}");
+}
+
+/// Returns what the second row of a table of one row holds.
+fn of_table(header: &str, row: &str) -> String {
+    let found = unwrap(Some(Format::Csv), &[header, row]);
+    found[1].clone()
+}
+
+#[test]
+fn signs_of_an_absent_cell_are_no_values() {
+    let header = "user.username,verb,auditID,impersonatedUser.username,userAgent,objectRef.name";
+    let event = of_table(header, "a,get,x, - ,(null),(blank)");
+    assert!(
+        !event.contains("impersonated") && !event.contains("Agent"),
+        "{event}"
+    );
+    assert!(!event.contains("objectRef"), "{event}");
+    assert!(of_table(header, "a,get,x,-a,b,-b").contains(r#""name":"-b""#));
+}
+
+#[test]
+fn a_blank_status_of_google_is_a_default() {
+    const HEADER: &str = "insertId,protoPayload.methodName,protoPayload.resourceName,protoPayload.serviceName,timestamp";
+    const ROW: &str = "a,io.k8s.core.v1.nodes.list,core/v1/nodes,k8s.io,2026-11-22T04:55:35Z";
+    let with = |column: &str, cell: &str| {
+        of_table(&format!("{HEADER},{column}"), &format!("{ROW},{cell}"))
+    };
+    for (column, cell, expected) in [
+        ("protoPayload.status.code", "", r#""code":200"#),
+        ("protoPayload.status.code", "7", r#""code":403"#),
+        ("protoPayload.status", "", r#""code":200"#),
+        ("protoPayload.status", r#""{""code"":5}""#, r#""code":404"#),
+    ] {
+        let event = with(column, cell);
+        assert!(event.contains(expected), "{column} {cell}: {event}");
+    }
+    assert!(!of_table(HEADER, ROW).contains("responseStatus"));
+    let both = "protoPayload.status,protoPayload.status.code";
+    assert!(with(both, ",7").contains(r#""code":403"#));
+    assert!(!with("protoPayload.status.message", "denied").contains(r#""code""#));
 }
 
 #[test]
