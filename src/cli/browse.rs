@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use super::diagnostic::{Diagnostic, Printer};
 use super::exit::Exit;
 use super::query::questions;
-use super::read_args::ReadArgs;
+use super::read_args::{self, ReadArgs};
 use super::rule_args::RuleArgs;
 use super::scan::{Reading, missing};
 use crate::case::{DATABASE, LOCK};
@@ -26,7 +26,7 @@ pub struct BrowseArgs {
     #[arg(long, value_name = "DIR")]
     pub case: Option<PathBuf>,
     /// Memory that events may take, such as 500M or 4G; the rest of them goes to disk [default: half of what is free]
-    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    #[arg(long, value_name = "BYTES", value_parser = read_args::parse_bytes)]
     pub memory: Option<usize>,
     /// How things look
     #[arg(long, value_enum)]
@@ -61,30 +61,6 @@ pub enum ThemeName {
 
 /// Memory for events where the system does not tell how much is free.
 const MEMORY_BYTES: usize = 2 << 30;
-
-fn parse_bytes(text: &str) -> Result<usize, String> {
-    let wrong = || "a number of bytes, such as 500M or 4G".to_owned();
-    let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
-        Some(at) => text.split_at(at),
-        None => (text, ""),
-    };
-    let shift = match unit
-        .to_ascii_uppercase()
-        .trim_end_matches("IB")
-        .trim_end_matches('B')
-    {
-        "" => 0,
-        "K" => 10,
-        "M" => 20,
-        "G" => 30,
-        _ => return Err(wrong()),
-    };
-    let number: usize = number.parse().map_err(|_cause| wrong())?;
-    number
-        .checked_mul(1 << shift)
-        .filter(|&bytes| bytes > 0)
-        .ok_or_else(wrong)
-}
 
 /// Returns half of the memory that is free, as Linux tells it (proc(5), `MemAvailable`).
 fn half_of_free() -> usize {

@@ -44,10 +44,10 @@ pub struct InputArgs {
     #[command(flatten)]
     pub threads: ThreadArgs,
     /// Longest line that is read, in bytes; longer ones are counted and passed over
-    #[arg(long, value_name = "BYTES", default_value_t = ReadOptions::default().max_line_bytes)]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value_t = ReadOptions::default().max_line_bytes)]
     pub max_line: usize,
     /// What a compressed file may unpack to, in bytes; the rest of it is not read
-    #[arg(long, value_name = "BYTES", default_value_t = ReadOptions::default().max_decompressed_bytes)]
+    #[arg(long, value_name = "BYTES", value_parser = parse_limit, default_value_t = ReadOptions::default().max_decompressed_bytes)]
     pub max_decompressed: u64,
     /// What the events are wrapped in, if the guess is wrong; `help` lists the names
     #[arg(long, value_name = "NAME", value_parser = InputFormat::parse, default_value = "auto")]
@@ -124,6 +124,35 @@ impl InputFormat {
         }
         text
     }
+}
+
+/// Reads a number of bytes, with a unit or not.
+pub(super) fn parse_bytes(text: &str) -> Result<usize, String> {
+    let wrong = || "a number of bytes, such as 500M or 4G".to_owned();
+    let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(at) => text.split_at(at),
+        None => (text, ""),
+    };
+    let shift = match unit
+        .to_ascii_uppercase()
+        .trim_end_matches("IB")
+        .trim_end_matches('B')
+    {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        _ => return Err(wrong()),
+    };
+    let number: usize = number.parse().map_err(|_cause| wrong())?;
+    number
+        .checked_mul(1 << shift)
+        .filter(|&bytes| bytes > 0)
+        .ok_or_else(wrong)
+}
+
+fn parse_limit(text: &str) -> Result<u64, String> {
+    parse_bytes(text).map(|bytes| bytes as u64)
 }
 
 fn parse_profile(text: &str) -> Result<String, String> {

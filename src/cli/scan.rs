@@ -12,10 +12,11 @@ use super::exit::Exit;
 use super::progress;
 use super::read_args::ReadArgs;
 use super::rule_args::RuleArgs;
+use crate::decode::envelope::UNREAD;
 use crate::finding::Severity;
 use crate::finding::words::listed;
 use crate::pipeline::{self, Monitor, Scan};
-use crate::report::{self, FileStats, Format, Summary, WIDTH_DEFAULT};
+use crate::report::{self, FileStats, Format, SKIPPED_NAMES, Summary, WIDTH_DEFAULT};
 use crate::source::discover::discover;
 use crate::source::{SourceError, is_same_file};
 
@@ -254,6 +255,7 @@ pub(super) fn missing<'a>(
     if totals.events > 0 {
         warn_of_foreign_files(scan.summary, printer);
     }
+    warn_of_unread(scan.summary, printer);
     if totals.oversize > 0 {
         printer.warning(format_args!(
             "left out {} of {} records that are longer than the limit; --max-line BYTES raises it",
@@ -288,6 +290,21 @@ pub(super) fn missing<'a>(
         return Exit::Unreadable;
     }
     let left_out = scan.summary.ingest.skipped_files;
+    let names: Vec<String> = (scan.summary.ingest.skipped_names.iter())
+        .map(|name| format!("`{name}`"))
+        .collect();
+    if totals.records > 0 && !names.is_empty() {
+        let rest = match names.len() {
+            SKIPPED_NAMES => " and perhaps others",
+            _ => "",
+        };
+        let what = format!(
+            "left out {}{rest}: their names are not those of logs",
+            names.join(", ")
+        );
+        let hint = "name a file by itself to have it read, whatever it is called";
+        printer.print(&Diagnostic::warning(what).hint(hint));
+    }
     if scan.summary.files.is_empty() && left_out > 0 {
         let what = format!(
             "nothing was read: the names of {left_out} files in the folders are not those of logs"
@@ -298,18 +315,23 @@ pub(super) fn missing<'a>(
     }
     if totals.records == 0 && scan.read_bytes > 0 {
         printer.error(format_args!(
-            "{} bytes were read and hold no record: they are blank or NUL",
+            "{} bytes were read and hold no record: they are blank, NUL, or nothing that was compressed",
             scan.read_bytes
         ));
         return Exit::Unreadable;
     }
+    if scan.summary.files.is_empty() && scan.errors.is_empty() {
+        let hint = "name the folder that kube-apiserver's --audit-log-path leads to";
+        let what = "nothing was read: there is no file in the folders";
+        printer.print(&Diagnostic::error(what).hint(hint));
+        return Exit::Unreadable;
+    }
     if totals.records == 0 && scan.errors.is_empty() {
         let what = match &scan.summary.files[..] {
-            [] => "nothing was read: there is no file in the folders".to_owned(),
             [file] => format!("nothing was read: `{}` is empty", file.path),
             files => format!("nothing was read: all {} files are empty", files.len()),
         };
-        let hint = "an API server that logs has events each second: see --audit-log-path and --audit-policy-file";
+        let hint = "an API server that logs has events each second: see kube-apiserver's --audit-log-path and --audit-policy-file";
         printer.print(&Diagnostic::warning(what).hint(hint));
     }
     let is_partial = !scan.errors.is_empty()
@@ -325,7 +347,8 @@ pub(super) fn missing<'a>(
 /// Names files that hold something, and no audit event: among others that do, nobody would miss them.
 fn warn_of_foreign_files(summary: &Summary, printer: Printer) {
     let is_foreign = |file: &&FileStats| {
-        file.counters.events == 0 && file.counters.other + file.counters.bad > 0
+        let counters = &file.counters;
+        counters.events + counters.duplicates == 0 && counters.other + counters.bad > 0
     };
     let foreign: Vec<String> = (summary.files.iter().filter(is_foreign))
         .map(|file| format!("`{}`", file.path))
@@ -338,6 +361,44 @@ fn warn_of_foreign_files(summary: &Summary, printer: Printer) {
         listed(&foreign)
     );
     let hint = "--stats FILE says of each file what it holds";
+    printer.print(&Diagnostic::warning(what).hint(hint));
+}
+
+/// Says where events may be that are wrapped in a way that is not known.
+fn warn_of_unread(summary: &Summary, printer: Printer) {
+    let kinds = summary.ingest.other_kinds.ranked().into_iter();
+    let unread = kinds.filter(|(kind, _)| kind.contains(UNREAD));
+    let (mut first_kind, mut n_unread) = ("", 0);
+    for (kind, count) in unread {
+        if n_unread == 0 {
+            first_kind = kind;
+        }
+        n_unread += count;
+    }
+    if n_unread == 0 {
+        return;
+    }
+    let first = (summary.rejects.iter()).find(|reject| reject.cause.contains(UNREAD));
+    let place = first.map_or(first_kind.to_owned(), |first| {
+        format!("`{}`, line {}: {}", first.file, first.line, first.cause)
+    });
+    let (records, hold) = match n_unread {
+        1 => ("record", "holds"),
+        _ => ("records", "hold"),
+    };
+    let what = format!(
+        "{n_unread} {records} {hold} the words of an audit event in a wrapping that is not known; the first is {place}"
+    );
+    let key = first.and_then(|first| first.cause.rsplit_once(", under `"));
+    let key = key.and_then(|(_, key)| key.strip_suffix('`'));
+    let is_name = |key: &&str| {
+        key.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    let hint = match key.filter(is_name) {
+        Some(key) => format!("take them out of it: jq -c '.{key}' FILE | kubescry scan -"),
+        None => "take the events out of it, one a line, and scan that".to_owned(),
+    };
     printer.print(&Diagnostic::warning(what).hint(hint));
 }
 

@@ -329,7 +329,9 @@ impl Gathering {
     }
 
     /// Returns the report; `files` are the names of the files.
-    pub(super) fn ingest(&self, vocabulary: &Vocabulary, files: &[&str], skipped: u64) -> Ingest {
+    ///
+    /// Files that were left out are not known here.
+    pub(super) fn ingest(&self, vocabulary: &Vocabulary, files: &[&str]) -> Ingest {
         let distribution = self.distribution(vocabulary);
         let mut resource_levels: BTreeMap<String, Census> = BTreeMap::new();
         for (&(resource, level), &count) in &self.resource_levels {
@@ -374,7 +376,8 @@ impl Gathering {
             resource_levels,
             truncated: self.truncated,
             secret_bodies: self.secret_bodies,
-            skipped_files: skipped,
+            skipped_files: 0,
+            skipped_names: Vec::new(),
         }
     }
 }

@@ -14,8 +14,8 @@ use crate::detect::request::{Request, RequestColumns};
 use crate::finding::{Finding, Timestamp};
 use crate::frame::Vocabulary;
 use crate::memory::remembers;
-use crate::report::{Counters, FileStats, Ingest, RejectLine, Summary};
-use crate::source::discover::Discovery;
+use crate::report::{Counters, FileStats, Ingest, RejectLine, SKIPPED_NAMES, Summary};
+use crate::source::discover::{Discovery, SkipReason};
 use crate::source::{Oversize, SourceError};
 use crate::store::{Fate, Store};
 
@@ -83,6 +83,7 @@ pub(super) struct Account<'r> {
     events: u64,
     rejects: Vec<RejectLine>,
     skipped: u64,
+    skipped_names: Vec<String>,
     errors: Vec<SourceError>,
     oversize: Vec<Oversize>,
     /// Events that stood in no order of time, and whether there were too many to put them in order together.
@@ -93,7 +94,7 @@ pub(super) struct Account<'r> {
 remembers!(
     Account<'_>: [files, counters, logs, events, rejects],
     parts [gathering],
-    anew [vocabulary, profile, monitor, skipped, errors, oversize, unordered, is_in_parts]
+    anew [vocabulary, profile, monitor, skipped, skipped_names, errors, oversize, unordered, is_in_parts]
 );
 
 struct Started {
@@ -127,6 +128,7 @@ impl<'r> Merge<'r> {
                 events: 0,
                 rejects: Vec::new(),
                 skipped: 0,
+                skipped_names: Vec::new(),
                 errors: Vec::new(),
                 oversize: Vec::new(),
                 unordered: 0,
@@ -150,6 +152,11 @@ impl<'r> Merge<'r> {
         let account = &mut self.account;
         account.errors.append(&mut discovery.errors);
         account.skipped += discovery.n_skipped;
+        let skipped = discovery.skipped.iter();
+        let skipped = skipped.filter(|skipped| skipped.reason == SkipReason::NotALog);
+        let names = skipped.map(|skipped| skipped.name.to_string());
+        let room = SKIPPED_NAMES.saturating_sub(account.skipped_names.len());
+        account.skipped_names.extend(names.take(room));
         let known: HashMap<Arc<str>, u32> = account.files.iter().cloned().zip(0..).collect();
         let n_logs = account.logs.len();
         self.files.clear();
@@ -541,7 +548,11 @@ impl Account<'_> {
     fn summary(&self, of_files: &[Counters], outcome: &Outcome, fed: &[Fed]) -> Summary {
         let (files, totals) = self.figures(of_files, outcome);
         let names: Vec<&str> = self.files.iter().map(|name| &**name).collect();
-        let ingest = self.gathering.ingest(self.vocabulary, &names, self.skipped);
+        let ingest = Ingest {
+            skipped_files: self.skipped,
+            skipped_names: self.skipped_names.clone(),
+            ..self.gathering.ingest(self.vocabulary, &names)
+        };
         let too_long = self.oversize.iter().map(|line| {
             let name = &self.files[line.file as usize];
             format!(

@@ -115,6 +115,8 @@ pub struct Ingest {
     pub secret_bodies: u64,
     /// Files of folders that were left out.
     pub skipped_files: u64,
+    /// The first of them whose names are not those of logs, as [`SKIPPED_NAMES`] says.
+    pub skipped_names: Vec<String>,
 }
 
 /// One API server.
@@ -134,6 +136,9 @@ pub struct ApiServer {
     /// All silences.
     pub n_gaps: u64,
 }
+
+/// How many of the files that were left out are named.
+pub const SKIPPED_NAMES: usize = 5;
 
 /// How many silences of one API server are named.
 pub const GAPS: usize = 10;
@@ -197,6 +202,7 @@ pub(super) mod tests {
             truncated: 2,
             secret_bodies: 3,
             skipped_files: 4,
+            skipped_names: vec![text.to_owned()],
         }
     }
 

@@ -34,7 +34,7 @@ use crate::detect::feed::Reach;
 use crate::finding::incident::Incident;
 use crate::finding::{Evidence, Excluded, Finding, Severity, Timestamp};
 use crate::redact;
-pub use ingest::{ApiServer, Census, GAPS, Gap, Guess, Ingest};
+pub use ingest::{ApiServer, Census, GAPS, Gap, Guess, Ingest, SKIPPED_NAMES};
 pub(crate) use json::write_line;
 pub use rows::{RowFormat, RowWriter, write_rows};
 

@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::rotation::{Age, Rotation};
+use super::rotation::{Age, Rotation, is_archive};
 use super::{InputFile, SourceError, Start};
 
 /// How many skipped paths are named.
@@ -78,6 +78,8 @@ pub struct Skipped {
 pub enum SkipReason {
     /// Its name is not one of a log.
     NotALog,
+    /// Its name is of what lies beside logs, such as `README.md`.
+    Beside,
     /// Its name begins with a dot; a folder stands for all in it.
     Hidden,
     /// A link to nothing, or in a circle.
@@ -90,6 +92,7 @@ impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotALog => "is not named like a log",
+            Self::Beside => "lies beside logs",
             Self::Hidden => "is hidden",
             Self::DeadLink => "is a link that leads nowhere",
             Self::KnownFolder => "leads to a folder that was read already",
@@ -102,7 +105,8 @@ impl fmt::Display for SkipReason {
 /// A path given as such is taken whatever its name. Of a folder and the folders in it, hidden ones
 /// aside, those files are taken that are named like logs: with the extension `log`, `json`, `jsonl`,
 /// `ndjson`, `txt`, `csv`, `audit` or `out`, or none, apart from what compression and rotation add;
-/// but not what is known to lie beside logs (`README.txt`, `LICENSE`, `package.json`).
+/// but not what is known to lie beside logs (`README.txt`, `LICENSE`, `package.json`). Archives (`.tar.gz`, `.zip`) are
+/// taken too: opening refuses them, and so it is known that what is in them is missing.
 ///
 /// Shape: lanes by folder and base name, `-` last; within a lane the oldest file first. A file named
 /// twice, also through a link, is there once.
@@ -220,7 +224,13 @@ impl Found {
                 Ok(entry) => self.add_entry(&entry),
                 Err(error) => {
                     let path = error.path().unwrap_or(root).to_path_buf();
-                    self.fail(&path, error.into());
+                    // Its own words name the path once more.
+                    let code = error.io_error().and_then(io::Error::raw_os_error);
+                    let cause = match code {
+                        Some(code) => io::Error::from_raw_os_error(code),
+                        None => error.into(),
+                    };
+                    self.fail(&path, cause);
                 }
             }
         }
@@ -228,7 +238,8 @@ impl Found {
 
     fn add_entry(&mut self, entry: &DirEntry) {
         let (path, kind) = (entry.path(), entry.file_type());
-        let is_log = Rotation::of(entry.file_name()).is_log();
+        let rotation = Rotation::of(entry.file_name());
+        let is_log = rotation.is_log();
         let kind = if kind.is_symlink() {
             match fs::metadata(path) {
                 Ok(target) => target.file_type(),
@@ -244,8 +255,10 @@ impl Found {
             self.links.insert(path.to_path_buf());
         } else if !kind.is_file() {
             self.refuse(path, kind);
-        } else if is_log {
+        } else if is_log || is_archive(entry.file_name()) {
             self.add(path);
+        } else if rotation.is_beside() {
+            self.skip(path, SkipReason::Beside);
         } else {
             self.skip(path, SkipReason::NotALog);
         }

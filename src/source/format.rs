@@ -14,13 +14,21 @@ pub struct Format {
 enum Way {
     /// A command that writes the content to standard output.
     Unpack(&'static str),
+    /// A command that unpacks `FILE` into the folder `logs`.
+    Extract(&'static str),
     /// Advice as a clause.
     Advice(&'static str),
     /// Never a log.
     NoLog,
 }
 
-use Way::{Advice, NoLog, Unpack};
+use Way::{Advice, Extract, NoLog, Unpack};
+
+/// Of any compression that it finds a program for.
+const UNTAR: &str = "mkdir logs && tar -xf FILE -C logs";
+
+/// What names of compressed tar archives end in.
+const TARS: [&str; 3] = ["tbz2", "txz", "tlz"];
 
 /// Offset, magic bytes, name, way.
 const FORMATS: [(usize, &[u8], &str, Way); 26] = [
@@ -31,11 +39,26 @@ const FORMATS: [(usize, &[u8], &str, Way); 26] = [
     (0, b"\x04\x22\x4d\x18", "lz4 data", Unpack("lz4 -dc")),
     (0, b"\xff\x06\0\0sNaPpY", "snappy data", Unpack("snzip -dc")),
     (0, b"\x1f\x9d", "compress (.Z) data", Unpack("gzip -dc")),
-    (0, b"PK\x03\x04", "a zip archive", Unpack("unzip -p")),
+    (
+        0,
+        b"PK\x03\x04",
+        "a zip archive",
+        Extract("unzip -d logs FILE"),
+    ),
     (0, b"PK\x05\x06", "an empty zip archive", NoLog),
-    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", Unpack("7z x -so")),
-    (0, b"Rar!\x1a\x07", "a rar archive", Unpack("unrar p -inul")),
-    (257, b"ustar", "a tar archive", Unpack("tar -xOf")),
+    (
+        0,
+        b"7z\xbc\xaf\x27\x1c",
+        "a 7z archive",
+        Extract("7z x -ologs FILE"),
+    ),
+    (
+        0,
+        b"Rar!\x1a\x07",
+        "a rar archive",
+        Extract("mkdir logs && unrar x FILE logs/"),
+    ),
+    (257, b"ustar", "a tar archive", Extract(UNTAR)),
     (
         0,
         b"PAR1",
@@ -117,10 +140,21 @@ impl Format {
             .map(|&(_, _, name, way)| Self { name, way })
     }
 
-    /// Returns what the user can do now.
-    pub fn hint(&self) -> String {
+    /// Returns what the user can do now with a file of this name.
+    pub fn hint(&self, name: &str) -> String {
+        let is_tar = name.contains(".tar.") || TARS.iter().any(|end| name.ends_with(end));
         match self.way {
+            Unpack(_) if is_tar => Extract(UNTAR).hint(),
+            way => way.hint(),
+        }
+    }
+}
+
+impl Way {
+    fn hint(self) -> String {
+        match self {
             Unpack(command) => format!("unpack it first: {command} FILE | kubescry scan -"),
+            Extract(command) => format!("unpack it first: {command} && kubescry scan logs"),
             Advice(advice) => advice.to_owned(),
             NoLog => "leave it out".to_owned(),
         }

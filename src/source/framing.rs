@@ -6,10 +6,11 @@
 //! the bytes looked at. Documents framing reads all of these, JSON lines included; lines are faster
 //! and lose less to damage, so they come first where both would do.
 
-use memchr::{memchr_iter, memrchr};
+use memchr::{memchr, memchr_iter, memrchr};
 
 use super::documents::{Documents, Shape};
 use super::lines::runtime_line;
+use super::text::bracketed;
 
 /// Lines looked at, for a first one that begins like JSON or like a container log.
 const LINES_MAX: usize = 20;
@@ -58,8 +59,14 @@ impl Framing {
             if !matches!(trim(line), [b'{' | b'[', ..]) {
                 continue;
             }
-            match Documents::shape(&head[start..], is_all) {
+            // Words in brackets before a document are none themselves.
+            let words = bracketed(trim(line)).and_then(|_| memchr(b'{', line));
+            let document = &head[start + words.unwrap_or(0)..];
+            match Documents::shape(document, is_all) {
                 Shape::Line => return (Self::Lines, true),
+                Shape::Unfinished if words.is_some() && memchr(b'\n', document).is_none() => {
+                    return (Self::Lines, false);
+                }
                 Shape::Document => return (Self::Documents, true),
                 Shape::Unfinished => return (Self::Documents, false),
                 Shape::Damaged => {}

@@ -38,7 +38,8 @@ use serde::{Deserialize, Serialize};
 
 use follow::{Disk, Files, Links};
 pub use framing::Framing;
-pub use text::{split_holes, trim_record};
+pub use text::{bracketed, split_holes, trim_record};
+use unpack::Appended;
 
 /// Returns whether two paths lead to one file, as far as the system numbers files; nothing is opened.
 pub fn is_same_file(one: &Path, other: &Path) -> bool {
@@ -285,10 +286,14 @@ impl SourceError {
     /// Returns what the user can do now, if there is something to try.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Open { .. } => None,
+            Self::Open { name, cause } => open_hint(name, cause.kind()),
             Self::NotAFile { kind, .. } => (*kind == discover::PIPE)
                 .then(|| "pipes are read from standard input only; give `-`".to_owned()),
             Self::Read { cause, .. } => match cause.kind() {
+                _ if cause.get_ref().is_some_and(|inner| inner.is::<Appended>()) => Some(
+                    "give each file by its name, or unpack all: zcat -f FILE... | kubescry scan -"
+                        .to_owned(),
+                ),
                 io::ErrorKind::UnexpectedEof => Some(
                     "it may still be being written; leave it out or run again later".to_owned(),
                 ),
@@ -297,8 +302,26 @@ impl SourceError {
                 }
                 _ => None,
             },
-            Self::TooLarge { .. } => Some("raise the limit if the file can be trusted".to_owned()),
-            Self::Format { format, .. } => Some(format.hint()),
+            Self::TooLarge { .. } => Some(
+                "--max-decompressed BYTES raises the limit, if the file can be trusted".to_owned(),
+            ),
+            Self::Format { name, format } => Some(format.hint(name)),
         }
     }
+}
+
+/// Says what to try where a path cannot be opened.
+fn open_hint(name: &str, kind: io::ErrorKind) -> Option<String> {
+    const SCHEMES: [&str; 6] = ["s3://", "gs://", "http://", "https://", "az://", "abfss://"];
+    let hint = match kind {
+        io::ErrorKind::NotFound if SCHEMES.iter().any(|scheme| name.starts_with(scheme)) => {
+            "it is no path; download it first"
+        }
+        io::ErrorKind::NotFound if name.contains(['*', '?']) => {
+            "patterns are expanded by the shell, not here; leave the quotes away"
+        }
+        io::ErrorKind::PermissionDenied => "run it as a user who may read it, as with sudo",
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }

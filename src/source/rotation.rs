@@ -83,16 +83,34 @@ impl Rotation {
 
     /// Whether the name can be one of a log.
     pub(super) fn is_log(&self) -> bool {
-        let (stem, extension) = match self.base.rsplit_once('.') {
+        let (_, extension) = self.parts();
+        extension.is_none_or(|extension| is_one_of(&LOG_EXTENSIONS, extension)) && !self.is_beside()
+    }
+
+    /// Whether the name is of what lies beside logs, so that nobody misses it.
+    pub(super) fn is_beside(&self) -> bool {
+        let (stem, _) = self.parts();
+        is_one_of(&NOT_LOGS, stem) || stem.to_ascii_lowercase().ends_with("sums")
+    }
+
+    /// Returns the name without its extension, and that.
+    fn parts(&self) -> (&str, Option<&str>) {
+        match self.base.rsplit_once('.') {
             Some((stem, extension)) => (stem, Some(extension)),
             None => (&*self.base, None),
-        };
-        let is_one =
-            |names: &[&str], name: &str| names.iter().any(|it| name.eq_ignore_ascii_case(it));
-        extension.is_none_or(|extension| is_one(&LOG_EXTENSIONS, extension))
-            && !is_one(&NOT_LOGS, stem)
-            && !stem.to_ascii_lowercase().ends_with("sums")
+        }
     }
+}
+
+fn is_one_of(names: &[&str], name: &str) -> bool {
+    names.iter().any(|it| name.eq_ignore_ascii_case(it))
+}
+
+/// Whether the name is one of an archive, in which there may be logs.
+pub(super) fn is_archive(file_name: &OsStr) -> bool {
+    const ENDS: [&str; 7] = [".tar", ".tgz", ".tbz2", ".txz", ".zip", ".7z", ".rar"];
+    let name = file_name.to_string_lossy().to_ascii_lowercase();
+    name.contains(".tar.") || ENDS.iter().any(|end| name.ends_with(end))
 }
 
 fn split_age(name: &str) -> (String, Age) {

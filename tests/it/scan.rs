@@ -341,3 +341,58 @@ fn what_is_only_other_is_not_called_skipped() {
     );
     assert!(!printed.contains("skipped"), "{printed}");
 }
+
+#[test]
+fn what_is_missing_or_left_out_is_said() {
+    let log = read(&root().join("sample-logs/v1.36/anonymous.log"));
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let check = |arguments: &[&str], input: &[u8], code: i32, said: &[&str]| {
+        let output = kubescry(
+            &[&["scan", "--format", "jsonl"][..], arguments].concat(),
+            input,
+        );
+        let err = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {err}");
+        for words in said {
+            assert!(err.contains(words), "{words}: {err}");
+        }
+        err.to_owned()
+    };
+    check(&[path], b"", 4, &["no file in the folders"]);
+    for (name, content) in [
+        ("audit.log", &log[..]),
+        ("more.zip", &b"PK\x03\x04"[..]),
+        ("events.bin", &b"x"[..]),
+        ("README.md", &b"x"[..]),
+    ] {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    let said = ["a zip archive", "unzip -d logs", "events.bin`: their names"];
+    let err = check(&[path], b"", 3, &said);
+    assert!(!err.contains("README"), "{err}");
+    let packed = std::fs::read(root().join("sample-logs/v1.36/startup.log.gz")).unwrap();
+    let said = ["gzip data follows the text", "zcat -f"];
+    check(&["-"], &[&log[..], &packed[..]].concat(), 3, &said);
+
+    let event = log.split(|&byte| byte == b'\n').next().unwrap();
+    let event = std::str::from_utf8(event).unwrap();
+    let hidden = format!("{}\n", serde_json::json!({"zork": event}));
+    let input = [&log[..], hidden.as_bytes()].concat();
+    let said = [
+        "1 record holds the words of an audit event",
+        "under `zork`",
+        "jq -c '.zork'",
+    ];
+    check(&["-"], &input, 0, &said);
+
+    let copy = folder.path().join("copy.log");
+    std::fs::write(&copy, &log).unwrap();
+    let same = ["sample-logs/v1.36/anonymous.log", copy.to_str().unwrap()];
+    let err = check(&same, b"", 0, &[]);
+    assert!(!err.contains("no audit event in"), "{err}");
+
+    check(&["-", "--max-line", "64M"], &log, 0, &[]);
+    check(&["s3://bucket/a.log"], b"", 4, &["download it first"]);
+    check(&["logs/*.log"], b"", 4, &["expanded by the shell"]);
+}

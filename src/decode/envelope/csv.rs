@@ -9,7 +9,7 @@ use super::context::Context;
 use super::json::{self, Object};
 use super::list::damage;
 use super::walk::{self, Walk};
-use super::{Format, fields};
+use super::{Format, fields, recognise};
 
 /// Most columns of a table; Log Analytics allows 500.
 const MAX_COLUMNS: usize = 1024;
@@ -39,6 +39,9 @@ const COLUMNS: [&str; 22] = [
     "protoPayload",
     "protopayload_auditlog",
 ];
+
+/// What the names of columns begin with that are parts of a status.
+const STATUS_PARTS: &str = "protoPayload.status.";
 
 /// Returns whether a line is the header of a table that may hold audit events.
 pub fn is_header(line: &str) -> bool {
@@ -111,7 +114,6 @@ pub(super) fn open(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
         }
         return true;
     };
-    let names = header.iter().map(|name| Cow::Borrowed(name.as_str()));
     // Those before the last are whole, and may be a text that only begins so.
     let is_cut = |(name, cell): (&String, &Cow<'_, str>)| {
         walk::is_json_cell(name, cell) && !json::is_valid(cell)
@@ -120,13 +122,31 @@ pub(super) fn open(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
         walk.bad(damage("a CSV row with a damaged cell", text));
         return true;
     }
-    let row = walk::row(names.zip(cells));
+    let cells = header.iter().zip(cells);
+    let cells =
+        cells.map(|(name, cell)| (Cow::Borrowed(name.as_str()), present(name, cell, header)));
+    let row = walk::row(cells);
     let opened = Object::parse(&row)
         .is_some_and(|row| fields::open(walk, &row, &inner) || walk.object(&row, &inner));
     if !opened {
-        walk.other("a CSV row of another kind");
+        walk.other(recognise::unread("a CSV row of another kind", text));
     }
     true
+}
+
+/// Returns what a cell says: nothing where an export writes a sign for an absent value.
+///
+/// Google's columns of a status are blank where the call went well: code 0 is a default, which is not written.
+fn present<'c>(name: &str, cell: Cow<'c, str>, header: &[String]) -> Cow<'c, str> {
+    if !matches!(cell.trim(), "" | "-" | "(null)" | "(blank)") {
+        return cell;
+    }
+    let is_only = || !header.iter().any(|name| name.starts_with(STATUS_PARTS));
+    match name {
+        "protoPayload.status.code" => Cow::Borrowed("0"),
+        "protoPayload.status" if is_only() => Cow::Borrowed("{}"),
+        _ => Cow::Borrowed(""),
+    }
 }
 
 /// Returns whether tables are among the exports of a family.

@@ -27,40 +27,60 @@ const CALLER: &str = "protoPayload.requestMetadata.callerIp";
 
 /// Opens a log entry; false if the object is none.
 pub(super) fn open(walk: &mut Walk<'_>, entry: &Object<'_>, context: &Context) -> bool {
-    let payload = ["protoPayload", "protopayload_auditlog"]
-        .into_iter()
-        .find_map(|key| Object::parse(entry.get_loose(key)?));
-    let Some(payload) = payload else {
-        let is_flat = entry
-            .members()
-            .any(|(name, _)| name.starts_with("protoPayload."));
-        let nested = is_flat.then(|| fields::nested(entry));
-        let nested = nested.as_deref().and_then(Object::parse);
-        return match nested.filter(|nested| nested.get("protoPayload").is_some()) {
-            Some(nested) => open(walk, &nested, context),
-            None => other_entry(walk, entry, context),
-        };
+    if let Some(payload) = payload(entry) {
+        open_audit(walk, entry, &payload, context, false);
+        return true;
+    }
+    let is_flat = entry
+        .members()
+        .any(|(name, _)| name.starts_with("protoPayload."));
+    let nested = is_flat.then(|| fields::nested(entry));
+    let nested = nested.as_deref().and_then(Object::parse);
+    let Some((nested, payload)) = nested.and_then(|nested| {
+        let payload = payload(&nested)?;
+        Some((nested, payload))
+    }) else {
+        return other_entry(walk, entry, context);
     };
-    let service = loose_text(&payload, "serviceName");
-    let method = loose_text(&payload, "methodName");
+    // Columns were selected: without that of the status nobody knows how a call ended.
+    let is_partial = payload.get("status").is_none();
+    open_audit(walk, &nested, &payload, context, is_partial);
+    true
+}
+
+fn payload<'e>(entry: &Object<'e>) -> Option<Object<'e>> {
+    ["protoPayload", "protopayload_auditlog"]
+        .into_iter()
+        .find_map(|key| Object::parse(entry.get_loose(key)?))
+}
+
+/// Opens the audit log in an entry.
+fn open_audit(
+    walk: &mut Walk<'_>,
+    entry: &Object<'_>,
+    payload: &Object<'_>,
+    context: &Context,
+    is_partial: bool,
+) {
+    let service = loose_text(payload, "serviceName");
+    let method = loose_text(payload, "methodName");
     match &*service {
         "k8s.io" => {}
         "" if method.starts_with("io.k8s.") => {}
         "container.googleapis.com" => {
             walk.other("a GKE cluster management record (container.googleapis.com)");
-            return true;
+            return;
         }
         service => {
             let service = super::recognise::short(service);
             walk.other(format!("a Google Cloud audit record of `{service}`"));
-            return true;
+            return;
         }
     }
     let cluster = text_at(entry, &["resource", "labels", "cluster_name"]);
     let inner = context.enter("GKE").with(&cluster, "", "");
-    let event = event(entry, &payload, &method);
-    walk.event(&event, &inner, false);
-    true
+    let event = event(entry, payload, &method);
+    walk.event(&event, &inner, is_partial);
 }
 
 /// Entries of other logs: a text or object that may hold an event of a cluster one runs oneself.

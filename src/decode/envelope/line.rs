@@ -2,7 +2,7 @@
 //!
 //! Surprise: the first `{` of a damaged line may open an object *within* an event, forged by
 //! whoever sent the body. So the words before it must end as compact JSON never does outside of
-//! strings (in a blank, or in a colon or dash that no quote stands before), and hold no quote:
+//! strings (in a blank, a closing bracket, or a colon or dash that no quote stands before), and hold no quote:
 //! within strings the quotes of an object would be escaped.
 
 use super::context::Context;
@@ -28,12 +28,24 @@ pub(super) fn open(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
     if walk.allows(Format::Syslog, context) && syslog(walk, text, context) {
         return true;
     }
-    if let Some(kind) = recognise::text_kind(text) {
-        walk.other(kind);
-        return true;
-    }
-    dated(walk, text, context)
+    other_log(walk, text, context)
+        || dated(walk, text, context)
         || walk.allows(Format::Prefixed, context) && prefixed(walk, text, context)
+}
+
+/// Counts a line of another log by its name; false if it is of none. A receiver of audit events may print them with klog.
+fn other_log(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
+    let Some(kind) = recognise::text_kind(text) else {
+        return false;
+    };
+    let event = recognise::behind_klog(text).filter(|text| recognise::is_of_audit(text));
+    let opened = event.is_some_and(|event| {
+        walk.allows(Format::Prefixed, context) && walk.text(event, &context.enter("klog"))
+    });
+    if !opened {
+        walk.other(recognise::unread(kind, text));
+    }
+    true
 }
 
 /// `TIME stdout|stderr TAGS TEXT`, the CRI logging format.
@@ -49,12 +61,6 @@ fn cri(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
     let line = words.next().unwrap_or("");
     part(walk, stream, line, tag == "F", &context.enter("CRI"));
     true
-}
-
-/// Returns whether a line starts with a bracket that is none of JSON: `kubectl logs --prefix` names the Pod and container in
-/// them, Fluent Bit counts.
-pub(super) fn is_bracketed(text: &str) -> bool {
-    text.starts_with("[pod/") || counted(text).is_some()
 }
 
 /// Returns what stands behind `[0] `.
@@ -201,8 +207,7 @@ fn dated(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
         };
         return walk.allows(format, context) && walk.text(rest, &context.enter("time prefix"));
     }
-    if let Some(kind) = recognise::text_kind(rest) {
-        walk.other(kind);
+    if other_log(walk, rest, context) {
         return true;
     }
     // rsyslog's files: a host and a tag.
@@ -239,13 +244,8 @@ fn behind_labels(text: &str) -> Option<&str> {
 /// A few words, such as the node that `oc adm node-logs` puts before every line.
 fn prefixed(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
     let Some(brace) = text.find('{').filter(|&brace| is_prefix(&text[..brace])) else {
-        let kind = text
-            .split_once(' ')
-            .and_then(|(_, rest)| recognise::text_kind(rest.trim_start()));
-        if let Some(kind) = kind {
-            walk.other(kind);
-        }
-        return kind.is_some();
+        let rest = text.split_once(' ').map_or("", |(_, rest)| rest);
+        return other_log(walk, rest.trim_start(), context);
     };
     let prefix = text[..brace].trim();
     let is_host = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '-' | '_');
@@ -258,11 +258,12 @@ fn prefixed(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
     walk.text(&text[brace..], &context.enter(name).with("", node, ""))
 }
 
-/// Returns whether `text` may stand before an event: words, or a name and number as `grep` writes them.
+/// Returns whether `text` may stand before an event: words, a name and number as `grep` writes them, or what is in brackets.
 fn is_prefix(text: &str) -> bool {
     let is_by_grep = text.len() > 1 && text.ends_with([':', '-']);
+    let is_in_brackets = text.starts_with('[') && text.ends_with(']');
     text.len() <= MAX_PREFIX_BYTES
-        && (is_by_grep || text.ends_with([' ', '\t']))
+        && (is_by_grep || is_in_brackets || text.ends_with([' ', '\t']))
         && !text.contains(['"', '\\', '}'])
 }
 

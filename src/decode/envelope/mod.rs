@@ -39,8 +39,10 @@ pub use csv::is_header as is_csv_header;
 pub(crate) use csv::{is_row as is_csv_row, width as csv_width};
 pub(super) use fields::listed;
 pub use format::{Format, UnknownFormat};
+pub use recognise::UNREAD;
 pub use restore::key as restored_key;
 
+use crate::source::bracketed;
 use context::Context;
 use walk::Walk;
 
@@ -116,6 +118,10 @@ impl Unwrapper {
     ///
     /// A bare event is taken too, and handed out with an empty chain.
     pub fn record(&mut self, text: &str, item: &mut dyn FnMut(Item<'_>)) {
+        if is_separator(text) {
+            let what = "a comma or bracket between records".into();
+            return item(Item::Other { what });
+        }
         let mut walk = Walk::new(text.len(), &mut self.state, item);
         let context = Context::default();
         let opened = csv::open(&mut walk, text, &context) || walk.text(text, &context);
@@ -127,7 +133,9 @@ impl Unwrapper {
         match (walk.state.only, json::Object::parse(text)) {
             (Some(only), _) => walk.bad(format!("no record of the format `{only}`")),
             (None, Some(object)) => walk.other(recognise::unknown_object(&object)),
-            (None, None) if text.starts_with('[') => walk.other("a JSON array of another kind"),
+            (None, None) if text.starts_with('[') && bracketed(text.as_bytes()).is_none() => {
+                walk.other(recognise::unread("a JSON array of another kind", text))
+            }
             (None, None) => walk.bad(list::damage("neither JSON nor a known log line", text)),
         }
     }
@@ -140,6 +148,11 @@ impl Unwrapper {
             });
         }
     }
+}
+
+/// Returns whether a line is what stands between the elements of an array, each on a line of its own.
+fn is_separator(line: &str) -> bool {
+    matches!(line.trim(), "," | ";" | "[" | "]" | "]," | "];")
 }
 
 #[cfg(test)]

@@ -89,22 +89,42 @@ fn is_rancher(object: &Object<'_>) -> bool {
 
 /// Names an object that nothing else names.
 pub(super) fn unknown_object(object: &Object<'_>) -> Cow<'static, str> {
-    match object.text("kind") {
-        kind if kind.is_empty() => "a JSON object of another kind".into(),
-        kind => format!("a JSON object of kind `{}`", short(&kind)).into(),
+    let what = match object.text("kind") {
+        kind if kind.is_empty() => unread("a JSON object of another kind", object.text),
+        kind => unread(
+            &format!("a JSON object of kind `{}`", short(&kind)),
+            object.text,
+        ),
+    };
+    let mut members = object.members();
+    match members.find(|(_, value)| has_words(value)) {
+        Some((key, _)) => format!("{what}, under `{}`", short(key)).into(),
+        None => what,
     }
+}
+
+/// What the name of something ends in that may hold an event in a wrapping that is not known.
+pub const UNREAD: &str = "that holds the words of an audit event";
+
+/// Names `text` as `what`, and says so if there may be an event in it.
+pub(super) fn unread(what: &str, text: &str) -> Cow<'static, str> {
+    if has_words(text) {
+        format!("{what} {UNREAD}").into()
+    } else {
+        what.to_owned().into()
+    }
+}
+
+/// Returns whether the version and the id of an event stand in `text`, in whatever quotes.
+fn has_words(text: &str) -> bool {
+    let has = |word: &[u8]| memchr::memmem::find(text.as_bytes(), word).is_some();
+    has(b"audit.k8s.io/v1") && has(b"auditID")
 }
 
 /// Names a line of text that holds no JSON; the names are of logs that travel with audit logs.
 pub(super) fn text_kind(text: &str) -> Option<&'static str> {
-    let mut words = text.split_ascii_whitespace();
-    let (first, second) = (words.next()?, words.next().unwrap_or(""));
-    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if first.len() == 5
-        && first.starts_with(['I', 'W', 'E', 'F'])
-        && is_digits(&first[1..])
-        && second.contains(':')
-    {
+    let first = text.split_ascii_whitespace().next()?;
+    if is_klog(text) {
         return Some("a klog line");
     }
     if text.starts_with("time=") && text.contains(" level=") {
@@ -134,6 +154,30 @@ pub(super) fn text_kind(text: &str) -> Option<&'static str> {
         return Some("a listing of audit log files");
     }
     None
+}
+
+fn is_klog(text: &str) -> bool {
+    let mut words = text.split_ascii_whitespace();
+    let (first, second) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+    first.len() == 5
+        && first.starts_with(['I', 'W', 'E', 'F'])
+        && first[1..].bytes().all(|byte| byte.is_ascii_digit())
+        && second.contains(':')
+}
+
+/// Returns the message of a klog line, whose head is `I1122 04:55:35.000000       1 main.go:12] `.
+pub(super) fn behind_klog(text: &str) -> Option<&str> {
+    let (head, message) = text.split_once("] ").filter(|_| is_klog(text))?;
+    (head.split_ascii_whitespace().count() == 4).then(|| message.trim_start())
+}
+
+/// Returns whether `text` is an audit event or a list of them, whole or cut.
+pub(super) fn is_of_audit(text: &str) -> bool {
+    const LIST_START: &str = r#"{"kind":"EventList","apiVersion":"audit.k8s.io/"#;
+    let has_version = |object: Object<'_>| object.text("apiVersion").starts_with("audit.k8s.io/");
+    text.starts_with(NATIVE_START)
+        || text.starts_with(LIST_START)
+        || text.starts_with('{') && Object::parse(text).is_some_and(has_version)
 }
 
 /// Cuts a name of the log to what a message bears.

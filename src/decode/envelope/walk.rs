@@ -16,6 +16,7 @@ use super::{
     Format, Found, Item, State, azure, cloudwatch, fields, gke, line, packed, queue, recognise,
     restore, shipper, store,
 };
+use crate::source::{bracketed, trim_record};
 
 /// Envelopes within envelopes that are opened.
 pub(super) const MAX_DEPTH: u8 = 6;
@@ -129,11 +130,9 @@ impl<'w> Walk<'w> {
 
     /// Opens text that should hold JSON documents or a line of a log; false if it holds neither.
     pub(super) fn text(&mut self, text: &str, context: &Context) -> bool {
-        let text = text.trim_matches(|char: char| {
-            char.is_ascii_whitespace() || matches!(char, '\0' | '\u{1e}' | '\u{feff}')
-        });
+        let text = trim_record(text);
         match text.as_bytes().first() {
-            Some(b'[') if line::is_bracketed(text) => line::open(self, text, context),
+            Some(b'[') if bracketed(text.as_bytes()).is_some() => line::open(self, text, context),
             Some(b'{' | b'[') => self.documents(text, context),
             // A string that holds a record, as jq prints it without `--raw-output`.
             Some(b'"') if json::string(text).is_some_and(|text| holds_json(&text)) => {
@@ -180,6 +179,13 @@ impl<'w> Walk<'w> {
         let mut rest = text;
         let mut is_first = true;
         while !rest.is_empty() {
+            // What separates records is none, as a comma at the end of each line.
+            if !is_first && !rest.contains(['"', '{', '}', '[', ']', ':']) {
+                if !rest.trim_matches([',', ';', ' ']).is_empty() {
+                    self.other("words behind a JSON document");
+                }
+                return true;
+            }
             let mut stream = serde_json::Deserializer::from_str(rest).into_iter::<&RawValue>();
             let Some(Ok(raw)) = stream.next() else {
                 // What follows a sound document is damage, whatever it looks like; a list may have ended too early by it.
@@ -219,7 +225,7 @@ impl<'w> Walk<'w> {
     pub(super) fn unknown(&mut self, raw: &str) {
         match Object::parse(raw) {
             Some(object) => self.other(recognise::unknown_object(&object)),
-            None => self.other("a JSON value that is no object"),
+            None => self.other(recognise::unread("a JSON value that is no object", raw)),
         }
     }
 
@@ -357,7 +363,7 @@ impl<'w> Walk<'w> {
 }
 
 /// Columns whose cells are JSON where a table has the fields of events, or of entries of Cloud Logging, as they are.
-const JSON_COLUMNS: [&str; 14] = [
+const JSON_COLUMNS: [&str; 15] = [
     "user",
     "impersonatedUser",
     "sourceIPs",
@@ -368,6 +374,7 @@ const JSON_COLUMNS: [&str; 14] = [
     "annotations",
     "protoPayload",
     "protopayload_auditlog",
+    "protoPayload.status",
     "jsonPayload",
     "resource",
     "labels",

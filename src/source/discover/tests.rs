@@ -141,7 +141,7 @@ fn folder_gives_logs_and_a_path_anything() {
         Some(&[
             "x/.git is hidden",
             "x/.hidden.log is hidden",
-            "x/README.md is not named like a log",
+            "x/README.md lies beside logs",
             "x/rule.yml is not named like a log",
         ]),
     );
@@ -151,6 +151,17 @@ fn folder_gives_logs_and_a_path_anything() {
         &["x/README.md", "x/.git"],
         &[(0, "x/README.md"), (1, "x/.git/a.log")],
         &[],
+    );
+}
+
+#[test]
+fn archives_in_a_folder_are_listed_so_that_they_are_missed() {
+    check_all(
+        &["x/a.log", "x/b.ZIP", "x/m.tar.gz", "x/c.bin"],
+        &["x"],
+        &[(0, "x/a.log"), (1, "x/b.ZIP"), (2, "x/m.tar.gz")],
+        &[],
+        Some(&["x/c.bin is not named like a log"]),
     );
 }
 

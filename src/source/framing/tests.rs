@@ -27,6 +27,9 @@ fn whole_values_on_lines_are_lines() {
         "$E\r\n$E\r\n",
         "text\nmore text\n",
         "2026-11-22T05:10:25Z $E\n",
+        "[2026-11-22T05:10:25Z] INFO audit: $E\n$E\n",
+        "[m0]$E\n",
+        "[m0] text\n[m0] $L$E]}\n",
     ] {
         check(head, true, Framing::Lines);
         check(&format!("{head}\n"), false, Framing::Lines);

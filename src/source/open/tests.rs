@@ -77,6 +77,37 @@ fn check(bytes: &[u8], content: &[u8], error: Option<io::ErrorKind>) {
 }
 
 #[test]
+fn compressed_data_behind_text_is_an_error() {
+    use io::ErrorKind::InvalidData;
+    let text = b"{\"a\":1}\n{\"b\":(2)}\n".repeat(20_000);
+    for packed in [gzip(b"x\n"), zstd(b"x\n")] {
+        for text in [&text[..], &text[..text.len() - 1], b"{}\n"] {
+            let both = [text, &packed].concat();
+            check(&both, text, Some(InvalidData));
+            check(&gzip(&both), text, Some(InvalidData));
+            check(&[&both[..], b"\n{}\n"].concat(), text, Some(InvalidData));
+        }
+        // In a line, or cut before the header is whole, it is damage like any other.
+        for part in [&packed[..2], &packed[..4]] {
+            let cut = [&text[..], part].concat();
+            check(&cut, &cut, None);
+        }
+        let within = [&b"{\"a\":\""[..], &packed, b"\"}\n"].concat();
+        check(&within, &within, None);
+    }
+}
+
+#[test]
+fn archives_are_unpacked_into_a_folder() {
+    let hint = |bytes: &[u8], name| Format::of(bytes).unwrap().hint(name);
+    let tar = "unpack it first: mkdir logs && tar -xf FILE -C logs && kubescry scan logs";
+    assert_eq!(hint(b"BZh9", "a.tar.bz2"), tar);
+    assert_eq!(hint(b"\xfd7zXZ\0", "a.txz"), tar);
+    let bzip2 = "unpack it first: bzip2 -dc FILE | kubescry scan -";
+    assert_eq!(hint(b"BZh9", "audit.log.bz2"), bzip2);
+}
+
+#[test]
 fn content_is_the_same_however_it_is_packed() {
     let data = noise(100_000);
     let (a, b) = data.split_at(33_333);

@@ -63,6 +63,12 @@ pub(super) fn status(
         return out;
     }
     let code = match rpc {
+        // Code 0 is mostly left out, but then there is no message, and nothing was refused.
+        Some(rpc) if !rpc_message.is_empty() && rpc.text("code").is_empty() => {
+            out.text("message", &rpc_message);
+            return out;
+        }
+        Some(rpc) if decision == "forbid" && matches!(&*rpc.text("code"), "" | "0") => 403,
         Some(rpc) => http_code(rpc, success),
         None if response.is_some() => success,
         None if decision == "forbid" => 403,

@@ -144,6 +144,16 @@ fn texts_before_an_event() {
     check_chain(&format!("/var/log/audit.log:12:{EVENT}"), "prefix");
     check_chain(&format!("audit.log-12-{EVENT}"), "prefix");
     check_chain(&format!("[pod/kube-apiserver-n1/server] {EVENT}"), "prefix");
+    for brackets in [
+        "[2026-11-22T04:55:35Z] ",
+        "[m0] ",
+        "[m0]",
+        "[12] [m0] ",
+        "[2026-11-22 04:55:35] INFO audit: ",
+    ] {
+        check_chain(&format!("{brackets}{EVENT}"), "prefix");
+    }
+    check("[m0] no event", &["bad neither JSON nor a known log line"]);
     // A line that lacks its beginning may go on with a body.
     for cut in [":", "a\":", "-"] {
         let found = unwrap(None, &[&format!("{cut}{EVENT}")]);
@@ -151,6 +161,128 @@ fn texts_before_an_event() {
     }
     check_chain(&format!("\u{feff}\0{EVENT}\0\r"), "");
     check_chain(&format!("2026-11-22T05:10:25Z stderr F:x {EVENT}"), "CRI");
+}
+
+#[test]
+fn klog_lines_hold_events_as_such_only() {
+    let head = "I1122 04:55:35.000000       1 main.go:12] ";
+    check_chain(&format!("{head}{EVENT}"), "klog");
+    check_chain(&format!("2026-11-22T04:55:35Z {head}{EVENT}"), "klog");
+    let list = format!(
+        r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{{}},"items":[{EVENT}]}}"#
+    );
+    check_chain(&format!("{head}{list}"), "klog > EventList");
+    let cut = unwrap(None, &[&format!("{head}{}", &EVENT[..EVENT.len() - 20])]);
+    assert!(cut[0].starts_with("bad cut or damaged JSON"), "{cut:?}");
+    for message in [
+        format!(r#"{{"message":{}}}"#, quoted(EVENT)),
+        format!(r#""request" body={}"#, quoted(EVENT)),
+        format!("request {EVENT}"),
+        r#"{"kind":"Event","apiVersion":"v1","auditID":"a"}"#.to_owned(),
+        "starting".to_owned(),
+    ] {
+        let found = unwrap(None, &[&format!("{head}{message}")]);
+        assert!(
+            found.len() == 1 && found[0].starts_with("other a klog line"),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn unknown_wrappings_are_named() {
+    check(
+        &format!(r#"{{"n":1,"zork":{}}}"#, quoted(EVENT)),
+        &[
+            "other a JSON object of another kind that holds the words of an audit event, under `zork`",
+        ],
+    );
+    check(
+        &format!(
+            r#"I1122 04:55:35.000000       1 main.go:12] "got" body={}"#,
+            quoted(EVENT)
+        ),
+        &["other a klog line that holds the words of an audit event"],
+    );
+    check(
+        r#"{"zork":"audit"}"#,
+        &["other a JSON object of another kind"],
+    );
+}
+
+#[test]
+fn separators_are_no_damage() {
+    for line in [",", "[", "]", " ],"] {
+        check(line, &["other a comma or bracket between records"]);
+    }
+    check(&format!("{EVENT},"), &[&format!("event  {EVENT}")]);
+    check(&format!("{EVENT} , "), &[&format!("event  {EVENT}")]);
+    check(
+        &format!("{EVENT} trailing text"),
+        &[
+            &format!("event  {EVENT}"),
+            "other words behind a JSON document",
+        ],
+    );
+    let cut = unwrap(None, &[&format!("{EVENT} \"x\":1}}")]);
+    assert!(cut[1].starts_with("bad "), "{cut:?}");
+}
+
+/// Returns what the second row of a table of one row holds.
+fn of_table(header: &str, row: &str) -> String {
+    let found = unwrap(Some(Format::Csv), &[header, row]);
+    found[1].clone()
+}
+
+#[test]
+fn signs_of_an_absent_cell_are_no_values() {
+    let header = "user.username,verb,auditID,impersonatedUser.username,userAgent,objectRef.name";
+    let event = of_table(header, "a,get,x, - ,(null),(blank)");
+    assert!(
+        !event.contains("impersonated") && !event.contains("Agent"),
+        "{event}"
+    );
+    assert!(!event.contains("objectRef"), "{event}");
+    assert!(of_table(header, "a,get,x,-a,b,-b").contains(r#""name":"-b""#));
+}
+
+#[test]
+fn a_blank_status_of_google_is_a_default() {
+    const HEADER: &str = "insertId,protoPayload.methodName,protoPayload.resourceName,protoPayload.serviceName,timestamp";
+    const ROW: &str = "a,io.k8s.core.v1.nodes.list,core/v1/nodes,k8s.io,2026-11-22T04:55:35Z";
+    let with = |column: &str, cell: &str| {
+        of_table(&format!("{HEADER},{column}"), &format!("{ROW},{cell}"))
+    };
+    for (column, cell, expected) in [
+        ("protoPayload.status.code", "", r#""code":200"#),
+        ("protoPayload.status.code", "7", r#""code":403"#),
+        ("protoPayload.status", "", r#""code":200"#),
+        ("protoPayload.status", r#""{""code"":5}""#, r#""code":404"#),
+    ] {
+        let event = with(column, cell);
+        assert!(event.contains(expected), "{column} {cell}: {event}");
+    }
+    assert!(!of_table(HEADER, ROW).contains("responseStatus"));
+    let both = "protoPayload.status,protoPayload.status.code";
+    assert!(with(both, ",7").contains(r#""code":403"#));
+    assert!(!with("protoPayload.status.message", "denied").contains(r#""code""#));
+}
+
+#[test]
+fn parts_keep_the_blanks_they_end_in() {
+    let (start, end) = EVENT.split_at(EVENT.len() - 10);
+    let event = format!("{start}   {end}");
+    let cri = |tag: &str, text: &str| format!("2026-11-22T05:10:25Z stdout {tag} {text}");
+    assert_eq!(
+        unwrap(
+            None,
+            &[
+                &cri("P", &format!("{start}  ")),
+                &cri("F", &format!(" {end}"))
+            ]
+        )[1],
+        format!("event CRI {event}")
+    );
 }
 
 #[test]
