@@ -43,7 +43,9 @@ use crate::frame::{Coder, EventColumns, EventFrame, Origin, Place, Vocabulary};
 pub use crate::memory::Parts;
 use crate::report::{Census, RejectLine, Summary};
 use crate::rules::{RuleError, RuleSet};
-use crate::source::{Chunk, InputFile, Integrity, ReadOptions, SourceError, Start, discover};
+use crate::source::{
+    Chunk, InputFile, Integrity, ReadOptions, SourceError, Start, appended, discover,
+};
 use crate::store::{Gist, Store};
 pub use hold::Hold;
 pub(crate) use hold::stage_time;
@@ -444,17 +446,22 @@ impl<'a> Worker<'a> {
     }
 
     fn work(&self, job: Job) -> Done {
+        let mut notes = job.notes;
         Done {
             lane: job.lane,
             horizon: job.horizon,
-            batch: job.chunk.map(|chunk| self.batch(chunk)),
-            notes: job.notes,
+            batch: job.chunk.map(|chunk| self.batch(chunk, &mut notes)),
+            notes,
         }
     }
 
-    fn batch(&self, mut chunk: Chunk) -> Batch {
+    fn batch(&self, mut chunk: Chunk, notes: &mut Notes) -> Batch {
         let (text, not_utf8) = text_of(std::mem::take(&mut chunk.data));
         let name = &self.files[chunk.file as usize].name;
+        if let Some(at) = appended(&text, &not_utf8) {
+            let offset = chunk.offset + at as u64;
+            (notes.errors).push(SourceError::appended(Arc::clone(name), offset));
+        }
         let coder = lock(&self.recycled.coders).pop();
         let coder = coder.unwrap_or_else(|| Coder::new(self.vocabulary));
         let frame = lock(&self.recycled.frames).pop();

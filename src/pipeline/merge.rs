@@ -397,7 +397,7 @@ impl<'r> Merge<'r> {
         while *row < height {
             let ts = columns.ts(*row);
             if *row > first && limit != (i64::MAX, (0, 0)) && (ts, place) >= limit {
-                return;
+                break;
             }
             let hits = &batch.hits[*hit..];
             let of_row = hits
@@ -431,6 +431,11 @@ impl<'r> Merge<'r> {
             *row += 1;
             *hit += of_row;
         }
+        let is_over = *row == height;
+        if !is_over && place == (lane, 0) {
+            return;
+        }
+        // What begins in a batch in no order may end in another one.
         let open = std::mem::take(open);
         let hits_of = |row: usize, request: &Request<'_>| {
             let start = batch
@@ -444,6 +449,9 @@ impl<'r> Merge<'r> {
                 .collect()
         };
         self.fold.keep(&columns, open, hits_of);
+        if !is_over {
+            return;
+        }
         if let Some(started) = queue.pop_front() {
             let mut frame = started.batch.frame;
             if let Some(store) = &self.store {

@@ -40,6 +40,7 @@ use follow::{Disk, Files, Links};
 pub use framing::Framing;
 pub use text::{bracketed, split_holes, trim_record};
 use unpack::Appended;
+pub(crate) use unpack::appended;
 
 /// Returns whether two paths lead to one file, as far as the system numbers files; nothing is opened.
 pub fn is_same_file(one: &Path, other: &Path) -> bool {
@@ -283,6 +284,16 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// Says that compressed data follows the text at `offset`, and is not read.
+    pub(crate) fn appended(name: Arc<str>, offset: u64) -> Self {
+        Self::Read {
+            name,
+            offset,
+            packed_offset: None,
+            cause: io::Error::new(io::ErrorKind::InvalidData, Appended),
+        }
+    }
+
     /// Returns what the user can do now, if there is something to try.
     pub fn hint(&self) -> Option<String> {
         match self {

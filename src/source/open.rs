@@ -6,8 +6,6 @@
 //! UTF-16 is turned into UTF-8, and offsets count bytes of that. What the first bytes show to be no
 //! text (other compression, archives, databases) is refused by its name.
 //!
-//! Compressed data behind text, as `cat` appends it to a log, is an error at its place.
-//!
 //! Promise on damage: everything that can be decompressed before the damaged place is delivered, and
 //! only then the error, with the place in the compressed file.
 //!
@@ -26,7 +24,7 @@ use super::content::{Content, Headed};
 use super::discover::kind_name;
 use super::format::Format;
 use super::text::utf16::{self, Utf16};
-use super::unpack::{Gzip, LAYERS_MAX, Limited, Packing, TextOnly, Zstd};
+use super::unpack::{Gzip, LAYERS_MAX, Limited, Packing, Zstd};
 use super::{InputFile, ReadOptions, SourceError};
 
 /// Bytes looked at for magic numbers; a tar header has its own at 257.
@@ -173,7 +171,7 @@ fn in_utf8(mut layer: Layer) -> (Box<dyn Read + Send>, bool) {
             layer.skip(mark);
             (Box::new(Utf16::new(layer, endian)), true)
         }
-        None => (Box::new(TextOnly::new(layer)), false),
+        None => (Box::new(layer), false),
     }
 }
 

@@ -4,9 +4,9 @@
 //! ones here over their raw decoders. Nothing is allocated by what a header says.
 
 use std::io::{self, BufRead, BufReader, Read};
+use std::ops::Range;
 
 use flate2::{Decompress, FlushDecompress, Status};
-use memchr::memchr2_iter;
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
 
 /// Compressed bytes read at a time.
@@ -59,118 +59,28 @@ impl Packing {
     }
 }
 
-/// Compressed data stands where the text should go on; all before it was handed out.
+/// Compressed data stands where the text should go on.
 #[derive(Debug, thiserror::Error)]
-#[error("{} data follows the text", match .0 { Packing::Gzip => "gzip", Packing::Zstd => "zstd" })]
-pub(super) struct Appended(Packing);
+#[error("compressed data follows the text")]
+pub(super) struct Appended;
 
-/// Hands out text, and an error where compressed data follows it, as `cat audit.log audit.log.1.gz` makes it.
+/// Returns where compressed data follows text, as `cat audit.log audit.log.1.gz` makes it; in `text`, `not_utf8` were replaced.
 ///
-/// Neither magic is UTF-8, so no log holds it. That it is no damage either shows in the rest of the header (RFC 1952,
-/// section 2.3.1; RFC 8878, section 3.1.1), and in a line or value that ends before it.
-pub(super) struct TextOnly<R> {
-    inner: R,
-    buffer: Vec<u8>,
-    /// Index of what comes next, and behind what is known to be text.
-    at: usize,
-    clear: usize,
-    /// The byte before `at`.
-    last: u8,
-    is_ended: bool,
-}
-
-impl<R: Read> TextOnly<R> {
-    pub(super) fn new(inner: R) -> Self {
-        Self {
-            inner,
-            buffer: Vec::new(),
-            at: 0,
-            clear: 0,
-            last: b'\n',
-            is_ended: false,
-        }
-    }
-
-    /// Reads more behind what is in hand.
-    fn more(&mut self) -> io::Result<()> {
-        self.buffer.drain(..self.at);
-        (self.at, self.clear) = (0, 0);
-        let length = self.buffer.len();
-        self.buffer.resize(length + INPUT_BYTES, 0);
-        let read = self.inner.read(&mut self.buffer[length..]);
-        self.buffer.truncate(length + *read.as_ref().unwrap_or(&0));
-        self.is_ended = read? == 0;
-        Ok(())
-    }
-}
-
-impl<R: Read> Read for TextOnly<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.clear {
-            let rest = &self.buffer[self.at..];
-            match appended(rest, self.last) {
-                Some((0, Some(packing))) => {
-                    self.buffer.truncate(self.at);
-                    self.is_ended = true;
-                    let error = Appended(packing);
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, error));
-                }
-                Some((0, None)) if !self.is_ended => self.more()?,
-                Some((length @ 1.., _)) => self.clear += length,
-                None if rest.is_empty() && self.is_ended => return Ok(0),
-                None if rest.is_empty() => self.more()?,
-                _ => self.clear = self.buffer.len(),
-            }
-        }
-        let n = out.len().min(self.clear - self.at);
-        out[..n].copy_from_slice(&self.buffer[self.at..self.at + n]);
-        self.at += n;
-        self.last = n.checked_sub(1).map_or(self.last, |last| out[last]);
-        Ok(n)
-    }
-}
-
-/// Returns where compressed data may start in `bytes`, and which, if they are enough to tell.
-fn appended(bytes: &[u8], mut last: u8) -> Option<(usize, Option<Packing>)> {
-    memchr2_iter(0x1f, 0x28, bytes).find_map(|at| {
-        if at > 0 {
-            last = bytes[at - 1];
-        }
-        let head = &bytes[at..];
-        let fits = |header: &[fn(u8) -> bool]| {
-            let fits = head.iter().zip(header).all(|(&byte, fits)| fits(byte));
-            (fits && matches!(last, b'\n' | b'}' | b']')).then_some(head.len() >= header.len())
-        };
-        let (packing, is_whole) = match fits(&GZIP_HEADER) {
-            Some(is_whole) => (Packing::Gzip, is_whole),
-            None => (Packing::Zstd, fits(&ZSTD_HEADER)?),
-        };
-        Some((at, is_whole.then_some(packing)))
+/// A line or value ends before it. Neither magic is UTF-8 (RFC 1952, section 2.3.1; RFC 8878, section 3.1.1), so that no log
+/// holds it, and nobody looks for it in what is text.
+pub(crate) fn appended(text: &str, not_utf8: &[Range<usize>]) -> Option<usize> {
+    let text = text.as_bytes();
+    not_utf8.iter().enumerate().find_map(|(number, range)| {
+        let at = range.start.checked_sub(1)?;
+        let is_gzip = text[at] == 0x1f && text.get(range.end) == Some(&8);
+        // Its second and its fourth byte are none.
+        let next = not_utf8.get(number + 1);
+        let is_zstd =
+            text[at..].starts_with(b"(?/?") && next.is_some_and(|next| next.start == range.end + 1);
+        let follows = at == 0 || matches!(text[at - 1], b'\n' | b'}' | b']');
+        (range.len() == 1 && (is_gzip || is_zstd) && follows).then_some(at)
     })
 }
-
-/// What the bytes of a header may be: magic, deflate, flags, a time, how hard it was tried, system.
-const GZIP_HEADER: [fn(u8) -> bool; 10] = [
-    |byte| byte == 0x1f,
-    |byte| byte == 0x8b,
-    |byte| byte == 8,
-    |byte| byte < 0x20,
-    |_| true,
-    |_| true,
-    |_| true,
-    |_| true,
-    |byte| matches!(byte, 0 | 2 | 4),
-    |byte| byte < 14 || byte == 255,
-];
-
-/// Magic, and a descriptor whose reserved bit is not set.
-const ZSTD_HEADER: [fn(u8) -> bool; 5] = [
-    |byte| byte == 0x28,
-    |byte| byte == 0xb5,
-    |byte| byte == 0x2f,
-    |byte| byte == 0xfd,
-    |byte| byte & 8 == 0,
-];
 
 /// How many compressions may be around the text.
 pub(super) const LAYERS_MAX: u8 = 2;

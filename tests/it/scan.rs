@@ -372,7 +372,7 @@ fn what_is_missing_or_left_out_is_said() {
     let err = check(&[path], b"", 3, &said);
     assert!(!err.contains("README"), "{err}");
     let packed = std::fs::read(root().join("sample-logs/v1.36/startup.log.gz")).unwrap();
-    let said = ["gzip data follows the text", "zcat -f"];
+    let said = ["compressed data follows the text", "zcat -f"];
     check(&["-"], &[&log[..], &packed[..]].concat(), 3, &said);
 
     let event = log.split(|&byte| byte == b'\n').next().unwrap();
