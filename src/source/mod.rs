@@ -283,6 +283,13 @@ pub enum SourceError {
     },
 }
 
+fn is_appended(cause: &io::Error) -> bool {
+    let inner = cause.get_ref();
+    inner
+        .and_then(|inner| inner.downcast_ref::<Appended>())
+        .is_some()
+}
+
 impl SourceError {
     /// Says that compressed data follows the text at `offset`, and is not read.
     pub(crate) fn appended(name: Arc<str>, offset: u64) -> Self {
@@ -301,7 +308,7 @@ impl SourceError {
             Self::NotAFile { kind, .. } => (*kind == discover::PIPE)
                 .then(|| "pipes are read from standard input only; give `-`".to_owned()),
             Self::Read { cause, .. } => match cause.kind() {
-                _ if cause.get_ref().is_some_and(|inner| inner.is::<Appended>()) => Some(
+                _ if is_appended(cause) => Some(
                     "give each file by its name, or unpack all: zcat -f FILE... | kubescry scan -"
                         .to_owned(),
                 ),

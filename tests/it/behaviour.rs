@@ -786,7 +786,7 @@ fn at_the_word_of(author: &Client, object: &str, elsewhere: bool) -> Log {
     }
     log.ask(4 * DAY, author, "create", object, 201);
     if elsewhere {
-        operator.ip = "10.1.0.99".to_owned();
+        "10.1.0.99".clone_into(&mut operator.ip);
     }
     log.ask(4 * DAY + SECOND, &operator, "create", "secrets prod a", 201);
     log

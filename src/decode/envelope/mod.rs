@@ -134,7 +134,7 @@ impl Unwrapper {
             (Some(only), _) => walk.bad(format!("no record of the format `{only}`")),
             (None, Some(object)) => walk.other(recognise::unknown_object(&object)),
             (None, None) if text.starts_with('[') && bracketed(text.as_bytes()).is_none() => {
-                walk.other(recognise::unread("a JSON array of another kind", text))
+                walk.other(recognise::unread("a JSON array of another kind", text));
             }
             (None, None) => walk.bad(list::damage("neither JSON nor a known log line", text)),
         }

@@ -25,7 +25,7 @@ const LISTENERS: usize = 1 << 14;
 /// What is written and watched of custom resources.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub(super) struct Words {
-    words: VecDeque<Word>,
+    spoken: VecDeque<Word>,
     /// Accounts, and the kinds that they look at.
     listeners: HashSet<(u32, u32)>,
     /// Groups of the API: whether they are no part of Kubernetes.
@@ -74,11 +74,12 @@ impl Words {
         vocabulary: &Vocabulary,
     ) {
         let before = request.ts - SOON_US;
-        while self.words.front().is_some_and(|word| word.ts < before) || self.words.len() >= WORDS {
-            self.words.pop_front();
+        while self.spoken.front().is_some_and(|word| word.ts < before) || self.spoken.len() >= WORDS
+        {
+            self.spoken.pop_front();
         }
         let reason = Grant::parse(vocabulary.text(request.authz_reason()));
-        self.words.push_back(Word {
+        self.spoken.push_back(Word {
             ts: request.ts,
             user: request.username(),
             resource: request.resource(),
@@ -102,7 +103,7 @@ impl Words {
                 && (places.contains(&NULL) || places[0] == places[1])
                 && self.listeners.contains(&(user, word.resource))
         };
-        let mut words = self.words.iter().rev().filter(is_for);
+        let mut words = self.spoken.iter().rev().filter(is_for);
         let latest = words.next()?;
         let mut all = std::iter::once(latest).chain(words);
         Some(all.find(|word| !word.is_trusted).unwrap_or(latest))

@@ -161,8 +161,8 @@ impl PersonInPod {
         ledger: &Ledger,
         vocabulary: &Vocabulary,
     ) -> bool {
-        let mut uses = ledger.of_username(user).flat_map(|entry| &entry.uses);
-        uses.any(|used| {
+        let mut places = ledger.of_username(user).flat_map(|entry| &entry.uses);
+        places.any(|used| {
             let place = super::address::network(vocabulary.text(used.peer));
             used.first < visit.first
                 && place.is_some_and(|place| {
