@@ -12,7 +12,6 @@
 mod fill;
 #[path = "browse/keys.rs"]
 mod keys;
-#[allow(dead_code, reason = "the other benchmarks use the rest")]
 mod support;
 #[path = "browse/yardstick.rs"]
 mod yardstick;
