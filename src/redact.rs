@@ -120,8 +120,9 @@ pub fn redact_command(argv: &[String]) -> String {
 /// A flag and its value are two of them, as in [`redact_command`].
 pub fn redact_arguments(argv: &[String]) -> Vec<String> {
     // What is secret by what stands before it is so by a flag.
-    let is_alone =
-        |word: &String| !word.starts_with('-') && (is_plain(word) || is_plain_word(word));
+    let is_alone = |word: &String| {
+        !word.starts_with('-') && !is_setting(word) && (is_plain(word) || is_plain_word(word))
+    };
     if argv.iter().all(is_alone) && !argv.iter().any(|word| Placed::of(word).is_some()) {
         return argv.iter().map(|word| redact(word).into_owned()).collect();
     }
@@ -145,6 +146,12 @@ fn redact_together(argv: &[String]) -> Vec<String> {
 pub fn is_telling(name: &str) -> bool {
     static NAME: LazyLock<Regex> = LazyLock::new(|| pattern(concat!("(?i)^", name!(), "$")));
     NAME.is_match(name)
+}
+
+/// Returns whether an argument names what the next one is the value of: `npm config set _authToken`, `aws configure set`.
+fn is_setting(argument: &str) -> bool {
+    argument.ends_with("_authToken")
+        || ["aws_secret_access_key", "aws_session_token"].contains(&argument)
 }
 
 /// Returns whether an argument is one word that sets nothing: a secret in it has a shape of its own, and is none by what stands

@@ -99,7 +99,7 @@ fn objects_that_differ_in_their_version_are_one_piece() {
         assert!(object.contains(&format!(r#""resourceVersion":"{version}""#)));
         assert_eq!(
             fast(&line, &mut coder),
-            general(&line, &mut self::coder()),
+            general(&line, &mut coder),
             "{line}"
         );
     }

@@ -22,8 +22,9 @@ impl EventFrame {
             return false;
         }
         let mut rows: Vec<usize> = (0..times.len()).collect();
-        // Rows of one time stand as they did, in an export that is turned round the other way round.
-        if descents * 2 > times.len() {
+        // Rows of one time stand as they did, but in an export that is turned round.
+        let ascents = times.windows(2).filter(|pair| pair[1] > pair[0]).count();
+        if descents > ascents {
             rows.reverse();
         }
         rows.sort_by_key(|&row_idx| times[row_idx]);

@@ -285,8 +285,8 @@ fn late_events_come_to_one_scan() {
         let mut dice = Dice(seed);
         let mut shuffled = lines.clone();
         for at in (1..shuffled.len()).rev() {
-            // Where most are late there is no order, and a scan makes one.
-            if dice.roll(20) > 1 {
+            // Where many are late there is no order, and a scan makes one.
+            if dice.roll(60) > 0 {
                 continue;
             }
             let far = [5, 50, lines.len()][usize::try_from(seed).unwrap() - 1];

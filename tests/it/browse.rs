@@ -695,7 +695,7 @@ fn what_cannot_be_read_is_told_on_leaving() {
     };
     check("foreign.json", b"{\"a\":1}\n", "--input-format FORMAT");
     check("x.csv", b"a,b\n1,2\n", "--input-format FORMAT");
-    check("log.zip", b"PK\x03\x04\x14\0\0\0\0\0", "unzip -p");
+    check("log.zip", b"PK\x03\x04\x14\0\0\0\0\0", "unzip -d");
 }
 
 /// A case wrote its files among the logs that it was about.

@@ -115,10 +115,12 @@ impl OutsideGrant {
 
     fn finding(&self, grant: &str, first: i64, tally: &Tally, context: &Context<'_>) -> Finding {
         let vocabulary = context.vocabulary;
+        let users = tally.usernames(vocabulary).into_iter();
+        let users: Vec<String> = users.map(|user| format!("`{user}`")).collect();
         let mut draft = Draft::new(&self.meta, vec![grant.to_owned()], tally);
         draft.summary = format!(
             "{} may do everything by `{grant}`, a grant outside of the cluster that nothing used before: {}, {} of them changes, from {}",
-            listed(&tally.usernames(vocabulary)),
+            listed(&users),
             counted(tally.count, "request"),
             tally.writes,
             listed(&tally.peers(vocabulary)),

@@ -5,9 +5,9 @@
 //! addresses of one network with tokens that are bound to Pods, and nobody else there. Proxies in Pods pass the tokens of
 //! several people on, and machines that log in as people do have come from nowhere else: neither is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::address::network;
@@ -28,9 +28,9 @@ pub struct PersonInPod {
     least_pods: usize,
     most_people: usize,
     /// Addresses of Pods by their network, as many as it takes.
-    pods: HashMap<u32, HashSet<u32>>,
+    pods: HashMap<u32, BTreeSet<u32>>,
     /// Networks from which others came, too.
-    mixed: HashSet<u32>,
+    mixed: BTreeSet<u32>,
     /// Who came to the Pods' networks, since when, and what they did there that matters.
     visits: HashMap<u32, BTreeMap<u32, Visit>>,
     /// The network of each address.
@@ -63,7 +63,7 @@ impl PersonInPod {
             least_pods: parameters.count("least_pods")? as usize,
             most_people: parameters.count("most_people")? as usize,
             pods: HashMap::new(),
-            mixed: HashSet::new(),
+            mixed: BTreeSet::new(),
             visits: HashMap::new(),
             networks: HashMap::new(),
         })
@@ -102,7 +102,7 @@ impl PersonInPod {
             }
             return;
         }
-        let pods = self.pods.get(&network).map_or(0, HashSet::len);
+        let pods = self.pods.get(&network).map_or(0, BTreeSet::len);
         let is_person = request.identity_kind() == known::USER
             && !vocabulary.text(request.username()).starts_with("system:");
         if !is_person || pods < self.least_pods {

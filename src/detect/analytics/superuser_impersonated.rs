@@ -5,9 +5,9 @@
 //! an administrator without a binding. Proxies for everybody have administrators among those they speak for from
 //! the start. One that is well known, and whose requests no role of a superuser ever allowed, has none: then the first one tells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Draft, counted, lasting, listed};
@@ -29,7 +29,7 @@ pub struct SuperuserImpersonated {
     /// By user: how they speak for others.
     speakers: HashMap<u32, Speaker>,
     /// Users who may do everything by themselves: to speak for others gives them nothing.
-    superusers: HashSet<u32>,
+    superusers: BTreeSet<u32>,
     /// By reason of the authorizer, and by list of groups: whether it is a superuser's.
     reasons: HashMap<u32, bool>,
     groups: HashMap<u32, bool>,
@@ -70,7 +70,7 @@ impl SuperuserImpersonated {
             least_requests: parameters.count("least_requests")?.into(),
             learning_us: parameters.duration_us("learning")?,
             speakers: HashMap::new(),
-            superusers: HashSet::new(),
+            superusers: BTreeSet::new(),
             reasons: HashMap::new(),
             groups: HashMap::new(),
         })

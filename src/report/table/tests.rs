@@ -108,7 +108,8 @@ LOW  token-reuse: Token used after its service account was deleted
             +11 more
 
 More: --format jsonl prints every field, --evidence all every reference,
-  --min-severity LEVEL only what is at least as bad.
+  --no-exclusions also what is held back, --min-severity LEVEL only what is at
+  least as bad.
 "
     );
 }

@@ -225,7 +225,7 @@ fn separators_are_no_damage() {
         ],
     );
     let cut = unwrap(None, &[&format!("{EVENT} \"x\":1}}")]);
-    assert!(cut[1].starts_with("bad "), "{cut:?}");
+    assert!(cut.iter().any(|it| it.starts_with("bad ")), "{cut:?}");
 }
 
 /// Returns what the second row of a table of one row holds.
