@@ -452,6 +452,7 @@ fn replacement(kind: Kind, found: &Captures<'_>) -> String {
     }
     // What was taken out before, and the end of the sentence it stands in.
     let rest = found[0].strip_prefix(part("keep")).unwrap_or_default();
+    let rest = rest.trim_start();
     let ends = |sign: char| matches!(sign, ':' | ',' | ';' | '.' | ')' | '\'' | '"');
     if rest
         .strip_prefix(REDACTED)

@@ -404,7 +404,9 @@ impl Coder {
             return self.objects.find(json, self.chunk);
         };
         let (number, [name, uid, _]) = self.objects.find(text, self.chunk)?;
-        Some((number, [name, uid, version]))
+        // One whose version is empty, and stands before them, has the same text.
+        let is_before = [name, uid].iter().all(|it| it.end() <= version.start);
+        is_before.then_some((number, [name, uid, version]))
     }
 
     /// Codes the `objectRef` that `json` spells, and remembers it unless one of these texts has escapes.
