@@ -419,10 +419,12 @@ impl Coder {
                 // Nothing that is looked for may move with the length of the version.
                 let is_before =
                     |version: Span| spans[..2].iter().all(|it| it.end() <= version.start);
-                let text = match self.unversioned.of(json) {
-                    Some((text, version)) if is_before(version) => text,
-                    _ => json,
+                let [name, uid, version] = spans;
+                let (text, version) = match self.unversioned.of(json) {
+                    Some((text, version)) if is_before(version) => (text, Span::default()),
+                    _ => (json, version),
                 };
+                let spans = [name, uid, version];
                 self.objects.learn(text, codes, spans, self.chunk)
             }
             _ => self.objects.add(codes),
