@@ -150,8 +150,9 @@ pub fn is_telling(name: &str) -> bool {
 
 /// Returns whether an argument names what the next one is the value of: `npm config set _authToken`, `aws configure set`.
 fn is_setting(argument: &str) -> bool {
-    argument.ends_with("_authToken")
-        || ["aws_secret_access_key", "aws_session_token"].contains(&argument)
+    let argument = argument.to_ascii_lowercase();
+    argument.ends_with("_authtoken")
+        || ["aws_secret_access_key", "aws_session_token"].contains(&&*argument)
 }
 
 /// Returns whether an argument is one word that sets nothing: a secret in it has a shape of its own, and is none by what stands
@@ -470,8 +471,7 @@ fn redact_commands<'a>(command: &Regex, text: &'a str) -> Cow<'a, str> {
         pattern(concat!(
             r"(?i)^(?:--?(?:[a-z0-9]+-)*",
             telling!(),
-            "|--(?:[a-z0-9]+-)*(?:pass|pwd)|--oauth2-bearer",
-            "|aws_(?:secret_access_key|session_token)|.*_authtoken)$"
+            "|--(?:[a-z0-9]+-)*(?:pass|pwd)|--oauth2-bearer)$"
         ))
     });
     /// Words behind which the argument of a flag is a password, and those flags: `sshpass -p`, `redis-cli -a`, `az login -p`.
@@ -513,8 +513,9 @@ fn redact_commands<'a>(command: &Regex, text: &'a str) -> Cow<'a, str> {
         password_flag = client
             .map(|[_, flag]| flag)
             .or(password_flag.filter(|_| place.start == end));
-        let is_flag =
-            FLAG.is_match(value) || password_flag.is_some_and(|flag| flag.is_match(value));
+        let is_flag = FLAG.is_match(value)
+            || is_setting(value)
+            || password_flag.is_some_and(|flag| flag.is_match(value));
         (value_follows, end) = (is_flag, place.end);
         user_follows = user_flag.is_match(value);
         literal_follows = matches!(value, "--from-literal" | "-b" | "--cookie");

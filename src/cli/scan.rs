@@ -225,6 +225,9 @@ impl<'a> From<&'a Scan> for Reading<'a> {
     }
 }
 
+/// What to try with a file that was left out.
+const NAME_IT: &str = "name a file by itself to have it read, whatever it is called";
+
 /// Reports what of the log is missing, and returns the exit code that this alone asks for.
 pub(super) fn missing<'a>(
     scan: impl Into<Reading<'a>>,
@@ -302,15 +305,13 @@ pub(super) fn missing<'a>(
             "left out {}{rest}: their names are not those of logs",
             names.join(", ")
         );
-        let hint = "name a file by itself to have it read, whatever it is called";
-        printer.print(&Diagnostic::warning(what).hint(hint));
+        printer.print(&Diagnostic::warning(what).hint(NAME_IT));
     }
     if scan.summary.files.is_empty() && left_out > 0 {
         let what = format!(
             "nothing was read: the names of {left_out} files in the folders are not those of logs"
         );
-        let hint = "name a file by itself to have it read, whatever it is called";
-        printer.print(&Diagnostic::error(what).hint(hint));
+        printer.print(&Diagnostic::error(what).hint(NAME_IT));
         return Exit::Unreadable;
     }
     if totals.records == 0 && scan.read_bytes > 0 {

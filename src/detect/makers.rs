@@ -27,9 +27,6 @@ const MAKERS: usize = 8;
 /// who uses it. Intruders make few, and those by the dozen are told apart by other ties.
 const PROLIFIC: usize = 32;
 
-/// What the name of a namespace starts with here.
-const NAMESPACE: &str = "Namespace";
-
 /// How long a namespace is new, in microseconds.
 const OWN_NAMESPACE_US: i64 = DAY_US;
 
@@ -70,10 +67,14 @@ impl Makers {
         let Some(object) = made(request, vocabulary) else {
             return;
         };
+        let is_namespace = matches!(
+            request.resource(),
+            known::NAMESPACES | known::PROJECT_REQUESTS
+        );
         let known = self.by_object.len();
         let made = match self.by_object.get_mut(&object) {
             Some(made) => made,
-            None if known < OBJECTS => self.by_object.entry(object.clone()).or_default(),
+            None if known < OBJECTS => self.by_object.entry(object).or_default(),
             None => return,
         };
         let is_same = |made: &Made| {
@@ -86,7 +87,7 @@ impl Makers {
                 made[at].last = made[at].last.max(request.ts);
             }
             None if made.len() < MAKERS => {
-                if !object.starts_with(NAMESPACE) {
+                if !is_namespace {
                     *self.counts.entry(request.credential()).or_default() += 1;
                 }
                 made.push(Made {
@@ -189,7 +190,7 @@ fn certificate_request(name: &str) -> String {
 }
 
 fn of_namespace(name: &str) -> String {
-    format!("{NAMESPACE} {name}")
+    format!("Namespace {name}")
 }
 
 /// Names what a finding rests on, besides grants: accounts, tokens, Secrets, the Pods that tokens are bound to, and the

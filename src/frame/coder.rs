@@ -405,8 +405,7 @@ impl Coder {
         };
         let (number, [name, uid, _]) = self.objects.find(text, self.chunk)?;
         // One whose version is empty, and stands before them, has the same text.
-        let is_before = [name, uid].iter().all(|it| it.end() <= version.start);
-        is_before.then_some((number, [name, uid, version]))
+        stand_before([name, uid], version).then_some((number, [name, uid, version]))
     }
 
     /// Codes the `objectRef` that `json` spells, and remembers it unless one of these texts has escapes.
@@ -415,17 +414,16 @@ impl Coder {
         let texts = [&object.name, &object.uid, &object.resource_version].map(as_written);
         match texts {
             [Some(name), Some(uid), Some(version)] => {
-                let spans = [name, uid, version].map(|text| Span::within(text, json));
-                // Nothing that is looked for may move with the length of the version.
-                let is_before =
-                    |version: Span| spans[..2].iter().all(|it| it.end() <= version.start);
-                let [name, uid, version] = spans;
+                let [name, uid, version] =
+                    [name, uid, version].map(|text| Span::within(text, json));
                 let (text, version) = match self.unversioned.of(json) {
-                    Some((text, version)) if is_before(version) => (text, Span::default()),
+                    Some((text, version)) if stand_before([name, uid], version) => {
+                        (text, Span::default())
+                    }
                     _ => (json, version),
                 };
-                let spans = [name, uid, version];
-                self.objects.learn(text, codes, spans, self.chunk)
+                self.objects
+                    .learn(text, codes, [name, uid, version], self.chunk)
             }
             _ => self.objects.add(codes),
         }
@@ -623,6 +621,11 @@ impl Coder {
 /// Returns whether anybody can be that user, for it takes no credential.
 fn is_stranger(&[name, .., kind, _, _, _]: &[u32; USER.len()]) -> bool {
     name == NULL || kind == known::ANONYMOUS
+}
+
+/// Returns whether the texts of an object stand before its version, so that they do not move with the length of that.
+fn stand_before(texts: [Span; 2], version: Span) -> bool {
+    texts.iter().all(|text| text.end() <= version.start)
 }
 
 /// Returns a text that stands in the record as it is: without escapes, or not at all.

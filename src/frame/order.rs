@@ -1,5 +1,7 @@
 //! Order of time: exports hand events out newest first, or in the order of something else.
 
+use std::cmp::Ordering;
+
 use super::EventFrame;
 
 impl EventFrame {
@@ -14,20 +16,22 @@ impl EventFrame {
     ///
     /// An API server's own log has one event in fifty before its time, by fractions of a second, and stays as it is.
     pub fn put_in_order(&mut self) -> bool {
-        let times: Vec<i64> = (0..self.height())
-            .map(|row_idx| self.place_in_time(row_idx))
-            .collect();
-        let descents = times.windows(2).filter(|pair| pair[1] < pair[0]).count();
-        if descents * 5 <= times.len() + 4 {
+        let height = self.height();
+        let steps = |way: Ordering| {
+            let time = |row_idx| self.place_in_time(row_idx);
+            let rows = (1..height).filter(|&row_idx| time(row_idx).cmp(&time(row_idx - 1)) == way);
+            rows.count()
+        };
+        let descents = steps(Ordering::Less);
+        if descents * 5 <= height + 4 {
             return false;
         }
-        let mut rows: Vec<usize> = (0..times.len()).collect();
+        let mut rows: Vec<usize> = (0..height).collect();
         // Rows of one time stand as they did, but in an export that is turned round.
-        let ascents = times.windows(2).filter(|pair| pair[1] > pair[0]).count();
-        if descents > ascents {
+        if descents > steps(Ordering::Greater) {
             rows.reverse();
         }
-        rows.sort_by_key(|&row_idx| times[row_idx]);
+        rows.sort_by_key(|&row_idx| self.place_in_time(row_idx));
         self.own.iter_mut().for_each(|codes| permute(codes, &rows));
         (self.pieces.iter_mut()).for_each(|numbers| permute(numbers, &rows));
         self.texts

@@ -1,8 +1,12 @@
 //! The last side: rows of all lanes in the order of time, folded and fed to the engine.
 
+mod unordered;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
+
+use unordered::{Place, Unordered};
 
 use super::ingest::Gathering;
 use super::preview::{Due, Preview};
@@ -33,40 +37,6 @@ pub(super) struct Merge<'r> {
     files: Vec<u32>,
     /// By the lanes of this run: which of all runs they are.
     runs_lanes: HashMap<u32, u32>,
-}
-
-/// A lane, or one batch of a lane in which events stand in no order of time.
-type Place = (u32, u32);
-
-/// How much of lanes in no order is held back to be put in order, in bytes of memory.
-const HELD_BYTES: usize = 128 << 20;
-
-/// Lanes in which events stand in no order of time: each batch is in order by itself, and all of them wait for the last.
-#[derive(Default)]
-struct Unordered {
-    lanes: BTreeSet<u32>,
-    n_batches: u32,
-    held_bytes: usize,
-}
-
-impl Unordered {
-    /// Returns where a batch waits.
-    fn place(&mut self, lane: u32, batch: &Batch) -> Place {
-        if batch.was_unordered {
-            self.lanes.insert(lane);
-        }
-        if !self.lanes.contains(&lane) {
-            return (lane, 0);
-        }
-        self.held_bytes += batch.frame.bytes();
-        self.n_batches += 1;
-        (lane, self.n_batches)
-    }
-
-    /// Returns whether what there is has to wait for more.
-    fn is_holding(&self) -> bool {
-        !self.lanes.is_empty() && self.held_bytes < HELD_BYTES
-    }
 }
 
 /// What was read so far.
@@ -250,16 +220,16 @@ impl<'r> Merge<'r> {
             fates: Vec::new(),
         };
         self.lanes.entry(place).or_default().push_back(started);
-        if self.unordered.lanes.is_empty() {
+        if self.unordered.is_empty() {
             self.merge_until(Horizon {
                 lane: done.horizon.lane.map(|lane| self.runs_lanes[&lane]),
                 ..done.horizon
             });
-        } else if !self.unordered.is_holding() {
+        } else if self.unordered.is_full() {
             self.account.is_in_parts = true;
             self.merge_until(Horizon::END);
             self.lanes.clear();
-            self.unordered.held_bytes = 0;
+            self.unordered.let_go();
         }
         let overdue = self.fold.overdue();
         self.observe_unfinished(overdue);

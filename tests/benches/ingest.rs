@@ -7,12 +7,9 @@
 
 mod support;
 
-use foldhash::quality::SeedableRandomState;
-use kubescry::decode::record::records;
-use kubescry::frame::coder::CodedEvent;
-use kubescry::frame::{Coder, EventColumns, Origin, Vocabulary};
-use kubescry::source::{Chunk, ReadOptions};
-use support::{History, LEVELS, bare, data, in_turns, megabytes_per_second, target_bytes, timed};
+use support::{
+    History, LEVELS, bare, data, decode, in_turns, megabytes_per_second, target_bytes, timed,
+};
 
 fn main() {
     println!(
@@ -23,9 +20,10 @@ fn main() {
         let data = data(level, target_bytes());
         let text = std::str::from_utf8(&data).expect("recorded logs are UTF-8");
         let (mut events, mut bare_events) = (0, 0);
-        let [ours, yardstick] = in_turns([&mut || timed(|| events = decode(text)), &mut || {
-            timed(|| bare_events = bare(&data, 1))
-        }]);
+        let [ours, yardstick] = in_turns([
+            &mut || timed(|| events = decode(text, |_| String::new(), |_| {})),
+            &mut || timed(|| bare_events = bare(&data, 1)),
+        ]);
         assert_eq!(events, bare_events, "both decode every event");
         println!(
             "{level}, {:.0} MB: {:.0} MB/s, {:.0} events/s; bare serde_json {:.0} MB/s",
@@ -37,36 +35,4 @@ fn main() {
         history.keep(level, yardstick.to(&ours));
     }
     history.save();
-}
-
-/// Decodes on the fast path; returns the events.
-fn decode(text: &str) -> usize {
-    let mut events = 0;
-    let mut coder = Some(Coder::new(&Vocabulary::new()));
-    let hasher = SeedableRandomState::default();
-    let mut recycled = None;
-    let mut start = 0;
-    while start < text.len() {
-        let end = text.as_bytes()[start..]
-            .get(..ReadOptions::default().chunk_bytes)
-            .and_then(|part| memchr::memrchr(b'\n', part))
-            .map_or(text.len(), |at| start + at + 1);
-        let chunk = Chunk {
-            line: 1,
-            ..Chunk::default()
-        };
-        let last = coder.take().expect("given back");
-        let mut columns = EventColumns::new(&hasher, last, "bench", recycled.take());
-        let mut event = CodedEvent::default();
-        for line in records(&chunk, &text[start..end]) {
-            let place = line.place(line.text, Origin::default());
-            columns.push_native(line.text, &place, &mut event);
-        }
-        let (frame, used) = columns.finish(String::new());
-        coder = Some(used);
-        events += frame.height();
-        recycled = Some(frame);
-        start = end;
-    }
-    events
 }

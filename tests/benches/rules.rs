@@ -12,17 +12,15 @@ mod support;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use foldhash::quality::SeedableRandomState;
-use kubescry::decode::record::records;
 use kubescry::detect::CompiledRules;
-use kubescry::frame::coder::CodedEvent;
-use kubescry::frame::{Coder, EventColumns, EventFrame, Origin, Vocabulary};
 use kubescry::rules::RuleSet;
-use kubescry::source::{Chunk, ReadOptions};
 use rsigma_eval::Engine;
 use rsigma_eval::event::JsonEvent;
 use serde_json::Value;
-use support::{History, LEVELS, bare, data, in_turns, megabytes_per_second, target_bytes, timed};
+use support::{
+    History, LEVELS, bare, data, decode, in_turns, megabytes_per_second, target_bytes, timed,
+    whole_lines,
+};
 
 /// Bytes that `rsigma-eval` reads: it needs as long for them as we for all.
 const THEIR_BYTES: usize = 4 << 20;
@@ -110,39 +108,12 @@ fn compiled(count: usize) -> CompiledRules {
     CompiledRules::compile(&set).expect("the rules compile")
 }
 
-fn whole_lines(text: &str, bytes: usize) -> usize {
-    let head = text.as_bytes().get(..bytes);
-    head.and_then(|head| memchr::memrchr(b'\n', head))
-        .map_or(text.len(), |at| at + 1)
-}
-
 /// Decodes and evaluates; returns events and hits.
 fn read(text: &str, rules: &CompiledRules) -> (usize, usize) {
-    let (mut events, mut hits) = (0, 0);
-    let mut coder = Some(Coder::new(&Vocabulary::new()));
-    let hasher = SeedableRandomState::default();
-    let mut recycled: Option<EventFrame> = None;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let (head, tail) = rest.split_at(whole_lines(rest, ReadOptions::default().chunk_bytes));
-        rest = tail;
-        let chunk = Chunk {
-            line: 1,
-            ..Chunk::default()
-        };
-        let last = coder.take().expect("given back");
-        let mut columns = EventColumns::new(&hasher, last, "bench", recycled.take());
-        let mut event = CodedEvent::default();
-        for line in records(&chunk, head) {
-            let place = line.place(line.text, Origin::default());
-            columns.push_native(line.text, &place, &mut event);
-        }
-        let (frame, used) = columns.finish(head.to_owned());
-        hits += rules.evaluate(&frame).len();
-        coder = Some(used);
-        events += frame.height();
-        recycled = Some(frame);
-    }
+    let mut hits = 0;
+    let events = decode(text, str::to_owned, |frame| {
+        hits += rules.evaluate(frame).len();
+    });
     (events, hits)
 }
 

@@ -7,6 +7,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use foldhash::quality::SeedableRandomState;
+use kubescry::decode::record::records;
+use kubescry::frame::coder::CodedEvent;
+use kubescry::frame::{Coder, EventColumns, EventFrame, Origin, Vocabulary};
+use kubescry::source::{Chunk, ReadOptions};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -141,6 +146,48 @@ pub(crate) fn bare(data: &[u8], threads: usize) -> usize {
     let text = std::str::from_utf8(data).expect("recorded logs are UTF-8");
     let decode = |line: &&str| serde_json::from_str::<BareEvent<'_>>(line).is_ok();
     pool.install(|| text.par_lines().filter(decode).count())
+}
+
+/// Decodes on the fast path, chunk by chunk, and hands each frame to `work`; returns the events. `text_of` says what a frame keeps
+/// of its chunk.
+pub(crate) fn decode(
+    text: &str,
+    text_of: fn(&str) -> String,
+    mut work: impl FnMut(&EventFrame),
+) -> usize {
+    let mut events = 0;
+    let mut coder = Some(Coder::new(&Vocabulary::new()));
+    let hasher = SeedableRandomState::default();
+    let mut recycled: Option<EventFrame> = None;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (head, tail) = rest.split_at(whole_lines(rest, ReadOptions::default().chunk_bytes));
+        rest = tail;
+        let chunk = Chunk {
+            line: 1,
+            ..Chunk::default()
+        };
+        let last = coder.take().expect("given back");
+        let mut columns = EventColumns::new(&hasher, last, "bench", recycled.take());
+        let mut event = CodedEvent::default();
+        for line in records(&chunk, head) {
+            let place = line.place(line.text, Origin::default());
+            columns.push_native(line.text, &place, &mut event);
+        }
+        let (frame, used) = columns.finish(text_of(head));
+        work(&frame);
+        coder = Some(used);
+        events += frame.height();
+        recycled = Some(frame);
+    }
+    events
+}
+
+/// Returns the length of the whole lines in the first `bytes`, or of all if there are no more.
+pub(crate) fn whole_lines(text: &str, bytes: usize) -> usize {
+    let head = text.as_bytes().get(..bytes);
+    head.and_then(|head| memchr::memrchr(b'\n', head))
+        .map_or(text.len(), |at| at + 1)
 }
 
 /// How often a piece of work is timed.

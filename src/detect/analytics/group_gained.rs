@@ -15,6 +15,7 @@ use crate::detect::rbac::Grant;
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::{Finding, Severity};
+use crate::frame::coder::MASTERS;
 use crate::frame::vocabulary::{known, parse_list};
 use crate::frame::{NULL, Vocabulary};
 use crate::memory::remembers;
@@ -48,9 +49,6 @@ struct Member {
 /// Lists of groups that are known of one user, and gains that are remembered at once.
 const LISTS: usize = 64;
 const KEPT: usize = 4096;
-
-/// The group that no authorizer is asked about.
-const MASTERS: &str = "system:masters";
 
 impl GroupGained {
     /// Reads the parameters.

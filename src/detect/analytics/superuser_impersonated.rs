@@ -15,6 +15,7 @@ use crate::detect::rbac::Grant;
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::{Confidence, Finding, Severity, Timestamp};
+use crate::frame::coder::MASTERS;
 use crate::frame::vocabulary::{known, parse_list};
 use crate::frame::{NULL, Vocabulary};
 use crate::memory::remembers;
@@ -55,9 +56,6 @@ struct Speaker {
 
 /// Users who speak for others that are remembered.
 const KEPT: usize = 4096;
-
-/// The group that no authorizer is asked about.
-const MASTERS: &str = "system:masters";
 
 impl SuperuserImpersonated {
     /// Reads the parameters.
