@@ -66,6 +66,8 @@ struct Terms {
     group_by: Vec<Vec<Column>>,
     /// By base: what is counted or measured.
     values: Vec<Vec<Source>>,
+    /// The place of the rule whose values are not counted, behind the others.
+    discount: Option<usize>,
     timespan_us: i64,
     condition: Condition,
     /// The condition as it was written, if it is one on rules.
@@ -90,12 +92,16 @@ impl Correlation {
             let index = position(rules, meta, base)?;
             Ok(u32::try_from(index).expect("fewer than 2^32 rules"))
         };
-        let bases = correlation.rules.iter().map(base);
+        let bases = rule.bases().map(base);
         let (condition, fields) = condition(correlation, meta)?;
         let written = match &correlation.condition {
             CorrelationCondition::Extended(expression) => expression.to_string(),
             CorrelationCondition::Threshold { .. } => String::new(),
         };
+        if meta.discount.is_some() && !matches!(condition, Condition::Values(_)) {
+            let what = "`discount` is for correlations of type `value_count`";
+            return Err(RuleError::at(&meta.path, &meta.text, "discount:", what));
+        }
         // A field of the correlation is one of the events, or an alias that says which one of each rule.
         let field_of = |name: &String, base: &String| {
             let alias = correlation
@@ -112,11 +118,11 @@ impl Correlation {
                 },
             )
         };
-        let group_by = correlation.rules.iter().map(|base| {
+        let group_by = rule.bases().map(|base| {
             let names = correlation.group_by.iter().map(|name| field_of(name, base));
             super::engine::columns(meta, &names.collect::<Result<Vec<_>, _>>()?)
         });
-        let values = correlation.rules.iter().map(|base| {
+        let values = rule.bases().map(|base| {
             let sources = fields
                 .iter()
                 .map(|name| source(meta, &field_of(name, base)?));
@@ -126,6 +132,7 @@ impl Correlation {
             bases: bases.collect::<Result<_, RuleError>>()?,
             group_by: group_by.collect::<Result<_, RuleError>>()?,
             values: values.collect::<Result<_, RuleError>>()?,
+            discount: meta.discount.as_ref().map(|_| correlation.rules.len()),
             timespan_us: i64::try_from(correlation.timespan.seconds)
                 .unwrap_or(i64::MAX)
                 .clamp(0, i64::MAX / 2_000_000)
@@ -177,7 +184,10 @@ impl Correlation {
                 self.n_ungrouped += 1;
                 continue;
             };
-            match self.groups.iter_mut().find(|(other, _)| *other == group) {
+            let is_one = |(other, known): &&mut (Box<[u32]>, Entry)| {
+                *other == group && terms.is_discount(known) == terms.is_discount(&entry)
+            };
+            match self.groups.iter_mut().find(is_one) {
                 Some((_, known)) => known.bases |= entry.bases,
                 None => self.groups.push((group, entry)),
             }
@@ -327,7 +337,9 @@ impl Correlation {
                         format!("requests within {within} = up to {most}")
                     }
                     Condition::Values(_) => {
-                        format!("distinct {what} within {within} = up to {most}")
+                        let but = meta.discount.as_ref();
+                        let but = but.map_or(String::new(), |rule| format!(", but for {rule}"));
+                        format!("distinct {what} within {within} = up to {most}{but}")
                     }
                     Condition::Measure(Measure::Average, _) => {
                         format!("the average of {what} within {within} is met")
@@ -474,7 +486,19 @@ impl Terms {
                 entry.value = xxh3_64_with_seed(text, entry.value);
             }
         }
+        if matches!(self.condition, Condition::Values(_)) {
+            entry.value = if self.is_discount(&entry) {
+                window::discounted(entry.value)
+            } else {
+                window::counted(entry.value)
+            };
+        }
         Some(entry)
+    }
+
+    /// Returns whether an entry only says what is not counted.
+    fn is_discount(&self, entry: &Entry) -> bool {
+        self.discount.is_some_and(|at| entry.bases == 1 << at)
     }
 
     /// Moves the window to a new entry; returns whether an episode began.
@@ -487,6 +511,10 @@ impl Terms {
     ) -> bool {
         let from = request.ts.saturating_sub(self.timespan_us);
         window.forget(&self.condition, from);
+        if self.is_discount(&entry) {
+            window.push(&self.condition, entry, self.longest_run, self.few);
+            return false;
+        }
         let running = window
             .episodes
             .last()
@@ -523,7 +551,8 @@ impl Terms {
     fn measure(&self, window: &Window) -> i128 {
         match &self.condition {
             Condition::Requests(_) => window.recent.len() as i128,
-            Condition::Values(_) | Condition::Rules(_) => window.counts.len() as i128,
+            Condition::Values(_) => window.sum,
+            Condition::Rules(_) => window.counts.len() as i128,
             Condition::Measure(measure, _) => window.figure(*measure),
             Condition::Sequence | Condition::Expression(_) => 0,
         }
@@ -659,6 +688,69 @@ mod tests {
         assert_eq!(finding.evidence[0].ts, finding.first_seen);
     }
 
+    const DISCOUNT: &str = "title: R\nname: read\nlevel: low\nlogsource: {product: kubernetes}\n\
+        detection: {s: {verb: get}, condition: s}\n---\n\
+        title: W\nname: written\nlevel: low\nlogsource: {product: kubernetes}\n\
+        detection: {s: {verb: patch}, condition: s}\n---\n\
+        title: D\nname: many\nlevel: low\ncorrelation: {type: value_count, rules: [read], group-by: [user.username], \
+        timespan: 10s, condition: {gte: 3, field: objectRef.name}}\nkubescry: {discount: written}\n";
+
+    /// Reads and writes objects, one a second: `ra` reads `a`, `wa` writes it; returns how often findings count.
+    fn counts_of(steps: &[&str]) -> Vec<u64> {
+        let line = |(second, step): (usize, &&str)| {
+            let (verb, name) = step.split_at(1);
+            let verb = if verb == "r" { "get" } else { "patch" };
+            format!(
+                r#"{{"auditID":"{second}","stage":"ResponseComplete","verb":"{verb}","user":{{"username":"u"}},"objectRef":{{"resource":"secrets","name":"{name}"}},"stageTimestamp":"2026-11-22T04:00:{second:02}.000001Z"}}"#
+            )
+        };
+        let lines: Vec<String> = steps.iter().enumerate().map(line).collect();
+        let (frame, rules, index) = set_up(&lines, DISCOUNT, "many");
+        let context = Context {
+            vocabulary: frame.vocabulary(),
+            evidence_limit: 9,
+        };
+        let rule = &rules.rules[index];
+        let mut correlation = Correlation::new(index, rule, &rules).unwrap();
+        let bases = correlation.bases().to_vec();
+        for (row_idx, step) in steps.iter().enumerate() {
+            let base = bases[usize::from(step.starts_with('w'))];
+            let request = RequestColumns::new(&frame).request(row_idx);
+            correlation.observe(&[base], &request, true, &context);
+        }
+        let mut findings = Vec::new();
+        correlation.findings(&rule.meta, 0, &context, &mut findings);
+        findings.iter().map(|finding| finding.count).collect()
+    }
+
+    #[test]
+    fn values_of_the_discounted_rule_do_not_count() {
+        assert_eq!(counts_of(&["ra", "rb", "rc"]), [3]);
+        assert_eq!(
+            counts_of(&["ra", "wa", "rb", "wb", "rc", "wc", "rd"]),
+            [0; 0]
+        );
+        assert_eq!(counts_of(&["wa", "ra", "rb", "rc"]), [0; 0]);
+        // Written by the way, it is read all the same, and the write is no part of the finding.
+        assert_eq!(counts_of(&["ra", "wa", "rb", "rc", "rd"]), [4]);
+        // Ten seconds later the write is forgotten, as the read is.
+        let steps = [
+            "ra", "wa", "rb", "rb", "rb", "rb", "rb", "rb", "rb", "rb", "rb", "rb", "ra", "rc",
+        ];
+        assert_eq!(counts_of(&steps).len(), 1);
+    }
+
+    #[test]
+    fn only_values_are_discounted() {
+        let rules = DISCOUNT.replace("value_count", "event_count");
+        let rules = RuleSet::from_files([("correlations/c.yml", &*rules)]).unwrap();
+        let index = position(&rules, &rules.rules[0].meta, "many").unwrap();
+        let error = Correlation::new(index, &rules.rules[index], &rules)
+            .err()
+            .unwrap();
+        assert!(error.to_string().contains("`discount`"), "{error}");
+    }
+
     const CHAINS: &str = "title: A\nname: a\nlevel: low\nlogsource: {product: kubernetes}\n\
         detection: {s: {verb: get}, condition: s}\n---\n\
         title: B\nname: b\nlevel: low\nlogsource: {product: kubernetes}\n\
@@ -671,6 +763,9 @@ mod tests {
         group-by: [user.username], timespan: 10s, condition: a and (b or not c)}\n---\n\
         title: V\nname: values\nlevel: low\ncorrelation: {type: value_count, rules: [a, b, c], \
         group-by: [verb], timespan: 10s, condition: {gte: 3, field: user.username}}\n---\n\
+        title: D\nname: discounted\nlevel: low\ncorrelation: {type: value_count, rules: [a, b], \
+        group-by: [verb], timespan: 10s, condition: {gte: 2, field: user.username}}\n\
+        kubescry: {discount: c}\n---\n\
         title: T\nname: temporal\nlevel: low\ncorrelation: {type: temporal, rules: [a, b, c], \
         group-by: [user.username], timespan: 10s}\n";
 
@@ -689,7 +784,7 @@ mod tests {
                 )
             });
             let lines: Vec<String> = lines.collect();
-            for name in ["ordered", "expression", "values", "temporal"] {
+            for name in ["ordered", "expression", "values", "discounted", "temporal"] {
                 let (frame, rules, index) = set_up(&lines, CHAINS, name);
                 let context = Context { vocabulary: frame.vocabulary(), evidence_limit: 100 };
                 let rule = &rules.rules[index];

@@ -244,7 +244,7 @@ impl<'r> Engine<'r> {
             if let RuleBody::Correlation(correlation) = &rule.body
                 && !correlation.generate
             {
-                for base in &correlation.rules {
+                for base in rule.bases() {
                     silent[position(rules, &rule.meta, base)?] = true;
                 }
             }

@@ -151,7 +151,7 @@ pub fn is_silent(rules: &RuleSet, meta: &RuleMeta) -> bool {
     rules.rules.iter().any(|rule| match &rule.body {
         RuleBody::Correlation(body) => {
             let is_base = |base: &String| *base == meta.name || *base == meta.id;
-            !body.generate && body.rules.iter().any(is_base)
+            !body.generate && rule.bases().any(is_base)
         }
         _ => false,
     })

@@ -80,6 +80,17 @@ impl RuleMeta {
 }
 
 impl Rule {
+    /// Returns the names of the rules that a correlation looks at: those it counts, then the one whose values it does not.
+    pub fn bases(&self) -> impl Iterator<Item = &String> {
+        let counted = match &self.body {
+            RuleBody::Correlation(correlation) => &correlation.rules[..],
+            RuleBody::Sigma(_) | RuleBody::Analytic(_) => &[],
+        };
+        let is_correlation = matches!(self.body, RuleBody::Correlation(_));
+        let discount = self.meta.discount.iter().filter(move |_| is_correlation);
+        counted.iter().chain(discount)
+    }
+
     /// Returns the part of the file that says what the rule looks for.
     pub fn looks_for(&self) -> Option<Block<'_>> {
         self.meta.document().key(match self.body {

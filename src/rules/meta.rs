@@ -74,6 +74,9 @@ pub struct RuleMeta {
     /// rule knows no habits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub habit: Option<Habit>,
+    /// Of a correlation that counts values: the rule whose values it does not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discount: Option<String>,
     /// Whether it says less of what somebody does in a namespace of his own, made shortly before.
     pub own_namespace: bool,
     /// Columns that must not be null all over the log, or the rule stays silent.
@@ -165,6 +168,7 @@ struct Extension {
     requires: Vec<String>,
     once: bool,
     habit: Option<Habit>,
+    discount: Option<String>,
     own_namespace: bool,
     tests: Vec<TestEvent>,
 }
@@ -266,6 +270,7 @@ impl RuleMeta {
             summary: extension.summary,
             once: extension.once,
             habit: extension.habit,
+            discount: extension.discount,
             own_namespace: extension.own_namespace,
             requires: extension.requires,
             tests: extension.tests,

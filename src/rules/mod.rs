@@ -221,12 +221,7 @@ impl RuleSet {
         self.rules
             .retain(|rule| !is_named(&rule.meta.name) && !rule.meta.exclude.iter().any(is_named));
         loop {
-            let is_whole = |rule: &Rule| match &rule.body {
-                RuleBody::Correlation(rule) => {
-                    rule.rules.iter().all(|base| self.find(base).is_some())
-                }
-                RuleBody::Sigma(_) | RuleBody::Analytic(_) => true,
-            };
+            let is_whole = |rule: &Rule| rule.bases().all(|base| self.find(base).is_some());
             let whole: Vec<bool> = self.rules.iter().map(is_whole).collect();
             if !whole.contains(&false) {
                 return;
@@ -254,13 +249,13 @@ impl RuleSet {
     }
 
     fn visit(&self, rule: usize, order: &mut Vec<usize>) {
-        let RuleBody::Correlation(correlation) = &self.rules[rule].body else {
+        if !matches!(self.rules[rule].body, RuleBody::Correlation(_)) {
             return;
-        };
+        }
         if order.contains(&rule) {
             return;
         }
-        let bases = correlation.rules.iter();
+        let bases = self.rules[rule].bases();
         for base in bases
             .filter_map(|base| self.find(base))
             .filter(|base| *base != rule)

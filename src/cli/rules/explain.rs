@@ -110,10 +110,11 @@ fn outline(
         return Ok(());
     }
     outlines.push((rule, Outline::new(rules, rule)?));
-    if let RuleBody::Correlation(body) = &rules.rules[rule].body {
-        for base in body.rules.iter().filter_map(|base| rules.find(base)) {
-            outline(rules, base, outlines)?;
-        }
+    for base in rules.rules[rule]
+        .bases()
+        .filter_map(|base| rules.find(base))
+    {
+        outline(rules, base, outlines)?;
     }
     Ok(())
 }

@@ -25,7 +25,8 @@ pub(super) struct Window {
     pub(super) counts: HashMap<u64, u32>,
     /// All figures in the window, in order; of percentiles only.
     figures: Figures,
-    sum: i128,
+    /// Of all figures; where values are counted, how many of them count.
+    pub(super) sum: i128,
     /// So many entries make it worth while to look for those that others stand for.
     #[serde(skip)]
     crowd: usize,
@@ -83,7 +84,13 @@ impl Window {
             self.crowd = 2 * self.recent.len();
         }
         match condition {
-            Condition::Values(_) => *self.counts.entry(entry.value).or_default() += 1,
+            Condition::Values(_) => {
+                let count = self.counts.entry(entry.value).or_default();
+                *count += 1;
+                if *count == 1 {
+                    self.sum += self.worth(entry.value);
+                }
+            }
             Condition::Rules(_) => {
                 for base in bits(entry.bases) {
                     *self.counts.entry(base).or_default() += 1;
@@ -158,7 +165,12 @@ impl Window {
             }
         };
         match condition {
-            Condition::Values(_) => less(entry.value),
+            Condition::Values(_) => {
+                less(entry.value);
+                if !self.counts.contains_key(&entry.value) {
+                    self.sum -= self.worth(entry.value);
+                }
+            }
             Condition::Rules(_) => bits(entry.bases).for_each(less),
             Condition::Measure(measure, _) => {
                 if let Measure::Percentile(_) = measure {
@@ -175,6 +187,16 @@ impl Window {
                 }
             }
             Condition::Requests(_) | Condition::Expression(_) => {}
+        }
+    }
+
+    /// Returns what a value that was not there adds to those that count.
+    fn worth(&self, value: u64) -> i128 {
+        let is_discounted = value == discounted(value);
+        match (is_discounted, self.counts.contains_key(&(value ^ 1))) {
+            (false, false) => 1,
+            (true, true) => -1,
+            _ => 0,
         }
     }
 
@@ -315,6 +337,16 @@ fn holds_around(tree: &Tree<usize>, within: u64, around: u64, is_negated: bool) 
             bases >> position & 1 == 1
         }
     }
+}
+
+/// Returns the form of a hash for a value that counts.
+pub(super) fn counted(value: u64) -> u64 {
+    value & !1
+}
+
+/// Returns the form of a hash that takes the same value back.
+pub(super) fn discounted(value: u64) -> u64 {
+    value | 1
 }
 
 /// Returns the positions of the bits that are set.

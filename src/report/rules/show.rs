@@ -165,7 +165,7 @@ fn grouping(meta: &RuleMeta) -> String {
 fn correlations(rules: &RuleSet, meta: &RuleMeta) -> Vec<String> {
     let is_base = |reference: &String| *reference == meta.name || *reference == meta.id;
     let correlations = rules.rules.iter().filter_map(|rule| match &rule.body {
-        RuleBody::Correlation(body) if body.rules.iter().any(is_base) => {
+        RuleBody::Correlation(body) if rule.bases().any(is_base) => {
             let silent = if body.generate {
                 ""
             } else {
