@@ -461,19 +461,15 @@ fn refused_deletions_are_tried_ones() {
 
 #[test]
 fn a_nightly_clean_up_becomes_routine_and_more_than_it_does_not() {
-    let nights = |last: u64| {
+    let cleaner = account("ci", "cleaner", "cleaner/1");
+    let nights = |before: u64, last: u64| {
         let mut log = Log::default();
+        log.ask(0, &cleaner, "list", "configmaps preview", 200);
         for night in 0..5 {
             for index in 0..if night == 4 { last } else { 60 } {
                 let object = format!("configmaps preview{index} x{night}");
-                let at = night * DAY + index * SECOND / 2;
-                log.ask(
-                    at,
-                    &account("ci", "cleaner", "cleaner/1"),
-                    "delete",
-                    &object,
-                    200,
-                );
+                let at = (before + night) * DAY + HOUR + index * SECOND / 2;
+                log.ask(at, &cleaner, "delete", &object, 200);
             }
         }
         let mut findings = log.findings(DELETION);
@@ -484,8 +480,14 @@ fn a_nightly_clean_up_becomes_routine_and_more_than_it_does_not() {
             .collect::<Vec<_>>()
     };
     let (medium, low) = (Severity::Medium, Severity::Low);
-    assert_eq!(nights(60), [medium, medium, low, low, low]);
-    assert_eq!(nights(600), [medium, medium, low, low, Severity::Critical]);
+    assert_eq!(nights(2, 60), [medium, medium, low, low, low]);
+    assert_eq!(
+        nights(2, 600),
+        [medium, medium, low, low, Severity::Critical]
+    );
+    // As old as the log, nobody saw it begin.
+    assert_eq!(nights(0, 60), [low; 5]);
+    assert_eq!(nights(0, 600), [low, low, low, low, Severity::Critical]);
 }
 
 const DENIED: &str = "denied-rate";

@@ -16,6 +16,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use super::lives::{Who, called, who};
 use super::machinery::Machinery;
 use super::{Context, DAY_US, Draft, counted, lasting};
+use crate::detect::habit::is_as_old;
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::detect::view;
@@ -331,14 +332,14 @@ impl MassDeletion {
         }
     }
 
-    /// Draws the findings.
-    pub fn finish(self, context: &Context<'_>) -> Vec<Finding> {
+    /// Draws the findings; the log began at `began`.
+    pub fn finish(self, began: i64, context: &Context<'_>) -> Vec<Finding> {
         let mut findings = Vec::new();
         for ((username, impersonated), doer) in self.doers {
             let names = [username, impersonated].map(|code| context.vocabulary.text(code));
             let bursts: Vec<Burst> = doer.ended.into_iter().chain(doer.burst).collect();
             for (index, burst) in bursts.iter().enumerate() {
-                let judged = burst.judge(&bursts[..index], &self.settings, context);
+                let judged = burst.judge(index, &bursts, began, &self.settings, context);
                 findings.push(burst.finding(&self.meta, names, judged, &self.settings, context));
             }
         }
@@ -410,7 +411,9 @@ impl Burst {
     /// Says how bad it is, and why not worse.
     fn judge(
         &self,
-        earlier: &[Self],
+        index: usize,
+        bursts: &[Self],
+        began: i64,
         settings: &Settings,
         context: &Context<'_>,
     ) -> (Severity, Option<&'static str>) {
@@ -420,13 +423,22 @@ impl Burst {
             peak if peak >= settings.high => Severity::High,
             _ => Severity::Medium,
         };
+        let is_as_heavy = |burst: &&Self| burst.peak * 2 >= self.peak;
         let day = |burst: &Self| burst.tally.first.div_euclid(DAY_US);
-        let mut days: Vec<i64> = earlier
-            .iter()
-            .filter(|burst| burst.peak * 2 >= self.peak && day(burst) < day(self))
-            .map(day)
-            .collect();
-        days.dedup();
+        let days = |bursts: &[Self]| {
+            let days = bursts.iter().filter(is_as_heavy).map(day);
+            let mut days: Vec<i64> = days.filter(|&other| other != day(self)).collect();
+            days.dedup();
+            days.len()
+        };
+        // Nobody saw it begin, and it went on as before.
+        let is_as_old_as_log = || {
+            let mut alike = bursts.iter().filter(is_as_heavy);
+            alike
+                .next()
+                .is_some_and(|first| is_as_old(first.tally.first, began))
+                && days(bursts) >= settings.routine_days
+        };
         if self.is_one_application(&namespaces, settings) {
             let severity = if self.heavy > 1 {
                 Severity::Low
@@ -444,8 +456,13 @@ impl Burst {
                 Severity::Low
             };
             (severity, Some("most of it was refused"))
-        } else if days.len() >= settings.routine_days {
+        } else if days(&bursts[..index]) >= settings.routine_days {
             (Severity::Low, Some("routine: as much on earlier days"))
+        } else if is_as_old_as_log() {
+            (
+                Severity::Low,
+                Some("routine: as much on other days, as long as there is a log"),
+            )
         } else if severity > Severity::Medium && self.is_of_previews(settings, context.vocabulary) {
             (
                 Severity::Medium,

@@ -88,7 +88,7 @@ impl Engine<'_> {
         findings.extend(self.role_grant.finish(&context));
         findings.extend(self.role_widened.finish(&context));
         findings.extend(self.escalation.finish(&context));
-        findings.extend(self.mass_deletion.finish(&context));
+        findings.extend(self.mass_deletion.finish(self.began, &context));
         findings.extend(self.rates.finish(&context, &self.lives));
         findings.extend(self.new_behaviour.finish(&context));
         findings.extend(self.masters.finish(&context, &self.ledger));
