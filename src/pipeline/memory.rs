@@ -33,7 +33,7 @@ use crate::redact::redact;
 const MAGIC: &[u8; 8] = b"kscrymem";
 
 /// The version of the form; a change of anything that is remembered makes a new one.
-const VERSION: u32 = 15;
+const VERSION: u32 = 16;
 
 /// How many texts of the dictionary are a part.
 const TEXTS: u32 = 4096;

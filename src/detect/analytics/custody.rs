@@ -13,6 +13,7 @@ use super::concurrency::Concurrency;
 use super::deputy::Deputy;
 use super::foreign_group::ForeignGroup;
 use super::group_gained::GroupGained;
+use super::host_taken::HostTaken;
 use super::idle_node::IdleNode;
 use super::masquerade::Masquerade;
 use super::method::Method;
@@ -64,6 +65,7 @@ pub struct Custody {
     deputy: Deputy,
     foreign_group: ForeignGroup,
     group_gained: GroupGained,
+    host_taken: HostTaken,
     idle_node: IdleNode,
     method: Method,
     mixed_use: MixedUse,
@@ -87,7 +89,7 @@ pub struct Custody {
 
 remembers!(
     Custody: [],
-    parts [pod_certificate, deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program, account_remade, group_gained, newcomer, outside_grant, service_swapped, superuser_impersonated, person_in_pod],
+    parts [pod_certificate, deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program, account_remade, group_gained, newcomer, outside_grant, service_swapped, host_taken, superuser_impersonated, person_in_pod],
     anew [component_elsewhere, method, mixed_use, node_abroad, node_account, node_outside, node_twice]
 );
 
@@ -183,6 +185,7 @@ impl Custody {
                 analytic("service-selector-swapped")?,
                 vocabulary,
             )?,
+            host_taken: HostTaken::new(analytic("host-taken")?, vocabulary)?,
             superuser_impersonated: SuperuserImpersonated::new(analytic(
                 "superuser-impersonated",
             )?)?,
@@ -199,6 +202,7 @@ impl Custody {
         self.newcomer.forget(before);
         self.outside_grant.forget(before);
         self.service_swapped.forget(before);
+        self.host_taken.forget(before);
         self.deputy.forget(before, gone);
         self.foreign_group.forget(before);
         self.node_renewal.forget(before);
@@ -233,6 +237,7 @@ impl Custody {
     ) {
         let request = &folded.request;
         self.service_swapped.observe(folded, context);
+        self.host_taken.observe(folded, context);
         match request.resource() {
             known::SECRETS => {
                 let body = || folded.bodies()[0];
@@ -329,6 +334,7 @@ impl Custody {
         findings.extend(self.outside_grant.finish(context));
         findings.extend(self.account_remade.finish(context, ledger));
         findings.extend(self.service_swapped.finish(context));
+        findings.extend(self.host_taken.finish(context));
         findings.extend(self.idle_node.finish(context));
         findings.extend(self.proxied_names.finish(context));
         findings.extend(self.reviews_begun.finish(context));

@@ -18,6 +18,7 @@ pub mod escalation;
 pub mod foreign_group;
 pub mod forwarded_address;
 pub mod group_gained;
+pub mod host_taken;
 pub mod idle_node;
 pub mod lives;
 pub mod machinery;

@@ -1,0 +1,288 @@
+//! `host-taken`: an Ingress or a route, written by hand, for a host name that another namespace serves.
+//!
+//! What serves a host is known from the writes of the log. An object takes a host if it is new, or is known and did not have
+//! that host: whoever writes the same again takes nothing, whichever stands first in the log. Who writes routes of the
+//! host in both namespaces moves or shares their own, and programs deploy what somebody decided elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Draft, begins};
+use crate::detect::fold::Folded;
+use crate::detect::json::{Json, Keys};
+use crate::detect::request::Request;
+use crate::detect::tally::Tally;
+use crate::detect::view;
+use crate::finding::Finding;
+use crate::frame::vocabulary::known;
+use crate::frame::{NULL, Vocabulary};
+use crate::memory::remembers;
+use crate::rules::{Parameters, RuleError, RuleMeta};
+
+/// State of the analytic.
+#[derive(Clone)]
+pub struct HostTaken {
+    meta: RuleMeta,
+    resources: Vec<u32>,
+    by_hand: Vec<String>,
+    inner: Vec<String>,
+    verbs: [u32; 2],
+    /// The hosts of each object, and who wrote it.
+    served: BTreeMap<Object, Served>,
+    /// The objects that serve a host.
+    hosts: BTreeMap<Box<str>, BTreeSet<Object>>,
+    taken: BTreeMap<(Box<str>, u32, u32), Taken>,
+}
+
+remembers!(HostTaken: [served, hosts, taken], anew [meta, resources, by_hand, inner, verbs]);
+
+/// Resource, namespace and name.
+type Object = (u32, u32, Box<str>);
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Served {
+    /// When it was written first.
+    since: i64,
+    hosts: BTreeSet<Box<str>>,
+    by: BTreeSet<u32>,
+}
+
+/// A host that somebody took, by host, namespace and person.
+#[derive(Clone, Serialize, Deserialize)]
+struct Taken {
+    object: Object,
+    from: Object,
+    tally: Tally,
+}
+
+/// Objects that are remembered, and takings.
+const KEPT: usize = 8192;
+
+/// Hosts of one object, and its writers, that are looked at.
+const READ: usize = 256;
+
+impl HostTaken {
+    /// Reads the parameters.
+    ///
+    /// # Errors
+    /// When a parameter is missing or of a wrong type.
+    pub fn new(
+        (meta, parameters): (&RuleMeta, &Parameters),
+        vocabulary: &Vocabulary,
+    ) -> Result<Self, RuleError> {
+        let resources = parameters.strings("resources")?;
+        let resources = resources.iter().map(|name| vocabulary.code(name));
+        Ok(Self {
+            meta: meta.clone(),
+            resources: resources.collect(),
+            by_hand: parameters.strings("by_hand")?,
+            inner: parameters.strings("inner")?,
+            verbs: ["delete", "deletecollection"].map(|verb| vocabulary.code(verb)),
+            served: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            taken: BTreeMap::new(),
+        })
+    }
+
+    /// Forgets what was taken and not written since a time.
+    pub fn forget(&mut self, before: i64) {
+        self.taken.retain(|_, taken| taken.tally.last >= before);
+    }
+
+    /// Takes in one request, in order of time.
+    pub fn observe(&mut self, folded: &Folded<'_>, context: &Context<'_>) {
+        let request = &folded.request;
+        if !self.resources.contains(&request.resource())
+            || request.subresource() != NULL
+            || request.namespace() == NULL
+            || !request.succeeded()
+            || request.is_dry_run(context.vocabulary)
+        {
+            return;
+        }
+        let object: Object = (
+            request.resource(),
+            request.namespace(),
+            request.name().into(),
+        );
+        match request.verb() {
+            known::CREATE | known::UPDATE | known::PATCH => {
+                let (name, hosts) = self.written(folded, context.vocabulary);
+                let object = (object.0, object.1, name);
+                if !hosts.is_empty() && !object.2.is_empty() {
+                    self.write(object, hosts, request, context);
+                }
+            }
+            verb if verb == self.verbs[0] => self.remove(&object),
+            verb if verb == self.verbs[1] => {
+                let gone = self.served.keys();
+                let gone = gone.filter(|(resource, namespace, _)| {
+                    (*resource, *namespace) == (object.0, object.1)
+                });
+                for object in gone.cloned().collect::<Vec<_>>() {
+                    self.remove(&object);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn write(
+        &mut self,
+        object: Object,
+        hosts: BTreeSet<Box<str>>,
+        request: &Request<'_>,
+        context: &Context<'_>,
+    ) {
+        let by = match request.imp_username() {
+            NULL => request.username(),
+            other => other,
+        };
+        let before = self.served.get(&object);
+        if self.is_by_hand(request, context.vocabulary) && (request.made() || before.is_some()) {
+            let is_new = |host: &&Box<str>| before.is_none_or(|it| !it.hosts.contains(*host));
+            let holders = hosts.iter().filter(is_new).filter_map(|host| {
+                let holder = self.holder(host, object.1, by)?;
+                Some((host.clone(), holder.clone()))
+            });
+            for (host, from) in holders.collect::<Vec<_>>() {
+                let key = (host, object.1, by);
+                if let Some(taken) = self.taken.get_mut(&key) {
+                    taken.tally.add(request, context);
+                } else if self.taken.len() < KEPT {
+                    let taken = Taken {
+                        object: object.clone(),
+                        from,
+                        tally: Tally::new(request, context),
+                    };
+                    self.taken.insert(key, taken);
+                }
+            }
+        }
+        if self.served.len() >= KEPT && !self.served.contains_key(&object) {
+            return;
+        }
+        let served = self.served.entry(object.clone());
+        let served = served.or_insert_with(|| Served {
+            since: request.ts,
+            ..Served::default()
+        });
+        if served.by.len() < READ {
+            served.by.insert(by);
+        }
+        // A patch may name one host of several.
+        for host in &hosts {
+            if served.hosts.len() < READ && served.hosts.insert(host.clone()) {
+                self.hosts
+                    .entry(host.clone())
+                    .or_default()
+                    .insert(object.clone());
+            }
+        }
+    }
+
+    /// Returns what served a host first, if that is in other namespaces alone, and somebody else than `by` wrote all of it.
+    fn holder(&self, host: &str, namespace: u32, by: u32) -> Option<&Object> {
+        let holders = self.hosts.get(host)?;
+        let is_own = |object: &Object| {
+            object.1 == namespace
+                || (self.served.get(object)).is_some_and(|served| served.by.contains(&by))
+        };
+        // Codes of words have an order of their own in each run.
+        let first = holders.iter().min_by_key(|object| {
+            let served = self.served.get(*object);
+            (served.map(|served| served.since), object.2.clone())
+        });
+        first.filter(|_| !holders.iter().any(is_own))
+    }
+
+    fn remove(&mut self, object: &Object) {
+        let hosts = self.served.remove(object).map(|served| served.hosts);
+        for host in hosts.into_iter().flatten() {
+            if let Some(objects) = self.hosts.get_mut(&host) {
+                objects.remove(object);
+                if objects.is_empty() {
+                    self.hosts.remove(&host);
+                }
+            }
+        }
+    }
+
+    fn is_by_hand(&self, request: &Request<'_>, vocabulary: &Vocabulary) -> bool {
+        match request.identity_kind() {
+            known::USER => true,
+            known::SERVICE_ACCOUNT => begins(vocabulary.text(request.user_agent()), &self.by_hand),
+            _ => false,
+        }
+    }
+
+    /// Returns the name of the object that a request wrote, and its hosts in small letters.
+    fn written(
+        &self,
+        folded: &Folded<'_>,
+        vocabulary: &Vocabulary,
+    ) -> (Box<str>, BTreeSet<Box<str>>) {
+        let [body, answer] = folded.bodies();
+        let keys = Keys::all();
+        let whole = view::object("update", "", answer, &keys);
+        let object = if whole.is_null() {
+            view::object(vocabulary.text(folded.request.verb()), body, "", &keys)
+        } else {
+            whole
+        };
+        let mut hosts = BTreeSet::new();
+        if let Some(spec) = object.get("spec") {
+            self.read(spec, &mut hosts);
+        }
+        let mut name = folded.request.name();
+        // Of what is created, the URI has none.
+        if name.is_empty() {
+            let metadata = object.get("metadata");
+            name = metadata
+                .and_then(|it| it.get("name")?.as_text())
+                .unwrap_or_default();
+        }
+        (name.into(), hosts)
+    }
+
+    fn read(&self, spec: &Json<'_>, hosts: &mut BTreeSet<Box<str>>) {
+        let listed = |key: &str| spec.get(key).and_then(Json::as_list).unwrap_or(&[]);
+        let rules = listed("rules").iter().filter_map(|rule| rule.get("host"));
+        let named = listed("hostnames").iter().chain(listed("hosts"));
+        let fqdn = spec.get("virtualhost").and_then(|host| host.get("fqdn"));
+        let all = rules.chain(named).chain(spec.get("host")).chain(fqdn);
+        for host in all.filter_map(Json::as_text).take(READ) {
+            let host = host.to_ascii_lowercase();
+            let is_inner = self.inner.iter().any(|end| host.ends_with(end.as_str()));
+            if host.contains('.') && !host.contains('*') && !is_inner {
+                hosts.insert(host.into());
+            }
+        }
+    }
+
+    /// Draws the findings: one for each host, namespace and person.
+    pub fn finish(self, context: &Context<'_>) -> Vec<Finding> {
+        let vocabulary = context.vocabulary;
+        let taken = self.taken.iter();
+        let findings = taken.map(|((host, namespace, by), taken)| {
+            let [in_namespace, by] = [*namespace, *by].map(|code| vocabulary.text(code).to_owned());
+            let group = vec![host.to_string(), in_namespace, by.clone()];
+            let mut draft = Draft::new(&self.meta, group, &taken.tally);
+            let said = |object: &Object| {
+                let [resource, namespace] = [object.0, object.1].map(|code| vocabulary.text(code));
+                format!("{resource} {namespace}/{}", object.2)
+            };
+            let (object, from) = (said(&taken.object), said(&taken.from));
+            draft.summary =
+                format!("`{by}` wrote {object} for the host {host}, which {from} serves");
+            draft.why = vec![
+                format!("host = {host}"),
+                format!("served before by {from}"),
+                format!("written by hand in another namespace: {object}"),
+            ];
+            draft.finish(vocabulary)
+        });
+        findings.collect()
+    }
+}
