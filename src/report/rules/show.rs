@@ -153,6 +153,10 @@ fn grouping(meta: &RuleMeta) -> String {
     } else {
         ""
     };
+    let own = match &meta.discount {
+        Some(rule) => format!("{own}; values that {rule} hits too do not count"),
+        None => own.to_owned(),
+    };
     if meta.once {
         format!("{by}, over the whole log{own}")
     } else {
