@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kubescry::rules::RuleBody;
+use kubescry::rules::{Rule, RuleBody};
 use kubescry::trial::Trial;
 
 use crate::support::{RULES, root};
@@ -10,10 +10,10 @@ use crate::support::{RULES, root};
 /// Returns the names of rules that others correlate and that give no finding by themselves.
 fn silent() -> BTreeSet<String> {
     let correlations = RULES.0.rules.iter().filter_map(|rule| match &rule.body {
-        RuleBody::Correlation(correlation) if !correlation.generate => Some(correlation),
+        RuleBody::Correlation(correlation) if !correlation.generate => Some(rule),
         _ => None,
     });
-    let bases = correlations.flat_map(|correlation| &correlation.rules);
+    let bases = correlations.flat_map(Rule::bases);
     let names = bases.filter_map(|base| RULES.0.find(base));
     names
         .map(|rule| RULES.0.rules[rule].meta.name.clone())

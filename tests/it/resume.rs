@@ -440,7 +440,7 @@ fn a_memory_that_is_not_what_was_written_is_refused() {
     newer[8] += 1;
     let error = recall(&forge(Memory::HEAD, newer)).unwrap_err();
     assert!(
-        matches!(error, MemoryError::Version { found: 16 }),
+        matches!(error, MemoryError::Version { found: 17 }),
         "{error}"
     );
     let mut n_refused = 0;
