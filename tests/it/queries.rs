@@ -9,10 +9,9 @@ use crate::support::{RULES, root};
 
 /// Returns the names of rules that others correlate and that give no finding by themselves.
 fn silent() -> BTreeSet<String> {
-    let correlations = RULES.0.rules.iter().filter_map(|rule| match &rule.body {
-        RuleBody::Correlation(correlation) if !correlation.generate => Some(rule),
-        _ => None,
-    });
+    let correlations = RULES.0.rules.iter().filter(
+        |rule| matches!(&rule.body, RuleBody::Correlation(correlation) if !correlation.generate),
+    );
     let bases = correlations.flat_map(Rule::bases);
     let names = bases.filter_map(|base| RULES.0.find(base));
     names

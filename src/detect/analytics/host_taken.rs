@@ -111,7 +111,7 @@ impl HostTaken {
                 let (name, hosts) = self.written(folded, context.vocabulary);
                 let object = (object.0, object.1, name);
                 if !hosts.is_empty() && !object.2.is_empty() {
-                    self.write(object, hosts, request, context);
+                    self.write(&object, &hosts, request, context);
                 }
             }
             verb if verb == self.verbs[0] => self.remove(&object),
@@ -130,8 +130,8 @@ impl HostTaken {
 
     fn write(
         &mut self,
-        object: Object,
-        hosts: BTreeSet<Box<str>>,
+        object: &Object,
+        hosts: &BTreeSet<Box<str>>,
         request: &Request<'_>,
         context: &Context<'_>,
     ) {
@@ -139,11 +139,11 @@ impl HostTaken {
             NULL => request.username(),
             other => other,
         };
-        let before = self.served.get(&object);
+        let before = self.served.get(object);
         if self.is_by_hand(request, context.vocabulary) && (request.made() || before.is_some()) {
-            let is_new = |host: &&Box<str>| before.is_none_or(|it| !it.hosts.contains(*host));
-            let holders = hosts.iter().filter(is_new).filter_map(|host| {
-                let holder = self.holder(host, object.1, by)?;
+            let holders = hosts.iter().filter_map(|host| {
+                let is_new = before.is_none_or(|it| !it.hosts.contains(host));
+                let holder = self.holder(host, object.1, by).filter(|_| is_new)?;
                 Some((host.clone(), holder.clone()))
             });
             for (host, from) in holders.collect::<Vec<_>>() {
@@ -160,7 +160,7 @@ impl HostTaken {
                 }
             }
         }
-        if self.served.len() >= KEPT && !self.served.contains_key(&object) {
+        if self.served.len() >= KEPT && !self.served.contains_key(object) {
             return;
         }
         let served = self.served.entry(object.clone());
@@ -172,7 +172,7 @@ impl HostTaken {
             served.by.insert(by);
         }
         // A patch may name one host of several.
-        for host in &hosts {
+        for host in hosts {
             if served.hosts.len() < READ && served.hosts.insert(host.clone()) {
                 self.hosts
                     .entry(host.clone())
