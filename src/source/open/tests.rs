@@ -264,6 +264,41 @@ fn what_cannot_be_read_is_named() {
     check_refused(&gzip(&zstd(&gzip(b"x"))), "gzip data inside two");
     check_refused(&gzip(&gzip(&zstd(b"x"))), "zstd data inside two");
     check_refused(b"\xff\xfe\0\0{\0\0\0", "UTF-32 text");
+    check_refused(b"%PDF-1.7\n", "a PDF document");
+    check_refused(b"-----BEGIN PGP MESSAGE-----\n\nhQEM", "an OpenPGP message");
+    for start in [
+        &b"\x85\x01\x0c\x03"[..],
+        b"\x8c\x0d\x04\x09",
+        b"\xc3\x2e\x05\x09",
+    ] {
+        check_refused(start, "an OpenPGP message");
+    }
+    check_refused(b"age-encryption.org/v1\n-> X25519", "encrypted with age");
+    check_refused(
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
+        "a Git LFS pointer",
+    );
+    for page in [
+        "<!DOCTYPE html>\n<html>",
+        "\u{feff}\n<HTML lang=en>",
+        "<?xml version='1.0'?>\n<html>",
+    ] {
+        check_refused(page.as_bytes(), "an HTML page");
+    }
+    let denied = "<?xml version=\"1.0\"?>\n<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
+    check_refused(denied.as_bytes(), "an object store (AccessDenied)");
+    check_refused(
+        b"<Error><Code>Odd</Code></Error>",
+        "an error of an object store,",
+    );
+    check_refused(b"<?xml version='1.0'?><Events/>", "an XML document");
+}
+
+#[test]
+fn text_that_a_log_follows_is_read() {
+    check("é\n".as_bytes(), "é\n".as_bytes(), None);
+    let log = b"<html>\n{\"apiVersion\":\"audit.k8s.io/v1\"}\n";
+    check(log, log, None);
 }
 
 #[test]
