@@ -159,7 +159,7 @@ const FORMATS: [(usize, &[u8], &str, Way); 32] = [
 const GPG: &str = "gpg -d";
 const AGE: &str = "age -d -i KEY";
 
-/// OpenPGP without armor; apart because its magic is bits (RFC 9580, sections 4.2, 5.1 and 5.3).
+/// `OpenPGP` without armor; apart because its magic is bits (RFC 9580, sections 4.2, 5.1 and 5.3).
 const OPENPGP: Format = Format {
     name: "an OpenPGP message",
     way: Unpack(GPG),
@@ -257,11 +257,9 @@ impl Format {
         match head {
             [0x28, 0xb5, 0x2f, 0xfd, ..] => return Some(ZSTD),
             // An encrypted session key, by public key or by password; no text begins so.
-            [0x84, _, 3, ..]
+            [0x84 | 0xc1, _, 3, ..]
             | [0x85 | 0xc1, _, _, 3, ..]
-            | [0xc1, _, 3, ..]
-            | [0x8c, _, 4..=6, ..]
-            | [0xc3, ..0x80, 4..=6, ..] => return Some(OPENPGP),
+            | [0x8c | 0xc3, ..0x80, 4..=6, ..] => return Some(OPENPGP),
             _ => {}
         }
         let formats = FORMATS

@@ -469,7 +469,7 @@ fn what_stands_whole_behind_a_cut_is_read() {
             1_000,
             33_333,
             packed[0].len() - 20,
-            packed[0].len() - 1,
+            packed[0].len() - 6,
         ] {
             for glue in [
                 &b""[..],
