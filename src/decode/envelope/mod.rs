@@ -56,7 +56,7 @@ pub struct Unwrapper {
 #[derive(Debug, Default)]
 struct State {
     only: Option<Format>,
-    header: Option<Vec<String>>,
+    header: Option<csv::Header>,
     joins: join::Joins,
     legacy: legacy::Requests,
 }
@@ -109,7 +109,7 @@ impl Unwrapper {
             ..State::default()
         };
         if let Some(header) = csv_header {
-            state.header = csv::names(header);
+            state.header = csv::header(header);
         }
         Self { state }
     }
