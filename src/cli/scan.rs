@@ -390,8 +390,7 @@ fn warn_of_unread(summary: &Summary, printer: Printer) {
     let what = format!(
         "{n_unread} {records} {hold} the words of an audit event in a wrapping that is not known; the first is {place}"
     );
-    let key = first.and_then(|first| first.cause.rsplit_once(", under `"));
-    let key = key.and_then(|(_, key)| key.strip_suffix('`'));
+    let key = first.and_then(|first| first.under.as_deref());
     let is_name = |key: &&str| {
         key.bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
