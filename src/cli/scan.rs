@@ -255,6 +255,10 @@ pub(super) fn missing<'a>(
     if let Some(disorder) = &scan.summary.disorder {
         printer.warning(disorder);
     }
+    if let Some(what) = &scan.summary.ingest.several_clusters {
+        let hint = "they are read as one: scan each by itself";
+        printer.print(&Diagnostic::warning(what).hint(hint));
+    }
     if totals.events > 0 {
         warn_of_foreign_files(scan.summary, printer);
     }
