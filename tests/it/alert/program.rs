@@ -179,8 +179,10 @@ fn what_is_new_is_printed_once_and_nothing_when_nothing_is() {
     ] {
         assert!(shown.contains(words), "{words}\n---\n{shown}");
     }
+    let unasked = ["nothing was done", "--yes does it"];
+    check(&place.run(&["state", "reset"]), 2, &unasked);
     check(
-        &place.run(&["state", "reset"]),
+        &place.run(&["state", "reset", "--yes"]),
         0,
         &["the next run is a first one"],
     );
