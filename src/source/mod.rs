@@ -330,7 +330,7 @@ impl SourceError {
                 _ => None,
             },
             Self::Damaged { .. } => Some(
-                "compare it with a copy; what stood between these places is missing".to_owned(),
+                "compare it with a copy; the data before the place where reading went on is cut or damaged".to_owned(),
             ),
             Self::TooLarge { .. } => Some(
                 "--max-decompressed BYTES raises the limit, if the file can be trusted".to_owned(),
