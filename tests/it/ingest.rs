@@ -322,8 +322,8 @@ fn logs_of_several_clusters_are_told_apart() {
         several.contains("3 ServiceAccounts of kube-system"),
         "{several}"
     );
-    let wrapped = |cluster: &str| {
-        let event = event("alice", "get", 1);
+    let wrapped = |cluster: &str, minute| {
+        let event = event("alice", "get", minute);
         let group = format!("/aws/eks/{cluster}/cluster");
         let message = serde_json::json!({"id": "1", "timestamp": 1, "message": event.trim()});
         let record = serde_json::json!({
@@ -332,7 +332,7 @@ fn logs_of_several_clusters_are_told_apart() {
         });
         record.to_string()
     };
-    assert_eq!(said(&wrapped("one"), &wrapped("one")), None);
-    let several = said(&wrapped("one"), &wrapped("two")).unwrap();
+    assert_eq!(said(&wrapped("one", 1), &wrapped("one", 2)), None);
+    let several = said(&wrapped("one", 1), &wrapped("two", 2)).unwrap();
     assert_eq!(several, "the log is of several clusters, `one` and `two`");
 }
