@@ -580,10 +580,10 @@ impl Desk<'_> {
                     self.found.envelopes.add(found.envelope);
                 }
             }
-            Opened::Other(what) => {
+            Opened::Other(what, under) => {
                 self.found.other += 1;
                 self.found.kinds.add(what);
-                self.reject(record, (*what).to_owned());
+                self.reject_under(record, (*what).to_owned(), *under);
             }
             Opened::Bad(cause) => {
                 self.found.bad += 1;
@@ -611,12 +611,17 @@ impl Desk<'_> {
     }
 
     fn reject(&mut self, record: &Record<'_>, cause: String) {
+        self.reject_under(record, cause, None);
+    }
+
+    fn reject_under(&mut self, record: &Record<'_>, cause: String, under: Option<&str>) {
         if self.found.rejects.len() < NAMED_REJECTS {
             self.found.rejects.push(RejectLine {
                 file: Arc::clone(self.file),
                 line: record.line,
                 offset: record.offset,
                 cause,
+                under: under.map(str::to_owned),
             });
         }
     }

@@ -1,6 +1,6 @@
 //! Figures of all runs, kept in the state, and what a run says of itself for monitoring.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::decide::Decided;
 use super::reading::News;
 use super::sink::{BlindRule, ClusterMetrics, Metrics, RuleMetrics, SourceMetrics};
+use crate::decode::envelope::UNREAD;
 use crate::detect::feed::Verdict;
 use crate::finding::{Severity, Timestamp};
 use crate::report::FileStats;
@@ -46,7 +47,14 @@ pub(super) struct ClusterTotals {
     blind: Vec<String>,
     /// By log, whatever its files are called after rotation.
     logs: BTreeMap<String, LogTotals>,
+    /// Records that hold the words of an event in a wrapping that is not known.
+    pub(super) unread: u64,
+    /// What was said once, by what it is about.
+    told: BTreeSet<String>,
 }
+
+/// What is kept in mind to have been said.
+const TOLD_MAX: usize = 1000;
 
 /// How many records of a log that had audit events may be none, in a row, before it is said that it has others now.
 const STRAYS: u64 = 10;
@@ -97,6 +105,11 @@ impl fmt::Display for ClusterTotals {
 }
 
 impl ClusterTotals {
+    /// Returns whether this is to be said now: it was not yet.
+    pub(super) fn tells(&mut self, what: &str) -> bool {
+        self.told.len() < TOLD_MAX && self.told.insert(what.to_owned())
+    }
+
     /// Returns whether there was something to read, and no audit event in it, ever.
     pub(super) fn is_unread(&self) -> bool {
         self.events + self.duplicates == 0
@@ -149,6 +162,9 @@ impl ClusterTotals {
         self.recovered = counters.recovered;
         self.oversize = counters.oversize;
         self.other = counters.other;
+        let kinds = news.summary.ingest.other_kinds.ranked().into_iter();
+        let unread = kinds.filter(|(kind, _)| kind.contains(UNREAD));
+        self.unread = unread.map(|(_, count)| count).sum();
         self.bytes = counters.bytes;
         self.last_event = counters.last;
         let servers = news.summary.ingest.api_servers.iter();

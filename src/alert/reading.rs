@@ -53,6 +53,8 @@ pub(super) struct Reading {
     pub(super) missing: Vec<String>,
     /// What a reader should know besides.
     pub(super) notes: Vec<String>,
+    /// Files in folders whose names are not those of logs.
+    pub(super) left_out: Vec<String>,
     /// The time that the logs of each source have come to, if anything of them was read.
     pub(super) reached: Vec<Option<Timestamp>>,
     /// Gaps that came to light.
@@ -84,6 +86,7 @@ impl<F: Files + 'static> Cluster<'_, F> {
             cursors: Vec::new(),
             missing: Vec::new(),
             notes: Vec::new(),
+            left_out: Vec::new(),
             reached: vec![None; self.sources.len()],
             gaps: 0,
             news: None,
@@ -291,6 +294,8 @@ impl Reading {
             self.missing
                 .push(format!("cluster `{cluster}`: there is no log to read{why}"));
         } else {
+            let left_out = skipped.iter().filter(|it| it.reason == SkipReason::NotALog);
+            self.left_out = left_out.map(|it| it.path.display().to_string()).collect();
             // What only lies in a folder of logs, nobody asked for.
             let refused = skipped.iter().filter(is_named);
             let refused = refused.filter(|it| it.reason != SkipReason::KnownFolder);

@@ -24,6 +24,14 @@ use crate::source::log_of;
 /// Findings of a first run that are told although it is quiet.
 pub(super) const BASELINE: Severity = Severity::High;
 
+/// Files of which a note says the names.
+const NAMED: usize = 5;
+
+/// What logs in no order are remembered by; no path.
+const DISORDER: &str = "\0disorder";
+/// The same for logs of several clusters.
+const CLUSTERS: &str = "\0clusters";
+
 /// How long what is no finding any more, or is over and forgotten by detection, is kept, in microseconds: so long it is
 /// known again if it comes back.
 const KEPT_US: i64 = 30 * 86_400_000_000;
@@ -172,7 +180,28 @@ impl Round {
     fn count(&mut self, config: &Config, cluster: &str, news: &News) {
         let totals = self.totals.clusters.entry(cluster.to_owned()).or_default();
         let (bad_before, recovered_before) = (totals.bad, totals.recovered);
+        let unread_before = totals.unread;
         totals.note(news);
+        if let Some(disorder) = &news.summary.disorder
+            && totals.tells(DISORDER)
+        {
+            self.report.notes.push(format!(
+                "cluster `{cluster}`: the logs are in no order of time: {disorder}; this is said once"
+            ));
+        }
+        if let Some(what) = &news.summary.ingest.several_clusters
+            && totals.tells(CLUSTERS)
+        {
+            self.report.notes.push(format!(
+                "cluster `{cluster}`: {what}; give each a [[source]] with its own `cluster`; this is said once"
+            ));
+        }
+        let n_unread = totals.unread.saturating_sub(unread_before);
+        if n_unread > 0 {
+            self.report.notes.push(format!(
+                "cluster `{cluster}`: new records that hold the words of an audit event in a wrapping that is not known: {n_unread}; nothing is detected in them, and `kubescry scan` says where they are"
+            ));
+        }
         for stray in totals.strays(&news.summary.files) {
             let said = stray_words(&stray, cluster);
             let is_named = (config.sources.iter())
@@ -204,6 +233,28 @@ impl Round {
                     ))
             ));
         }
+    }
+
+    /// Says which files of a cluster were left out for their names, each once.
+    pub(super) fn note_left_out(&mut self, cluster: &str, paths: &[String]) {
+        let totals = self.totals.clusters.entry(cluster.to_owned()).or_default();
+        let new: Vec<&String> = paths.iter().filter(|path| totals.tells(path)).collect();
+        let named: Vec<String> = new
+            .iter()
+            .take(NAMED)
+            .map(|path| format!("`{path}`"))
+            .collect();
+        if named.is_empty() {
+            return;
+        }
+        let rest = match new.len() - named.len() {
+            0 => String::new(),
+            rest => format!(" and {rest} others"),
+        };
+        self.report.notes.push(format!(
+            "cluster `{cluster}`: left out {}{rest}: their names are not those of logs; a [[source]] that names a file has it read, whatever it is called; this is said once",
+            named.join(", ")
+        ));
     }
 
     /// Forgets what is over for long and is not among what was `found`.

@@ -270,6 +270,7 @@ impl<'a, F: Files + 'static> Runner<'a, F> {
             let reading = cluster.read(memory, || self.rules())?;
             round.report.missing.extend(reading.missing);
             round.report.notes.extend(reading.notes);
+            round.note_left_out(&name, &reading.left_out);
             round.totals.clusters.entry(name.clone()).or_default().gaps += reading.gaps;
             round.cursors.insert(name.clone(), reading.cursors);
             for (source, reached) in sources.iter().zip(reading.reached) {

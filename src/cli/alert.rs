@@ -1,7 +1,7 @@
 //! `kubescry alert`: what cron calls.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,6 +105,9 @@ pub enum AlertCommand {
         /// What to do
         #[arg(value_enum)]
         action: StateAction,
+        /// Do not ask before everything is forgotten
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -141,7 +144,7 @@ pub(super) fn run(args: &AlertArgs, printer: Printer) -> Exit {
         Some(AlertCommand::Check) => check(path, printer),
         Some(AlertCommand::TestSink { name }) => test_sink(name, path, printer),
         Some(AlertCommand::PrintUnit { kind, image }) => unit(*kind, image, path, printer),
-        Some(AlertCommand::State { action }) => look(*action, path, printer),
+        Some(AlertCommand::State { action, yes }) => look(*action, *yes, path, printer),
     };
     done.unwrap_or_else(|exit| exit)
 }
@@ -542,7 +545,7 @@ fn unit(kind: Unit, image: &str, path: &Path, printer: Printer) -> Result<Exit, 
     print(&print_unit(kind, &paths))
 }
 
-fn look(action: StateAction, path: &Path, printer: Printer) -> Result<Exit, Exit> {
+fn look(action: StateAction, yes: bool, path: &Path, printer: Printer) -> Result<Exit, Exit> {
     let config = read(path, printer)?;
     let failed = |error: StateError| {
         printer.print(&Diagnostic::error(&error).hint(error.hint()));
@@ -578,11 +581,38 @@ fn look(action: StateAction, path: &Path, printer: Printer) -> Result<Exit, Exit
         StateAction::Show => print(&inspect::show(&state, &loaded).map_err(failed)?),
         StateAction::Export => print(&inspect::export(&loaded).map_err(failed)?),
         StateAction::Reset => {
+            if !yes {
+                confirm(&state, loaded.runs, printer)?;
+            }
             state.reset().map_err(failed)?;
             printer.note("the state is gone: the next run is a first one");
             Ok(Exit::Done)
         }
     }
+}
+
+/// Asks whether the state is to be forgotten; where nobody can be asked, it is not.
+fn confirm(state: &State, runs: u64, printer: Printer) -> Result<(), Exit> {
+    let path = state.path();
+    let path = path.display();
+    let lost = format!(
+        "what {} left in `{path}`: the next one reads all logs again, and tells again what was told",
+        counted(runs, "run")
+    );
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        let error = format_args!("nothing was done: this would forget {lost}");
+        printer.print(&Diagnostic::error(error).hint("--yes does it without asking"));
+        return Err(Exit::Usage);
+    }
+    // Whoever wants it quiet is asked all the same.
+    let _ = write!(io::stderr(), "forget {lost}? [y/N] ");
+    let mut answer = String::new();
+    let _ = io::stdin().read_line(&mut answer);
+    if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
+        return Ok(());
+    }
+    printer.note("nothing was done");
+    Err(Exit::Done)
 }
 
 /// Writes to standard output; a closed pipe is success.

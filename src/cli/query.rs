@@ -1,7 +1,7 @@
 //! `kubescry query`: a question in, rows out.
 
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
@@ -86,6 +86,9 @@ pub(super) fn run(args: &QueryArgs, global: &Global, printer: Printer) -> Exit {
     } else {
         match questions.find(query) {
             Ok(question) => Asked::Question(question),
+            Err(_) if query == "-" || Path::new(query).exists() => {
+                return no_question(query, printer);
+            }
             Err(error) => return refuse(&error, printer),
         }
     };
@@ -113,6 +116,17 @@ pub(super) fn run(args: &QueryArgs, global: &Global, printer: Printer) -> Exit {
         return refuse(&error, printer);
     }
     ask(&asked, args, global, printer)
+}
+
+/// Says that a log is there, and what is to be asked of it is not.
+fn no_question(path: &str, printer: Printer) -> Exit {
+    let error = format_args!("there is a log, `{path}`, and no question in front of it");
+    let hint = format_args!(
+        "kubescry query NAME {path}, or kubescry query 'SELECT verb, count(*) AS n FROM requests GROUP BY verb' {path}; \
+         `kubescry query` lists the names"
+    );
+    printer.print(&Diagnostic::error(error).hint(hint));
+    Exit::Usage
 }
 
 /// Reads the questions of the program and those of the folders; says what is wrong with them.

@@ -255,6 +255,10 @@ pub(super) fn missing<'a>(
     if let Some(disorder) = &scan.summary.disorder {
         printer.warning(disorder);
     }
+    if let Some(what) = &scan.summary.ingest.several_clusters {
+        let hint = "they are read as one: scan each by itself";
+        printer.print(&Diagnostic::warning(what).hint(hint));
+    }
     if totals.events > 0 {
         warn_of_foreign_files(scan.summary, printer);
     }
@@ -390,8 +394,7 @@ fn warn_of_unread(summary: &Summary, printer: Printer) {
     let what = format!(
         "{n_unread} {records} {hold} the words of an audit event in a wrapping that is not known; the first is {place}"
     );
-    let key = first.and_then(|first| first.cause.rsplit_once(", under `"));
-    let key = key.and_then(|(_, key)| key.strip_suffix('`'));
+    let key = first.and_then(|first| first.under.as_deref());
     let is_name = |key: &&str| {
         key.bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')

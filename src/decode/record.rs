@@ -103,8 +103,8 @@ pub enum Opened<'a> {
         /// Whether it was found by looking for a beginning behind damage.
         is_recovered: bool,
     },
-    /// Something readable that is none, as a noun phrase.
-    Other(&'a str),
+    /// Something readable that is none, as a noun phrase, and the member of it that may hold one all the same.
+    Other(&'a str, Option<&'a str>),
     /// Damage, with its cause.
     Bad(&'a str),
 }
@@ -228,7 +228,7 @@ fn hand(item: Item<'_>, is_recovered: bool, take: &mut dyn FnMut(Opened<'_>)) {
             found,
             is_recovered: is_recovered || found.is_recovered,
         }),
-        Item::Other { what } => take(Opened::Other(&what)),
+        Item::Other { what, under } => take(Opened::Other(&what, under)),
         Item::Bad { cause } => take(Opened::Bad(&cause)),
     }
 }

@@ -79,8 +79,8 @@ fn push(
                 envelope: found.envelope,
             },
         ),
-        Opened::Other(_) if is_bare(record.text, is_test) => (record.text, Origin::default()),
-        Opened::Other(what) => return Err(format!("it is {what}")),
+        Opened::Other(..) if is_bare(record.text, is_test) => (record.text, Origin::default()),
+        Opened::Other(what, _) => return Err(format!("it is {what}")),
         Opened::Bad(cause) => return Err((*cause).to_owned()),
     };
     let mut event = CodedEvent::default();

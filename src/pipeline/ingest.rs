@@ -12,6 +12,7 @@ use crate::detect::analytics::audit_gap::{Beat, Class, Pulse};
 use crate::detect::request::RequestColumns;
 use crate::detect::supply::{Kind, Portion};
 use crate::finding::Timestamp;
+use crate::finding::words::listed;
 use crate::frame::pieces::Piece;
 use crate::frame::vocabulary::{is_cut, known};
 use crate::frame::{Column, EventFrame, NULL, Vocabulary, count};
@@ -112,11 +113,24 @@ pub(super) struct Gathering {
     with_decision: u64,
     truncated: u64,
     secret_bodies: u64,
+    /// Lane, name and uid of who has a uid.
+    accounts: HashSet<(u32, u32, u32)>,
+    /// That of the last row.
+    last_account: (u32, u32, u32),
 }
 
+/// Accounts that are kept to tell clusters apart.
+const ACCOUNTS_MAX: usize = 50_000;
+
+/// ServiceAccounts that every cluster has; each cluster gives them uids of its own.
+const EVERYWHERE: &str = "system:serviceaccount:kube-system:";
+
+/// How many of [`EVERYWHERE`] must have other uids for two logs to be of two clusters: one or two may have been made anew.
+const FOREIGN_MIN: usize = 3;
+
 remembers!(
-    Gathering: [stages, levels, verbs, agents, envelopes, other_kinds, oddities, usernames, resource_levels, sources, by_key, events, with_credential_id, with_decision, truncated, secret_bodies],
-    anew [gap_us, last]
+    Gathering: [stages, levels, verbs, agents, envelopes, other_kinds, oddities, usernames, resource_levels, sources, by_key, events, with_credential_id, with_decision, truncated, secret_bodies, accounts],
+    anew [gap_us, last, last_account]
 );
 
 /// Lane; cluster, node and stream of the log.
@@ -165,6 +179,8 @@ impl Gathering {
             with_decision: 0,
             truncated: 0,
             secret_bodies: 0,
+            accounts: HashSet::new(),
+            last_account: (u32::MAX, NULL, NULL),
         }
     }
 
@@ -239,6 +255,15 @@ impl Gathering {
     ) {
         let origin = [Column::Cluster, Column::LogNode, Column::LogStream];
         let key = (lane, origin.map(|column| frame.code(column, row_idx)));
+        let [name, uid] =
+            [Column::Username, Column::UserUid].map(|column| frame.code(column, row_idx));
+        let account = (lane, name, uid);
+        if account != std::mem::replace(&mut self.last_account, account)
+            && uid != NULL
+            && self.accounts.len() < ACCOUNTS_MAX
+        {
+            self.accounts.insert(account);
+        }
         let ts = frame.place_in_time(row_idx);
         let at = match self.last {
             Some((last, at)) if last == key => at,
@@ -321,6 +346,50 @@ impl Gathering {
         distribution(&self.envelopes, &usernames, &agents)
     }
 
+    /// Says whether logs are of several clusters: by what their envelopes call those, or by the uids of ServiceAccounts that
+    /// every cluster has; `files` are the names of the files.
+    fn several_clusters(&self, vocabulary: &Vocabulary, files: &[&str]) -> Option<String> {
+        let sources = self.sources.iter();
+        let clusters = sources.map(|source| vocabulary.text(source.key.1[0]));
+        let clusters: BTreeSet<&str> = clusters.filter(|name| !name.is_empty()).collect();
+        if clusters.len() > 1 {
+            let names: Vec<String> = clusters.iter().map(|name| format!("`{name}`")).collect();
+            return Some(format!(
+                "the log is of several clusters, {}",
+                listed(&names)
+            ));
+        }
+        let mut lanes: BTreeMap<u32, BTreeMap<&str, BTreeSet<u32>>> = BTreeMap::new();
+        for &(lane, name, uid) in &self.accounts {
+            let name = vocabulary.text(name);
+            if name.starts_with(EVERYWHERE) {
+                let uids = lanes.entry(lane).or_default().entry(name).or_default();
+                uids.insert(uid);
+            }
+        }
+        let name = |lane: u32| {
+            let source = self.sources.iter().find(|source| source.key.0 == lane)?;
+            files.get(source.file as usize)
+        };
+        let mut lanes = lanes.iter();
+        let (&first, of_first) = lanes.next()?;
+        lanes.find_map(|(&other, of_other)| {
+            let shared = of_first.iter().filter_map(|(name, uids)| {
+                let others = of_other.get(name)?;
+                Some(uids.is_disjoint(others))
+            });
+            let shared: Vec<bool> = shared.collect();
+            let is_foreign = shared.len() >= FOREIGN_MIN && shared.iter().all(|it| *it);
+            is_foreign.then(|| {
+                let [first, other] = [name(first)?, name(other)?];
+                Some(format!(
+                    "`{first}` and `{other}` are of different clusters: {} ServiceAccounts of kube-system have the same names and other uids",
+                    shared.len()
+                ))
+            })?
+        })
+    }
+
     /// Returns how many events have an agent that was cut.
     pub(super) fn n_cut(&self, vocabulary: &Vocabulary) -> u64 {
         let counts = self.agents.0.iter();
@@ -362,6 +431,7 @@ impl Gathering {
             n_gaps: source.n_gaps,
         });
         Ingest {
+            several_clusters: self.several_clusters(vocabulary, files),
             distribution,
             version: version(&self.agents.by_text(vocabulary)),
             credential_id_percent: percent(self.with_credential_id),

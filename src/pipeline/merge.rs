@@ -552,7 +552,14 @@ impl Account<'_> {
         let notes = notes(&totals, &ingest, n_cut);
         let disorder = outcome.disorder.iter();
         let found = disorder.chain(&outcome.notes).cloned();
-        let notes = found.chain(self.order(&totals)).chain(notes);
+        let clusters = ingest
+            .several_clusters
+            .clone()
+            .map(|what| format!("{what}; they are read as one, so scan each by itself"));
+        let notes = found
+            .chain(self.order(&totals))
+            .chain(clusters)
+            .chain(notes);
         let blind = outcome.blind.iter().cloned().chain(blind(&ingest));
         Summary {
             files,

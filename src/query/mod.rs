@@ -232,11 +232,23 @@ impl Tables {
                 return Err(QueryError::Stopped);
             }
             match running.fetch() {
-                Some(frame) => return Answer::new(frame.map_err(wrong)?),
+                Some(frame) => return Answer::new(named(frame.map_err(wrong)?, sql)),
                 None => std::thread::sleep(STEP),
             }
         }
     }
+}
+
+/// Names the column of a bare `count(*)`, which Polars calls `len`, as other databases do.
+fn named(mut frame: DataFrame, sql: &str) -> DataFrame {
+    let mut words = sql.split(|char: char| !char.is_alphanumeric() && char != '_');
+    let is_own = words.any(|word| word.eq_ignore_ascii_case("len"));
+    if !is_own && frame.column("len").is_ok() && frame.column("count").is_err() {
+        frame
+            .rename("len", "count".into())
+            .expect("the column is there, and none of the new name");
+    }
+    frame
 }
 
 thread_local! {

@@ -9,6 +9,8 @@ pub(crate) mod markdown;
 pub(super) mod scan;
 pub(crate) mod sections;
 
+use std::borrow::Cow;
+
 use crate::finding::{Severity, Timestamp};
 use crate::redact;
 
@@ -20,7 +22,7 @@ pub(crate) struct Text(String);
 
 impl Text {
     pub(crate) fn of(text: impl AsRef<str>) -> Self {
-        Self(clean::safe(text.as_ref()).into_owned())
+        Self(shortened(&clean::safe(text.as_ref())).into_owned())
     }
 
     /// Returns each line of `text` by itself: in what the investigator wrote, lines mean something.
@@ -33,6 +35,33 @@ impl Text {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Longest word that stands whole.
+const WORD_MAX: usize = 400;
+/// What of a longer one stands at its beginning, and at its end.
+const WORD_ENDS: [usize; 2] = [200, 60];
+
+/// Returns `text` with the middle of each very long word left out, and how long it is in its place: a name of thousands of
+/// characters hides what stands around it.
+fn shortened(text: &str) -> Cow<'_, str> {
+    if text.len() <= WORD_MAX {
+        return Cow::Borrowed(text);
+    }
+    let short = |word: &str| {
+        let n_chars = word.chars().count();
+        if word.len() <= WORD_MAX || n_chars <= WORD_MAX {
+            return word.to_owned();
+        }
+        let start: String = word.chars().take(WORD_ENDS[0]).collect();
+        let end: String = word.chars().skip(n_chars - WORD_ENDS[1]).collect();
+        format!("{start}…({n_chars} characters)…{end}")
+    };
+    if text.split(' ').all(|word| word.len() <= WORD_MAX) {
+        return Cow::Borrowed(text);
+    }
+    let words: Vec<String> = text.split(' ').map(short).collect();
+    Cow::Owned(words.join(" "))
 }
 
 /// A piece of the document.
@@ -112,4 +141,24 @@ impl Page {
 /// Returns a time as a text.
 pub(crate) fn time(time: Timestamp) -> Text {
     Text::of(time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_words_lose_their_middle() {
+        let check = |text: &str, expected: &str| assert_eq!(Text::of(text).as_str(), expected);
+        let whole = format!("{} {}", "a".repeat(WORD_MAX), "b".repeat(WORD_MAX));
+        check(&whole, &whole);
+        let long = format!("user `{}é` did", "a".repeat(3000));
+        let short = format!(
+            "user `{}…(3003 characters)…{}é` did",
+            "a".repeat(199),
+            "a".repeat(58)
+        );
+        check(&long, &short);
+        check(&short, &short);
+    }
 }

@@ -105,6 +105,9 @@ pub struct Ingest {
     pub distribution: Option<Guess>,
     /// Version of the API server.
     pub version: Option<Guess>,
+    /// Why the logs seem to be of several clusters, if they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub several_clusters: Option<String>,
     /// Share of events with a credential id, in percent.
     pub credential_id_percent: u8,
     /// Share of events with an authorization decision, in percent.
@@ -197,6 +200,7 @@ pub(super) mod tests {
             }],
             distribution: guess(),
             version: guess(),
+            several_clusters: Some(text.to_owned()),
             credential_id_percent: 90,
             decision_percent: 80,
             truncated: 2,

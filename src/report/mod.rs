@@ -183,6 +183,9 @@ pub struct RejectLine {
     pub offset: u64,
     /// What is wrong with it.
     pub cause: String,
+    /// The member of it that may hold an event, in a wrapping that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under: Option<String>,
 }
 
 /// What was read, what could not be, and what the log cannot show.
@@ -503,6 +506,7 @@ pub(crate) mod tests {
                     line: 512 + idx,
                     offset: 40_122,
                     cause: text.to_owned(),
+                    under: None,
                 })
                 .collect(),
             excluded: vec![Excluded {

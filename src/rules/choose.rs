@@ -27,8 +27,14 @@ impl Choice {
     }
 }
 
+/// Returns what a rule is about: techniques, tactics and ids of the threat matrix.
+pub fn tags(meta: &RuleMeta) -> impl Iterator<Item = String> {
+    let tags = meta.attack.iter().chain(&meta.tactics);
+    tags.chain(&meta.threat_matrix).cloned()
+}
+
 /// Returns whether a rule is about `tag`; a technique stands for its sub-techniques, too.
-fn has_tag(meta: &RuleMeta, tag: &str) -> bool {
+pub fn has_tag(meta: &RuleMeta, tag: &str) -> bool {
     let tag = tag.to_ascii_lowercase().replace(['_', ' '], "-");
     let tag = tag.strip_prefix("attack.").unwrap_or(&tag);
     let is_technique = |technique: &String| {

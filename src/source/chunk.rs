@@ -345,6 +345,9 @@ impl ChunkReader {
                 limit,
                 offset,
             },
+            None if damage.is_some_and(|damage| damage.resumed.is_some()) => {
+                SourceError::Damaged { name, cause }
+            }
             None => SourceError::Read {
                 name,
                 offset,

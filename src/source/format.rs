@@ -1,4 +1,4 @@
-//! Formats that are told by magic bytes and not read.
+//! Formats that are told by their first bytes and not read.
 
 use std::fmt;
 
@@ -31,7 +31,7 @@ const UNTAR: &str = "mkdir logs && tar -xf FILE -C logs";
 const TARS: [&str; 3] = ["tbz2", "txz", "tlz"];
 
 /// Offset, magic bytes, name, way.
-const FORMATS: [(usize, &[u8], &str, Way); 26] = [
+const FORMATS: [(usize, &[u8], &str, Way); 32] = [
     (0, b"BZh", "bzip2 data", Unpack("bzip2 -dc")),
     (0, b"\xfd7zXZ\0", "xz data", Unpack("xz -dc")),
     (0, b"\x5d\0\0\x80\0", "lzma data", Unpack("xz -dc")),
@@ -89,6 +89,42 @@ const FORMATS: [(usize, &[u8], &str, Way); 26] = [
         "a Windows event log (evtx)",
         Advice("it holds no Kubernetes audit events"),
     ),
+    (
+        0,
+        b"-----BEGIN PGP MESSAGE-----",
+        "an OpenPGP message",
+        Unpack(GPG),
+    ),
+    (
+        0,
+        b"age-encryption.org/v1",
+        "data encrypted with age",
+        Unpack(AGE),
+    ),
+    (
+        0,
+        b"-----BEGIN AGE ENCRYPTED FILE-----",
+        "data encrypted with age",
+        Unpack(AGE),
+    ),
+    (
+        0,
+        b"Salted__",
+        "data encrypted with openssl",
+        Unpack("openssl enc -d -CIPHER -in"),
+    ),
+    (
+        0,
+        b"version https://git-lfs.github.com/spec/",
+        "a Git LFS pointer in place of the file",
+        Advice("fetch the file itself: git lfs pull"),
+    ),
+    (
+        0,
+        b"/annex/objects/",
+        "a git-annex pointer in place of the file",
+        Advice("fetch the file itself: git annex get FILE"),
+    ),
     (0, b"%PDF-", "a PDF document", NoLog),
     (0, b"\x89PNG\r\n", "a PNG image", NoLog),
     (0, b"\xff\xd8\xff", "a JPEG image", NoLog),
@@ -120,6 +156,93 @@ const FORMATS: [(usize, &[u8], &str, Way); 26] = [
     ),
 ];
 
+const GPG: &str = "gpg -d";
+const AGE: &str = "age -d -i KEY";
+
+/// `OpenPGP` without armor; apart because its magic is bits (RFC 9580, sections 4.2, 5.1 and 5.3).
+const OPENPGP: Format = Format {
+    name: "an OpenPGP message",
+    way: Unpack(GPG),
+};
+
+const HTML: Format = Format {
+    name: "an HTML page",
+    way: Advice(
+        "it may be a login or error page that was saved in place of the log: open it in a browser, and download the log again",
+    ),
+};
+
+const XML: Format = Format {
+    name: "an XML document",
+    way: Advice("export the events as JSON lines"),
+};
+
+/// What stores of objects answer in place of an object, by the code in it; the codes of S3, Google Cloud Storage and
+/// Azure, the first for all others.
+const STORE_ERRORS: [(&str, &str, &str); 13] = [
+    ("", "an error of an object store", DOWNLOAD),
+    (
+        "AccessDenied",
+        "an error of an object store (AccessDenied)",
+        RIGHTS,
+    ),
+    (
+        "AllAccessDisabled",
+        "an error of an object store (AllAccessDisabled)",
+        RIGHTS,
+    ),
+    (
+        "AuthenticationFailed",
+        "an error of an object store (AuthenticationFailed)",
+        RIGHTS,
+    ),
+    (
+        "AuthorizationFailure",
+        "an error of an object store (AuthorizationFailure)",
+        RIGHTS,
+    ),
+    (
+        "BlobNotFound",
+        "an error of an object store (BlobNotFound)",
+        NAME,
+    ),
+    (
+        "ExpiredToken",
+        "an error of an object store (ExpiredToken)",
+        RIGHTS,
+    ),
+    (
+        "InvalidAccessKeyId",
+        "an error of an object store (InvalidAccessKeyId)",
+        RIGHTS,
+    ),
+    (
+        "InvalidObjectState",
+        "an error of an object store (InvalidObjectState)",
+        "the object is archived: restore it, and download it again",
+    ),
+    (
+        "NoSuchBucket",
+        "an error of an object store (NoSuchBucket)",
+        NAME,
+    ),
+    ("NoSuchKey", "an error of an object store (NoSuchKey)", NAME),
+    (
+        "RequestTimeTooSkewed",
+        "an error of an object store (RequestTimeTooSkewed)",
+        "set the clock of the machine that downloads, and download it again",
+    ),
+    (
+        "SignatureDoesNotMatch",
+        "an error of an object store (SignatureDoesNotMatch)",
+        RIGHTS,
+    ),
+];
+const DOWNLOAD: &str = "it was saved in place of the log: download the log again";
+const RIGHTS: &str =
+    "it was saved in place of the log: download the log again as somebody who may read it";
+const NAME: &str = "it was saved in place of the log: look for the name of the log in the bucket";
+
 /// zstd of more layers than are unpacked; apart because of its second magic number.
 const ZSTD: Format = Format {
     name: "zstd data inside two other compressions",
@@ -131,13 +254,19 @@ impl Format {
     ///
     /// gzip and zstd are among it: they are asked for only behind the layers that are unpacked.
     pub(super) fn of(head: &[u8]) -> Option<Self> {
-        if head.starts_with(b"\x28\xb5\x2f\xfd") {
-            return Some(ZSTD);
+        match head {
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => return Some(ZSTD),
+            // An encrypted session key, by public key or by password; no text begins so.
+            [0x84 | 0xc1, _, 3, ..]
+            | [0x85 | 0xc1, _, _, 3, ..]
+            | [0x8c | 0xc3, ..0x80, 4..=6, ..] => return Some(OPENPGP),
+            _ => {}
         }
-        FORMATS
+        let formats = FORMATS
             .iter()
             .find(|(at, magic, ..)| head.get(*at..).is_some_and(|rest| rest.starts_with(magic)))
-            .map(|&(_, _, name, way)| Self { name, way })
+            .map(|&(_, _, name, way)| Self { name, way });
+        formats.or_else(|| markup(head))
     }
 
     /// Returns what the user can do now with a file of this name.
@@ -148,6 +277,31 @@ impl Format {
             way => way.hint(),
         }
     }
+}
+
+/// Names a page that was saved in place of a log; one that a log follows is not named.
+fn markup(head: &[u8]) -> Option<Format> {
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let text = text.trim_ascii_start();
+    let starts = |sign: &[u8]| {
+        (text.get(..sign.len())).is_some_and(|start| start.eq_ignore_ascii_case(sign))
+    };
+    let has = |sign: &[u8]| memchr::memmem::find(head, sign).is_some();
+    if has(b"audit.k8s.io") {
+        return None;
+    }
+    if starts(b"<!doctype html") || starts(b"<html") || starts(b"<?xml") && has(b"<html") {
+        return Some(HTML);
+    }
+    let is_xml = starts(b"<?xml");
+    if (is_xml || starts(b"<Error>")) && has(b"<Error>") && has(b"<Code>") {
+        let is_it = |code: &&(&str, _, _)| has(format!("<Code>{}", code.0).as_bytes());
+        let mut known = STORE_ERRORS[1..].iter();
+        let &(_, name, advice) = known.find(is_it).unwrap_or(&STORE_ERRORS[0]);
+        let way = Advice(advice);
+        return Some(Format { name, way });
+    }
+    is_xml.then_some(XML)
 }
 
 impl Way {

@@ -9,11 +9,13 @@
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::documents::{Documents, Shape};
-use super::lines::runtime_line;
+use super::lines::{counted, runtime_line};
 use super::text::bracketed;
 
 /// Lines looked at, for a first one that begins like JSON or like a container log.
 const LINES_MAX: usize = 20;
+/// Longest text before a document that goes over lines.
+const WORDS_MAX: usize = 512;
 /// Longest line that can be the header of a table.
 const HEADER_BYTES_MAX: usize = 8 << 10;
 
@@ -56,11 +58,16 @@ impl Framing {
             if runtime_line(trim(line)).is_some() {
                 return (Self::Partial, true);
             }
-            if !matches!(trim(line), [b'{' | b'[', ..]) {
+            if is_counted(&head[start..]) {
+                return (Self::Documents, true);
+            }
+            let opened = opening(line);
+            if opened.is_none() && !matches!(trim(line), [b'{' | b'[', ..]) {
                 continue;
             }
             // Words in brackets before a document are none themselves.
             let words = bracketed(trim(line)).and_then(|_| memchr(b'{', line));
+            let words = opened.or(words);
             let document = &head[start + words.unwrap_or(0)..];
             match Documents::shape(document, is_all) {
                 Shape::Line => return (Self::Lines, true),
@@ -74,6 +81,23 @@ impl Framing {
         }
         (Self::Lines, lines().count() >= LINES_MAX)
     }
+}
+
+/// Returns whether `text` begins with a message and its length, and the next one follows on the same line.
+fn is_counted(text: &[u8]) -> bool {
+    let next = counted(text).and_then(|(length, message)| Some((message, message.get(length..)?)));
+    next.is_some_and(|(message, next)| {
+        let message = &message[..message.len() - next.len()];
+        !message.ends_with(b"\n") && counted(next).is_some()
+    })
+}
+
+/// Returns where a document begins that is opened behind words, at the end of a line.
+fn opening(line: &[u8]) -> Option<usize> {
+    let words = line.trim_ascii_end().strip_suffix(b"{")?;
+    let is_words = words.ends_with(b" ") && !trim(words).is_empty() && words.len() <= WORDS_MAX;
+    let is_text = !words.iter().any(|byte| matches!(byte, b'"' | b'{' | b'}'));
+    (is_words && is_text).then_some(words.len())
 }
 
 /// Lines with their place, without their ends.

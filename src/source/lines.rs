@@ -117,6 +117,18 @@ pub(super) fn runtime_line(line: &[u8]) -> Option<RuntimeLine> {
     })
 }
 
+/// Returns the length that stands before a syslog message, as in `329 <134>1 ...` (RFC 6587, section 3.4.1), and what
+/// follows the blank.
+pub(super) fn counted(text: &[u8]) -> Option<(usize, &[u8])> {
+    let blank = memchr(b' ', &text[..text.len().min(10)])?;
+    let length = std::str::from_utf8(&text[..blank]).ok()?.parse().ok()?;
+    let message = &text[blank + 1..];
+    let priority = message.strip_prefix(b"<")?;
+    let end = memchr(b'>', &priority[..priority.len().min(4)])?;
+    let is_priority = end > 0 && priority[..end].iter().all(u8::is_ascii_digit);
+    is_priority.then_some((length, message))
+}
+
 /// Finds where lines that were cut into parts are whole again.
 #[derive(Default)]
 pub(super) struct Parts {

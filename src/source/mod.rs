@@ -263,6 +263,15 @@ pub enum SourceError {
         #[source]
         cause: io::Error,
     },
+    /// Compressed data is damaged at a place; everything before it was delivered, and what stands whole behind it.
+    #[error("a part of `{name}` is missing: {cause}")]
+    Damaged {
+        /// The path as given.
+        name: Arc<str>,
+        /// What the decompressor said, with the places.
+        #[source]
+        cause: io::Error,
+    },
     /// A compressed file unpacks to more than the limit; everything before it was delivered.
     #[error("`{name}` unpacks to more than {limit} bytes; read up to byte {offset} of its content")]
     TooLarge {
@@ -320,6 +329,9 @@ impl SourceError {
                 }
                 _ => None,
             },
+            Self::Damaged { .. } => Some(
+                "compare it with a copy; the data before the place where reading went on is cut or damaged".to_owned(),
+            ),
             Self::TooLarge { .. } => Some(
                 "--max-decompressed BYTES raises the limit, if the file can be trusted".to_owned(),
             ),

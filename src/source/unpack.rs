@@ -1,38 +1,112 @@
-//! gzip and zstd as readers that give out all data before a damage.
+//! gzip and zstd as readers that give out all data before a damage, and what stands whole behind it.
 //!
 //! The readers of `flate2` and `zstd` drop what a call had written when it fails, hence the two small
 //! ones here over their raw decoders. Nothing is allocated by what a header says.
+//!
+//! Behind damage, reading goes on at the next member or frame, on a line of its own. Data that breaks off takes what
+//! follows for its own until that cannot be, so the search begins in what was used already; a header counts only if data
+//! comes out behind it. The damage is an error behind all data, with both places. Where nothing is damaged, nobody
+//! searches.
 
-use std::io::{self, BufRead, BufReader, Read};
+mod input;
+
+use std::fmt;
+use std::io::{self, Read};
 use std::ops::Range;
 
 use flate2::{Decompress, FlushDecompress, Status};
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
 
-/// Compressed bytes read at a time.
-const INPUT_BYTES: usize = 128 * 1024;
+use input::Input;
+
 /// Largest zstd window, as a power of two: 128 MiB, what the `zstd` tool takes without `--long`.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 /// Bytes that every zstd frame header has.
 const ZSTD_FRAME_START: usize = 5;
 /// Bytes of a zstd block header.
 const ZSTD_BLOCK_HEADER: usize = 3;
+/// How a zstd frame begins.
+const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
+/// How a gzip member begins; there is one method.
+const GZIP_MAGIC: &[u8] = b"\x1f\x8b\x08";
+/// Data that must come out behind a header that is found behind damage. Deflate data that is none fails sooner, for it
+/// refers to what is not there.
+const TRIAL_BYTES: usize = 1 << 10;
 
 /// Compressed data is damaged, or ends too early.
 #[derive(Debug, thiserror::Error)]
-#[error("{what}, at byte {at} of the {}", if *.layer == 0 { "compressed file" } else { "compressed data inside" })]
 pub(super) struct Damage {
     what: String,
+    kind: io::ErrorKind,
     /// Bytes used before it showed.
     pub(super) at: u64,
     /// 0 for the file itself, 1 for compressed data in it.
     pub(super) layer: u8,
+    /// Where reading went on.
+    pub(super) resumed: Option<u64>,
+    /// Further places that are damaged.
+    n_more: u64,
 }
 
-impl Damage {
-    fn error(kind: io::ErrorKind, what: impl Into<String>, at: u64, layer: u8) -> io::Error {
-        let what = what.into();
-        io::Error::new(kind, Self { what, at, layer })
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let data = match self.layer {
+            0 => "compressed file",
+            _ => "compressed data inside",
+        };
+        write!(f, "{}, at byte {} of the {data}", self.what, self.at)?;
+        if let Some(resumed) = self.resumed {
+            write!(f, "; reading went on at byte {resumed}")?;
+        }
+        match self.n_more {
+            0 => Ok(()),
+            1 => f.write_str("; another place is damaged, too"),
+            n_more => write!(f, "; {n_more} other places are damaged, too"),
+        }
+    }
+}
+
+impl From<Damage> for io::Error {
+    fn from(damage: Damage) -> Self {
+        Self::new(damage.kind, damage)
+    }
+}
+
+/// What was damaged so far.
+#[derive(Default)]
+struct Damages {
+    first: Option<Damage>,
+    n_more: u64,
+    is_over: bool,
+}
+
+impl Damages {
+    /// Takes in a damage behind which reading went on.
+    fn note(&mut self, damage: Damage) {
+        match self.first {
+            Some(_) => self.n_more += 1,
+            None => self.first = Some(damage),
+        }
+    }
+
+    /// Ends with a damage behind which nothing is read.
+    fn fail(&mut self, damage: Damage) -> io::Error {
+        self.is_over = true;
+        let n_more = self.n_more + u64::from(self.first.is_some());
+        Damage { n_more, ..damage }.into()
+    }
+
+    /// Ends where the data ends.
+    fn end(&mut self) -> io::Result<usize> {
+        self.is_over = true;
+        match self.first.take() {
+            Some(damage) => Err(Damage {
+                n_more: self.n_more,
+                ..damage
+            }
+            .into()),
+            None => Ok(0),
+        }
     }
 }
 
@@ -126,87 +200,140 @@ impl<R: Read> Read for Limited<R> {
 
 /// Members of gzip (RFC 1952), one after the other, with zeros between or behind them.
 pub(super) struct Gzip<R> {
-    input: BufReader<R>,
+    input: Input<R>,
     inflate: Decompress,
-    /// Bytes used.
-    at: u64,
     layer: u8,
+    /// Where the member in hand starts.
+    start: u64,
     /// Whether the last byte used was the last of a member, or padding.
     complete: bool,
-    error: Option<io::Error>,
+    /// Shows behind what was handed out last.
+    damage: Option<Damage>,
+    damages: Damages,
 }
 
 impl<R: Read> Gzip<R> {
     pub(super) fn new(input: R, layer: u8) -> Self {
         Self {
-            input: BufReader::with_capacity(INPUT_BYTES, input),
+            input: Input::new(input),
             inflate: Decompress::new_gzip(15),
-            at: 0,
             layer,
+            start: 0,
             complete: false,
-            error: None,
+            damage: None,
+            damages: Damages::default(),
+        }
+    }
+
+    fn damaged(&self, kind: io::ErrorKind, what: impl Into<String>) -> Damage {
+        Damage {
+            what: what.into(),
+            kind,
+            at: self.input.place(),
+            layer: self.layer,
+            resumed: None,
+            n_more: 0,
+        }
+    }
+
+    /// Goes on at the next member that is one.
+    fn resume(&mut self, damage: Damage, out: &mut [u8]) -> io::Result<usize> {
+        let from = if self.complete {
+            self.input.place()
+        } else {
+            self.start + 1
+        };
+        let Some(place) = self.input.seek(GZIP_MAGIC, from, is_member) else {
+            return Err(self.damages.fail(damage));
+        };
+        self.inflate.reset(true);
+        (self.start, self.complete) = (place, false);
+        let resumed = Some(place);
+        self.damages.note(Damage { resumed, ..damage });
+        out[0] = b'\n';
+        Ok(1)
+    }
+}
+
+/// Returns whether data comes out of what begins with `bytes`.
+fn is_member(bytes: &[u8]) -> bool {
+    let (mut inflate, mut out) = (Decompress::new_gzip(15), [0; TRIAL_BYTES]);
+    loop {
+        let used = bounded(inflate.total_in());
+        let written = bounded(inflate.total_out());
+        if written == TRIAL_BYTES {
+            return true;
+        }
+        match inflate.decompress(&bytes[used..], &mut out[written..], FlushDecompress::None) {
+            Ok(Status::StreamEnd) => return true,
+            // It breaks off, too.
+            Ok(_)
+                if bounded(inflate.total_in()) == used
+                    && bounded(inflate.total_out()) == written =>
+            {
+                return written > 0;
+            }
+            Ok(_) => {}
+            Err(_) => return false,
         }
     }
 }
 
 impl<R: Read> Read for Gzip<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if out.is_empty() {
+        if out.is_empty() || self.damages.is_over {
             return Ok(0);
         }
-        if let Some(error) = self.error.take() {
-            return Err(error);
+        if let Some(damage) = self.damage.take() {
+            return self.resume(damage, out);
         }
-        let invalid =
-            |what: &str, at| Damage::error(io::ErrorKind::InvalidData, what, at, self.layer);
         loop {
             if self.complete {
-                self.at += skip_zeros(&mut self.input)?;
+                self.input.skip_zeros()?;
             }
-            let input = self.input.fill_buf()?;
+            let input = self.input.fill()?;
             let at_end = input.is_empty();
             if self.complete {
                 if at_end {
-                    return Ok(0);
+                    return self.damages.end();
                 }
                 // Any other bytes would give the same error as damage within the data.
                 if input[0] != 0x1f {
                     let what = "bytes that are not gzip follow the gzip data";
-                    return Err(invalid(what, self.at));
+                    let damage = self.damaged(io::ErrorKind::InvalidData, what);
+                    return self.resume(damage, out);
                 }
                 self.inflate.reset(true);
+                self.start = self.input.place();
                 self.complete = false;
+                continue;
             }
             let before = (self.inflate.total_in(), self.inflate.total_out());
             let result = self.inflate.decompress(input, out, FlushDecompress::None);
             let used = self.inflate.total_in() - before.0;
             let written = self.inflate.total_out() - before.1;
             self.input.consume(bounded(used));
-            self.at += used;
-            let error = match result {
+            let damage = match result {
                 Ok(Status::StreamEnd) => {
                     self.complete = true;
                     None
                 }
                 Ok(_) if at_end && written == 0 => {
-                    return Err(Damage::error(
-                        io::ErrorKind::UnexpectedEof,
-                        "unexpected end of gzip data",
-                        self.at,
-                        self.layer,
-                    ));
+                    let what = "unexpected end of gzip data";
+                    Some(self.damaged(io::ErrorKind::UnexpectedEof, what))
                 }
                 Ok(_) => None,
                 Err(error) => {
                     let cause = error.message().unwrap_or("not deflate");
-                    Some(invalid(&format!("damaged gzip data ({cause})"), self.at))
+                    let what = format!("damaged gzip data ({cause})");
+                    Some(self.damaged(io::ErrorKind::InvalidData, what))
                 }
             };
-            match (written, error) {
-                (0, Some(error)) => return Err(error),
+            match (written, damage) {
+                (0, Some(damage)) => return self.resume(damage, out),
                 (0, None) => {}
-                (_, error) => {
-                    self.error = error;
+                (_, damage) => {
+                    self.damage = damage;
                     return Ok(bounded(written));
                 }
             }
@@ -219,31 +346,42 @@ impl<R: Read> Read for Gzip<R> {
 /// A call of the decoder gets at most one block, and no further input while it may still hold output:
 /// on an error it does not tell what it had written, so nothing else may be at stake in that call.
 pub(super) struct Zstd<R> {
-    input: BufReader<R>,
+    input: Input<R>,
     decoder: Decoder<'static>,
-    /// Bytes used.
-    at: u64,
     layer: u8,
+    /// Where the frame in hand starts.
+    start: u64,
     /// Bytes the decoder would like next; 0 between frames.
     wanted: usize,
     holds_output: bool,
+    damages: Damages,
 }
 
 impl<R: Read> Zstd<R> {
     pub(super) fn new(input: R, layer: u8) -> io::Result<Self> {
-        let mut decoder = Decoder::new()?;
-        decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))?;
         Ok(Self {
-            input: BufReader::with_capacity(INPUT_BYTES, input),
-            decoder,
-            at: 0,
+            input: Input::new(input),
+            decoder: decoder()?,
             layer,
+            start: 0,
             wanted: 0,
             holds_output: false,
+            damages: Damages::default(),
         })
     }
 
-    fn damaged(&self, cause: &io::Error) -> io::Error {
+    fn damaged(&self, kind: io::ErrorKind, what: String) -> Damage {
+        Damage {
+            what,
+            kind,
+            at: self.input.place(),
+            layer: self.layer,
+            resumed: None,
+            n_more: 0,
+        }
+    }
+
+    fn invalid(&self, cause: &io::Error) -> Damage {
         // The texts are those of `ZSTD_getErrorName`; there is no access to the codes.
         let what = match cause.to_string().as_str() {
             "Dictionary mismatch" => "the zstd data was made with a dictionary".to_owned(),
@@ -251,41 +389,78 @@ impl<R: Read> Zstd<R> {
                 "the zstd data asks for a window of more than {} MiB",
                 1 << (ZSTD_WINDOW_LOG_MAX - 20)
             ),
-            "Unknown frame descriptor" if self.at > 0 => {
+            "Unknown frame descriptor" if self.input.place() > 0 => {
                 "bytes that are not zstd follow the zstd data".to_owned()
             }
             cause => format!("damaged zstd data ({cause})"),
         };
-        Damage::error(io::ErrorKind::InvalidData, what, self.at, self.layer)
+        self.damaged(io::ErrorKind::InvalidData, what)
     }
+
+    /// Goes on at the next frame that is one.
+    fn resume(&mut self, damage: Damage, out: &mut [u8]) -> io::Result<usize> {
+        let Some(place) = self.input.seek(ZSTD_MAGIC, self.start + 1, is_frame) else {
+            return Err(self.damages.fail(damage));
+        };
+        self.decoder = decoder()?;
+        (self.start, self.wanted, self.holds_output) = (place, 0, false);
+        let resumed = Some(place);
+        self.damages.note(Damage { resumed, ..damage });
+        out[0] = b'\n';
+        Ok(1)
+    }
+}
+
+fn decoder() -> io::Result<Decoder<'static>> {
+    let mut decoder = Decoder::new()?;
+    decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))?;
+    Ok(decoder)
+}
+
+/// Returns whether data comes out of what begins with `bytes`.
+fn is_frame(bytes: &[u8]) -> bool {
+    let Ok(mut decoder) = decoder() else {
+        return false;
+    };
+    let (mut used, mut written, mut out) = (0, 0, [0; TRIAL_BYTES]);
+    while written < TRIAL_BYTES {
+        let mut input = InBuffer::around(&bytes[used..]);
+        let mut output = OutBuffer::around(&mut out[written..]);
+        let wanted = decoder.run(&mut input, &mut output);
+        let (more_used, more_written) = (input.pos(), output.pos());
+        match wanted {
+            Err(_) => return false,
+            Ok(0) => return true,
+            // It breaks off, too.
+            Ok(_) if (more_used, more_written) == (0, 0) => return written > 0,
+            Ok(_) => (used, written) = (used + more_used, written + more_written),
+        }
+    }
+    true
 }
 
 impl<R: Read> Read for Zstd<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if out.is_empty() {
+        if out.is_empty() || self.damages.is_over {
             return Ok(0);
         }
         loop {
             if self.wanted == 0 && !self.holds_output {
-                self.at += skip_zeros(&mut self.input)?;
+                self.input.skip_zeros()?;
+                self.start = self.input.place();
             }
             let input = if self.holds_output {
                 &[][..]
             } else {
-                self.input.fill_buf()?
+                self.input.fill()?
             };
             if input.is_empty() && !self.holds_output {
-                let whole = self.wanted == 0;
-                return if whole {
-                    Ok(0)
-                } else {
-                    Err(Damage::error(
-                        io::ErrorKind::UnexpectedEof,
-                        "unexpected end of zstd data",
-                        self.at,
-                        self.layer,
-                    ))
-                };
+                if self.wanted == 0 {
+                    return self.damages.end();
+                }
+                let what = "unexpected end of zstd data".to_owned();
+                let damage = self.damaged(io::ErrorKind::UnexpectedEof, what);
+                return self.resume(damage, out);
             }
             // The wish includes the header of the next block, which must not be read along.
             let step = match self.wanted {
@@ -297,28 +472,18 @@ impl<R: Read> Read for Zstd<R> {
             let mut output = OutBuffer::around(&mut *out);
             let result = self.decoder.run(&mut input, &mut output);
             let (used, written) = (input.pos(), output.pos());
-            self.wanted = result.map_err(|error| self.damaged(&error))?;
+            match result {
+                Ok(wanted) => self.wanted = wanted,
+                Err(cause) => {
+                    let damage = self.invalid(&cause);
+                    return self.resume(damage, out);
+                }
+            }
             self.input.consume(used);
-            self.at += used as u64;
             self.holds_output = written == out.len();
             if written > 0 {
                 return Ok(written);
             }
-        }
-    }
-}
-
-/// Uses up zeros, and returns how many: what fills the last block of a tape or a disk is no damage.
-fn skip_zeros(input: &mut impl BufRead) -> io::Result<u64> {
-    let mut skipped = 0;
-    loop {
-        let buffer = input.fill_buf()?;
-        let zeros = super::text::hole_length(buffer);
-        let is_end = zeros < buffer.len() || zeros == 0;
-        input.consume(zeros);
-        skipped += zeros as u64;
-        if is_end {
-            return Ok(skipped);
         }
     }
 }

@@ -38,7 +38,7 @@ fuzz_target!(|input: &[u8]| {
                 // An error is counted as damage by the pipeline; a panic is what must not be.
                 let _ = decode(found.text, &mut coder, &mut event);
             }
-            Opened::Other(what) => assert!(!what.is_empty()),
+            Opened::Other(what, _) => assert!(!what.is_empty()),
             Opened::Bad(cause) => assert!(!cause.is_empty()),
         }
     };

@@ -283,3 +283,56 @@ fn findings_do_not_depend_on_the_order_of_a_log() {
         }
     }
 }
+
+#[test]
+fn logs_of_several_clusters_are_told_apart() {
+    let accounts = ["job-controller", "node-controller", "endpoint-controller"];
+    // A cluster gives its accounts uids of its own; `n_new` of them were made anew.
+    let log = |uid: &str, n_new: usize| {
+        let events = accounts.iter().enumerate().map(|(at, account)| {
+            let user = format!("system:serviceaccount:kube-system:{account}");
+            let uid = if at < n_new { "new" } else { uid };
+            let with_uid = format!(r#""username":"{user}","uid":"{uid}-{account}""#);
+            let event = event(&user, "get", u32::try_from(at).unwrap());
+            event.replace(&format!(r#""username":"{user}""#), &with_uid)
+        });
+        events.collect::<String>()
+    };
+    let said = |one: &str, other: &str| {
+        let folder = TempDir::new().unwrap();
+        for (name, content) in [("a", one), ("b", other)] {
+            let folder = folder.path().join(name);
+            std::fs::create_dir(&folder).unwrap();
+            std::fs::write(folder.join("audit.log"), content).unwrap();
+        }
+        let summary = summary(folder.path());
+        let said = summary.ingest.several_clusters;
+        let notes = summary.notes.join("\n");
+        assert_eq!(
+            notes.contains("scan each by itself"),
+            said.is_some(),
+            "{notes}"
+        );
+        said
+    };
+    assert_eq!(said(&log("a", 0), &log("a", 0)), None);
+    assert_eq!(said(&log("a", 0), &log("a", 2)), None);
+    let several = said(&log("a", 0), &log("b", 0)).unwrap();
+    assert!(
+        several.contains("3 ServiceAccounts of kube-system"),
+        "{several}"
+    );
+    let wrapped = |cluster: &str, minute| {
+        let event = event("alice", "get", minute);
+        let group = format!("/aws/eks/{cluster}/cluster");
+        let message = serde_json::json!({"id": "1", "timestamp": 1, "message": event.trim()});
+        let record = serde_json::json!({
+            "messageType": "DATA_MESSAGE", "owner": "1", "logGroup": group,
+            "logStream": "kube-apiserver-audit-1", "subscriptionFilters": [], "logEvents": [message]
+        });
+        record.to_string()
+    };
+    assert_eq!(said(&wrapped("one", 1), &wrapped("one", 2)), None);
+    let several = said(&wrapped("one", 1), &wrapped("two", 2)).unwrap();
+    assert_eq!(several, "the log is of several clusters, `one` and `two`");
+}

@@ -43,6 +43,29 @@ fn ask(question: &str, parameters: &str, log: &str) -> (Vec<Value>, String) {
 }
 
 #[test]
+fn a_log_without_a_question_is_told_what_to_ask() {
+    let output = kubescry(&["query", MASTERS_METADATA], b"");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("no question in front of it"), "{said}");
+    assert!(said.contains("kubescry query NAME"), "{said}");
+}
+
+#[test]
+fn a_bare_count_is_called_so() {
+    let header = |sql: &str| {
+        let output = kubescry(&["query", sql, MASTERS_METADATA, "--format", "csv"], b"");
+        text(&output.stdout).lines().next().unwrap().to_owned()
+    };
+    assert_eq!(header("SELECT count(*) FROM events"), "count");
+    assert_eq!(
+        header("SELECT verb, COUNT(*) FROM events GROUP BY verb"),
+        "verb,count"
+    );
+    assert_eq!(header("SELECT count(*) AS len FROM events"), "len");
+}
+
+#[test]
 fn what_polars_cannot_do_is_said_with_what_does_the_same() {
     let said = |sql: &str| {
         let output = kubescry(&["query", sql, MASTERS_METADATA, "--format", "csv"], b"");

@@ -90,7 +90,19 @@ fn lists_are_filtered() {
     assert!(
         tagged.contains("anonymous-resource-allowed") && !tagged.contains("masters-credential")
     );
-    assert!(listed(&["--tag", "T9999"]).is_empty());
+    let said = |tag: &str| run(&["rules", "list", "--tag", tag], "", 2).1;
+    assert!(said("T9999").contains("no rule has the tag `T9999`"));
+    assert!(said("T1078.009").contains("hint: there are T1078"));
+    assert!(said("persistance").contains("there are persistence"));
+    assert!(said("zzz").contains("or a tactic: "));
+    let none = [
+        "rules", "list", "--tag", "t1078", "--family", "hygiene", "--level", "critical",
+    ];
+    let (_, said) = run(&none, "", 0);
+    assert!(
+        said.contains("no rule is all of what was asked for"),
+        "{said}"
+    );
     let (table, _) = run(&["rules", "list", "--kind", "correlation"], "", 0);
     assert!(table.starts_with("NAME "), "{table}");
     assert!(table.contains("\nanonymous-probing "), "{table}");

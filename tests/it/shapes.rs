@@ -159,3 +159,150 @@ fn layout_and_encoding_do_not_matter() {
         assert_eq!(scanned(&content), plain, "{name}");
     }
 }
+
+/// An event as the tools of `MongoDB` write it.
+fn of_mongo(event: &Value, is_canonical: bool) -> Value {
+    let mut event = event.clone();
+    event["_id"] = serde_json::json!({"$oid": "6740000000000000000000aa"});
+    for name in ["requestReceivedTimestamp", "stageTimestamp"] {
+        event[name] = serde_json::json!({"$date": event[name]});
+    }
+    let code = event["responseStatus"]["code"].clone();
+    if is_canonical && code.is_number() {
+        event["responseStatus"]["code"] = serde_json::json!({"$numberInt": code.to_string()});
+    }
+    event
+}
+
+#[test]
+fn wrappings_change_no_finding() {
+    let log = read(&root().join("sample-logs/v1.36/anonymous.log"));
+    let log = std::str::from_utf8(&log).unwrap();
+    let lines: Vec<&str> = log.lines().collect();
+    let each = |wrap: &dyn Fn(&str) -> String| -> Vec<u8> {
+        lines
+            .iter()
+            .map(|line| wrap(line))
+            .collect::<String>()
+            .into()
+    };
+    let json = |value: Value| value.to_string().into_bytes();
+    let parsed = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+    let pretty = |line: &str| serde_json::to_string_pretty(&parsed(line)).unwrap();
+    let syslog = |line: &str| format!("<134>1 2026-11-22T05:00:00Z host apiserver 1 - - {line}");
+    let counted = |line: &str| format!("{} {}", syslog(line).len(), syslog(line));
+    let escaped = |line: &str| line.replace('\\', "\\\\").replace('=', "\\=");
+    let fields = ["_time", "_raw", "host"];
+    let records: Vec<Value> = (lines.iter())
+        .map(|line| serde_json::json!({"time_unix_nano": "1", "body": {"string_value": line}}))
+        .collect();
+    let wrappings: [(&str, Vec<u8>); 15] = [
+        (
+            "aws logs tail --format json",
+            each(&|line| {
+                format!(
+                    "2026-11-22T05:00:00.1+00:00 kube-apiserver-audit-a {}\n",
+                    pretty(line)
+                )
+            }),
+        ),
+        (
+            "text before pretty JSON",
+            each(&|line| format!("host: {}\n", pretty(line))),
+        ),
+        ("syslog with lengths", each(&counted)),
+        ("syslog with lengths and line ends", {
+            each(&|line| format!("{} {}\n", syslog(line).len() + 1, syslog(line)))
+        }),
+        (
+            "OTLP in snake case",
+            json(
+                serde_json::json!({"resource_logs": [{"scope_logs": [{"log_records": records}]}]}),
+            ),
+        ),
+        (
+            "mongoexport",
+            each(&|line| format!("{}\n", of_mongo(&parsed(line), false))),
+        ),
+        (
+            "mongoexport, canonical",
+            each(&|line| format!("{}\n", of_mongo(&parsed(line), true))),
+        ),
+        (
+            "Splunk columns",
+            json(
+                serde_json::json!({"fields": fields, "columns": [vec!["t"; lines.len()], lines, vec!["h"; lines.len()]]}),
+            ),
+        ),
+        ("Splunk columns with what is known of fields", {
+            let fields = fields.map(|name| serde_json::json!({"name": name}));
+            json(
+                serde_json::json!({"fields": fields, "columns": [vec!["t"; lines.len()], lines, vec!["h"; lines.len()]]}),
+            )
+        }),
+        (
+            "TSV",
+            [
+                b"timestamp\tmessage\thost\n".to_vec(),
+                each(&|line| format!("t\t{line}\th\n")),
+            ]
+            .concat(),
+        ),
+        (
+            "CEF",
+            each(&|line| {
+                format!(
+                    "CEF:0|V|P|1|1|audit|3|rt=1 msg={} outcome=ok\n",
+                    escaped(line)
+                )
+            }),
+        ),
+        ("CEF behind syslog, nothing escaped", {
+            each(&|line| format!("<13>Nov 22 05:00:00 h CEF:0|V|P|1|1|audit|3|msg={line}\n"))
+        }),
+        (
+            "LEEF",
+            each(&|line| {
+                format!(
+                    "LEEF:2.0|V|P|1|e|\tdevTime=x\tmsg={}\tsev=3\n",
+                    escaped(line)
+                )
+            }),
+        ),
+        (
+            "journalctl -o export",
+            each(&|line| format!("__CURSOR=s=1\n_HOSTNAME=n\nPRIORITY=6\nMESSAGE={line}\n\n")),
+        ),
+        (
+            "journalctl -o json-sse",
+            each(&|line| format!("data: {}\n\n", serde_json::json!({"MESSAGE": line}))),
+        ),
+    ];
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("audit.log");
+    let scanned = |name: &str, content: &[u8]| {
+        std::fs::write(&path, content).unwrap();
+        let found = scan(&path);
+        let totals = found.summary.totals;
+        assert!(
+            totals.adds_up() && totals.recovered == 0,
+            "{name}: {totals:?}"
+        );
+        let findings = found.outcome.findings.iter();
+        let ids = findings.map(|finding| (finding.finding_id.clone(), finding.count));
+        (
+            totals.events,
+            totals.bad,
+            totals.first,
+            ids.collect::<Vec<_>>(),
+        )
+    };
+    let plain = scanned("plain", log.as_bytes());
+    assert!(plain.3.len() > 3);
+    for (name, content) in wrappings {
+        // What stands before a document over several lines is a record by itself.
+        let found = scanned(name, &content);
+        let n_bad = if name.starts_with("text") { plain.0 } else { 0 };
+        assert_eq!(found, (plain.0, n_bad, plain.2, plain.3.clone()), "{name}");
+    }
+}

@@ -1,16 +1,22 @@
 //! `kubescry rules list`: which rules there are.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
 
 use clap::Args;
 
-use crate::cli::diagnostic::Printer;
+use crate::cli::diagnostic::{Diagnostic, Printer};
 use crate::cli::exit::Exit;
 use crate::cli::rule_args::RuleArgs;
 use crate::cli::scan::parse_severity;
 use crate::finding::{RuleKind, Severity};
 use crate::report::rules::{self, ListFormat};
-use crate::rules::{Choice, FAMILIES};
+use crate::rules::choose::{has_tag, tags};
+use crate::rules::words::closest;
+use crate::rules::{Choice, FAMILIES, RuleSet};
+
+/// Tags that are named for one that is not known.
+const NEAR_TAGS: usize = 8;
 
 /// Options of `kubescry rules list`.
 #[derive(Debug, Args)]
@@ -52,6 +58,38 @@ fn parse_kind(text: &str) -> Result<RuleKind, String> {
     known.ok_or_else(|| format!("one of {}", kinds.map(RuleKind::as_str).join(", ")))
 }
 
+/// Says that no rule has a tag, and which tags are like it.
+fn unknown_tag(tag: &str, rules: &RuleSet) -> Diagnostic {
+    let tags: BTreeSet<String> = rules
+        .rules
+        .iter()
+        .flat_map(|rule| tags(&rule.meta))
+        .collect();
+    let wanted = tag.to_ascii_lowercase();
+    let wanted = wanted.strip_prefix("attack.").unwrap_or(&wanted);
+    // Techniques of one number, or one part of the name of a tactic, are nearer than a slip of the finger.
+    let is_near = |known: &&String| {
+        let known = known.to_ascii_lowercase();
+        let stem = wanted.split('.').next().unwrap_or(wanted);
+        stem.len() > 2 && known.contains(stem)
+    };
+    let mut near: Vec<&str> = (tags.iter().filter(is_near)).map(String::as_str).collect();
+    if near.is_empty() {
+        near.extend(closest(wanted, tags.iter().map(String::as_str)));
+    }
+    let error = Diagnostic::error(format_args!("no rule has the tag `{tag}`"));
+    if near.is_empty() {
+        let tactics: BTreeSet<&str> = (rules.rules.iter())
+            .flat_map(|rule| rule.meta.tactics.iter().map(String::as_str))
+            .collect();
+        let tactics: Vec<&str> = tactics.into_iter().collect();
+        let hint = format!("a technique, as T1078, or a tactic: {}", tactics.join(", "));
+        return error.hint(hint);
+    }
+    near.truncate(NEAR_TAGS);
+    error.hint(format!("there are {}", near.join(", ")))
+}
+
 /// Prints the rules that are asked for.
 pub(super) fn run(args: &ListArgs, printer: Printer) -> io::Result<Exit> {
     let (rules, _) = match args.rules.load(printer) {
@@ -64,8 +102,17 @@ pub(super) fn run(args: &ListArgs, printer: Printer) -> io::Result<Exit> {
         tags: args.tag.clone(),
         kinds: args.kind.clone(),
     };
-    let metas = rules.rules.iter().map(|rule| &rule.meta);
-    let chosen: Vec<_> = metas.filter(|meta| choice.takes(meta)).collect();
+    let metas = || rules.rules.iter().map(|rule| &rule.meta);
+    for tag in &args.tag {
+        if !metas().any(|meta| has_tag(meta, tag)) {
+            printer.print(&unknown_tag(tag, &rules));
+            return Ok(Exit::Usage);
+        }
+    }
+    let chosen: Vec<_> = metas().filter(|meta| choice.takes(meta)).collect();
+    if chosen.is_empty() {
+        printer.note("no rule is all of what was asked for");
+    }
     let mut out = BufWriter::new(io::stdout().lock());
     rules::list(args.format, &chosen, &mut out)?;
     out.flush()?;

@@ -6,9 +6,9 @@
 //! cluster.
 
 use super::context::Context;
+use super::fields;
 use super::json::{self, Object};
 use super::walk::{self, Walk};
-use super::{fields, recognise};
 
 const AUDIT: &str = "kube-apiserver-audit";
 /// What else shares the log group of an EKS cluster.
@@ -216,7 +216,7 @@ fn row(walk: &mut Walk<'_>, cells: &str, inner: &Context) {
     if let Some(message) = row.get("@message") {
         carried(walk, message, "", &inner);
     } else if !fields::open(walk, &row, &inner) && !walk.object(&row, &inner) {
-        walk.other(recognise::unknown_object(&row));
+        walk.unknown_object(&row);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Comma-separated values: Insights, Log Analytics, Splunk and Elasticsearch downloads.
+//! Comma-separated values, or with tabs or semicolons: Insights, Log Analytics, Splunk and Elasticsearch downloads.
 //!
 //! RFC 4180, and what some exports make of it: a message in quotes whose own quotes are not
 //! doubled. A row becomes an object of its columns and then takes the way of documents.
@@ -59,20 +59,37 @@ pub fn is_header(line: &str) -> bool {
         && names.iter().any(|name| COLUMNS.contains(&name.as_str()))
 }
 
-/// Returns the names in a header.
-pub(super) fn names(header: &str) -> Option<Vec<String>> {
-    let cells = cells(header.trim_start_matches('\u{feff}').trim())?;
-    Some(
-        cells
-            .into_iter()
-            .map(|name| name.trim().to_owned())
-            .collect(),
-    )
+/// What separates cells, the usual first.
+const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
+
+/// The first line of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Header {
+    names: Vec<String>,
+    separator: u8,
+}
+
+/// Returns what a header says.
+pub(super) fn header(line: &str) -> Option<Header> {
+    let line = line.trim_start_matches('\u{feff}').trim();
+    let mut separators = SEPARATORS.into_iter();
+    let separator = separators.find(|it| line.as_bytes().contains(it));
+    let separator = separator.unwrap_or(b',');
+    let names = cells(line, separator)?.into_iter();
+    let names = names.map(|name| name.trim().to_owned()).collect();
+    Some(Header { names, separator })
+}
+
+fn names(line: &str) -> Option<Vec<String>> {
+    header(line).map(|header| header.names)
 }
 
 /// Returns whether a text is a row of so many columns.
 pub(crate) fn is_row(text: &str, n_columns: usize) -> bool {
-    cells(text.trim()).is_some_and(|cells| cells.len() == n_columns)
+    let mut rows = SEPARATORS
+        .into_iter()
+        .filter_map(|it| cells(text.trim(), it));
+    rows.any(|cells| cells.len() == n_columns)
 }
 
 /// Returns the number of columns that a header names; 0 if it is none.
@@ -87,10 +104,14 @@ pub(super) fn open(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
     if !is_allowed || text.starts_with(['{', '[']) {
         return false;
     }
-    let Some(header) = &walk.state.header else {
+    let Some(Header {
+        names: header,
+        separator,
+    }) = &walk.state.header
+    else {
         let is_told = walk.state.only == Some(Format::Csv);
         if is_header(text) || is_told && !text.contains('{') {
-            walk.state.header = names(text);
+            walk.state.header = header(text);
             walk.other("a CSV header");
             return true;
         }
@@ -103,7 +124,7 @@ pub(super) fn open(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
         return true;
     }
     let inner = context.enter("CSV");
-    let Some(cells) = cells(text).filter(|cells| cells.len() == header.len()) else {
+    let Some(cells) = cells(text, *separator).filter(|cells| cells.len() == header.len()) else {
         if !tolerant(walk, text, &inner) {
             // What is behind a line end in a cell, as Log Analytics has them at the end of each message.
             if text.starts_with('"') && !text.contains('{') {
@@ -166,7 +187,7 @@ fn tolerant(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
     let Some(body) = text.get(start..=end) else {
         return false;
     };
-    let is_cell = text[..start].is_empty() || text[..start].ends_with([',', '"', ' ']);
+    let is_cell = text[..start].is_empty() || text[..start].ends_with([',', ';', '\t', '"', ' ']);
     if !is_cell {
         return false;
     }
@@ -178,7 +199,8 @@ fn tolerant(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
 }
 
 /// Splits a row; `None` if its quotes do not add up.
-fn cells(row: &str) -> Option<Vec<Cow<'_, str>>> {
+fn cells(row: &str, separator: u8) -> Option<Vec<Cow<'_, str>>> {
+    let separator = char::from(separator);
     let mut cells = Vec::new();
     let mut rest = row;
     loop {
@@ -202,11 +224,11 @@ fn cells(row: &str) -> Option<Vec<Cow<'_, str>>> {
             });
             &quoted[end + 1..]
         } else {
-            let end = rest.find(',').unwrap_or(rest.len());
+            let end = rest.find(separator).unwrap_or(rest.len());
             cells.push(Cow::Borrowed(&rest[..end]));
             &rest[end..]
         };
-        match behind.strip_prefix(',') {
+        match behind.strip_prefix(separator) {
             Some(next) => rest = next,
             None if behind.is_empty() => return Some(cells),
             None => return None,

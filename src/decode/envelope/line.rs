@@ -5,6 +5,8 @@
 //! strings (in a blank, a closing bracket, or a colon or dash that no quote stands before), and hold no quote:
 //! within strings the quotes of an object would be escaped.
 
+use serde_json::value::RawValue;
+
 use super::context::Context;
 use super::join::Joined;
 use super::list::damage;
@@ -25,7 +27,13 @@ pub(super) fn open(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
     if walk.allows(Format::Cri, context) && cri(walk, text, context) {
         return true;
     }
+    if extension(walk, text, context) {
+        return true;
+    }
     if walk.allows(Format::Syslog, context) && syslog(walk, text, context) {
+        return true;
+    }
+    if walk.allows(Format::Journald, context) && journal_field(walk, text, context) {
         return true;
     }
     other_log(walk, text, context)
@@ -151,6 +159,63 @@ fn syslog(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
     };
     walk.carried(message, &context.enter("syslog").with("", host, ""));
     true
+}
+
+/// `CEF:0|...|key=value ...` of `ArcSight` and `LEEF:2.0|...|key=value<TAB>...` of `QRadar`, alone or behind the head of a
+/// syslog line, with an event in a value.
+///
+/// Both escape `=` and `\` in values, not all who write them do. No value that a client chose has an `=` of its own, then,
+/// so the first that is followed by `{` is the event's.
+fn extension(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
+    let head = &text[..text.floor_char_boundary(MAX_PREFIX_BYTES)];
+    let mut names = [("CEF", "CEF:"), ("LEEF", "LEEF:")].into_iter();
+    let found = names.find_map(|(name, sign)| Some((name, head.find(sign)?)));
+    let Some((name, at)) = found else {
+        return false;
+    };
+    let is_own = at == 0 || head[..at].ends_with(' ') && !head[..at].contains(['{', '"']);
+    let Some(value) = text[at..].find("={").filter(|_| is_own) else {
+        return false;
+    };
+    let value = &text[at + value + 1..];
+    let unescaped = value.replace("\\=", "=").replace("\\\\", "\\");
+    let event = first_object(value).or_else(|| first_object(&unescaped));
+    event.is_some_and(|event| walk.text(event, &context.enter(name)))
+}
+
+/// Returns the object that `text` starts with, if nothing follows it but further fields.
+fn first_object(text: &str) -> Option<&str> {
+    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
+    let object = stream.next()?.ok()?.get();
+    let rest = &text[stream.byte_offset()..];
+    let is_end = rest.trim().is_empty() || rest.starts_with([' ', '\t']) && rest.contains('=');
+    is_end.then_some(object)
+}
+
+/// A field of the text that `journalctl -o export` writes, one a line.
+fn journal_field(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
+    const STARTS: [&str; 7] = [
+        "_",
+        "PRIORITY",
+        "SYSLOG_",
+        "CODE_",
+        "TID",
+        "JOB_",
+        "INVOCATION_ID",
+    ];
+    let Some((name, value)) = text.split_once('=') else {
+        return false;
+    };
+    if name == "MESSAGE" {
+        walk.carried(value, &context.enter("journald"));
+        return true;
+    }
+    let is_name = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    let is_field = name.bytes().all(is_name) && STARTS.iter().any(|it| name.starts_with(it));
+    if is_field {
+        walk.other("a field of a journal entry");
+    }
+    is_field
 }
 
 /// Skips `-` or `[id name="value" ...]...`, whose values escape `"`, `\` and `]`.

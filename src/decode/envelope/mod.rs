@@ -56,7 +56,7 @@ pub struct Unwrapper {
 #[derive(Debug, Default)]
 struct State {
     only: Option<Format>,
-    header: Option<Vec<String>>,
+    header: Option<csv::Header>,
     joins: join::Joins,
     legacy: legacy::Requests,
 }
@@ -70,6 +70,8 @@ pub enum Item<'a> {
     Other {
         /// Its name as a noun phrase.
         what: Cow<'a, str>,
+        /// The member of it that holds the words of an event, in a wrapping that is not known.
+        under: Option<&'a str>,
     },
     /// Damage.
     Bad {
@@ -109,7 +111,7 @@ impl Unwrapper {
             ..State::default()
         };
         if let Some(header) = csv_header {
-            state.header = csv::names(header);
+            state.header = csv::header(header);
         }
         Self { state }
     }
@@ -120,7 +122,7 @@ impl Unwrapper {
     pub fn record(&mut self, text: &str, item: &mut dyn FnMut(Item<'_>)) {
         if is_separator(text) {
             let what = "a comma or bracket between records".into();
-            return item(Item::Other { what });
+            return item(Item::Other { what, under: None });
         }
         let mut walk = Walk::new(text.len(), &mut self.state, item);
         let context = Context::default();
@@ -132,7 +134,7 @@ impl Unwrapper {
         let text = text.trim();
         match (walk.state.only, json::Object::parse(text)) {
             (Some(only), _) => walk.bad(format!("no record of the format `{only}`")),
-            (None, Some(object)) => walk.other(recognise::unknown_object(&object)),
+            (None, Some(object)) => walk.unknown_object(&object),
             (None, None) if text.starts_with('[') && bracketed(text.as_bytes()).is_none() => {
                 walk.other(recognise::unread("a JSON array of another kind", text));
             }

@@ -96,11 +96,17 @@ pub(super) fn unknown_object(object: &Object<'_>) -> Cow<'static, str> {
             object.text,
         ),
     };
-    let mut members = object.members();
-    match members.find(|(_, value)| has_words(value)) {
-        Some((key, _)) => format!("{what}, under `{}`", short(key)).into(),
+    match unread_member(object) {
+        Some(key) => format!("{what}, under `{}`", short(key)).into(),
         None => what,
     }
+}
+
+/// Returns the member of an object that nothing names in which an event may stand.
+pub(super) fn unread_member<'o>(object: &'o Object<'_>) -> Option<&'o str> {
+    let mut members = object.members();
+    let (key, _) = members.find(|(_, value)| has_words(value))?;
+    Some(key)
 }
 
 /// What the name of something ends in that may hold an event in a wrapping that is not known.

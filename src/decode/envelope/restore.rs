@@ -3,11 +3,15 @@
 //! Elasticsearch and Fluentd replace the dots of keys by `_`, `BigQuery` every character that is no
 //! letter or digit; Datadog and Wazuh make an object of each dot. Only keys that the API server is
 //! known to write are restored: `_` may be a true part of any other.
+//!
+//! Times and codes that the tools of `MongoDB` write as objects (Extended JSON 2.0, as `{"$date":...}`) become plain again; in
+//! bodies such an object is what a client wrote.
 
 use std::borrow::Cow;
 
 use super::fields::unquoted;
 use super::json::{self, Object, Writer};
+use super::time::rfc3339;
 
 /// What stands before the slash.
 const DOMAINS: [&str; 16] = [
@@ -92,6 +96,8 @@ pub(super) fn event(text: &str) -> Cow<'_, str> {
         let restored = match name {
             "annotations" => Object::parse(value).and_then(|map| restored(&map, false)),
             "user" | "impersonatedUser" => user(value),
+            "requestReceivedTimestamp" | "stageTimestamp" => date(value),
+            "responseStatus" => status(value),
             _ => None,
         };
         let restored = restored.or_else(|| unquoted(name, value));
@@ -114,6 +120,36 @@ fn may_be_changed(text: &str) -> bool {
         || has(b"\"io/")
         || has(br#""{\""#)
         || has(br#""[\""#)
+        || has(br#"{"$"#)
+        || has(br#"{ "$"#)
+}
+
+/// Returns the only member of an object of `MongoDB`, if it has one of these names.
+fn extended<'a>(value: &'a str, names: &[&str]) -> Option<&'a str> {
+    let object = Object::parse(value)?;
+    let mut members = object.members();
+    let (name, inner) = members.next()?;
+    (names.contains(&name) && members.next().is_none()).then_some(inner)
+}
+
+/// Returns the text of `{"$date":"2026-..."}`, `{"$date":1770000000000}` or `{"$date":{"$numberLong":"1770000000000"}}`.
+fn date(value: &str) -> Option<String> {
+    let date = extended(value, &["$date"])?;
+    let date = extended(date, &["$numberLong"]).unwrap_or(date);
+    let mut text = String::new();
+    json::push_string(&mut text, &rfc3339(&json::scalar(date))?);
+    Some(text)
+}
+
+fn status(value: &str) -> Option<String> {
+    let status = Object::parse(value)?;
+    let code = extended(status.get("code")?, &["$numberInt", "$numberLong"])?;
+    let code = json::scalar(code).parse::<i32>().ok()?.to_string();
+    let mut out = Writer::new();
+    for (name, value) in status.members() {
+        out.raw(name, if name == "code" { &code } else { value });
+    }
+    Some(out.finish())
 }
 
 fn user(value: &str) -> Option<String> {

@@ -166,6 +166,14 @@ pub(super) fn splunk(walk: &mut Walk<'_>, object: &Object<'_>, context: &Context
         walk.list(results, &context.list("results"));
         return true;
     }
+    if let Some(texts) = raw_column(object) {
+        let inner = context.enter("Splunk");
+        let read = json::each_element(texts, |text| walk.carried_value(text, &inner));
+        if read.is_err() {
+            walk.bad("damaged Splunk columns");
+        }
+        return true;
+    }
     let Some(event) = object.get("event") else {
         return false;
     };
@@ -176,9 +184,23 @@ pub(super) fn splunk(walk: &mut Walk<'_>, object: &Object<'_>, context: &Context
     true
 }
 
-/// Opens OTLP JSON: `resourceLogs[].scopeLogs[].logRecords[].body`.
+/// Returns the column `_raw` of an answer in the output mode `json_cols`, whose columns stand in the order of `fields`.
+fn raw_column<'a>(object: &Object<'a>) -> Option<&'a str> {
+    let (fields, columns) = (object.get("fields")?, object.get("columns")?);
+    let fields = json::elements(fields);
+    let mut names = fields.iter().map(|field| match Object::parse(field) {
+        Some(field) => field.text("name"),
+        None => json::scalar(field),
+    });
+    let at = names.position(|name| name == "_raw")?;
+    let column = json::elements(columns).into_iter().nth(at)?;
+    column.trim_start().starts_with('[').then_some(column)
+}
+
+/// Opens OTLP JSON: `resourceLogs[].scopeLogs[].logRecords[].body`, or with the names of the protocol's own definition,
+/// as `resource_logs`.
 pub(super) fn otlp(walk: &mut Walk<'_>, object: &Object<'_>, context: &Context) -> bool {
-    let Some(resources) = object.get("resourceLogs") else {
+    let Some(resources) = object.get_loose("resourceLogs") else {
         return false;
     };
     let before = walk.n_items;
@@ -199,10 +221,10 @@ pub(super) fn otlp(walk: &mut Walk<'_>, object: &Object<'_>, context: &Context) 
             "",
         );
         let scopes = resource
-            .get("scopeLogs")
+            .get_loose("scopeLogs")
             .or_else(|| resource.get("instrumentationLibraryLogs"));
         let read = json::each_element(scopes.unwrap_or("[]"), |scope| {
-            let records = Object::parse(scope).and_then(|scope| scope.get("logRecords"));
+            let records = Object::parse(scope).and_then(|scope| scope.get_loose("logRecords"));
             let read = json::each_element(records.unwrap_or("[]"), |record| {
                 match Object::parse(record).and_then(|record| record.object("body")) {
                     Some(body) => otlp_body(walk, &body, &inner),
@@ -229,13 +251,13 @@ pub(super) fn otlp(walk: &mut Walk<'_>, object: &Object<'_>, context: &Context) 
 }
 
 fn otlp_body(walk: &mut Walk<'_>, body: &Object<'_>, inner: &Context) {
-    if let Some(text) = body.get("stringValue") {
+    if let Some(text) = body.get_loose("stringValue") {
         walk.carried_value(text, inner);
-    } else if let Some(bytes) = body.get("bytesValue") {
+    } else if let Some(bytes) = body.get_loose("bytesValue") {
         if !walk.packed(&json::scalar(bytes), inner) {
             walk.other("an OpenTelemetry log record that is no text");
         }
-    } else if body.get("kvlistValue").is_some() {
+    } else if body.get_loose("kvlistValue").is_some() {
         let value = otlp_value(body.text, 0);
         walk.carried(&value, inner);
     } else {
@@ -249,7 +271,7 @@ fn otlp_value(raw: &str, depth: u8) -> String {
     let Some(value) = Object::parse(raw).filter(|_| depth < MAX_VALUE_DEPTH) else {
         return null();
     };
-    if let Some(map) = value.object("kvlistValue") {
+    if let Some(map) = value.get_loose("kvlistValue").and_then(Object::parse) {
         let mut out = Writer::new();
         for pair in json::elements(map.get("values").unwrap_or("[]")) {
             if let Some(pair) = Object::parse(pair) {
@@ -261,7 +283,7 @@ fn otlp_value(raw: &str, depth: u8) -> String {
         }
         return out.finish();
     }
-    if let Some(list) = value.object("arrayValue") {
+    if let Some(list) = value.get_loose("arrayValue").and_then(Object::parse) {
         let values = json::elements(list.get("values").unwrap_or("[]"));
         let values: Vec<String> = values
             .into_iter()
@@ -269,13 +291,13 @@ fn otlp_value(raw: &str, depth: u8) -> String {
             .collect();
         return format!("[{}]", values.join(","));
     }
-    if let Some(integer) = value.get("intValue") {
+    if let Some(integer) = value.get_loose("intValue") {
         // 64-bit integers are strings in protobuf's JSON.
         let number = json::scalar(integer).parse::<i64>();
         return number.map_or_else(|_| null(), |number| number.to_string());
     }
     let plain = ["stringValue", "boolValue", "doubleValue", "bytesValue"];
-    let found = plain.iter().find_map(|key| value.get(key));
+    let found = plain.iter().find_map(|key| value.get_loose(key));
     found.map_or_else(null, str::to_owned)
 }
 
@@ -286,5 +308,6 @@ fn attribute(attributes: &str, key: &str) -> String {
     let value = pairs
         .filter(|pair| pair.text("key") == key)
         .find_map(|pair| pair.object("value"));
-    value.map_or_else(String::new, |value| value.text("stringValue").into_owned())
+    let text = value.and_then(|value| value.get_loose("stringValue"));
+    text.map_or_else(String::new, |text| json::scalar(text).into_owned())
 }

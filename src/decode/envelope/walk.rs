@@ -101,7 +101,15 @@ impl<'w> Walk<'w> {
 
     /// Counts something else by name.
     pub(super) fn other(&mut self, what: impl Into<Cow<'static, str>>) {
-        self.hand_out(Item::Other { what: what.into() });
+        let what = what.into();
+        self.hand_out(Item::Other { what, under: None });
+    }
+
+    /// Counts an object that nothing names.
+    pub(super) fn unknown_object(&mut self, object: &Object<'_>) {
+        let what = recognise::unknown_object(object);
+        let under = recognise::unread_member(object).filter(|key| recognise::short(key) == *key);
+        self.hand_out(Item::Other { what, under });
     }
 
     /// Reports damage.
@@ -152,7 +160,7 @@ impl<'w> Walk<'w> {
         if text.is_empty() {
             self.other("an empty log line");
         } else if let Some(object) = Object::parse(text) {
-            self.other(recognise::unknown_object(&object));
+            self.unknown_object(&object);
         } else if recognise::smells_of_audit(text) {
             self.bad(damage("part of an event", text));
         } else {
@@ -224,7 +232,7 @@ impl<'w> Walk<'w> {
     /// Counts a value that no envelope explains.
     pub(super) fn unknown(&mut self, raw: &str) {
         match Object::parse(raw) {
-            Some(object) => self.other(recognise::unknown_object(&object)),
+            Some(object) => self.unknown_object(&object),
             None => self.other(recognise::unread("a JSON value that is no object", raw)),
         }
     }

@@ -25,7 +25,7 @@ fn open(text: &str) -> Vec<String> {
                 let (event, _) = super::super::lenient::decode(found.text).unwrap();
                 format!("{}{}", event.audit_id, if is_recovered { "?" } else { "" })
             }
-            Opened::Other(_) => "other".to_owned(),
+            Opened::Other(..) => "other".to_owned(),
             Opened::Bad(_) => "bad".to_owned(),
         });
     };

@@ -1,8 +1,8 @@
 //! What is done about damage; the promise is in the header of `documents`.
 
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memchr2};
 
-use super::super::lines::runtime_line;
+use super::super::lines::{counted, runtime_line};
 use super::{Block, Documents, Extent, Integrity, Unit, indent};
 
 /// How an event begins as kube-apiserver writes it.
@@ -144,12 +144,15 @@ impl Documents {
                     self.is_recovered = false;
                     self.seek = Some(seek);
                 } else {
-                    self.is_recovered = true;
+                    self.is_recovered |= !self.is_counted(seek, at + event, block);
                     return self.go_on_at(seek, at + event, block);
                 }
             }
             match line {
-                Found::At(line) => return self.go_on_at(seek, line, block),
+                Found::At(line) => {
+                    let opening = opening(seek, line, block);
+                    return self.go_on_at(seek, opening.unwrap_or(line), block);
+                }
                 Found::Open(line) => {
                     at = line;
                     break;
@@ -172,6 +175,18 @@ impl Documents {
         let is_kept = self.head.is_none() && !self.is_discarded(seek.unit, end);
         let begins_line = seek.kind == Kind::Text { begins_line: true };
         begins_line && is_kept && runtime_line(block.slice(seek.unit.start, end)).is_some()
+    }
+
+    /// Returns whether what stands before `data[event]` is the head of a syslog message with its length (RFC 6587,
+    /// section 3.4.1), and all of the piece.
+    fn is_counted(&self, seek: Seek, event: usize, block: Block<'_>) -> bool {
+        let end = block.base + event as u64;
+        let is_kept = self.head.is_none() && !self.is_discarded(seek.unit, end);
+        let is_text = matches!(seek.kind, Kind::Text { .. });
+        is_text && is_kept && {
+            let head = block.slice(seek.unit.start, end);
+            counted(head).is_some() && memchr2(b'"', b'}', head).is_none()
+        }
     }
 
     /// Looks for a line that begins with `{` and whose end before is in `data[at..until]`.
@@ -217,4 +232,15 @@ impl Documents {
         self.finish(unit, end, None, block);
         true
     }
+}
+
+/// Returns where the document begins that text before `data[end]`, the end of its line, ends in: words and an opening brace,
+/// as `aws logs tail --format json` writes them.
+fn opening(seek: Seek, end: usize, block: Block<'_>) -> Option<usize> {
+    if !matches!(seek.kind, Kind::Text { .. }) {
+        return None;
+    }
+    let brace = block.data[..end].trim_ascii_end().len().checked_sub(1)?;
+    let is_behind = block.base + brace as u64 > seek.unit.start;
+    (is_behind && block.data[brace] == b'{' && block.data[brace - 1] == b' ').then_some(brace)
 }

@@ -73,6 +73,34 @@ fn values_over_lines_are_documents() {
 }
 
 #[test]
+fn documents_may_have_words_before_them() {
+    let pretty = "{\n  \"a\": {}\n}\n";
+    check(
+        &format!("2026-11-22T05:00:00 stream {pretty}"),
+        true,
+        Framing::Documents,
+    );
+    check(&format!("host: {pretty}"), false, Framing::Documents);
+    // Whose words could be a part of something else, it is none.
+    check(&format!("\"a\" {pretty}"), true, Framing::Lines);
+    check(
+        &format!("{}{pretty}", "a ".repeat(300)),
+        true,
+        Framing::Lines,
+    );
+    check("text {\n$E\n", true, Framing::Lines);
+}
+
+#[test]
+fn messages_with_lengths_share_a_line() {
+    let message = "<134>1 2026-11-22T05:00:00Z h a - - - {\"a\":1}";
+    let counted = format!("{} {message}", message.len());
+    check(&counted.repeat(2), true, Framing::Documents);
+    check(&format!("{counted}\n").repeat(2), true, Framing::Lines);
+    check(&format!("9{counted}").repeat(2), true, Framing::Lines);
+}
+
+#[test]
 fn tables_have_a_header() {
     check("@timestamp,@message\n1,\"{\"\n", true, Framing::Csv);
     check(

@@ -264,6 +264,41 @@ fn what_cannot_be_read_is_named() {
     check_refused(&gzip(&zstd(&gzip(b"x"))), "gzip data inside two");
     check_refused(&gzip(&gzip(&zstd(b"x"))), "zstd data inside two");
     check_refused(b"\xff\xfe\0\0{\0\0\0", "UTF-32 text");
+    check_refused(b"%PDF-1.7\n", "a PDF document");
+    check_refused(b"-----BEGIN PGP MESSAGE-----\n\nhQEM", "an OpenPGP message");
+    for start in [
+        &b"\x85\x01\x0c\x03"[..],
+        b"\x8c\x0d\x04\x09",
+        b"\xc3\x2e\x05\x09",
+    ] {
+        check_refused(start, "an OpenPGP message");
+    }
+    check_refused(b"age-encryption.org/v1\n-> X25519", "encrypted with age");
+    check_refused(
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
+        "a Git LFS pointer",
+    );
+    for page in [
+        "<!DOCTYPE html>\n<html>",
+        "\u{feff}\n<HTML lang=en>",
+        "<?xml version='1.0'?>\n<html>",
+    ] {
+        check_refused(page.as_bytes(), "an HTML page");
+    }
+    let denied = "<?xml version=\"1.0\"?>\n<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
+    check_refused(denied.as_bytes(), "an object store (AccessDenied)");
+    check_refused(
+        b"<Error><Code>Odd</Code></Error>",
+        "an error of an object store,",
+    );
+    check_refused(b"<?xml version='1.0'?><Events/>", "an XML document");
+}
+
+#[test]
+fn text_that_a_log_follows_is_read() {
+    check("é\n".as_bytes(), "é\n".as_bytes(), None);
+    let log = b"<html>\n{\"apiVersion\":\"audit.k8s.io/v1\"}\n";
+    check(log, log, None);
 }
 
 #[test]
@@ -410,4 +445,98 @@ fn only_regular_files_are_opened() {
     }
     let missing = open_path(folder.path().join("no"), &options);
     assert!(matches!(missing, Err(SourceError::Open { .. })));
+}
+
+/// Returns the content of `bytes` and what is said behind it.
+fn read_all(bytes: &[u8]) -> (Vec<u8>, Option<String>) {
+    let mut content = Vec::new();
+    let read = open_bytes(bytes).unwrap().read_to_end(&mut content);
+    (content, read.err().map(|error| error.to_string()))
+}
+
+#[test]
+fn what_stands_whole_behind_a_cut_is_read() {
+    let parts: Vec<Vec<u8>> = [300_000, 1_000, 30, 200_000]
+        .map(|n| [&noise(n)[..], b"\n"].concat())
+        .to_vec();
+    for pack in [gzip as fn(&[u8]) -> Vec<u8>, zstd] {
+        let packed: Vec<Vec<u8>> = parts.iter().map(|part| pack(part)).collect();
+        let behind = packed[1..].concat();
+        let text = parts[1..].concat();
+        for cut in [
+            20,
+            30,
+            1_000,
+            33_333,
+            packed[0].len() - 20,
+            packed[0].len() - 6,
+        ] {
+            for glue in [
+                &b""[..],
+                b"\0\0\0",
+                b"garbage \x1f\x8b\x08\0 \x28\xb5\x2f\xfd and more",
+            ] {
+                let file = [&packed[0][..cut], glue, &behind].concat();
+                let (content, error) = read_all(&file);
+                let behind = [b"\n", &text[..]].concat();
+                assert!(content.ends_with(&behind), "{cut}");
+                let before = &content[..content.len() - behind.len()];
+                let whole = before.iter().zip(&parts[0]).take_while(|(a, b)| a == b);
+                let (intact, _) = read(&packed[0][..cut], 1 << 20);
+                assert!(whole.count() >= intact.len(), "{cut}");
+                let place = format!("reading went on at byte {}", cut + glue.len());
+                let error = error.expect("something is missing");
+                assert!(error.ends_with(&place), "{cut}: {error}");
+                // Nothing of it depends on how it is read.
+                assert!(read(&file, 13).0 == content, "{cut}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_damaged_place_is_counted() {
+    let part = [&noise(50_000)[..], b"\n"].concat();
+    for pack in [gzip as fn(&[u8]) -> Vec<u8>, zstd] {
+        let packed = pack(&part);
+        let cut = &packed[..packed.len() / 2];
+        let twice = [cut, &packed, cut, &packed].concat();
+        let (content, error) = read_all(&twice);
+        assert!(content.ends_with(&part));
+        let (first, n_parts) = (
+            cut.len(),
+            memchr::memmem::find_iter(&content, &part).count(),
+        );
+        assert_eq!(n_parts, 2);
+        let end = format!("reading went on at byte {first}; another place is damaged, too");
+        let error = error.expect("something is missing");
+        assert!(error.ends_with(&end), "{error}");
+        // The last is still being written.
+        let (content, error) = read_all(&[cut, &packed, cut].concat());
+        assert!(memchr::memmem::find(&content, &part).is_some());
+        let error = error.expect("something is missing");
+        assert!(error.starts_with("unexpected end of"), "{error}");
+        assert!(error.ends_with("another place is damaged, too"), "{error}");
+        // What only looks like a header is none.
+        let bait = [cut, b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x28\xb5\x2f\xfd"].concat();
+        let bait = bait.repeat(3);
+        let (content, error) = read_all(&bait);
+        assert!(memchr::memmem::find(&content, &part).is_none());
+        assert!(error.is_some());
+    }
+}
+
+#[test]
+fn damage_far_into_a_file_costs_no_memory() {
+    // More than is kept stands before the damage, and between it and the next member.
+    let part = [&noise(3 << 20)[..], b"\n"].concat();
+    let packed = gzip(&part);
+    assert!(packed.len() > 1 << 20);
+    let mut damaged = packed.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle..middle + 600_000].fill(0xff);
+    let (content, error) = read_all(&[&packed[..], &damaged, &packed].concat());
+    assert!(content.starts_with(&part) && content.ends_with(&part));
+    let place = format!("reading went on at byte {}", 2 * packed.len());
+    assert!(error.is_some_and(|error| error.ends_with(&place)));
 }

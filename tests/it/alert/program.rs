@@ -97,6 +97,42 @@ fn what_stands_behind_damage_alone_is_told_if_asked_for() {
 }
 
 #[test]
+fn what_a_run_does_not_see_is_said_once() {
+    let mut lines = log("tests/logs/v1.36-realistic-token-reuse.log.zst");
+    let early = |line: &Vec<u8>| {
+        let text = String::from_utf8(line.clone()).unwrap();
+        text.replace("2026-11-22T0", "2026-11-21T0").into_bytes()
+    };
+    let late: Vec<Vec<u8>> = lines.iter().take(lines.len() / 2).map(early).collect();
+    assert_ne!(late[0], lines[0]);
+    lines.extend(late);
+    let place = Place::new("[noise]\nresolve_after = \"never\"\n");
+    let wrapped = |line: &[u8]| {
+        let text = String::from_utf8(line.to_vec()).unwrap();
+        let wrapped = serde_json::json!({"odd": {"deep": [{"unknown": text.trim()}]}});
+        format!("{wrapped}\n").into_bytes()
+    };
+    lines.push(wrapped(&lines[0]));
+    fs::write(place.path("logs/audit.txt.orig"), "x").unwrap();
+    place.write(&lines);
+    let said = [
+        "the logs are in no order of time",
+        "in a wrapping that is not known: 1;",
+        "audit.txt.orig`: their names are not those of logs",
+    ];
+    let first = place.run(&[]);
+    check(&first, 0, &said);
+    lines.push(lines[0].clone());
+    place.write(&lines);
+    check(&place.run(&[]), 0, &[]);
+    // In a case of their own.
+    lines.push(wrapped(&lines[0]));
+    place.write(&lines);
+    check(&place.run(&[]), 0, &said[1..2]);
+    assert!(!String::from_utf8_lossy(&place.run(&[]).stderr).contains("order"));
+}
+
+#[test]
 fn what_is_new_is_printed_once_and_nothing_when_nothing_is() {
     let lines = log("tests/logs/v1.36-realistic-token-reuse.log.zst");
     let place = Place::new("[noise]\nresolve_after = \"never\"\n");
@@ -143,8 +179,10 @@ fn what_is_new_is_printed_once_and_nothing_when_nothing_is() {
     ] {
         assert!(shown.contains(words), "{words}\n---\n{shown}");
     }
+    let unasked = ["nothing was done", "--yes does it"];
+    check(&place.run(&["state", "reset"]), 2, &unasked);
     check(
-        &place.run(&["state", "reset"]),
+        &place.run(&["state", "reset", "--yes"]),
         0,
         &["the next run is a first one"],
     );

@@ -285,7 +285,7 @@ fn unwrap(shape: &str) -> Unwrapped {
                     .events
                     .push(serde_json::from_str(found.text).unwrap());
             }
-            Item::Other { what } => unwrapped.others.push(what.into_owned()),
+            Item::Other { what, .. } => unwrapped.others.push(what.into_owned()),
             Item::Bad { cause } => unwrapped.others.push(format!("bad: {cause}")),
         }
     };

@@ -14,7 +14,7 @@ fn unwrap(only: Option<Format>, records: &[&str]) -> Vec<String> {
     let mut take = |item: Item<'_>| {
         found.push(match item {
             Item::Event(event) => format!("event {} {}", event.envelope, event.text),
-            Item::Other { what } => format!("other {what}"),
+            Item::Other { what, .. } => format!("other {what}"),
             Item::Bad { cause } => format!("bad {cause}"),
         });
     };
@@ -37,6 +37,50 @@ fn check_chain(record: &str, chain: &str) {
 
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap()
+}
+
+#[test]
+fn extensions_hold_an_event() {
+    check_chain(
+        &format!("CEF:0|V|P|1|1|n|3|rt=1 msg={EVENT} outcome=ok"),
+        "CEF",
+    );
+    check_chain(&format!("LEEF:2.0|V|P|1|n|\tmsg={EVENT}\tsev=3"), "LEEF");
+    check_chain(
+        &format!("<13>Nov 22 05:00:00 h CEF:0|V|P|1|1|n|3|msg={EVENT}"),
+        "CEF",
+    );
+    // Within an event, or behind words with quotes, the sign is text that a client chose.
+    let event = EVENT.replace(r#""auditID":"a""#, r#""auditID":"CEF:0|msg={}""#);
+    check(&event, &[&format!("event  {event}")]);
+    let quoted = format!("say \"CEF:0| msg={EVENT}");
+    assert!(unwrap(None, &[&quoted])[0].starts_with("bad "));
+    let cut = format!("CEF:0|V|P|1|1|n|3|msg={}", &EVENT[..40]);
+    assert!(!unwrap(None, &[&cut])[0].starts_with("event "));
+}
+
+#[test]
+fn fields_of_the_journal_are_named() {
+    let records = ["_PID=1", &format!("MESSAGE={EVENT}"), "PRIORITY=6", "ANY=1"];
+    let found = unwrap(None, &records);
+    assert_eq!(found[0], "other a field of a journal entry");
+    assert_eq!(found[1], format!("event journald {EVENT}"));
+    assert_eq!(found[2], found[0]);
+    assert!(found[3].starts_with("bad "), "{}", found[3]);
+}
+
+#[test]
+fn objects_of_mongodb_become_plain() {
+    let wrapped = r#"{"_id":{"$oid":"a"},"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a","responseStatus":{"metadata":{},"code":{"$numberInt":"403"}},"requestObject":{"a":{"$date":"b"}},"requestReceivedTimestamp":{"$date":"2026-11-22T05:00:00.123Z"},"stageTimestamp":{"$date":{"$numberLong":"1795323600000"}}}"#;
+    let plain = r#"{"_id":{"$oid":"a"},"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a","responseStatus":{"metadata":{},"code":403},"requestObject":{"a":{"$date":"b"}},"requestReceivedTimestamp":"2026-11-22T05:00:00.123Z","stageTimestamp":"2026-11-22T05:00:00Z"}"#;
+    let found = unwrap(None, &[wrapped]);
+    let found: serde_json::Value =
+        serde_json::from_str(found[0].strip_prefix("event  ").unwrap()).unwrap();
+    let mut plain: serde_json::Value = serde_json::from_str(plain).unwrap();
+    let time = found["stageTimestamp"].as_str().unwrap();
+    assert!(time.starts_with("20") && time.ends_with('Z'), "{time}");
+    plain["stageTimestamp"] = time.into();
+    assert_eq!(found, plain);
 }
 
 #[test]
@@ -558,7 +602,7 @@ fn a_cell_adds_no_members_to_its_row() {
         let mut found = Vec::new();
         Unwrapper::new(None, Some(header)).record(row, &mut |item| match item {
             Item::Event(event) => found.push(event.text.to_owned()),
-            Item::Other { what } => found.push(what.into_owned()),
+            Item::Other { what, .. } => found.push(what.into_owned()),
             Item::Bad { cause } => found.push(format!("bad {cause}")),
         });
         assert_eq!(found.len(), 1, "{found:?}");
