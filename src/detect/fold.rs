@@ -26,6 +26,10 @@ pub const LONGEST_WAIT_US: i64 = 24 * 3_600 * 1_000_000;
 /// How many requests wait before those that wait too long are looked for.
 const WAITING: usize = 1 << 16;
 
+/// How many wait at most: of more, as in a log without final stages, the older ones go out unfinished. 5,000 nodes have about
+/// 150,000 watches open at a time.
+const WAITING_MOST: usize = 1 << 18;
+
 /// A request on its way out, with the rules that hit its row.
 pub struct Folded<'a> {
     /// The request.
@@ -250,14 +254,21 @@ impl Fold {
         self.latest
     }
 
-    /// Takes the requests that have waited too long, in order of time.
+    /// Takes the requests that have waited too long, and the older ones of too many, in order of time.
     pub fn sweep(&mut self) -> Vec<Waiting> {
-        let before = self.latest.saturating_sub(LONGEST_WAIT_US);
+        let mut before = self.latest.saturating_sub(LONGEST_WAIT_US);
+        if self.waiting.len() >= WAITING_MOST {
+            let times = self.waiting.values().map(|waiting| waiting.request.ts);
+            let mut times: Vec<i64> = times.collect();
+            let middle = times.len() / 2;
+            let (_, &mut middle, _) = times.select_nth_unstable(middle);
+            before = before.max(middle.saturating_add(1));
+        }
         let overdue = self
             .waiting
             .extract_if(|_, waiting| waiting.request.ts < before);
         let overdue = in_order(overdue.map(|(_, waiting)| *waiting));
-        self.sweep_at = WAITING.max(self.waiting.len() * 2);
+        self.sweep_at = (self.waiting.len() * 2).clamp(WAITING, WAITING_MOST);
         overdue
     }
 
@@ -289,4 +300,37 @@ fn in_order<W: Borrow<Waiting>>(waiting: impl Iterator<Item = W>) -> Vec<W> {
             .then_with(|| a.audit_id().cmp(b.audit_id()))
     });
     waiting
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Vocabulary;
+    use crate::frame::reading::Reading;
+
+    #[test]
+    fn of_too_many_that_wait_the_older_half_goes_out() {
+        let line = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a","stage":"RequestReceived","requestURI":"/","verb":"get","user":{},"requestReceivedTimestamp":"2026-11-22T04:55:27.649211Z","stageTimestamp":"2026-11-22T04:55:27.649211Z"}"#;
+        let frame = Reading::new(&Vocabulary::new()).chunk(&[line], true);
+        let request = RequestColumns::new(&frame).request(0).to_owned();
+        let mut fold = Fold::default();
+        let wait = |fold: &mut Fold, times: std::ops::Range<i64>| {
+            for ts in times {
+                let mut request = request.clone();
+                request.ts = ts;
+                let hits = Vec::new();
+                let waiting = Waiting { request, hits };
+                fold.waiting.insert(ts.cast_unsigned(), Box::new(waiting));
+                fold.latest = ts;
+            }
+            let overdue = fold.overdue();
+            let times: Vec<i64> = overdue.iter().map(|waiting| waiting.request.ts).collect();
+            times
+        };
+        let most = i64::try_from(WAITING_MOST).unwrap();
+        assert!(wait(&mut fold, 0..most - 1).is_empty());
+        let overdue = wait(&mut fold, most - 1..most);
+        assert_eq!(overdue, Vec::from_iter(0..=most / 2));
+        assert!(wait(&mut fold, most..most + 9).is_empty());
+    }
 }
