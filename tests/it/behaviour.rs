@@ -1110,7 +1110,7 @@ fn what_works_after_a_refusal_is_its_sequel() {
     .raises(ATTEMPTS, Severity::Medium);
     assert_eq!(
         found.summary,
-        "`dev` was refused once past RBAC in 5 min, by RBAC's escalation check; then it could create \
+        "`dev` was allowed and still refused once in 5 min, by RBAC's escalation check; then it could create \
          rolebindings x in namespace dev, 5 min later"
     );
     sequel("pods dev p", POD, "create", "pods prod p").raises(ATTEMPTS, Severity::Medium);

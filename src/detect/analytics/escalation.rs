@@ -175,7 +175,7 @@ impl Escalation {
         if let Some((&kind, _)) = after {
             let text = |code: u32| context.vocabulary.text(code);
             let namespace = match text(request.namespace()) {
-                "" => String::new(),
+                namespace if namespace.is_empty() || namespace == request.name() => String::new(),
                 namespace => format!(" in namespace {namespace}"),
             };
             let words = format!(
@@ -225,7 +225,7 @@ impl Escalation {
         let mut draft = Draft::new(&self.meta, vec![username, impersonated], &session.tally);
         let kinds: Vec<&str> = session.objects.keys().map(|kind| kind.as_str()).collect();
         draft.summary = format!(
-            "{name} was refused {} past RBAC in {}, by {}{}",
+            "{name} was allowed and still refused {} in {}, by {}{}",
             times(refused),
             lasting(session.tally.last - session.tally.first),
             kinds.join(" and by "),

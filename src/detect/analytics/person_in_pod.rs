@@ -179,7 +179,7 @@ impl PersonInPod {
         let group = vec![user.to_owned(), network.to_owned()];
         let mut draft = Draft::new(&self.meta, group, tally);
         draft.summary = format!(
-            "the credential of `{user}` was used from {}, which is inside the network of Pods: {} that read Secrets or change something, with {}",
+            "the credential of `{user}` was used from {}, which is inside the network of Pods: {} to read Secrets or change something, with {}",
             listed(&tally.peers(vocabulary)),
             counted(tally.count, "request"),
             listed(&tally.agents(vocabulary)),
