@@ -330,7 +330,7 @@ mod tests {
         let most = i64::try_from(WAITING_MOST).unwrap();
         assert!(wait(&mut fold, 0..most - 1).is_empty());
         let overdue = wait(&mut fold, most - 1..most);
-        assert_eq!(overdue, Vec::from_iter(0..=most / 2));
+        assert_eq!(overdue, (0..=most / 2).collect::<Vec<_>>());
         assert!(wait(&mut fold, most..most + 9).is_empty());
     }
 }

@@ -352,8 +352,13 @@ impl Gathering {
         let sources = self.sources.iter();
         let clusters = sources.map(|source| vocabulary.text(source.key.1[0]));
         let clusters: BTreeSet<&str> = clusters.filter(|name| !name.is_empty()).collect();
-        if clusters.len() > 1 {
-            let names: Vec<String> = clusters.iter().map(|name| format!("`{name}`")).collect();
+        // Azure spells the id of a cluster in capitals in one export and in small letters in another.
+        let distinct: BTreeMap<String, &str> = clusters
+            .into_iter()
+            .map(|name| (name.to_lowercase(), name))
+            .collect();
+        if distinct.len() > 1 {
+            let names: Vec<String> = distinct.values().map(|name| format!("`{name}`")).collect();
             return Some(format!(
                 "the log is of several clusters, {}",
                 listed(&names)

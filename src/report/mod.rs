@@ -183,8 +183,9 @@ pub struct RejectLine {
     pub offset: u64,
     /// What is wrong with it.
     pub cause: String,
-    /// The member of it that may hold an event, in a wrapping that is not known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The member of it that may hold an event, in a wrapping that is not known. Written even if there is none: a memory
+    /// has no names to tell what was left out.
+    #[serde(default)]
     pub under: Option<String>,
 }
 
@@ -664,6 +665,20 @@ pub(crate) mod tests {
                 !output.contains("eyJhbGci") && !output.contains("hunter2"),
                 "{output}"
             );
+        }
+    }
+
+    /// A memory has no names, so nothing may be left out.
+    #[test]
+    fn rejects_are_remembered_as_they_are() {
+        for under in [None, Some("message".to_owned())] {
+            let line = RejectLine {
+                under,
+                ..summary("x").rejects[0].clone()
+            };
+            let lines = vec![line; 2];
+            let bytes = postcard::to_stdvec(&lines).unwrap();
+            assert_eq!(postcard::from_bytes::<Vec<RejectLine>>(&bytes), Ok(lines));
         }
     }
 }

@@ -15,7 +15,7 @@ use super::text::bracketed;
 /// Lines looked at, for a first one that begins like JSON or like a container log.
 const LINES_MAX: usize = 20;
 /// Longest text before a document that goes over lines.
-const WORDS_MAX: usize = 512;
+pub(super) const WORDS_MAX: usize = 512;
 /// Longest line that can be the header of a table.
 const HEADER_BYTES_MAX: usize = 8 << 10;
 
@@ -92,8 +92,9 @@ fn is_counted(text: &[u8]) -> bool {
     })
 }
 
-/// Returns where a document begins that is opened behind words, at the end of a line.
-fn opening(line: &[u8]) -> Option<usize> {
+/// Returns where a document begins that is opened behind words at the end of a line, as `aws logs tail --format json` writes
+/// them.
+pub(super) fn opening(line: &[u8]) -> Option<usize> {
     let words = line.trim_ascii_end().strip_suffix(b"{")?;
     let is_words = words.ends_with(b" ") && !trim(words).is_empty() && words.len() <= WORDS_MAX;
     let is_text = !words.iter().any(|byte| matches!(byte, b'"' | b'{' | b'}'));

@@ -333,6 +333,7 @@ fn logs_of_several_clusters_are_told_apart() {
         record.to_string()
     };
     assert_eq!(said(&wrapped("one", 1), &wrapped("one", 2)), None);
+    assert_eq!(said(&wrapped("one", 1), &wrapped("ONE", 2)), None);
     let several = said(&wrapped("one", 1), &wrapped("two", 2)).unwrap();
     assert_eq!(several, "the log is of several clusters, `one` and `two`");
 }

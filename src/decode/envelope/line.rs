@@ -164,44 +164,94 @@ fn syslog(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
 /// `CEF:0|...|key=value ...` of `ArcSight` and `LEEF:2.0|...|key=value<TAB>...` of `QRadar`, alone or behind the head of a
 /// syslog line, with an event in a value.
 ///
-/// Both escape `=` and `\` in values, not all who write them do. No value that a client chose has an `=` of its own, then,
-/// so the first that is followed by `{` is the event's.
+/// Both escape `=` and `\` in values, not all who write them do. So a client may write a field into the value of another one:
+/// a line with two fields that look like the event has none.
 fn extension(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
     let head = &text[..text.floor_char_boundary(MAX_PREFIX_BYTES)];
-    let mut names = [("CEF", "CEF:"), ("LEEF", "LEEF:")].into_iter();
-    let found = names.find_map(|(name, sign)| Some((name, head.find(sign)?)));
-    let Some((name, at)) = found else {
+    let mut names = [
+        ("CEF", "CEF:", &[' ', '|'][..]),
+        ("LEEF", "LEEF:", &['\t', '^', '|']),
+    ]
+    .into_iter();
+    let found = names.find_map(|(name, sign, before)| Some((name, head.find(sign)?, before)));
+    let Some((name, at, before)) = found else {
         return false;
     };
     let is_own = at == 0 || head[..at].ends_with(' ') && !head[..at].contains(['{', '"']);
-    let Some(value) = text[at..].find("={").filter(|_| is_own) else {
+    let Some(value) = event_value(&text[at..], before).filter(|_| is_own) else {
         return false;
     };
-    let value = &text[at + value + 1..];
+    // Where nothing was escaped again, some backslash stands alone, as that before a quote.
     let unescaped = value.replace("\\=", "=").replace("\\\\", "\\");
-    let event = first_object(value).or_else(|| first_object(&unescaped));
-    event.is_some_and(|event| walk.text(event, &context.enter(name)))
+    let is_escaped = !value.replace("\\\\", "").replace("\\=", "").contains('\\');
+    let [first, second] = if is_escaped {
+        [&unescaped, value]
+    } else {
+        [value, &unescaped]
+    };
+    let object = first_object(first).or_else(|| first_object(second));
+    let only = object.filter(|(_, rest)| event_value(rest, before).is_none());
+    only.is_some_and(|(event, _)| walk.text(event, &context.enter(name)))
 }
 
-/// Returns the object that `text` starts with, if nothing follows it but further fields.
-fn first_object(text: &str) -> Option<&str> {
+/// Returns what follows the name of the first field that is an object and may be an event; fields stand behind one of `before`.
+fn event_value<'t>(text: &'t str, before: &[char]) -> Option<&'t str> {
+    let mut fields = text.match_indices("={");
+    fields.find_map(|(at, _)| {
+        let start = text[..at].rfind(before)? + 1;
+        EVENT_FIELDS
+            .contains(&&text[start..at])
+            .then(|| &text[at + 1..])
+    })
+}
+
+/// What fields are called that hold an event.
+const EVENT_FIELDS: [&str; 13] = [
+    "msg",
+    "message",
+    "rawEvent",
+    "raw_event",
+    "event",
+    "log",
+    "payload",
+    "cs1",
+    "cs2",
+    "cs3",
+    "cs4",
+    "cs5",
+    "cs6",
+];
+
+/// Returns the object that `text` starts with and what follows, if that is nothing but further fields.
+fn first_object(text: &str) -> Option<(&str, &str)> {
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
     let object = stream.next()?.ok()?.get();
     let rest = &text[stream.byte_offset()..];
     let is_end = rest.trim().is_empty() || rest.starts_with([' ', '\t']) && rest.contains('=');
-    is_end.then_some(object)
+    is_end.then_some((object, rest))
 }
 
 /// A field of the text that `journalctl -o export` writes, one a line.
 fn journal_field(walk: &mut Walk<'_>, text: &str, context: &Context) -> bool {
-    const STARTS: [&str; 7] = [
+    const STARTS: [&str; 17] = [
         "_",
         "PRIORITY",
         "SYSLOG_",
         "CODE_",
         "TID",
+        "THREAD_",
         "JOB_",
         "INVOCATION_ID",
+        "MESSAGE_ID",
+        "UNIT",
+        "USER_",
+        "OBJECT_",
+        "N_RESTARTS",
+        "ERRNO",
+        "CPU_USAGE_",
+        // Of the log drivers of Docker and Podman.
+        "CONTAINER_",
+        "IMAGE_NAME",
     ];
     let Some((name, value)) = text.split_once('=') else {
         return false;

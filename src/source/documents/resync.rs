@@ -1,7 +1,8 @@
 //! What is done about damage; the promise is in the header of `documents`.
 
-use memchr::{memchr, memchr_iter, memchr2};
+use memchr::{memchr, memchr_iter, memchr2, memrchr};
 
+use super::super::framing::{WORDS_MAX, opening};
 use super::super::lines::{counted, runtime_line};
 use super::{Block, Documents, Extent, Integrity, Unit, indent};
 
@@ -150,7 +151,7 @@ impl Documents {
             }
             match line {
                 Found::At(line) => {
-                    let opening = opening(seek, line, block);
+                    let opening = opening_of_text(seek, line, block);
                     return self.go_on_at(seek, opening.unwrap_or(line), block);
                 }
                 Found::Open(line) => {
@@ -189,7 +190,7 @@ impl Documents {
         }
     }
 
-    /// Looks for a line that begins with `{` and whose end before is in `data[at..until]`.
+    /// Looks for a line that begins with `{`, or ends so behind words, and whose end before is in `data[at..until]`.
     fn find_line(&self, at: usize, until: usize, block: Block<'_>) -> Found {
         for end in memchr_iter(b'\n', &block.data[at..until]) {
             let end = at + end;
@@ -203,6 +204,16 @@ impl Documents {
                 None if !block.ended => return Found::Open(end),
                 Some(b'{') if blanks <= self.indent => return Found::At(end + 1 + blanks),
                 _ => {}
+            }
+            let head = &line[..line.len().min(WORDS_MAX + 2)];
+            match memchr(b'\n', head) {
+                Some(length) => {
+                    if let Some(brace) = opening(&head[..length]) {
+                        return Found::At(end + 1 + brace);
+                    }
+                }
+                None if head.len() == line.len() && !block.ended => return Found::Open(end),
+                None => {}
             }
         }
         Found::No
@@ -234,13 +245,13 @@ impl Documents {
     }
 }
 
-/// Returns where the document begins that text before `data[end]`, the end of its line, ends in: words and an opening brace,
-/// as `aws logs tail --format json` writes them.
-fn opening(seek: Seek, end: usize, block: Block<'_>) -> Option<usize> {
+/// Returns where the document begins that text before `data[end]`, the end of its line, ends in.
+fn opening_of_text(seek: Seek, end: usize, block: Block<'_>) -> Option<usize> {
     if !matches!(seek.kind, Kind::Text { .. }) {
         return None;
     }
-    let brace = block.data[..end].trim_ascii_end().len().checked_sub(1)?;
-    let is_behind = block.base + brace as u64 > seek.unit.start;
-    (is_behind && block.data[brace] == b'{' && block.data[brace - 1] == b' ').then_some(brace)
+    let line = memrchr(b'\n', &block.data[..end]).map_or(0, |before| before + 1);
+    let unit = seek.unit.start.saturating_sub(block.base);
+    let start = usize::try_from(unit).map_or(line, |unit| line.max(unit));
+    opening(&block.data[start..end]).map(|brace| start + brace)
 }

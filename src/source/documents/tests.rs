@@ -240,6 +240,17 @@ fn damage_hides_nothing_behind_it() {
     // Brackets that do not pair.
     check("{\"a\":[1}\n{}", 99, &["!{\"a\":[1}", "={}"]);
     check("{}}\n{}]\n{}", 99, &["={}", "={}", "={}"]);
+    // Documents that words stand before, one of which breaks off, and words that open none.
+    check(
+        "t s {\n\"a\":1,\nt s {\n\"b\":1\n}\nt s {\n\"c\":1}",
+        99,
+        &["?"],
+    );
+    check(
+        "t s {\n\"a\":1}\nso it goes {\nt s {\n\"b\":1\n}\n",
+        99,
+        &["?"],
+    );
     // Text between.
     check(
         "one\ntwo {}\n{}\nthree",

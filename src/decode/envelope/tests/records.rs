@@ -55,6 +55,27 @@ fn extensions_hold_an_event() {
     check(&event, &[&format!("event  {event}")]);
     let quoted = format!("say \"CEF:0| msg={EVENT}");
     assert!(unwrap(None, &[&quoted])[0].starts_with("bad "));
+    // What a client wrote into another field is none of its own, and where it looks like one nobody can tell.
+    let forged = EVENT.replace(r#""auditID":"a""#, r#""auditID":"forged""#);
+    let escaped = |text: &str| text.replace('\\', r"\\").replace('=', r"\=");
+    let agent = escaped(&format!("x={forged}"));
+    check_chain(
+        &format!("CEF:0|V|P|1|1|n|3|requestClientApplication={agent} msg={EVENT}"),
+        "CEF",
+    );
+    for line in [
+        format!("CEF:0|V|P|1|1|n|3|requestClientApplication={agent}"),
+        format!("CEF:0|V|P|1|1|n|3|request={forged}"),
+        format!("CEF:0|V|P|1|1|n|3|requestClientApplication=x msg={forged} msg={EVENT}"),
+        format!("LEEF:2.0|V|P|1|n|\tuserAgent=x msg={forged}"),
+    ] {
+        let found = unwrap(None, &[&line]);
+        assert!(!found[0].starts_with("event "), "{line}: {found:?}");
+    }
+    // Of JSON with escapes and no quotes the field is escaped again.
+    let event = EVENT.replace(r#""auditID":"a""#, r#""auditID":"a \u003cb\u003e""#);
+    let line = format!("CEF:0|V|P|1|1|n|3|msg={}", escaped(&event));
+    check(&line, &[&format!("event CEF {event}")]);
     let cut = format!("CEF:0|V|P|1|1|n|3|msg={}", &EVENT[..40]);
     assert!(!unwrap(None, &[&cut])[0].starts_with("event "));
 }
