@@ -4,6 +4,11 @@
 //! `plugin/pkg/auth/authorizer/rbac/rbac.go`), which is more than the bodies of a log at level Metadata do. EKS writes its own
 //! in the same words; Azure names an assignment, a role and a user by their ids (kubeguard/guard `authz/providers/azure`).
 
+use hashbrown::HashMap;
+
+use super::request::Request;
+use crate::frame::Vocabulary;
+
 /// What a reason says.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Grant<'a> {
@@ -73,6 +78,32 @@ impl<'a> Grant<'a> {
     /// Returns whether it stands in a cloud account: no object of the cluster says so.
     pub fn is_outside(&self) -> bool {
         self.kind == AZURE_KIND || self.role.contains(":cluster-access-policy/")
+    }
+}
+
+/// What somebody makes of the reasons of requests: each is read once.
+#[derive(Clone, Default)]
+pub struct Reasons<T>(HashMap<u32, T>);
+
+/// Most reasons that were read are remembered.
+const READ: usize = 1 << 16;
+
+impl<T: Default> Reasons<T> {
+    /// Returns what `read` makes of the grant that let a request through; the default if its reason names none.
+    pub fn of<'v>(
+        &mut self,
+        request: &Request<'_>,
+        vocabulary: &'v Vocabulary,
+        read: impl FnOnce(&Grant<'v>) -> T,
+    ) -> &T {
+        if self.0.len() >= READ {
+            self.0.clear();
+        }
+        let reason = request.authz_reason();
+        self.0.entry(reason).or_insert_with(|| {
+            let grant = Grant::parse(vocabulary.text(reason));
+            grant.as_ref().map(read).unwrap_or_default()
+        })
     }
 }
 

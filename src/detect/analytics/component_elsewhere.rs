@@ -32,6 +32,9 @@ pub struct ComponentElsewhere {
 /// The components of which one works at a time.
 const COMPONENTS: [&str; 2] = ["system:kube-controller-manager", "system:kube-scheduler"];
 
+/// The rule that proves by leases that a component is in two places.
+const PROOF: &str = "component-in-two-places";
+
 /// The uses of a component's credentials from one address.
 struct Place<'l> {
     peer: u32,
@@ -64,16 +67,17 @@ impl ComponentElsewhere {
         })
     }
 
-    /// Draws the findings: one for each component and address; of components that are `proven` to be in two places
-    /// others tell.
+    /// Draws the findings: one for each component and address; of components that others of the `findings` prove to be in
+    /// two places these tell.
     pub fn finish(
         self,
         context: &Context<'_>,
         ledger: &Ledger,
-        proven: &[Finding],
+        findings: &[Finding],
     ) -> Vec<Finding> {
+        let proven = findings.iter().filter(|it| it.rule.name == PROOF);
         let is_proven = |name: &str| {
-            let mut names = proven.iter().flat_map(|finding| &finding.ties.usernames);
+            let mut names = proven.clone().flat_map(|finding| &finding.ties.usernames);
             names.any(|it| it == name)
         };
         let names = COMPONENTS.into_iter().filter(|name| !is_proven(name));

@@ -5,39 +5,7 @@
 
 use hashbrown::{HashMap, HashSet};
 
-use super::account_remade::AccountRemade;
-use super::certificate::Certificate;
-use super::component_elsewhere::ComponentElsewhere;
-use super::component_twice::ComponentTwice;
-use super::concurrency::Concurrency;
-use super::deputy::Deputy;
-use super::foreign_group::ForeignGroup;
-use super::group_gained::GroupGained;
-use super::host_taken::HostTaken;
-use super::idle_node::IdleNode;
 use super::masquerade::Masquerade;
-use super::method::Method;
-use super::minted_token::MintedToken;
-use super::mixed_use::MixedUse;
-use super::newcomer::Newcomer;
-use super::node_abroad::NodeAbroad;
-use super::node_account::NodeAccount;
-use super::node_outside::NodeOutside;
-use super::node_renewal::NodeRenewal;
-use super::node_twice::NodeTwice;
-use super::old_uid::OldUid;
-use super::outside_grant::OutsideGrant;
-use super::person_in_pod::PersonInPod;
-use super::pod_certificate::PodCertificate;
-use super::pod_token_taken::PodTokenTaken;
-use super::proxied_names::ProxiedNames;
-use super::reviews_begun::ReviewsBegun;
-use super::second_program::SecondProgram;
-use super::secret_token::SecretToken;
-use super::secret_token_taken::SecretTokenTaken;
-use super::service_swapped::ServiceSwapped;
-use super::superuser_impersonated::SuperuserImpersonated;
-use super::superuser_pod::SuperuserPod;
 use super::{Context, Draft};
 use crate::credential::{Deaths, Ledger, Use};
 use crate::detect::fold::Folded;
@@ -50,48 +18,146 @@ use crate::frame::{NULL, Vocabulary};
 use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
-/// State of the analytics.
-#[derive(Clone)]
-pub struct Custody {
-    account_remade: AccountRemade,
-    minted: MintedToken,
-    concurrency: Concurrency,
-    old_uid: OldUid,
-    secret_token: SecretToken,
-    secret_token_taken: SecretTokenTaken,
-    certificate: Certificate,
-    component_elsewhere: ComponentElsewhere,
-    component_twice: ComponentTwice,
-    deputy: Deputy,
-    foreign_group: ForeignGroup,
-    group_gained: GroupGained,
-    host_taken: HostTaken,
-    idle_node: IdleNode,
-    method: Method,
-    mixed_use: MixedUse,
-    newcomer: Newcomer,
-    outside_grant: OutsideGrant,
-    node_abroad: NodeAbroad,
-    node_account: NodeAccount,
-    node_outside: NodeOutside,
-    node_renewal: NodeRenewal,
-    node_twice: NodeTwice,
-    person_in_pod: PersonInPod,
-    pod_certificate: PodCertificate,
-    pod_token_taken: PodTokenTaken,
-    proxied_names: ProxiedNames,
-    reviews_begun: ReviewsBegun,
-    second_program: SecondProgram,
-    service_swapped: ServiceSwapped,
-    superuser_impersonated: SuperuserImpersonated,
-    superuser_pod: SuperuserPod,
+/// Declares [`Custody`]. A row has the module of an analytic and its type, how it is made, and with what its functions are
+/// called. `observe` takes in requests whose credential was accepted, in the order of the rows; who wants to see others is
+/// named in [`Custody::observe`]. `parts` remember something, which is written in the order of the rows; the rest looks into
+/// the ledger at the end. A macro, since a trait would need one signature for all.
+macro_rules! custody {
+    (
+        new($analytic:ident, $meta:ident, $vocabulary:ident)
+        forget($before:ident, $gone:ident)
+        observe($folded:ident, $request:ident, $context:ident, $ledger:ident, $deaths:ident)
+        finish($shared:ident, $superusers:ident, $masquerade:ident, $findings:ident);
+        parts {$(
+            $part:ident $Part:ident = [$($part_new:tt)*]
+                $(forget $forget:tt)? $(observe $observe:tt)? finish $part_finish:tt;
+        )*}
+        anew {$($anew:ident $Anew:ident = [$($anew_new:tt)*] finish $anew_finish:tt;)*}
+    ) => {
+        $(use super::$part::$Part;)*
+        $(use super::$anew::$Anew;)*
+
+        /// State of the analytics.
+        #[derive(Clone)]
+        pub struct Custody {
+            $($part: $Part,)*
+            $($anew: $Anew,)*
+        }
+
+        remembers!(Custody: [], parts [$($part),*], anew [$($anew),*]);
+
+        impl Custody {
+            /// Reads the parameters.
+            ///
+            /// # Errors
+            /// When an analytic or a parameter is missing, or of a wrong type.
+            pub fn new(
+                $analytic: Find<'_, '_>,
+                $vocabulary: &Vocabulary,
+            ) -> Result<Self, RuleError> {
+                let $meta = |name: &str| $analytic(name).map(|(meta, _)| meta);
+                Ok(Self {
+                    $($part: $Part::$($part_new)*,)*
+                    $($anew: $Anew::$($anew_new)*,)*
+                })
+            }
+
+            /// Forgets what ended before a time and cannot go on, and machines and Pods that were not seen since `gone`.
+            pub fn forget(&mut self, $before: i64, $gone: i64) {
+                $($(self.$part.forget $forget;)?)*
+            }
+
+            fn observe_accepted(
+                &mut self,
+                $folded: &Folded<'_>,
+                $context: &Context<'_>,
+                $ledger: &Ledger,
+                $deaths: &Deaths,
+            ) {
+                let $request = &$folded.request;
+                $($(self.$part.observe $observe;)?)*
+            }
+
+            fn draw(
+                self,
+                ($context, $ledger, $deaths): (&Context<'_>, &Ledger, &Deaths),
+                $shared: &HashSet<String>,
+                $superusers: &Superusers,
+                $masquerade: &Masquerade,
+                $findings: &mut Vec<Finding>,
+            ) {
+                $($findings.extend(self.$part.finish $part_finish);)*
+                $($findings.extend(self.$anew.finish $anew_finish);)*
+            }
+        }
+    };
 }
 
-remembers!(
-    Custody: [],
-    parts [pod_certificate, deputy, node_renewal, minted, concurrency, old_uid, secret_token, certificate, component_twice, superuser_pod, pod_token_taken, secret_token_taken, foreign_group, idle_node, proxied_names, reviews_begun, second_program, account_remade, group_gained, newcomer, outside_grant, service_swapped, host_taken, superuser_impersonated, person_in_pod],
-    anew [component_elsewhere, method, mixed_use, node_abroad, node_account, node_outside, node_twice]
-);
+custody! {
+    new(analytic, meta, vocabulary)
+    forget(before, gone)
+    observe(folded, request, context, ledger, deaths)
+    finish(shared, superusers, masquerade, findings);
+    parts {
+        pod_certificate PodCertificate = [new(analytic("pod-certificate-unasked")?)?]
+            forget(before) observe(request, context) finish(context);
+        deputy Deputy = [new(analytic("deputy-grant-used")?, analytic("deputy-secret-copied")?)?]
+            forget(before, gone) observe(request, context) finish(context);
+        node_renewal NodeRenewal = [new(analytic("node-certificate-asked-elsewhere")?)?]
+            forget(before) finish(context, ledger);
+        minted_token MintedToken = [new(meta("minted-tokens")?, analytic("token-lineage-break")?, meta("superuser-token-minted")?)?]
+            forget(before) observe(request, context) finish(context, ledger, shared, superusers);
+        concurrency Concurrency = [new(analytic("impossible-concurrency")?)?]
+            forget(before) observe(request, context, ledger) finish(context, ledger, shared, masquerade);
+        old_uid OldUid = [new(analytic("old-uid-in-use")?)?]
+            forget(before) observe(request, context, deaths) finish(context, deaths);
+        secret_token SecretToken = [new(meta("secret-token-lifecycle")?, meta("superuser-token-minted")?)]
+            finish(context, ledger, superusers);
+        certificate Certificate = [new(analytic("certificate-lifecycle")?)?] finish(context, ledger);
+        component_twice ComponentTwice = [new(analytic("component-in-two-places")?)?]
+            forget(before) observe(request, context) finish(context, ledger);
+        superuser_pod SuperuserPod = [new(analytic("pod-runs-as-superuser")?)?]
+            forget(before) finish(context, superusers);
+        pod_token_taken PodTokenTaken = [new(analytic("pod-token-taken")?)?] forget(before) finish(context, ledger);
+        secret_token_taken SecretTokenTaken = [new(analytic("secret-token-taken")?)?]
+            forget(before) finish(context, ledger);
+        foreign_group ForeignGroup = [new(analytic("certificate-in-foreign-group")?)?]
+            forget(before) observe(folded, context) finish(context);
+        idle_node IdleNode = [new(analytic("node-without-kubelet")?)?]
+            forget(before, gone) observe(request, context) finish(context);
+        proxied_names ProxiedNames = [new(analytic("proxied-names-elsewhere")?)?]
+            forget(before, gone) observe(request, context) finish(context);
+        reviews_begun ReviewsBegun = [new(analytic("reviews-begun")?)?]
+            forget(before, gone) observe(request, context) finish(context);
+        second_program SecondProgram = [new(analytic("pod-second-program")?)?]
+            forget(before, gone) observe(request, context) finish(context);
+        account_remade AccountRemade = [new(analytic("account-remade")?)?]
+            forget(before) observe(request, context, ledger) finish(context, ledger);
+        group_gained GroupGained = [new(analytic("superuser-group-gained")?, vocabulary)?]
+            forget(before) observe(request, context) finish(context);
+        newcomer Newcomer = [new(analytic("machine-group-newcomer")?)?]
+            forget(before) observe(request, context) finish(context);
+        outside_grant OutsideGrant = [new(analytic("superuser-granted-outside")?)?]
+            forget(before) observe(request, context) finish(context);
+        service_swapped ServiceSwapped = [new(analytic("service-selector-swapped")?, vocabulary)?]
+            forget(before) finish(context);
+        host_taken HostTaken = [new(analytic("host-taken")?, vocabulary)?] forget(before) finish(context);
+        superuser_impersonated SuperuserImpersonated = [new(analytic("superuser-impersonated")?)?]
+            forget(before) observe(request, context) finish(context);
+        person_in_pod PersonInPod = [new(analytic("person-from-pod")?)?]
+            forget(before) observe(request, context) finish(context, ledger);
+    }
+    anew {
+        component_elsewhere ComponentElsewhere = [new(analytic("component-elsewhere")?)?]
+            finish(context, ledger, findings);
+        method Method = [new(analytic("authentication-methods")?)?] finish(context, ledger);
+        mixed_use MixedUse = [new(analytic("mixed-use")?)?] finish(context, ledger);
+        node_abroad NodeAbroad = [new(meta("node-from-internet")?)] finish(context, ledger);
+        node_account NodeAccount = [new(analytic("cloud-node-account-from-pod")?)?] finish(context, ledger);
+        node_outside NodeOutside = [new(analytic("node-outside-nodes")?)?] finish(context, ledger, shared);
+        node_twice NodeTwice = [new(analytic("node-in-two-places")?)?] finish(context, ledger);
+    }
+}
 
 /// The rules that say that a credential is in several hands.
 const SHARED: [&str; 2] = ["shared-credential", "pod-token-away"];
@@ -136,93 +202,9 @@ impl Superusers {
 type Find<'f, 'r> = &'f dyn Fn(&str) -> Result<(&'r RuleMeta, &'r Parameters), RuleError>;
 
 impl Custody {
-    /// Reads the parameters.
-    ///
-    /// # Errors
-    /// When an analytic or a parameter is missing, or of a wrong type.
-    pub fn new(analytic: Find<'_, '_>, vocabulary: &Vocabulary) -> Result<Self, RuleError> {
-        let meta = |name: &str| analytic(name).map(|(meta, _)| meta);
-        Ok(Self {
-            person_in_pod: PersonInPod::new(analytic("person-from-pod")?)?,
-            pod_certificate: PodCertificate::new(analytic("pod-certificate-unasked")?)?,
-            account_remade: AccountRemade::new(analytic("account-remade")?)?,
-            minted: MintedToken::new(
-                meta("minted-tokens")?,
-                analytic("token-lineage-break")?,
-                meta("superuser-token-minted")?,
-            )?,
-            concurrency: Concurrency::new(analytic("impossible-concurrency")?)?,
-            old_uid: OldUid::new(analytic("old-uid-in-use")?)?,
-            secret_token: SecretToken::new(
-                meta("secret-token-lifecycle")?,
-                meta("superuser-token-minted")?,
-            ),
-            secret_token_taken: SecretTokenTaken::new(analytic("secret-token-taken")?)?,
-            certificate: Certificate::new(analytic("certificate-lifecycle")?)?,
-            component_elsewhere: ComponentElsewhere::new(analytic("component-elsewhere")?)?,
-            component_twice: ComponentTwice::new(analytic("component-in-two-places")?)?,
-            deputy: Deputy::new(
-                analytic("deputy-grant-used")?,
-                analytic("deputy-secret-copied")?,
-            )?,
-            foreign_group: ForeignGroup::new(analytic("certificate-in-foreign-group")?)?,
-            group_gained: GroupGained::new(analytic("superuser-group-gained")?, vocabulary)?,
-            idle_node: IdleNode::new(analytic("node-without-kubelet")?)?,
-            proxied_names: ProxiedNames::new(analytic("proxied-names-elsewhere")?)?,
-            reviews_begun: ReviewsBegun::new(analytic("reviews-begun")?)?,
-            second_program: SecondProgram::new(analytic("pod-second-program")?)?,
-            method: Method::new(analytic("authentication-methods")?)?,
-            mixed_use: MixedUse::new(analytic("mixed-use")?)?,
-            newcomer: Newcomer::new(analytic("machine-group-newcomer")?)?,
-            outside_grant: OutsideGrant::new(analytic("superuser-granted-outside")?)?,
-            node_abroad: NodeAbroad::new(meta("node-from-internet")?),
-            node_account: NodeAccount::new(analytic("cloud-node-account-from-pod")?)?,
-            node_outside: NodeOutside::new(analytic("node-outside-nodes")?)?,
-            node_renewal: NodeRenewal::new(analytic("node-certificate-asked-elsewhere")?)?,
-            node_twice: NodeTwice::new(analytic("node-in-two-places")?)?,
-            pod_token_taken: PodTokenTaken::new(analytic("pod-token-taken")?)?,
-            service_swapped: ServiceSwapped::new(
-                analytic("service-selector-swapped")?,
-                vocabulary,
-            )?,
-            host_taken: HostTaken::new(analytic("host-taken")?, vocabulary)?,
-            superuser_impersonated: SuperuserImpersonated::new(analytic(
-                "superuser-impersonated",
-            )?)?,
-            superuser_pod: SuperuserPod::new(analytic("pod-runs-as-superuser")?)?,
-        })
-    }
-
-    /// Forgets what ended before a time and cannot go on, and machines and Pods that were not seen since `gone`.
-    pub fn forget(&mut self, before: i64, gone: i64) {
-        self.person_in_pod.forget(before);
-        self.pod_certificate.forget(before);
-        self.account_remade.forget(before);
-        self.group_gained.forget(before);
-        self.newcomer.forget(before);
-        self.outside_grant.forget(before);
-        self.service_swapped.forget(before);
-        self.host_taken.forget(before);
-        self.deputy.forget(before, gone);
-        self.foreign_group.forget(before);
-        self.node_renewal.forget(before);
-        self.idle_node.forget(before, gone);
-        self.proxied_names.forget(before, gone);
-        self.reviews_begun.forget(before, gone);
-        self.second_program.forget(before, gone);
-        self.minted.forget(before);
-        self.concurrency.forget(before);
-        self.old_uid.forget(before);
-        self.component_twice.forget(before);
-        self.secret_token_taken.forget(before);
-        self.superuser_impersonated.forget(before);
-        self.superuser_pod.forget(before);
-        self.pod_token_taken.forget(before);
-    }
-
     /// Returns the credentials that findings may speak of.
     pub fn credentials(&self) -> impl Iterator<Item = u32> {
-        self.minted
+        self.minted_token
             .credentials()
             .chain(self.concurrency.credentials())
     }
@@ -246,7 +228,7 @@ impl Custody {
             }
             known::SERVICE_ACCOUNTS if request.subresource() == known::TOKEN => {
                 let [body, _] = folded.bodies();
-                self.minted.observe_mint(request, body, context);
+                self.minted_token.observe_mint(request, body, context);
             }
             known::CERTIFICATE_SIGNING_REQUESTS => {
                 self.node_renewal.observe(request, context);
@@ -262,23 +244,7 @@ impl Custody {
             }
         }
         if request.authenticated() {
-            self.minted.observe_use(request, context);
-            self.concurrency.observe(request, context, ledger);
-            self.old_uid.observe(request, context, deaths);
-            self.component_twice.observe(request, context);
-            self.deputy.observe(request, context);
-            self.idle_node.observe(request, context);
-            self.proxied_names.observe(request, context);
-            self.reviews_begun.observe(request, context);
-            self.second_program.observe(request, context);
-            self.foreign_group.observe(folded, context);
-            self.group_gained.observe(request, context);
-            self.superuser_impersonated.observe(request, context);
-            self.person_in_pod.observe(request, context);
-            self.pod_certificate.observe(request, context);
-            self.newcomer.observe(request, context);
-            self.outside_grant.observe(request, context);
-            self.account_remade.observe(request, context, ledger);
+            self.observe_accepted(folded, context, ledger, deaths);
         }
     }
 
@@ -302,43 +268,8 @@ impl Custody {
                 superusers.add(finding);
             }
         }
-        let minted = self.minted.finish(context, ledger, &shared, &superusers);
-        findings.extend(minted);
-        findings.extend(self.superuser_pod.finish(context, &superusers));
-        findings.extend(
-            self.concurrency
-                .finish(context, ledger, &shared, masquerade),
-        );
-        findings.extend(self.old_uid.finish(context, deaths));
-        findings.extend(self.secret_token.finish(context, ledger, &superusers));
-        findings.extend(self.secret_token_taken.finish(context, ledger));
-        findings.extend(self.certificate.finish(context, ledger));
-        let twice = self.component_twice.finish(context, ledger);
-        findings.extend(self.component_elsewhere.finish(context, ledger, &twice));
-        findings.extend(twice);
-        findings.extend(self.method.finish(context, ledger));
-        findings.extend(self.mixed_use.finish(context, ledger));
-        findings.extend(self.node_abroad.finish(context, ledger));
-        findings.extend(self.node_account.finish(context, ledger));
-        findings.extend(self.node_outside.finish(context, ledger, &shared));
-        findings.extend(self.node_renewal.finish(context, ledger));
-        findings.extend(self.node_twice.finish(context, ledger));
-        findings.extend(self.pod_token_taken.finish(context, ledger));
-        findings.extend(self.deputy.finish(context));
-        findings.extend(self.foreign_group.finish(context));
-        findings.extend(self.group_gained.finish(context));
-        findings.extend(self.superuser_impersonated.finish(context));
-        findings.extend(self.person_in_pod.finish(context, ledger));
-        findings.extend(self.pod_certificate.finish(context));
-        findings.extend(self.newcomer.finish(context));
-        findings.extend(self.outside_grant.finish(context));
-        findings.extend(self.account_remade.finish(context, ledger));
-        findings.extend(self.service_swapped.finish(context));
-        findings.extend(self.host_taken.finish(context));
-        findings.extend(self.idle_node.finish(context));
-        findings.extend(self.proxied_names.finish(context));
-        findings.extend(self.reviews_begun.finish(context));
-        findings.extend(self.second_program.finish(context));
+        let known = (context, ledger, deaths);
+        self.draw(known, &shared, &superusers, masquerade, findings);
     }
 }
 

@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Draft, begins, counted, lasting, listed};
-use crate::detect::rbac::Grant;
+use crate::detect::rbac::{Grant, Reasons};
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::{Finding, Severity};
@@ -41,7 +41,7 @@ pub struct Deputy {
     /// By who made it, and namespace: Secrets that were made soon after one.
     copies: HashMap<(u32, u32), Made>,
     /// What a reason says, by its code.
-    reasons: HashMap<u32, Reason>,
+    reasons: Reasons<Reason>,
     /// Whether an API group is one of custom resources, by its code.
     groups: HashMap<u32, bool>,
     /// The last one that is none.
@@ -78,13 +78,14 @@ struct Made {
 }
 
 /// What a reason of the authorizer says.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 enum Reason {
     /// By a `ClusterRoleBinding` of that name; whether it allows everything.
     Everywhere(Box<str>, bool),
     /// By a `RoleBinding`.
     Namespace,
     /// RBAC did not write it.
+    #[default]
     Other,
 }
 
@@ -116,7 +117,7 @@ impl Deputy {
             askers: Vec::new(),
             reads: HashMap::new(),
             copies: HashMap::new(),
-            reasons: HashMap::new(),
+            reasons: Reasons::default(),
             groups: HashMap::new(),
             built_in: NULL,
         })
@@ -182,7 +183,7 @@ impl Deputy {
         }
         let may_do_all = request.is_masters
             || matches!(
-                Reason::known(&mut self.reasons, request, vocabulary),
+                self.reasons.of(request, vocabulary, Reason::of),
                 Reason::Everywhere(_, true)
             );
         if may_do_all || request.is_dry_run(vocabulary) {
@@ -249,7 +250,7 @@ impl Deputy {
 
     /// Takes in a request that may have been allowed by a binding made for the purpose.
     fn observe_gain(&mut self, request: &Request<'_>, context: &Context<'_>) {
-        let reason = Reason::known(&mut self.reasons, request, context.vocabulary);
+        let reason = self.reasons.of(request, context.vocabulary, Reason::of);
         if let Reason::Everywhere(binding, _) = reason
             && let Some(made) = self.bindings.get_mut(binding)
         {
@@ -268,7 +269,7 @@ impl Deputy {
         let maker = request.username();
         let is_read = matches!(verb, "get" | "list");
         if is_read && !self.copies.is_empty() && self.is_hand(request, vocabulary) {
-            let reason = Reason::known(&mut self.reasons, request, vocabulary);
+            let reason = self.reasons.of(request, vocabulary, Reason::of);
             if !matches!(reason, Reason::Namespace) {
                 return;
             }
@@ -371,8 +372,8 @@ impl Deputy {
         let tally = ask.story(made, gain, context);
         let mut draft = Draft::new(&self.grant, vec![user.clone(), name.to_owned()], &tally);
         let reasons = gain.authz_reasons(vocabulary);
-        let mut reasons = reasons.iter().map(|reason| Reason::of(reason));
-        if !reasons.any(|reason| matches!(reason, Reason::Everywhere(_, true))) {
+        let mut grants = reasons.iter().filter_map(|reason| Grant::parse(reason));
+        if !grants.any(|grant| matches!(Reason::of(&grant), Reason::Everywhere(_, true))) {
             draft.severity = Severity::Medium;
         }
         draft.summary = format!(
@@ -483,24 +484,10 @@ impl Made {
 }
 
 impl Reason {
-    /// Returns what the reason of a request says; it is read once.
-    fn known<'r>(
-        reasons: &'r mut HashMap<u32, Self>,
-        request: &Request<'_>,
-        vocabulary: &Vocabulary,
-    ) -> &'r Self {
-        let reason = request.authz_reason();
-        let known = reasons.entry(reason);
-        known.or_insert_with(|| Self::of(vocabulary.text(reason)))
-    }
-
-    fn of(reason: &str) -> Self {
-        match Grant::parse(reason) {
-            None => Self::Other,
-            Some(grant) if grant.kind == "ClusterRoleBinding" => {
-                Self::Everywhere(grant.binding.into(), grant.is_of_superuser())
-            }
-            Some(_) => Self::Namespace,
+    fn of(grant: &Grant<'_>) -> Self {
+        match grant.kind {
+            "ClusterRoleBinding" => Self::Everywhere(grant.binding.into(), grant.is_of_superuser()),
+            _ => Self::Namespace,
         }
     }
 }

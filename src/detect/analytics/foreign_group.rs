@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{Context, Draft, counted, listed};
 use crate::detect::fold::Folded;
 use crate::detect::json::Json;
-use crate::detect::rbac::Grant;
+use crate::detect::rbac::{Grant, Reasons};
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::detect::view;
@@ -33,7 +33,7 @@ pub struct ForeignGroup {
     /// By group and name of a certificate's user.
     certificates: Certificates,
     /// The group that a reason names, if that may do everything.
-    reasons: HashMap<u32, Option<Box<str>>>,
+    reasons: Reasons<Option<Box<str>>>,
 }
 
 remembers!(ForeignGroup: [members, certificates], anew [meta, methods, reasons]);
@@ -76,7 +76,7 @@ impl ForeignGroup {
             methods: parameters.strings("methods")?,
             members: HashMap::new(),
             certificates: BTreeMap::new(),
-            reasons: HashMap::new(),
+            reasons: Reasons::default(),
         })
     }
 
@@ -99,12 +99,10 @@ impl ForeignGroup {
             return;
         }
         let vocabulary = context.vocabulary;
-        let reason = request.authz_reason();
-        if reason == NULL {
+        if request.authz_reason() == NULL {
             return;
         }
-        let group = self.reasons.entry(reason);
-        let Some(group) = group.or_insert_with(|| superuser_group(vocabulary.text(reason))) else {
+        let Some(group) = self.reasons.of(request, vocabulary, superuser_group) else {
             return;
         };
         let kind = request.credential_kind();
@@ -224,11 +222,10 @@ fn kept(certificates: &mut Certificates, key: (Box<str>, Box<str>)) -> &mut Cert
     certificates.entry(key).or_default()
 }
 
-/// Returns the group that a reason names, if it may do everything and is none that Kubernetes or its installer made.
-fn superuser_group(reason: &str) -> Option<Box<str>> {
-    let grant = Grant::parse(reason).filter(Grant::is_of_superuser)?;
+/// Returns the group that a grant is for, if it may do everything and is none that Kubernetes or its installer made.
+fn superuser_group(grant: &Grant<'_>) -> Option<Box<str>> {
     let group = grant.subject.strip_prefix("Group ")?;
-    (!is_of_kubernetes(group)).then(|| group.into())
+    (grant.is_of_superuser() && !is_of_kubernetes(group)).then(|| group.into())
 }
 
 /// Returns whether a group is one of Kubernetes itself, or of certificates by design.

@@ -286,3 +286,64 @@ impl HostTaken {
         findings.collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::fold::Hits;
+    use crate::detect::request::RequestColumns;
+    use crate::detect::sample::frame_of;
+    use crate::rules::{RuleBody, RuleSet};
+
+    const ALICE: (&str, &str) = ("alice", "kubectl/v1.36");
+    const BOB: (&str, &str) = ("bob", "kubectl/v1.36");
+    const ARGO: (&str, &str) = ("system:serviceaccount:argocd:controller", "argocd/v3");
+
+    /// Has each user make an Ingress for the same host in a namespace; expects takings, in these words.
+    #[track_caller]
+    fn check(writes: &[((&str, &str), &str)], expected: &[&str]) {
+        let event = |(second, &((user, agent), namespace)): (usize, &((&str, &str), &str))| {
+            let host = if second == 0 { "App" } else { "app" };
+            format!(
+                r#"{{"auditID":"{second}","level":"Request","stage":"ResponseComplete","requestURI":"/","verb":"create","user":{{"username":"{user}"}},"userAgent":"{agent}","sourceIPs":["10.0.0.1"],"objectRef":{{"resource":"ingresses","namespace":"{namespace}","name":"i{second}"}},"responseStatus":{{"code":201}},"requestObject":{{"spec":{{"rules":[{{"host":"{host}.corp.example"}}]}}}},"requestReceivedTimestamp":"2026-11-22T05:00:{second:02}.000000Z","stageTimestamp":"2026-11-22T05:00:{second:02}.000000Z"}}"#
+            )
+        };
+        let log: Vec<String> = writes.iter().enumerate().map(event).collect();
+        let frame = frame_of("log", &log.join("\n")).unwrap();
+        let context = Context {
+            vocabulary: frame.vocabulary(),
+            evidence_limit: 10,
+        };
+        let rules = RuleSet::embedded().unwrap();
+        let rule = &rules.rules[rules.find("host-taken").unwrap()];
+        let RuleBody::Analytic(parameters) = &rule.body else {
+            panic!("it is an analytic");
+        };
+        let mut analytic = HostTaken::new((&rule.meta, parameters), context.vocabulary).unwrap();
+        for row_idx in 0..log.len() {
+            let request = RequestColumns::new(&frame).request(row_idx);
+            let hits = Hits::Row(&[], &frame, row_idx);
+            analytic.observe(&Folded { request, hits }, &context);
+        }
+        let findings = analytic.finish(&context);
+        let said: Vec<&str> = findings.iter().map(|found| &*found.summary).collect();
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_host_is_taken_by_somebody_else_in_another_namespace() {
+        let taken = "`bob` wrote ingresses dev/i1 for the host app.corp.example, which ingresses prod/i0 serves";
+        check(&[(ALICE, "prod"), (BOB, "dev")], &[taken]);
+        check(&[(ARGO, "prod"), (BOB, "dev")], &[taken]);
+    }
+
+    #[test]
+    fn who_shares_or_moves_a_host_takes_none() {
+        check(&[(ALICE, "prod"), (BOB, "prod")], &[]);
+        check(&[(ALICE, "prod"), (ALICE, "dev")], &[]);
+        check(&[(ALICE, "prod"), (ARGO, "dev")], &[]);
+        check(&[(ARGO, "prod"), (ARGO, "dev")], &[]);
+        let by_hand = (ARGO.0, "kubectl/v1.36");
+        check(&[(ARGO, "prod"), (by_hand, "dev")], &[]);
+    }
+}

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::address::{are_neighbours, is_public};
 use super::{Context, Draft, counted, listed};
 use crate::credential::Ledger;
-use crate::detect::rbac::Grant;
+use crate::detect::rbac::{Grant, Reasons};
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::{Finding, Severity};
@@ -41,7 +41,7 @@ pub struct Masters {
     /// Per certificate that `cluster-admin` is bound to.
     superusers: HashMap<u32, Carrier>,
     /// Whether a reason is that `cluster-admin` is bound to somebody everywhere.
-    reasons: HashMap<u32, bool>,
+    reasons: Reasons<bool>,
 }
 
 remembers!(
@@ -110,7 +110,7 @@ impl Masters {
             local: parameters.strings("local_control_planes")?,
             carriers: HashMap::new(),
             superusers: HashMap::new(),
-            reasons: HashMap::new(),
+            reasons: Reasons::default(),
         })
     }
 
@@ -137,17 +137,13 @@ impl Masters {
 
     /// Returns whether it is a person's certificate, and may do this since `cluster-admin` is bound to it everywhere.
     fn is_superuser(&mut self, request: &Request<'_>, vocabulary: &Vocabulary) -> bool {
-        let reason = request.authz_reason();
-        if reason == NULL
+        if request.authz_reason() == NULL
             || request.credential_kind() != known::X509
             || request.identity_kind() != known::USER
         {
             return false;
         }
-        *self.reasons.entry(reason).or_insert_with(|| {
-            let grant = Grant::parse(vocabulary.text(reason));
-            grant.is_some_and(|grant| grant.is_of_superuser())
-        })
+        *self.reasons.of(request, vocabulary, Grant::is_of_superuser)
     }
 
     /// Tells the API server's client to itself: by name and address, or, where the server listens on

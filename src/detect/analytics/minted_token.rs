@@ -188,7 +188,7 @@ impl MintedToken {
     }
 
     /// Takes in a request whose credential was accepted.
-    pub fn observe_use(&mut self, request: &Request<'_>, context: &Context<'_>) {
+    pub fn observe(&mut self, request: &Request<'_>, context: &Context<'_>) {
         // Most logs hold no token but those of kubelets.
         if self.by_credential.is_empty() {
             return;

@@ -10,26 +10,29 @@
 //!
 //! One look-up decides for nearly all requests: the same identity did exactly this from there already.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod draw;
+mod thing;
+
+use std::collections::BTreeSet;
 
 use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::address::{is_public, network};
-use super::lives::{Lives, Past, Who, called};
+use super::lives::{Lives, Past, Who};
 use super::machinery::Machinery;
 use super::mandate::{Word, Words};
 use super::mass_deletion::HELM_RELEASE;
-use super::{Context, DAY_US, Draft, counted, lasting};
+use super::{Context, DAY_US, lasting};
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
-use crate::finding::{Confidence, Finding, Severity};
 use crate::frame::derived::service_account;
 use crate::frame::vocabulary::known;
 use crate::frame::{NULL, Vocabulary};
 use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
+use thing::{ASPECTS, Act, Deed, History, Since, Thing, act, deed, together};
 
 /// How many requests are remembered whole, at least; forgetting one costs a few look-ups more.
 const WHOLE: usize = 1 << 16;
@@ -43,14 +46,8 @@ const CHANGES: usize = 1 << 14;
 /// How many addresses are known of a person; who has more has no place of their own.
 const PLACES: usize = 8;
 
-/// What to look at first where no person acted.
-const MACHINE_STEP: &str = "See who wrote what it acts on: the objects that it watches, and that were made or changed in the minutes before";
-
 /// How many words of others a finding names.
 const WORDS: usize = 4;
-
-/// How many new things a finding names.
-const NAMED: usize = 12;
 
 /// State of the analytic.
 #[derive(Clone)]
@@ -104,58 +101,6 @@ struct Codes {
     writes: [u32; 5],
     changes: [u32; 3],
     workloads: [u32; 6],
-}
-
-/// Verb, resource and subresource.
-type Deed = (u32, u32, u32);
-
-/// A deed, and the address and program that it was done from: what is done elsewhere does not go on with it.
-type Act = (Deed, u32, u32);
-
-/// Something about a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-enum Thing {
-    Deed(Deed),
-    Namespace(u32),
-    Address(u32),
-    Program(u32),
-    Impersonated(u32),
-    /// Writing again after a silence; not remembered.
-    Awake(i64),
-}
-
-const ASPECTS: usize = 5;
-
-impl Thing {
-    /// Returns whether it is about where a request came from.
-    const fn is_whence(self) -> bool {
-        matches!(self, Self::Address(_) | Self::Program(_))
-    }
-
-    const fn aspect(self) -> usize {
-        match self {
-            Self::Deed(_) | Self::Awake(_) => 0,
-            Self::Namespace(_) => 1,
-            Self::Address(_) => 2,
-            Self::Program(_) => 3,
-            Self::Impersonated(_) => 4,
-        }
-    }
-}
-
-/// Since when something is known, and what the identity had behind it then.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Since {
-    ts: i64,
-    past: Option<History>,
-}
-
-/// What an identity had behind it when something new came.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct History {
-    requests: u64,
-    lasted_us: i64,
-    bits: f64,
 }
 
 /// What was new of an identity on one day.
@@ -611,144 +556,6 @@ impl NewBehaviour {
             )
         })
     }
-
-    /// Draws the findings.
-    pub fn finish(self, context: &Context<'_>) -> Vec<Finding> {
-        let days = self.days.iter();
-        days.map(|(&(who, day), news)| self.finding(who, day, news, context.vocabulary))
-            .collect()
-    }
-
-    fn finding(&self, who: Who, day: i64, of_day: &Day, vocabulary: &Vocabulary) -> Finding {
-        let texts = [who.0, who.1].map(|code| vocabulary.text(code).to_owned());
-        let mut said: BTreeMap<usize, Vec<(String, f64)>> = BTreeMap::new();
-        for &(thing, history) in &of_day.news {
-            let text = thing.text(vocabulary);
-            said.entry(thing.order())
-                .or_default()
-                .push((text, history.bits));
-        }
-        let mut lines: Vec<(String, f64)> = Vec::new();
-        for things in said.values_mut() {
-            things.sort_by(|a, b| a.0.cmp(&b.0));
-            lines.append(things);
-        }
-        let least = of_day.news.iter().map(|(_, history)| history);
-        let requests = least
-            .clone()
-            .map(|history| history.requests)
-            .min()
-            .unwrap_or(0);
-        let lasted_us = least
-            .clone()
-            .map(|history| history.lasted_us)
-            .min()
-            .unwrap_or(0);
-        let bits = least.map(|history| history.bits).fold(0.0, f64::max);
-        let mut draft = Draft::new(&self.meta, texts.to_vec(), &of_day.tally);
-        draft.window_start = day * DAY_US;
-        let kind = of_day.tally.actor(vocabulary).kind;
-        let is_person = kind.as_deref() == Some("user");
-        let settings = &self.settings;
-        // Who never read a Secret of these places and reads them everywhere is a person at work on one thing no more.
-        let sweeps = of_day.secrets.contains(&NULL) || of_day.secrets.len() >= settings.sweep;
-        let is_surprising =
-            bits >= settings.medium_bits || of_day.together >= settings.medium_bits_together;
-        if sweeps
-            || of_day.is_abroad
-            || of_day.is_privileged && is_surprising && (!is_person || said.len() > 1)
-        {
-            draft.severity = Severity::Medium;
-        }
-        if !of_day.is_own_will {
-            draft.severity = Severity::Low;
-        }
-        if said.len() > 2 {
-            draft.confidence = Confidence::Medium;
-        }
-        let [username, impersonated] = texts;
-        let name = called(&username, &impersonated);
-        let more = lines.len().saturating_sub(NAMED);
-        let named: Vec<&str> = lines
-            .iter()
-            .take(NAMED)
-            .map(|(text, _)| text.as_str())
-            .collect();
-        let more = if more > 0 {
-            format!("; {more} more")
-        } else {
-            String::new()
-        };
-        let words: Vec<String> = (of_day.words.iter())
-            .map(|word| word.text(vocabulary))
-            .collect();
-        let on_word = words
-            .first()
-            .map(|word| format!(", on the word of {word}"))
-            .unwrap_or_default();
-        draft.summary = format!(
-            "{name} did what it had not in {} and {}: {}{more}{on_word}",
-            lasting(lasted_us),
-            counted(requests, "request"),
-            named.join("; "),
-        );
-        let named = lines.iter().take(NAMED);
-        draft.why = named.map(|(text, _)| format!("new: {text}")).collect();
-        draft.why.push(format!(
-            "something new is as rare with it as one request in {} (medium from one in {} on)",
-            one_in(bits),
-            one_in(settings.medium_bits),
-        ));
-        if of_day.together > 0.0 {
-            draft.why.push(format!(
-                "both what it did and whence are new: as rare as one request in {} (medium from one in {} on)",
-                one_in(of_day.together),
-                one_in(settings.medium_bits_together)
-            ));
-        }
-        let words = words.iter();
-        (draft.why).extend(words.map(|word| format!("on the word of {word}")));
-        if of_day.is_abroad {
-            let why = "Secrets never read before, from a network of the internet that is new, outside the hours of earlier days";
-            draft.why.push(why.to_owned());
-        }
-        draft.why.push(format!(
-            "history = {} and {}",
-            lasting(lasted_us),
-            counted(requests, "request")
-        ));
-        let mut finding = draft.finish(vocabulary);
-        if !is_person && let Some(step) = finding.next_steps.first_mut() {
-            MACHINE_STEP.clone_into(step);
-        }
-        finding
-    }
-}
-
-/// Returns of how many requests one is as rare as that many bits say.
-fn one_in(bits: f64) -> String {
-    format!("{:.0}", bits.exp2())
-}
-
-/// Returns how surprising news are together, in bits: what is done and whence are independent of each other, if both are
-/// new.
-fn together(news: &[(Thing, History)]) -> f64 {
-    let most = |is_whence: bool| {
-        let of_kind = news
-            .iter()
-            .filter(|(thing, _)| thing.is_whence() == is_whence);
-        of_kind.map(|(_, history)| history.bits).fold(0.0, f64::max)
-    };
-    let (what, whence) = (most(false), most(true));
-    if what > 0.0 && whence > 0.0 {
-        what + whence
-    } else {
-        0.0
-    }
-}
-
-fn deed(request: &Request<'_>) -> Deed {
-    (request.verb(), request.resource(), request.subresource())
 }
 
 /// Returns whether a request is for the Secrets that helm keeps its releases in, of which it looks for those of one release
@@ -759,41 +566,4 @@ fn is_of_helm(request: &Request<'_>) -> bool {
         || ["owner%3Dhelm", "owner=helm"]
             .iter()
             .any(|label| uri.contains(label))
-}
-
-fn act(request: &Request<'_>) -> Act {
-    (deed(request), request.peer_ip(), request.user_agent())
-}
-
-impl Thing {
-    /// What is named first, and counts as an aspect of its own.
-    const fn order(self) -> usize {
-        match self {
-            Self::Awake(_) => 0,
-            Self::Impersonated(_) => 1,
-            Self::Deed(_) => 2,
-            Self::Namespace(_) => 3,
-            Self::Address(_) => 4,
-            Self::Program(_) => 5,
-        }
-    }
-
-    fn text(self, vocabulary: &Vocabulary) -> String {
-        match self {
-            Self::Deed((verb, resource, NULL)) => {
-                format!("{} {}", vocabulary.text(verb), vocabulary.text(resource))
-            }
-            Self::Deed((verb, resource, subresource)) => {
-                let [verb, resource, subresource] =
-                    [verb, resource, subresource].map(|code| vocabulary.text(code));
-                format!("{verb} {resource}/{subresource}")
-            }
-            Self::Namespace(code) => format!("namespace {}", vocabulary.text(code)),
-            Self::Address(code) => format!("address {}", vocabulary.text(code)),
-            Self::Program(NULL) => "no program named".to_owned(),
-            Self::Program(code) => format!("program {}", vocabulary.text(code)),
-            Self::Impersonated(code) => format!("impersonates {}", vocabulary.text(code)),
-            Self::Awake(silent_us) => format!("writes after a silence of {}", lasting(silent_us)),
-        }
-    }
 }

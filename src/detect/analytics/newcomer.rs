@@ -11,7 +11,7 @@ use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Draft, begins, counted, listed, program_name};
-use crate::detect::rbac::Grant;
+use crate::detect::rbac::{Grant, Reasons};
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::Finding;
@@ -33,7 +33,7 @@ pub struct Newcomer {
     /// By reason and user: what new members did that nobody had done.
     strange: BTreeMap<(u32, u32), Tally>,
     /// Whether a reason names a group of users.
-    reasons: HashMap<u32, bool>,
+    reasons: Reasons<bool>,
     /// The name of a program without its version, and whether people work with it.
     programs: HashMap<u32, (u32, bool)>,
 }
@@ -89,7 +89,7 @@ impl Newcomer {
             by_hand: parameters.strings("by_hand")?,
             groups: HashMap::new(),
             strange: BTreeMap::new(),
-            reasons: HashMap::new(),
+            reasons: Reasons::default(),
             programs: HashMap::new(),
         })
     }
@@ -112,10 +112,8 @@ impl Newcomer {
             return;
         }
         let vocabulary = context.vocabulary;
-        let names_group = self.reasons.entry(reason).or_insert_with(|| {
-            let grant = Grant::parse(vocabulary.text(reason));
-            let group =
-                grant.and_then(|grant| Some(grant.subject.strip_prefix("Group ")?.to_owned()));
+        let names_group = self.reasons.of(request, vocabulary, |grant| {
+            let group = grant.subject.strip_prefix("Group ");
             group.is_some_and(|group| !group.starts_with("system:"))
         });
         if !*names_group || self.groups.len() >= GROUPS && !self.groups.contains_key(&reason) {

@@ -6,11 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Draft, counted, lasting, listed};
-use crate::detect::rbac::Grant;
+use crate::detect::rbac::Reasons;
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::Finding;
@@ -27,7 +26,7 @@ pub struct OutsideGrant {
     began: i64,
     grants: BTreeMap<Box<str>, Used>,
     /// By reason: the grant that it names, if that is one of these.
-    reasons: HashMap<u32, Option<Box<str>>>,
+    reasons: Reasons<Option<Box<str>>>,
 }
 
 remembers!(OutsideGrant: [began, grants], anew [meta, least_history_us, reasons]);
@@ -40,9 +39,8 @@ struct Used {
     tally: Option<Tally>,
 }
 
-/// Most grants that are known, and reasons that were read.
+/// Most grants that are known.
 const GRANTS: usize = 4096;
-const REASONS: usize = 1 << 16;
 
 impl OutsideGrant {
     /// Reads the parameters.
@@ -55,7 +53,7 @@ impl OutsideGrant {
             least_history_us: parameters.duration_us("least_history")?,
             began: i64::MAX,
             grants: BTreeMap::new(),
-            reasons: HashMap::new(),
+            reasons: Reasons::default(),
         })
     }
 
@@ -72,15 +70,10 @@ impl OutsideGrant {
             return;
         }
         self.began = self.began.min(request.ts);
-        let reason = request.authz_reason();
-        if reason == NULL {
+        if request.authz_reason() == NULL {
             return;
         }
-        if self.reasons.len() >= REASONS {
-            self.reasons.clear();
-        }
-        let grant = self.reasons.entry(reason).or_insert_with(|| {
-            let grant = Grant::parse(context.vocabulary.text(reason))?;
+        let grant = self.reasons.of(request, context.vocabulary, |grant| {
             let is_it = grant.is_of_superuser() && grant.is_outside();
             is_it.then(|| grant.binding.into())
         });

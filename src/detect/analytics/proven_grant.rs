@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Context, Draft, begins, counted, listed};
 use crate::detect::fold::Folded;
-use crate::detect::rbac::Grant;
+use crate::detect::rbac::{Grant, Reasons};
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::{Finding, Severity, Timestamp};
@@ -26,7 +26,7 @@ pub struct ProvenGrant {
     /// By name of the binding.
     written: HashMap<Box<str>, Written>,
     /// The binding that a reason names, if that gives everything.
-    reasons: HashMap<u32, Option<Box<str>>>,
+    reasons: Reasons<Option<Box<str>>>,
 }
 
 remembers!(ProvenGrant: [written], anew [meta, by_hand, reasons]);
@@ -59,7 +59,7 @@ impl ProvenGrant {
             meta: meta.clone(),
             by_hand: parameters.strings("by_hand")?,
             written: HashMap::new(),
-            reasons: HashMap::new(),
+            reasons: Reasons::default(),
         })
     }
 
@@ -87,8 +87,7 @@ impl ProvenGrant {
         if self.written.is_empty() || reason == NULL {
             return;
         }
-        let binding = self.reasons.entry(reason).or_insert_with(|| {
-            let grant = Grant::parse(context.vocabulary.text(reason))?;
+        let binding = self.reasons.of(request, context.vocabulary, |grant| {
             grant.is_of_superuser().then(|| grant.binding.into())
         });
         if let Some(binding) = binding

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::machinery::Machinery;
 use super::{Context, Draft, counted, listed};
-use crate::detect::rbac::Grant;
+use crate::detect::rbac::{Grant, Reasons};
 use crate::detect::request::{Request, Sighting};
 use crate::detect::tally::{Tally, is_write};
 use crate::finding::{Finding, Severity, Timestamp};
@@ -32,7 +32,7 @@ pub struct RoleWidened {
     /// The latest changes of `ClusterRole`s, in order of time.
     written: VecDeque<Written>,
     /// The built-in role that a reason names.
-    reasons: HashMap<u32, Option<Role>>,
+    reasons: Reasons<Option<Role>>,
 }
 
 remembers!(RoleWidened: [widened, written], anew [meta, codes, reasons]);
@@ -222,7 +222,7 @@ impl RoleWidened {
             codes: Codes::new(vocabulary),
             widened: HashMap::new(),
             written: VecDeque::new(),
-            reasons: HashMap::new(),
+            reasons: Reasons::default(),
         }
     }
 
@@ -243,8 +243,7 @@ impl RoleWidened {
         if reason == NULL || resource == NULL {
             return;
         }
-        let role = *self.reasons.entry(reason).or_insert_with(|| {
-            let grant = Grant::parse(vocabulary.text(reason))?;
+        let role = self.reasons.of(request, vocabulary, |grant| {
             Role::of(grant.role.strip_prefix("ClusterRole ")?)
         });
         let beyond = role.and_then(|role| self.codes.beyond(role, request, vocabulary));

@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Draft, counted, lasting, listed};
-use crate::detect::rbac::Grant;
+use crate::detect::rbac::{Grant, Reasons};
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::{Confidence, Finding, Severity, Timestamp};
@@ -32,7 +32,7 @@ pub struct SuperuserImpersonated {
     /// Users who may do everything by themselves: to speak for others gives them nothing.
     superusers: BTreeSet<u32>,
     /// By reason of the authorizer, and by list of groups: whether it is a superuser's.
-    reasons: HashMap<u32, bool>,
+    reasons: Reasons<bool>,
     groups: HashMap<u32, bool>,
 }
 
@@ -69,7 +69,7 @@ impl SuperuserImpersonated {
             learning_us: parameters.duration_us("learning")?,
             speakers: HashMap::new(),
             superusers: BTreeSet::new(),
-            reasons: HashMap::new(),
+            reasons: Reasons::default(),
             groups: HashMap::new(),
         })
     }
@@ -125,11 +125,8 @@ impl SuperuserImpersonated {
         groups: u32,
         vocabulary: &Vocabulary,
     ) -> bool {
-        let reason = request.authz_reason();
-        let is_of_role = *self.reasons.entry(reason).or_insert_with(|| {
-            Grant::parse(vocabulary.text(reason)).is_some_and(|grant| grant.is_of_superuser())
-        });
-        is_of_role && request.succeeded() || self.has_masters(groups, vocabulary)
+        let is_of_role = self.reasons.of(request, vocabulary, Grant::is_of_superuser);
+        *is_of_role && request.succeeded() || self.has_masters(groups, vocabulary)
     }
 
     fn has_masters(&mut self, groups: u32, vocabulary: &Vocabulary) -> bool {

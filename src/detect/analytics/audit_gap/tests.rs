@@ -1,4 +1,8 @@
+use super::pulse::{BUCKETS, SILENCES};
 use super::*;
+use crate::detect::request::Sighting;
+use crate::frame::NULL;
+use crate::frame::vocabulary::known;
 
 const SECOND: i64 = 1_000_000;
 
