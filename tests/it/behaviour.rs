@@ -462,9 +462,10 @@ fn refused_deletions_are_tried_ones() {
 #[test]
 fn a_nightly_clean_up_becomes_routine_and_more_than_it_does_not() {
     let cleaner = account("ci", "cleaner", "cleaner/1");
-    let nights = |before: u64, last: u64| {
+    let nights_of = |before: u64, last: u64, days: u64| {
         let mut log = Log::default();
         log.ask(0, &cleaner, "list", "configmaps preview", 200);
+        log.ask(days * DAY, &cleaner, "create", "configmaps preview y", 201);
         for night in 0..5 {
             for index in 0..if night == 4 { last } else { 60 } {
                 let object = format!("configmaps preview{index} x{night}");
@@ -479,6 +480,7 @@ fn a_nightly_clean_up_becomes_routine_and_more_than_it_does_not() {
             .map(|found| found.severity)
             .collect::<Vec<_>>()
     };
+    let nights = |before: u64, last: u64| nights_of(before, last, before + 5);
     let (medium, low) = (Severity::Medium, Severity::Low);
     assert_eq!(nights(2, 60), [medium, medium, low, low, low]);
     assert_eq!(
@@ -488,6 +490,8 @@ fn a_nightly_clean_up_becomes_routine_and_more_than_it_does_not() {
     // As old as the log, nobody saw it begin.
     assert_eq!(nights(0, 60), [low; 5]);
     assert_eq!(nights(0, 600), [low, low, low, low, Severity::Critical]);
+    // It is over and done with.
+    assert_eq!(nights_of(0, 60, 12), [medium, medium, low, low, low]);
 }
 
 const DENIED: &str = "denied-rate";

@@ -44,9 +44,11 @@ pub struct MassDeletion {
     made: HashMap<(Who, u64), (u32, i64)>,
     made_limit: usize,
     doers: HashMap<Who, Doer>,
+    /// Latest creation or deletion of anything.
+    latest: i64,
 }
 
-remembers!(MassDeletion: [made, made_limit, doers], anew [meta, settings, codes, weights]);
+remembers!(MassDeletion: [made, made_limit, doers, latest], anew [meta, settings, codes, weights]);
 
 #[derive(Clone)]
 struct Settings {
@@ -182,6 +184,7 @@ impl MassDeletion {
             made: HashMap::new(),
             made_limit: MADE,
             doers: HashMap::new(),
+            latest: i64::MIN,
         })
     }
 
@@ -196,6 +199,7 @@ impl MassDeletion {
         {
             return;
         }
+        self.latest = self.latest.max(request.ts);
         if verb == codes.create {
             if request.succeeded() && !codes.fleeting.contains(&request.resource()) {
                 self.note_made(request, context.vocabulary);
@@ -339,7 +343,8 @@ impl MassDeletion {
             let names = [username, impersonated].map(|code| context.vocabulary.text(code));
             let bursts: Vec<Burst> = doer.ended.into_iter().chain(doer.burst).collect();
             for (index, burst) in bursts.iter().enumerate() {
-                let judged = burst.judge(index, &bursts, began, &self.settings, context);
+                let log = (began, self.latest);
+                let judged = burst.judge(index, &bursts, log, &self.settings, context);
                 findings.push(burst.finding(&self.meta, names, judged, &self.settings, context));
             }
         }
@@ -413,7 +418,7 @@ impl Burst {
         &self,
         index: usize,
         bursts: &[Self],
-        began: i64,
+        (began, ended): (i64, i64),
         settings: &Settings,
         context: &Context<'_>,
     ) -> (Severity, Option<&'static str>) {
@@ -431,13 +436,14 @@ impl Burst {
             days.dedup();
             days.len()
         };
-        // Nobody saw it begin, and it went on as before.
+        // Nobody saw it begin, and it went on, on half of the days at least.
         let is_as_old_as_log = || {
-            let mut alike = bursts.iter().filter(is_as_heavy);
-            alike
-                .next()
-                .is_some_and(|first| is_as_old(first.tally.first, began))
-                && days(bursts) >= settings.routine_days
+            let first = bursts.iter().find(is_as_heavy);
+            let others = days(bursts);
+            let lasted = usize::try_from(ended.saturating_sub(began) / DAY_US);
+            first.is_some_and(|first| is_as_old(first.tally.first, began))
+                && others >= settings.routine_days
+                && lasted.is_ok_and(|lasted| (others + 1) * 2 > lasted)
         };
         if self.is_one_application(&namespaces, settings) {
             let severity = if self.heavy > 1 {
