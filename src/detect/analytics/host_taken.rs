@@ -56,6 +56,16 @@ struct Taken {
     tally: Tally,
 }
 
+/// What a request wrote.
+struct Written {
+    /// Name of the object.
+    name: Box<str>,
+    /// Its hosts, in small letters.
+    hosts: BTreeSet<Box<str>>,
+    /// Whether it has no others.
+    is_whole: bool,
+}
+
 /// Objects that are remembered, and takings.
 const KEPT: usize = 8192;
 
@@ -93,7 +103,8 @@ impl HostTaken {
     /// Takes in one request, in order of time.
     pub fn observe(&mut self, folded: &Folded<'_>, context: &Context<'_>) {
         let request = &folded.request;
-        if !self.resources.contains(&request.resource())
+        let is_namespace = request.resource() == known::NAMESPACES;
+        if !is_namespace && !self.resources.contains(&request.resource())
             || request.subresource() != NULL
             || request.namespace() == NULL
             || !request.succeeded()
@@ -107,23 +118,23 @@ impl HostTaken {
             request.name().into(),
         );
         match request.verb() {
-            known::CREATE | known::UPDATE | known::PATCH => {
-                let (name, hosts) = self.written(folded, context.vocabulary);
-                let object = (object.0, object.1, name);
-                if !hosts.is_empty() && !object.2.is_empty() {
-                    self.write(&object, &hosts, request, context);
+            known::CREATE | known::UPDATE | known::PATCH if !is_namespace => {
+                let written = self.written(folded, context.vocabulary);
+                let object = (object.0, object.1, written.name.clone());
+                if !object.2.is_empty() {
+                    self.write(&object, &written, request, context);
                 }
             }
-            verb if verb == self.verbs[0] => self.remove(&object),
-            verb if verb == self.verbs[1] => {
+            verb if verb == self.verbs[1] || is_namespace && verb == self.verbs[0] => {
                 let gone = self.served.keys();
                 let gone = gone.filter(|(resource, namespace, _)| {
-                    (*resource, *namespace) == (object.0, object.1)
+                    *namespace == object.1 && (is_namespace || *resource == object.0)
                 });
                 for object in gone.cloned().collect::<Vec<_>>() {
                     self.remove(&object);
                 }
             }
+            verb if verb == self.verbs[0] => self.remove(&object),
             _ => {}
         }
     }
@@ -131,7 +142,9 @@ impl HostTaken {
     fn write(
         &mut self,
         object: &Object,
-        hosts: &BTreeSet<Box<str>>,
+        Written {
+            hosts, is_whole, ..
+        }: &Written,
         request: &Request<'_>,
         context: &Context<'_>,
     ) {
@@ -160,7 +173,8 @@ impl HostTaken {
                 }
             }
         }
-        if self.served.len() >= KEPT && !self.served.contains_key(object) {
+        let is_known = self.served.contains_key(object);
+        if !is_known && (hosts.is_empty() || self.served.len() >= KEPT) {
             return;
         }
         let served = self.served.entry(object.clone());
@@ -172,6 +186,13 @@ impl HostTaken {
             served.by.insert(by);
         }
         // A patch may name one host of several.
+        if *is_whole {
+            let gone: Vec<Box<str>> = served.hosts.difference(hosts).cloned().collect();
+            for host in gone {
+                served.hosts.remove(&host);
+                leave(&mut self.hosts, &host, object);
+            }
+        }
         for host in hosts {
             if served.hosts.len() < READ && served.hosts.insert(host.clone()) {
                 self.hosts
@@ -200,12 +221,7 @@ impl HostTaken {
     fn remove(&mut self, object: &Object) {
         let hosts = self.served.remove(object).map(|served| served.hosts);
         for host in hosts.into_iter().flatten() {
-            if let Some(objects) = self.hosts.get_mut(&host) {
-                objects.remove(object);
-                if objects.is_empty() {
-                    self.hosts.remove(&host);
-                }
-            }
+            leave(&mut self.hosts, &host, object);
         }
     }
 
@@ -217,24 +233,23 @@ impl HostTaken {
         }
     }
 
-    /// Returns the name of the object that a request wrote, and its hosts in small letters.
-    fn written(
-        &self,
-        folded: &Folded<'_>,
-        vocabulary: &Vocabulary,
-    ) -> (Box<str>, BTreeSet<Box<str>>) {
+    fn written(&self, folded: &Folded<'_>, vocabulary: &Vocabulary) -> Written {
         let [body, answer] = folded.bodies();
         let keys = Keys::all();
         let whole = view::object("update", "", answer, &keys);
+        let mut is_whole = !whole.is_null() || folded.request.verb() != known::PATCH;
         let object = if whole.is_null() {
             view::object(vocabulary.text(folded.request.verb()), body, "", &keys)
         } else {
             whole
         };
         let mut hosts = BTreeSet::new();
-        if let Some(spec) = object.get("spec") {
+        let resource = vocabulary.text(folded.request.resource());
+        if let Some(spec) = object.get("spec").filter(|spec| is_outward(resource, spec)) {
             self.read(spec, &mut hosts);
         }
+        // What a merge patch lists of these kinds is the whole list.
+        is_whole |= !hosts.is_empty() && !body.starts_with('[');
         let mut name = folded.request.name();
         // Of what is created, the URI has none.
         if name.is_empty() {
@@ -243,7 +258,12 @@ impl HostTaken {
                 .and_then(|it| it.get("name")?.as_text())
                 .unwrap_or_default();
         }
-        (name.into(), hosts)
+        let name = name.into();
+        Written {
+            name,
+            hosts,
+            is_whole,
+        }
     }
 
     fn read(&self, spec: &Json<'_>, hosts: &mut BTreeSet<Box<str>>) {
@@ -287,6 +307,27 @@ impl HostTaken {
     }
 }
 
+/// Notes that an object serves a host no more.
+fn leave(hosts: &mut BTreeMap<Box<str>, BTreeSet<Object>>, host: &str, object: &Object) {
+    if let Some(objects) = hosts.get_mut(host) {
+        objects.remove(object);
+        if objects.is_empty() {
+            hosts.remove(host);
+        }
+    }
+}
+
+/// Returns whether others than the Pods of a mesh see what an object does to a host: a `VirtualService` without a gateway
+/// changes the ways of Pods only.
+fn is_outward(resource: &str, spec: &Json<'_>) -> bool {
+    let gateways = spec
+        .get("gateways")
+        .and_then(Json::as_list)
+        .unwrap_or_default();
+    let mut gateways = gateways.iter().filter_map(Json::as_text);
+    resource != "virtualservices" || gateways.any(|name| name != "mesh")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,6 +339,15 @@ mod tests {
     const ALICE: (&str, &str) = ("alice", "kubectl/v1.36");
     const BOB: (&str, &str) = ("bob", "kubectl/v1.36");
     const ARGO: (&str, &str) = ("system:serviceaccount:argocd:controller", "argocd/v3");
+
+    fn analytic(vocabulary: &Vocabulary) -> HostTaken {
+        let rules = RuleSet::embedded().unwrap();
+        let rule = &rules.rules[rules.find("host-taken").unwrap()];
+        let RuleBody::Analytic(parameters) = &rule.body else {
+            panic!("it is an analytic");
+        };
+        HostTaken::new((&rule.meta, parameters), vocabulary).unwrap()
+    }
 
     /// Has each user make an Ingress for the same host in a namespace; expects takings, in these words.
     #[track_caller]
@@ -314,12 +364,7 @@ mod tests {
             vocabulary: frame.vocabulary(),
             evidence_limit: 10,
         };
-        let rules = RuleSet::embedded().unwrap();
-        let rule = &rules.rules[rules.find("host-taken").unwrap()];
-        let RuleBody::Analytic(parameters) = &rule.body else {
-            panic!("it is an analytic");
-        };
-        let mut analytic = HostTaken::new((&rule.meta, parameters), context.vocabulary).unwrap();
+        let mut analytic = analytic(context.vocabulary);
         for row_idx in 0..log.len() {
             let request = RequestColumns::new(&frame).request(row_idx);
             let hits = Hits::Row(&[], &frame, row_idx);
@@ -335,6 +380,29 @@ mod tests {
         let taken = "`bob` wrote ingresses dev/i1 for the host app.corp.example, which ingresses prod/i0 serves";
         check(&[(ALICE, "prod"), (BOB, "dev")], &[taken]);
         check(&[(ARGO, "prod"), (BOB, "dev")], &[taken]);
+    }
+
+    #[test]
+    fn a_host_that_was_given_up_is_free() {
+        let log = r#"{"auditID":"1","level":"Request","stage":"ResponseComplete","requestURI":"/","verb":"create","user":{"username":"a"},"userAgent":"kubectl","objectRef":{"resource":"ingresses","namespace":"prod","name":"i"},"responseStatus":{"code":201},"requestObject":{"spec":{"rules":[{"host":"a.example"},{"host":"b.example"}]}},"requestReceivedTimestamp":"2026-11-22T05:00:01.000000Z","stageTimestamp":"2026-11-22T05:00:01.000000Z"}
+{"auditID":"2","level":"Request","stage":"ResponseComplete","requestURI":"/","verb":"patch","user":{"username":"a"},"userAgent":"kubectl","objectRef":{"resource":"ingresses","namespace":"prod","name":"i"},"responseStatus":{"code":200},"requestObject":{"spec":{"rules":[{"host":"b.example"}]}},"requestReceivedTimestamp":"2026-11-22T05:00:02.000000Z","stageTimestamp":"2026-11-22T05:00:02.000000Z"}
+{"auditID":"3","level":"Request","stage":"ResponseComplete","requestURI":"/","verb":"delete","user":{"username":"a"},"userAgent":"kubectl","objectRef":{"resource":"namespaces","namespace":"prod","name":"prod"},"responseStatus":{"code":200},"requestReceivedTimestamp":"2026-11-22T05:00:03.000000Z","stageTimestamp":"2026-11-22T05:00:03.000000Z"}"#;
+        let frame = frame_of("log", log).unwrap();
+        let context = Context {
+            vocabulary: frame.vocabulary(),
+            evidence_limit: 10,
+        };
+        let mut analytic = analytic(context.vocabulary);
+        for (row_idx, left) in [&["a.example", "b.example"][..], &["b.example"], &[]]
+            .into_iter()
+            .enumerate()
+        {
+            let request = RequestColumns::new(&frame).request(row_idx);
+            let hits = Hits::Row(&[], &frame, row_idx);
+            analytic.observe(&Folded { request, hits }, &context);
+            let hosts: Vec<&str> = analytic.hosts.keys().map(|host| &**host).collect();
+            assert_eq!(hosts, left);
+        }
     }
 
     #[test]
