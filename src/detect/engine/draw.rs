@@ -85,6 +85,7 @@ impl Engine<'_> {
         findings.extend(self.token_by_hand.finish(&context));
         findings.extend(self.break_glass.finish(&context, &self.ledger));
         findings.extend(self.proven_grant.finish(&context));
+        findings.extend(self.rights_lost.finish(&context));
         findings.extend(self.role_grant.finish(&context));
         findings.extend(self.role_widened.finish(&context));
         findings.extend(self.escalation.finish(&context));
