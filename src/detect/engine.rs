@@ -25,6 +25,7 @@ use super::analytics::masters::Masters;
 use super::analytics::new_behaviour::NewBehaviour;
 use super::analytics::proven_grant::ProvenGrant;
 use super::analytics::rates::Rates;
+use super::analytics::rights_lost::RightsLost;
 use super::analytics::role_grant::RoleGrant;
 use super::analytics::role_widened::RoleWidened;
 use super::analytics::shared_credential::SharedCredential;
@@ -94,6 +95,7 @@ pub struct Engine<'r> {
     new_behaviour: NewBehaviour,
     rates: Rates,
     proven_grant: ProvenGrant,
+    rights_lost: RightsLost,
     role_grant: RoleGrant,
     role_widened: RoleWidened,
     masters: Masters,
@@ -172,8 +174,8 @@ remembers!(
     ],
     parts [
         correlations, coverage, anonymous_grant, break_glass, escalation, forwarded_address, custody,
-        mass_deletion, new_behaviour, rates, proven_grant, role_grant, role_widened, masters, shared_credential, token_by_hand,
-        token_reuse, unauthorized
+        mass_deletion, new_behaviour, rates, proven_grant, rights_lost, role_grant, role_widened, masters, shared_credential,
+        token_by_hand, token_reuse, unauthorized
     ],
     anew [
         rules, compiled, vocabulary, evidence_limit, is_at_rest, groups, silent, matched, correlated, due, group,
@@ -297,6 +299,7 @@ impl<'r> Engine<'r> {
                 vocabulary,
             )?,
             proven_grant: ProvenGrant::new(analytic("cluster-admin-proven")?)?,
+            rights_lost: RightsLost::new(analytic("rights-taken-away")?)?,
             role_grant: RoleGrant::new(analytic("powerful-role-bound")?, vocabulary)?,
             role_widened: RoleWidened::new(meta("builtin-role-widened")?, vocabulary),
             masters: Masters::new(
@@ -369,6 +372,7 @@ impl<'r> Engine<'r> {
         self.token_by_hand.forget(over_before, replaced);
         self.custody.forget(over_before, replaced);
         self.proven_grant.forget(over_before);
+        self.rights_lost.forget(over_before);
         self.role_grant.forget(over_before);
         self.role_widened.forget(over_before);
         let needed = self.spoken_of(found);
@@ -450,6 +454,7 @@ impl<'r> Engine<'r> {
             self.mass_deletion
                 .observe(request, &self.machinery, &context);
             self.proven_grant.observe(folded, &context);
+            self.rights_lost.observe(request, &context);
             self.role_grant.observe(folded, &self.machinery, &context);
             self.role_widened
                 .observe(request, &self.machinery, &context);

@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::lives::{Who, called, who};
 use super::machinery::fits;
-use super::{Context, Draft, counted, lasting, listed};
+use super::{Context, Draft, begins, counted, lasting, listed};
+use crate::credential::Ledger;
 use crate::detect::request::Request;
 use crate::detect::tally::{Sessions, Tally, is_change};
 use crate::finding::{Finding, Severity};
+use crate::frame::derived::identity_kind;
 use crate::frame::{NULL, Vocabulary};
 use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
@@ -31,6 +33,10 @@ pub struct BreakGlass {
     pause_us: i64,
     /// Changes that a program makes with it as a matter of course.
     routine: Vec<(String, String)>,
+    /// How the user agent of the program begins that keeps the control plane.
+    upkeep: Vec<String>,
+    /// What that reads.
+    upkeep_reads: Vec<String>,
     names: Vec<String>,
     groups: Vec<String>,
     /// By user, whom it impersonates, their groups and the credential: which account it is, if any.
@@ -38,7 +44,7 @@ pub struct BreakGlass {
     used: HashMap<Who, Used>,
 }
 
-remembers!(BreakGlass: [used], anew [meta, pause_us, routine, names, groups, known]);
+remembers!(BreakGlass: [used], anew [meta, pause_us, routine, upkeep, upkeep_reads, names, groups, known]);
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Used {
@@ -68,6 +74,8 @@ impl BreakGlass {
             meta: meta.clone(),
             pause_us: parameters.duration_us("pause")?,
             routine: routine.collect(),
+            upkeep: parameters.strings("upkeep")?,
+            upkeep_reads: parameters.strings("upkeep_reads")?,
             names,
             groups: groups.collect(),
             known: HashMap::new(),
@@ -123,7 +131,7 @@ impl BreakGlass {
     }
 
     /// Draws the findings.
-    pub fn finish(mut self, context: &Context<'_>) -> Vec<Finding> {
+    pub fn finish(mut self, context: &Context<'_>, ledger: &Ledger) -> Vec<Finding> {
         let accounts: Vec<String> = self
             .names
             .iter()
@@ -142,10 +150,15 @@ impl BreakGlass {
                     .map(|(_, change)| change.as_str())
                     .collect();
                 let is_routine = self.is_routine(&tally, &of_session, context);
+                let is_upkeep = impersonated == NULL && self.is_upkeep(&tally, context, ledger);
                 let mut finding = session(&self.meta, names, account, &tally, of_session, context);
                 if is_routine {
                     finding.severity = Severity::Low;
                     let why = "nothing but what that program does with it as a matter of course";
+                    finding.why.push(why.to_owned());
+                } else if is_upkeep {
+                    finding.severity = Severity::Medium;
+                    let why = "nothing but what that program reads at work on a node of the control plane, and from such a node";
                     finding.why.push(why.to_owned());
                 }
                 findings.push(finding);
@@ -162,6 +175,46 @@ impl BreakGlass {
         let is_by = |start: &str| agents.iter().all(|agent| agent.starts_with(start));
         matches!(changes, [change] if tally.count == 1
             && self.routine.iter().any(|(known, agent)| known == change && is_by(agent)))
+    }
+
+    /// Returns whether a session holds only what the program reads that keeps the control plane, on a node of that.
+    ///
+    /// Whoever is on such a node has the account's key before him; a thief elsewhere may claim the program and not the address.
+    fn is_upkeep(&self, tally: &Tally, context: &Context<'_>, ledger: &Ledger) -> bool {
+        let vocabulary = context.vocabulary;
+        let all = |texts: Vec<String>, known: &[&str]| {
+            texts.iter().all(|text| known.contains(&text.as_str()))
+        };
+        let agents = tally.agents(vocabulary);
+        let peers = tally.peers(vocabulary);
+        let peers: Option<Vec<u32>> = peers.iter().map(|peer| vocabulary.find(peer)).collect();
+        let Some(peers) = peers.filter(|peers| !peers.is_empty() && !agents.is_empty()) else {
+            return false;
+        };
+        let nodes_at = |peer: u32| {
+            let users = ledger.nodes_at(peer, vocabulary);
+            users.filter_map(|user| vocabulary.text(user).strip_prefix("system:node:"))
+        };
+        let is_control_plane = |peer: u32| {
+            let mut users = ledger.usernames_of(peer).iter();
+            let is_component = |user: &u32| identity_kind(vocabulary.text(*user)) == "component";
+            users.any(is_component) && nodes_at(peer).next().is_some()
+        };
+        let is_known = |name: &String| {
+            let is_node = || {
+                peers
+                    .iter()
+                    .any(|&peer| nodes_at(peer).any(|node| node == name))
+            };
+            self.upkeep_reads.iter().any(|known| fits(known, name)) || is_node()
+        };
+        tally.writes == 0
+            && agents.iter().all(|agent| begins(agent, &self.upkeep))
+            && peers.iter().all(|&peer| is_control_plane(peer))
+            && all(tally.verbs(vocabulary), &["get"])
+            && all(tally.resources(vocabulary), &["configmaps", "nodes"])
+            && all(tally.namespaces(vocabulary), &["kube-system"])
+            && tally.names().iter().all(is_known)
     }
 }
 

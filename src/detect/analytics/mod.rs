@@ -45,6 +45,7 @@ pub mod proven_grant;
 pub mod proxied_names;
 pub mod rates;
 pub mod reviews_begun;
+pub mod rights_lost;
 pub mod role_grant;
 pub mod role_widened;
 pub mod second_program;

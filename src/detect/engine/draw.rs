@@ -83,8 +83,9 @@ impl Engine<'_> {
         findings.extend(self.anonymous_grant.finish(&context));
         findings.extend(self.forwarded_address.finish(&context));
         findings.extend(self.token_by_hand.finish(&context));
-        findings.extend(self.break_glass.finish(&context));
+        findings.extend(self.break_glass.finish(&context, &self.ledger));
         findings.extend(self.proven_grant.finish(&context));
+        findings.extend(self.rights_lost.finish(&context));
         findings.extend(self.role_grant.finish(&context));
         findings.extend(self.role_widened.finish(&context));
         findings.extend(self.escalation.finish(&context));
@@ -107,6 +108,7 @@ impl Engine<'_> {
             entries.any(|entry| entry.last >= since)
         };
         findings.extend(self.audit_gap.findings(servers, &is_there, vocabulary));
+        told_by_sessions(&mut findings);
         // A log may tell the same twice, at the same time.
         let place = |finding: &Finding| {
             let first = finding.evidence.first()?;
@@ -333,6 +335,26 @@ fn whence(finding: &Finding, makers: &BTreeMap<String, Vec<Maker>>) -> Vec<Strin
         ))
     });
     whence.take(WHENCE).collect()
+}
+
+/// Lowers the inventory of an administrator's certificate of which each session is told already.
+fn told_by_sessions(findings: &mut [Finding]) {
+    let told: HashSet<String> = findings
+        .iter()
+        .filter(|finding| finding.rule.name == "break-glass-session")
+        .filter_map(|finding| finding.actor.credential_id.clone())
+        .collect();
+    for finding in findings {
+        let credential = finding.actor.credential_id.as_ref();
+        if finding.rule.name == "masters-credential"
+            && finding.severity == Severity::Medium
+            && credential.is_some_and(|credential| told.contains(credential))
+        {
+            finding.severity = Severity::Low;
+            let why = "each session of it is told by `break-glass-session`";
+            finding.why.push(why.to_owned());
+        }
+    }
 }
 
 /// Says of each finding what its identities rest on; returns who made that, and which addresses stand for nobody.
