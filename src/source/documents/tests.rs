@@ -240,23 +240,30 @@ fn damage_hides_nothing_behind_it() {
     // Brackets that do not pair.
     check("{\"a\":[1}\n{}", 99, &["!{\"a\":[1}", "={}"]);
     check("{}}\n{}]\n{}", 99, &["={}", "={}", "={}"]);
-    // Documents that words stand before, one of which breaks off, and words that open none.
-    check(
-        "t s {\n\"a\":1,\nt s {\n\"b\":1\n}\nt s {\n\"c\":1}",
-        99,
-        &["?"],
-    );
-    check(
-        "t s {\n\"a\":1}\nso it goes {\nt s {\n\"b\":1\n}\n",
-        99,
-        &["?"],
-    );
     // Text between.
     check(
         "one\ntwo {}\n{}\nthree",
         99,
         &["!one", "!two {}", "={}", "!three"],
     );
+}
+
+/// Words stand before each document; one breaks off, and words open none.
+#[test]
+fn damage_hides_no_document_that_words_open() {
+    for (log, expected) in [
+        (
+            "t s {\n\"a\":1,\nt s {\n\"b\":1\n}\nt s {\n\"c\":1}\n",
+            "bc",
+        ),
+        ("t s {\n\"a\":1}\nso it goes {\nt s {\n\"b\":1\n}\n", "ab"),
+    ] {
+        let (records, _) = read_all(log.as_bytes(), 99);
+        let whole = records.iter().filter(|it| it.integrity == Integrity::Whole);
+        let documents = whole.filter(|it| it.text.starts_with('{'));
+        let names: String = documents.map(|it| &it.text[3..4]).collect();
+        assert_eq!(names, expected, "{log}");
+    }
 }
 
 #[test]
