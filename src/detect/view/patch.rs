@@ -50,9 +50,15 @@ pub(super) fn patched<'a>(operations: &[Json<'a>], answer: &Json<'a>, kept: &Key
             }
             _ => continue,
         };
-        let is_followed = |key: &String| kept.keeps(key) || position(key).is_some();
-        if keys.iter().all(is_followed) {
-            set(&mut object, &keys, value, kind != "replace");
+        let is_followed = |key: &&String| kept.keeps(key) || position(key).is_some();
+        match &keys[..keys.iter().take_while(is_followed).count()] {
+            all if all.len() == keys.len() => set(&mut object, all, value, kind != "replace"),
+            [] => {}
+            // Under a key that nobody asks for: what it is put into is an object, whatever else it has.
+            begun if at(&object, begun, |key, _| position(key)).is_none_or(Json::is_null) => {
+                set(&mut object, begun, Json::Object(Members::default()), false);
+            }
+            _ => {}
         }
         if let [list, rule, _, ..] = &keys[..]
             && list == RULES
@@ -172,6 +178,7 @@ fn trim(value: &mut Json<'_>) {
 mod tests {
     use serde_json::{Value, json};
 
+    use crate::detect::json::Json;
     use crate::detect::view::object::tests::check;
     use crate::detect::view::{keys, object};
 
@@ -240,6 +247,23 @@ mod tests {
         assert!(context.is_some_and(|it| it.get("privileged").is_some()));
         let deep = json!([{"op": "add", "path": "/a".repeat(500_000), "value": 1}]);
         check("patch", &deep, &Value::Null, &Value::Null);
+    }
+
+    #[test]
+    fn a_key_that_nobody_asks_for_is_put_into_an_object() {
+        let patch = json!([
+            {"op": "add", "path": "/spec/matchLabels/foo", "value": "bar"},
+            {"op": "add", "path": "/spec/other/foo", "value": "bar"},
+        ])
+        .to_string();
+        let mut keys = keys();
+        for key in ["spec", "matchLabels"] {
+            keys.keep(key);
+        }
+        let written = object("patch", &patch, "", &keys);
+        let spec = written.get("spec").unwrap();
+        assert!(matches!(spec.get("matchLabels"), Some(Json::Object(_))));
+        assert_eq!(spec.get("other"), None);
     }
 
     #[test]
