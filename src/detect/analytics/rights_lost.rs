@@ -5,11 +5,12 @@
 //! minutes was replaced, as `kubectl replace --force` and changes of a `roleRef` do. Programs are refused for a moment too where
 //! they are removed together with their rights; of them those count that go on asking.
 
-use hashbrown::HashMap;
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Context, DAY_US, Draft, HOUR_US, MINUTE_US, counted, listed};
-use crate::detect::rbac::Grant;
+use crate::detect::rbac::Reasons;
 use crate::detect::request::Request;
 use crate::detect::tally::Tally;
 use crate::finding::{Finding, Severity, Timestamp};
@@ -18,14 +19,20 @@ use crate::frame::{NULL, Vocabulary};
 use crate::memory::remembers;
 use crate::rules::{Parameters, RuleError, RuleMeta};
 
-/// Pairs of users and reasons that are remembered.
-const PAIRS: usize = 65536;
-
-/// Deleted bindings that are remembered.
-const BINDINGS: usize = 4096;
+/// Bindings that somebody lives off, of which are remembered.
+const BINDINGS: usize = 8192;
 
 /// Users of a binding that are remembered.
 const USERS: usize = 256;
+
+/// Deleted bindings that are remembered.
+const DELETED: usize = 256;
+
+/// Pairs of user and reason that were noted lately, by place; a power of two.
+const NOTED: usize = 1024;
+
+/// Who did nothing by a binding for so long does not live off it.
+const GONE_US: i64 = 7 * DAY_US;
 
 /// Authorizers answer from memory for some seconds.
 const SETTLED_US: i64 = MINUTE_US;
@@ -37,36 +44,53 @@ pub struct RightsLost {
     replaced_us: i64,
     lasting_us: i64,
     times: u32,
-    /// When a user was last allowed something for a reason.
-    allowed: HashMap<(u32, u32), i64>,
+    /// By binding: `NAME`, or `NAME/NAMESPACE`, as reasons have it.
+    bindings: BTreeMap<Box<str>, Binding>,
     /// Deleted bindings, in order of time.
     deleted: Vec<Deleted>,
+    reasons: Reasons<Option<(Box<str>, Binding)>>,
+    /// User, reason, and when that was noted.
+    noted: Box<[(u32, u32, i64); NOTED]>,
 }
 
-remembers!(RightsLost: [allowed, deleted], anew [meta, replaced_us, lasting_us, times]);
+remembers!(
+    RightsLost: [bindings, deleted],
+    anew [meta, replaced_us, lasting_us, times, reasons, noted]
+);
+
+/// A binding, and who lives off it.
+#[derive(Clone, Serialize, Deserialize)]
+struct Binding {
+    role: String,
+    is_of_superuser: bool,
+    /// When each user was last allowed something by it, to the minute.
+    users: BTreeMap<u32, i64>,
+    /// The latest of all.
+    last: i64,
+}
 
 /// A binding that was deleted while somebody lived off it.
 #[derive(Clone, Serialize, Deserialize)]
 struct Deleted {
-    /// `NAME`, or `NAME/NAMESPACE`, as reasons have it.
     binding: String,
     role: String,
     is_of_superuser: bool,
     by: u32,
     at: i64,
     tally: Tally,
-    users: Vec<Refused>,
+    users: BTreeMap<u32, Refused>,
 }
 
-/// A user that lived off a binding, and how often it was refused since.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+/// How often a user that lived off a binding was refused since.
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
 struct Refused {
-    user: u32,
-    is_person: bool,
     first: i64,
     last: i64,
     count: u64,
 }
+
+/// A deletion, and whom it locked out, by name.
+type Lockout<'v> = (Deleted, Vec<(&'v str, Refused)>);
 
 impl RightsLost {
     /// Reads the parameters.
@@ -79,99 +103,121 @@ impl RightsLost {
             replaced_us: parameters.duration_us("replaced")?,
             lasting_us: parameters.duration_us("lasting")?,
             times: parameters.count("refused")?,
-            allowed: HashMap::new(),
+            bindings: BTreeMap::new(),
             deleted: Vec::new(),
+            reasons: Reasons::default(),
+            noted: Box::new([(NULL, NULL, i64::MIN); NOTED]),
         })
     }
 
-    /// Forgets what was deleted before a time.
+    /// Forgets what was deleted before a time, and who had been gone by then.
     pub fn forget(&mut self, before: i64) {
         self.deleted.retain(|deleted| deleted.at >= before);
+        let gone = before.saturating_sub(GONE_US);
+        for binding in self.bindings.values_mut() {
+            binding.users.retain(|_, last| *last >= gone);
+        }
+        self.bindings.retain(|_, binding| binding.last >= gone);
     }
 
     /// Takes in one request.
     pub fn observe(&mut self, request: &Request<'_>, context: &Context<'_>) {
-        let vocabulary = context.vocabulary;
         if request.imp_username() == NULL && request.username() != NULL {
             if request.code == 403 {
                 self.refused(request);
-            } else if request.authz_reason() != NULL && self.allowed.len() < PAIRS {
-                let key = (request.username(), request.authz_reason());
-                self.allowed.insert(key, request.ts);
-            } else if let Some(last) =
-                (self.allowed).get_mut(&(request.username(), request.authz_reason()))
-            {
-                *last = request.ts;
+            } else if request.authz_reason() != NULL {
+                self.allowed(request, context.vocabulary);
             }
         }
-        let resource = vocabulary.text(request.resource());
-        if !matches!(resource, "clusterrolebindings" | "rolebindings")
+        let (resource, verb) = (request.resource(), request.verb());
+        let is_binding = matches!(
+            resource,
+            known::CLUSTER_ROLE_BINDINGS | known::ROLE_BINDINGS
+        );
+        if !is_binding
+            || !(verb == known::DELETE || request.made())
             || request.subresource() != NULL
             || !request.succeeded()
             || request.name().is_empty()
+            || request.is_dry_run(context.vocabulary)
         {
             return;
         }
-        let binding = match vocabulary.text(request.namespace()) {
+        let binding = match context.vocabulary.text(request.namespace()) {
             "" => request.name().to_owned(),
             namespace => format!("{}/{namespace}", request.name()),
         };
-        if vocabulary.text(request.verb()) == "delete" {
+        if verb == known::DELETE {
             self.deletion(binding, request, context);
-        } else if request.made() && !request.is_dry_run(vocabulary) {
+        } else {
             let since = request.ts.saturating_sub(self.replaced_us);
             self.deleted
                 .retain(|deleted| deleted.binding != binding || deleted.at < since);
         }
     }
 
-    fn deletion(&mut self, binding: String, request: &Request<'_>, context: &Context<'_>) {
-        let vocabulary = context.vocabulary;
-        let is_program = vocabulary
-            .text(request.username())
-            .starts_with("system:serviceaccount:kube-system:");
+    /// Notes who lives off what.
+    fn allowed(&mut self, request: &Request<'_>, vocabulary: &Vocabulary) {
+        let (user, reason) = (request.username(), request.authz_reason());
+        let place = user.wrapping_mul(31).wrapping_add(reason) as usize % NOTED;
+        let (noted_user, noted_reason, noted) = self.noted[place];
+        if (noted_user, noted_reason) == (user, reason) && request.ts - noted < MINUTE_US {
+            return;
+        }
+        self.noted[place] = (user, reason, request.ts);
+        let known = self.reasons.of(request, vocabulary, |grant| {
+            (!grant.is_outside()).then(|| {
+                let binding = Binding {
+                    role: grant.role.clone(),
+                    is_of_superuser: grant.is_of_superuser(),
+                    users: BTreeMap::new(),
+                    last: 0,
+                };
+                (grant.binding.into(), binding)
+            })
+        });
+        let Some((name, known)) = known else {
+            return;
+        };
+        if !self.bindings.contains_key(name) {
+            if self.bindings.len() >= BINDINGS {
+                return;
+            }
+            self.bindings.insert(name.clone(), known.clone());
+        }
+        if let Some(binding) = self.bindings.get_mut(name) {
+            binding.last = binding.last.max(request.ts);
+            if binding.users.len() < USERS || binding.users.contains_key(&user) {
+                binding.users.insert(user, request.ts);
+            }
+        }
+    }
+
+    fn deletion(&mut self, name: String, request: &Request<'_>, context: &Context<'_>) {
+        let deleter = context.vocabulary.text(request.username());
         let kind = request.identity_kind();
-        if self.deleted.len() >= BINDINGS
-            || is_program
+        if self.deleted.len() >= DELETED
+            || deleter.starts_with("system:serviceaccount:kube-system:")
             || !matches!(kind, known::USER | known::SERVICE_ACCOUNT)
-            || request.is_dry_run(vocabulary)
         {
             return;
         }
-        let mut found: Option<(String, bool)> = None;
-        let mut users = Vec::new();
-        for (&(user, reason), &last) in &self.allowed {
-            let Some(grant) = Grant::parse(vocabulary.text(reason)) else {
-                continue;
-            };
-            if grant.binding != binding || grant.is_outside() || user == request.username() {
-                continue;
-            }
-            if request.ts - last > DAY_US * 7 {
-                continue;
-            }
-            let is_of_superuser = grant.is_of_superuser();
-            found.get_or_insert((grant.role, is_of_superuser));
-            let name = vocabulary.text(user);
-            users.push(Refused {
-                user,
-                is_person: !name.starts_with("system:"),
-                first: 0,
-                last: 0,
-                count: 0,
-            });
-        }
-        let Some((role, is_of_superuser)) = found else {
+        let Some(binding) = self.bindings.get(&*name) else {
             return;
         };
-        // The order of a map differs from run to run.
-        users.sort_by_key(|refused| vocabulary.text(refused.user).to_owned());
-        users.dedup_by_key(|refused| refused.user);
-        users.truncate(USERS);
+        let users = binding
+            .users
+            .iter()
+            .filter(|&(&user, &last)| user != request.username() && request.ts - last <= GONE_US);
+        let users: BTreeMap<u32, Refused> =
+            users.map(|(&user, _)| (user, Refused::default())).collect();
+        if users.is_empty() {
+            return;
+        }
         self.deleted.push(Deleted {
-            binding,
-            role,
-            is_of_superuser,
+            binding: name,
+            role: binding.role.clone(),
+            is_of_superuser: binding.is_of_superuser,
             by: request.username(),
             at: request.ts,
             tally: Tally::new(request, context),
@@ -183,11 +229,9 @@ impl RightsLost {
     fn refused(&mut self, request: &Request<'_>) {
         for deleted in &mut self.deleted {
             let since = request.ts - deleted.at;
-            if !(0..=3 * DAY_US).contains(&since) {
-                continue;
-            }
-            let users = deleted.users.iter_mut();
-            for refused in users.filter(|refused| refused.user == request.username()) {
+            if (0..=3 * DAY_US).contains(&since)
+                && let Some(refused) = deleted.users.get_mut(&request.username())
+            {
                 if refused.count == 0 {
                     refused.first = request.ts;
                 }
@@ -197,22 +241,29 @@ impl RightsLost {
         }
     }
 
-    /// Returns those whom a deletion locked out.
-    fn locked_out<'d>(&self, deleted: &'d Deleted, vocabulary: &Vocabulary) -> Vec<&'d Refused> {
+    /// Returns those whom a deletion locked out, by name.
+    fn locked_out<'v>(
+        &self,
+        deleted: &Deleted,
+        vocabulary: &'v Vocabulary,
+    ) -> Vec<(&'v str, Refused)> {
         // Who is allowed something by it later still has it: the deletion was none, or it is back.
-        let is_back = self.allowed.iter().any(|(&(_, reason), &last)| {
-            last > deleted.at + SETTLED_US
-                && Grant::parse(vocabulary.text(reason))
-                    .is_some_and(|grant| grant.binding == deleted.binding)
-        });
-        let is_out = |refused: &&Refused| {
-            let goes_on = refused.last - deleted.at >= self.lasting_us;
-            refused.count >= u64::from(self.times) && (refused.is_person || goes_on)
-        };
-        if is_back {
+        let settled = deleted.at + SETTLED_US;
+        let binding = self.bindings.get(&*deleted.binding);
+        if binding.is_some_and(|binding| binding.last > settled) {
             return Vec::new();
         }
-        deleted.users.iter().filter(is_out).collect()
+        let users = deleted
+            .users
+            .iter()
+            .map(|(&user, refused)| (vocabulary.text(user), *refused));
+        let is_out = |(user, refused): &(&str, Refused)| {
+            let goes_on = refused.last - deleted.at >= self.lasting_us;
+            refused.count >= u64::from(self.times) && (goes_on || !user.starts_with("system:"))
+        };
+        let mut out: Vec<(&str, Refused)> = users.filter(is_out).collect();
+        out.sort_unstable_by_key(|(user, _)| *user);
+        out
     }
 
     /// Draws the findings: one for each who deleted, and spell of deletions.
@@ -220,17 +271,13 @@ impl RightsLost {
         let vocabulary = context.vocabulary;
         let mut all = std::mem::take(&mut self.deleted);
         all.sort_by(|a, b| (a.at, &a.binding).cmp(&(b.at, &b.binding)));
-        let mut spells: Vec<Vec<(Deleted, Vec<Refused>)>> = Vec::new();
+        let mut spells: Vec<Vec<Lockout<'_>>> = Vec::new();
         for deleted in all {
-            let out: Vec<Refused> = self
-                .locked_out(&deleted, vocabulary)
-                .into_iter()
-                .copied()
-                .collect();
+            let out = self.locked_out(&deleted, vocabulary);
             if out.is_empty() {
                 continue;
             }
-            let same = |spell: &&mut Vec<(Deleted, Vec<Refused>)>| {
+            let same = |spell: &&mut Vec<Lockout<'_>>| {
                 let (last, _) = &spell[spell.len() - 1];
                 last.by == deleted.by && deleted.at - last.at <= HOUR_US
             };
@@ -239,7 +286,7 @@ impl RightsLost {
                 None => spells.push(vec![(deleted, out)]),
             }
         }
-        let finding = |spell: Vec<(Deleted, Vec<Refused>)>| {
+        let finding = |spell: Vec<Lockout<'_>>| {
             let mut tally = Tally::empty();
             let (mut bindings, mut users, mut why) = (Vec::new(), Vec::new(), Vec::new());
             let is_of_superuser = spell.iter().any(|(deleted, _)| deleted.is_of_superuser);
@@ -251,8 +298,7 @@ impl RightsLost {
                     deleted.role,
                     Timestamp(deleted.at)
                 ));
-                for refused in out {
-                    let user = vocabulary.text(refused.user);
+                for (user, refused) in out {
                     why.push(format!(
                         "`{user}` had been allowed by it and was refused {} since, first at {}",
                         super::times(refused.count),
