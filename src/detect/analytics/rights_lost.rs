@@ -42,6 +42,7 @@ const SETTLED_US: i64 = MINUTE_US;
 pub struct RightsLost {
     meta: RuleMeta,
     replaced_us: i64,
+    lived_us: i64,
     lasting_us: i64,
     times: u32,
     /// By binding: `NAME`, or `NAME/NAMESPACE`, as reasons have it.
@@ -55,7 +56,7 @@ pub struct RightsLost {
 
 remembers!(
     RightsLost: [bindings, deleted],
-    anew [meta, replaced_us, lasting_us, times, reasons, noted]
+    anew [meta, replaced_us, lived_us, lasting_us, times, reasons, noted]
 );
 
 /// A binding, and who lives off it.
@@ -63,8 +64,8 @@ remembers!(
 struct Binding {
     role: String,
     is_of_superuser: bool,
-    /// When each user was last allowed something by it, to the minute.
-    users: BTreeMap<u32, i64>,
+    /// When each user was first and last allowed something by it, to the minute.
+    users: BTreeMap<u32, (i64, i64)>,
     /// The latest of all.
     last: i64,
 }
@@ -101,6 +102,7 @@ impl RightsLost {
         Ok(Self {
             meta: meta.clone(),
             replaced_us: parameters.duration_us("replaced")?,
+            lived_us: parameters.duration_us("lived")?,
             lasting_us: parameters.duration_us("lasting")?,
             times: parameters.count("refused")?,
             bindings: BTreeMap::new(),
@@ -115,7 +117,7 @@ impl RightsLost {
         self.deleted.retain(|deleted| deleted.at >= before);
         let gone = before.saturating_sub(GONE_US);
         for binding in self.bindings.values_mut() {
-            binding.users.retain(|_, last| *last >= gone);
+            binding.users.retain(|_, (_, last)| *last >= gone);
         }
         self.bindings.retain(|_, binding| binding.last >= gone);
     }
@@ -188,7 +190,8 @@ impl RightsLost {
         if let Some(binding) = self.bindings.get_mut(name) {
             binding.last = binding.last.max(request.ts);
             if binding.users.len() < USERS || binding.users.contains_key(&user) {
-                binding.users.insert(user, request.ts);
+                let (_, last) = binding.users.entry(user).or_insert((request.ts, 0));
+                *last = request.ts;
             }
         }
     }
@@ -205,10 +208,13 @@ impl RightsLost {
         let Some(binding) = self.bindings.get(&*name) else {
             return;
         };
-        let users = binding
-            .users
-            .iter()
-            .filter(|&(&user, &last)| user != request.username() && request.ts - last <= GONE_US);
+        // To take back what was just given is how an attack is ended.
+        let lives_off = |&(&user, &(first, last)): &(&u32, &(i64, i64))| {
+            user != request.username()
+                && request.ts - first >= self.lived_us
+                && request.ts - last <= GONE_US
+        };
+        let users = binding.users.iter().filter(lives_off);
         let users: BTreeMap<u32, Refused> =
             users.map(|(&user, _)| (user, Refused::default())).collect();
         if users.is_empty() {
