@@ -55,7 +55,10 @@ pub(super) fn patched<'a>(operations: &[Json<'a>], answer: &Json<'a>, kept: &Key
             all if all.len() == keys.len() => set(&mut object, all, value, kind != "replace"),
             [] => {}
             // Under a key that nobody asks for: what it is put into is an object, whatever else it has.
-            begun if at(&object, begun, |key, _| position(key)).is_none_or(Json::is_null) => {
+            begun
+                if kind != "remove"
+                    && at(&object, begun, |key, _| position(key)).is_none_or(Json::is_null) =>
+            {
                 set(&mut object, begun, Json::Object(Members::default()), false);
             }
             _ => {}
